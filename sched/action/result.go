@@ -1,0 +1,231 @@
+package action
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/buildnet/buildnet/mesh/peer"
+	"github.com/buildnet/buildnet/sched/action/actionpb"
+	"github.com/buildnet/buildnet/store/digest"
+)
+
+// MaxEntryBytes bounds an encoded Entry: a result with some 30,000 outputs.
+const MaxEntryBytes = 4 << 20
+
+// Isolation is how far an execution was kept from its machine. Do not reorder:
+// the numbers are stored and signed.
+type Isolation uint8
+
+const (
+	// Full isolation: only declared inputs and the toolchain could be read.
+	Full Isolation = iota + 1
+	// Reduced isolation: something of Full is missing on that machine.
+	Reduced
+	// None: the command ran as an ordinary process.
+	None
+)
+
+// String returns the level in lower case.
+func (i Isolation) String() string {
+	switch i {
+	case Full:
+		return "full"
+	case Reduced:
+		return "reduced"
+	case None:
+		return "none"
+	default:
+		return "unknown"
+	}
+}
+
+// OutputKind is what an output is. Do not reorder: the numbers are stored and
+// signed.
+type OutputKind uint8
+
+const (
+	// File is a regular file; Digest names its bytes.
+	File OutputKind = iota + 1
+	// Directory is a directory; Digest names its REAPI Directory message.
+	Directory
+	// Symlink is a symbolic link to Target.
+	Symlink
+)
+
+// Output is one declared output as it was made.
+type Output struct {
+	// Path is from the project's root.
+	Path       string
+	Kind       OutputKind
+	Digest     digest.Digest
+	Executable bool
+	Target     string
+}
+
+// Result is what came of executing an action.
+type Result struct {
+	ExitCode int
+	// Message says why the action failed when it was not its exit code: a
+	// missing output, a limit.
+	Message string
+	// Outputs are sorted by path.
+	Outputs []Output
+	// Stdout names what it printed, both streams in the order in which they
+	// came; zero when it printed nothing.
+	Stdout    digest.Digest
+	Isolation Isolation
+	Wall      time.Duration
+	CPU       time.Duration
+	// MaxRSS is the peak resident set in bytes.
+	MaxRSS int64
+}
+
+// OK reports whether the action did all that it was to do.
+func (r *Result) OK() bool { return r.ExitCode == 0 && r.Message == "" }
+
+// Entry is a result as the action cache keeps it and peers exchange it: with
+// the action it is of, who executed it, and that node's signature.
+type Entry struct {
+	Action    digest.Digest
+	Result    Result
+	Executor  peer.ID
+	Signature []byte
+
+	encoded []byte // of Result, as it was signed
+}
+
+// SignEntry makes the entry of an execution. sign is executor's key.
+func SignEntry(action digest.Digest, r Result, executor peer.ID, sign func([]byte) ([]byte, error)) (Entry, error) {
+	encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(r.message())
+	if err != nil {
+		return Entry{}, fmt.Errorf("encode result of %v: %w", action, err)
+	}
+	signature, err := sign(signedBytes(action, encoded))
+	if err != nil {
+		return Entry{}, fmt.Errorf("sign result of %v: %w", action, err)
+	}
+	return Entry{Action: action, Result: r, Executor: executor, Signature: signature, encoded: encoded}, nil
+}
+
+// Verify checks that the executor that the entry names signed it.
+func (e *Entry) Verify() error {
+	if err := e.Executor.Verify(signedBytes(e.Action, e.encoded), e.Signature); err != nil {
+		return fmt.Errorf("verify result of %v: %w", e.Action, err)
+	}
+	return nil
+}
+
+// signedBytes starts with a text that no other signature of a node's key has,
+// so that one can never stand for another.
+func signedBytes(action digest.Digest, result []byte) []byte {
+	b := append([]byte("buildnet action result 1\x00"), action.Binary()...)
+	return append(b, result...)
+}
+
+// Marshal encodes the entry.
+func (e *Entry) Marshal() ([]byte, error) {
+	return proto.MarshalOptions{Deterministic: true}.Marshal(&actionpb.Entry{
+		Action: e.Action.Binary(), Result: e.encoded, Executor: string(e.Executor), Signature: e.Signature,
+	})
+}
+
+// UnmarshalEntry decodes what Marshal wrote and checks its form, but not its
+// signature: see Verify.
+func UnmarshalEntry(b []byte) (Entry, error) {
+	if len(b) > MaxEntryBytes {
+		return Entry{}, fmt.Errorf("%w entry: %d bytes, the limit is %d", ErrInvalid, len(b), MaxEntryBytes)
+	}
+	var m actionpb.Entry
+	if err := proto.Unmarshal(b, &m); err != nil {
+		return Entry{}, fmt.Errorf("%w entry: %w", ErrInvalid, err)
+	}
+	action, err := digest.FromBinary(m.GetAction())
+	if err != nil {
+		return Entry{}, fmt.Errorf("%w entry: action: %w", ErrInvalid, err)
+	}
+	var rm actionpb.Result
+	if err := proto.Unmarshal(m.GetResult(), &rm); err != nil {
+		return Entry{}, fmt.Errorf("%w entry of %v: %w", ErrInvalid, action, err)
+	}
+	r, err := resultOf(&rm)
+	if err != nil {
+		return Entry{}, fmt.Errorf("%w entry of %v: %w", ErrInvalid, action, err)
+	}
+	return Entry{
+		Action: action, Result: r, Executor: peer.ID(m.GetExecutor()), Signature: m.GetSignature(), encoded: m.GetResult(),
+	}, nil
+}
+
+func (r *Result) message() *actionpb.Result {
+	m := &actionpb.Result{
+		ExitCode: int32(r.ExitCode), Message: r.Message, Stdout: optional(r.Stdout), Isolation: uint32(r.Isolation),
+		Wall: int64(r.Wall), Cpu: int64(r.CPU), MaxRss: r.MaxRSS,
+	}
+	for _, o := range r.Outputs {
+		m.Outputs = append(m.Outputs, &actionpb.Output{
+			Path: o.Path, Kind: uint32(o.Kind), Digest: optional(o.Digest), Executable: o.Executable, Target: o.Target,
+		})
+	}
+	return m
+}
+
+func resultOf(m *actionpb.Result) (Result, error) {
+	stdout, err := optionalOf(m.GetStdout())
+	if err != nil {
+		return Result{}, fmt.Errorf("stdout: %w", err)
+	}
+	if m.GetIsolation() < uint32(Full) || m.GetIsolation() > uint32(None) {
+		return Result{}, fmt.Errorf("isolation %d", m.GetIsolation())
+	}
+	r := Result{
+		ExitCode: int(m.GetExitCode()), Message: m.GetMessage(), Stdout: stdout, Isolation: Isolation(m.GetIsolation()),
+		Wall: durationOf(m.GetWall()), CPU: durationOf(m.GetCpu()), MaxRSS: max(0, m.GetMaxRss()),
+	}
+	for _, om := range m.GetOutputs() {
+		o, err := outputOf(om)
+		if err != nil {
+			return Result{}, err
+		}
+		r.Outputs = append(r.Outputs, o)
+	}
+	return r, nil
+}
+
+func outputOf(m *actionpb.Output) (Output, error) {
+	d, err := optionalOf(m.GetDigest())
+	if err != nil {
+		return Output{}, fmt.Errorf("output %q: %w", m.GetPath(), err)
+	}
+	o := Output{Path: m.GetPath(), Kind: OutputKind(min(m.GetKind(), math.MaxUint8)), Digest: d, Executable: m.GetExecutable(), Target: m.GetTarget()}
+	switch {
+	case !CleanPath(o.Path):
+		return Output{}, fmt.Errorf("bad output path %q", o.Path)
+	case o.Kind < File || o.Kind > Symlink:
+		return Output{}, fmt.Errorf("output %q: kind %d", o.Path, m.GetKind())
+	case o.Kind == Symlink && o.Target == "", o.Kind != Symlink && o.Digest.IsZero():
+		return Output{}, fmt.Errorf("output %q: no content", o.Path)
+	}
+	return o, nil
+}
+
+func optional(d digest.Digest) []byte {
+	if d.IsZero() {
+		return nil
+	}
+	return d.Binary()
+}
+
+func optionalOf(b []byte) (digest.Digest, error) {
+	if len(b) == 0 {
+		return digest.Digest{}, nil
+	}
+	return digest.FromBinary(b)
+}
+
+// durationOf makes of a peer's number a duration that cannot overflow sums.
+func durationOf(ns int64) time.Duration {
+	return time.Duration(min(max(ns, 0), int64(1000*time.Hour)))
+}

@@ -1,0 +1,97 @@
+// Package action is the vocabulary of work: the steps of a build, the graph
+// they form, what came of one, and how a step becomes a Remote Execution API
+// action. The package is pure: what it reads of a store comes through
+// Directories. Start reading at Step, then at Assemble.
+package action
+
+import (
+	"time"
+
+	"github.com/buildnet/buildnet/store/digest"
+)
+
+// StepID names a step within its graph: PACKAGE for a package built by one
+// command, PACKAGE:OUTPUT (its first output) for a step of several.
+type StepID string
+
+// Reach says where a step may run. Do not reorder: the numbers go over the wire.
+type Reach uint8
+
+const (
+	// Anywhere is any member that has the platform.
+	Anywhere Reach = iota + 1
+	// InitiatorOnly is the machine where the build was asked for.
+	InitiatorOnly
+)
+
+// Sharing says who may use the result of a step later. Do not reorder: the
+// numbers go over the wire.
+type Sharing uint8
+
+const (
+	// Shared results are cached for every member.
+	Shared Sharing = iota + 1
+	// Unshared results are used by this build alone and never cached.
+	Unshared
+)
+
+// Property is a name and its value: of the environment, or of a platform.
+type Property struct {
+	Name, Value string
+}
+
+// Names of the platform properties that nodes themselves give meaning to.
+const (
+	PropertyOS            = "OSFamily"       // value of runtime.GOOS
+	PropertyArch          = "Arch"           // value of runtime.GOARCH
+	PropertyToolchain     = "toolchain"      // digest of the programs that the step uses
+	PropertyToolchainSpec = "toolchain-spec" // of what that digest is
+	PropertyToolchainDirs = "toolchain-dirs" // further read-only directories, colon-separated
+	PropertyNetwork       = "network"        // "true": the host's network is open to the step
+	PropertySandbox       = "sandbox"        // "none": no isolation
+	PropertyMemoryBytes   = "memory-bytes"   // limit, decimal
+)
+
+// Dep says that a step reads outputs of another.
+type Dep struct {
+	Step StepID
+	// Paths are the outputs it reads, from the project's root; nil is all.
+	Paths []string
+}
+
+// Step is one command of a build, with everything that can change its result.
+// All paths are slash-separated, clean, and relative to the project's root.
+type Step struct {
+	ID      StepID
+	Package string
+	Argv    []string
+	// Env is sorted by name; a name appears once.
+	Env []Property
+	// Dir is the working directory, "" for the root.
+	Dir string
+	// Outputs are files or directories, sorted. Each is a step's alone.
+	Outputs []string
+	// Inputs is the root Directory (REAPI) of the step's sources.
+	Inputs digest.Digest
+	// Deps are sorted by step.
+	Deps []Dep
+	// Platform is sorted by name; a name appears once.
+	Platform []Property
+	// Timeout bounds the run; it is part of the action.
+	Timeout time.Duration
+	Reach   Reach
+	Sharing Sharing
+	// Cost is the expected run time in BPU-seconds. It is a hint and not part
+	// of the action.
+	Cost float64
+}
+
+// Property returns the value of a platform property.
+func (s *Step) Property(name string) (string, bool) {
+	for _, p := range s.Platform {
+		if p.Name == name {
+			return p.Value, true
+		}
+	}
+	return "", false
+}
