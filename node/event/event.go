@@ -1,0 +1,265 @@
+// Package event is what a build says of itself while it runs: the lines of
+// `buildnet build --json`, the stream of the node's API, and what the terminal
+// view is drawn from. A stream begins with BuildStarted (or BuildQueued before
+// it) and ends with BuildFinished. Field names are a contract with users: add,
+// never rename. The package only declares and encodes. Start reading at Event.
+package event
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// Event is one thing that happened in a build.
+type Event interface {
+	// Kind is the value of the "event" field, such as "step.finished".
+	Kind() string
+}
+
+// BuildQueued says that the build waits for another one of the same tree.
+type BuildQueued struct {
+	Build  string `json:"build"`
+	Behind string `json:"behind"`
+}
+
+// BuildStarted is the first event of a build that runs. Steps is the number of
+// steps of its targets, their dependencies included.
+type BuildStarted struct {
+	Build   string   `json:"build"`
+	Root    string   `json:"root"`
+	Targets []string `json:"targets"`
+	Steps   int      `json:"steps"`
+	// Members of the mesh that are alive, this node included.
+	Members int `json:"members"`
+	// Names maps the peers of the mesh to their host names, for people.
+	Names map[string]string `json:"names,omitempty"`
+}
+
+// LeaderElected comes at the election and at every take-over.
+type LeaderElected struct {
+	Build    string   `json:"build"`
+	Leader   string   `json:"leader"`
+	Standbys []string `json:"standbys"`
+	Epoch    uint64   `json:"epoch"`
+}
+
+// StepStarted says that a peer began to execute a step.
+type StepStarted struct {
+	Build string `json:"build"`
+	Step  string `json:"step"`
+	Peer  string `json:"peer"`
+}
+
+// Status is what came of a step.
+type Status string
+
+// The statuses of a step; a build's counts of them add up to its steps.
+const (
+	Executed    Status = "executed"
+	CachedLocal Status = "cached_local" // result known here
+	CachedMesh  Status = "cached_mesh"  // result known to another member
+	Skipped     Status = "skipped"      // outputs already in place
+	Failed      Status = "failed"
+	NotRun      Status = "not_run" // behind a failure, or cancelled
+)
+
+// StepFinished is final: what it announces is never taken back.
+type StepFinished struct {
+	Build  string `json:"build"`
+	Step   string `json:"step"`
+	Digest string `json:"digest"` // of the action; empty when it never got one
+	// Peer executed the step, now or for the cache.
+	Peer     string `json:"peer"`
+	Status   Status `json:"status"`
+	QueuedMS int64  `json:"queued_ms"`
+	FetchMS  int64  `json:"fetch_ms"`
+	RunMS    int64  `json:"run_ms"`
+	UploadMS int64  `json:"upload_ms"`
+	// Done and Steps are the progress of the build with this step.
+	Done  int `json:"done"`
+	Steps int `json:"steps"`
+
+	Failure *Failure `json:"failure,omitempty"`
+}
+
+// Failure is why a step failed, and all that it printed.
+type Failure struct {
+	Command  []string `json:"command"`
+	Dir      string   `json:"dir"`
+	ExitCode int      `json:"exit_code"`
+	Message  string   `json:"message,omitempty"`
+	Output   string   `json:"output"`
+}
+
+// StepOutput carries what a successful step printed, such as warnings.
+type StepOutput struct {
+	Build  string `json:"build"`
+	Step   string `json:"step"`
+	Output string `json:"output"`
+}
+
+// Level ranks a Notice.
+type Level string
+
+// The levels of a Notice.
+const (
+	Info    Level = "info"
+	Warning Level = "warning"
+)
+
+// Notice is one line for the user: a source that changed during the build, a
+// worker that was lost, why something ran here.
+type Notice struct {
+	Build string `json:"build"`
+	Level Level  `json:"level"`
+	Text  string `json:"text"`
+}
+
+// HookStarted says that a package's hook runs.
+type HookStarted struct {
+	Build   string `json:"build"`
+	Package string `json:"package"`
+	Hook    string `json:"hook"` // pre_build or post_build
+}
+
+// HookFinished carries what the hook printed. ExitCode is not 0 if it failed.
+type HookFinished struct {
+	Build    string `json:"build"`
+	Package  string `json:"package"`
+	Hook     string `json:"hook"`
+	ExitCode int    `json:"exit_code"`
+	Output   string `json:"output"`
+}
+
+// Tier is how much work a build was.
+type Tier string
+
+// The tiers, cheapest first.
+const (
+	InstantSkip Tier = "instant-skip" // nothing changed since the last success
+	Restore     Tier = "restore"      // every result was known
+	Incremental Tier = "incremental"  // some steps were executed
+	Full        Tier = "full"         // every step was executed
+)
+
+// BuildFinished is the last event of a build.
+// Executed + CachedLocal + CachedMesh + Skipped + Failed + NotRun = Steps.
+type BuildFinished struct {
+	Build string `json:"build"`
+	OK    bool   `json:"ok"`
+	// Cancelled says that the user, or the end of the CLI, stopped the build.
+	Cancelled   bool           `json:"cancelled,omitempty"`
+	Error       string         `json:"error,omitempty"`
+	Tier        Tier           `json:"tier"`
+	Steps       int            `json:"steps"`
+	Executed    int            `json:"executed"`
+	CachedLocal int            `json:"cached_local"`
+	CachedMesh  int            `json:"cached_mesh"`
+	Skipped     int            `json:"skipped"`
+	Failed      int            `json:"failed"`
+	NotRun      int            `json:"not_run"`
+	RunLocal    int            `json:"run_local"`
+	RunRemote   int            `json:"run_remote"`
+	ByPeer      map[string]int `json:"by_peer"`
+	Leader      string         `json:"leader"`
+	Epoch       uint64         `json:"epoch"`
+	WallMS      float64        `json:"wall_ms"`
+	// BytesIn and BytesOut are what this node fetched from and served to peers.
+	BytesIn  int64 `json:"bytes_in"`
+	BytesOut int64 `json:"bytes_out"`
+	// SavedMS is the run time of the results that did not have to be executed.
+	SavedMS int64 `json:"saved_ms"`
+	// LocalReasons says how many steps ran here, and why.
+	LocalReasons map[string]int `json:"local_reasons,omitempty"`
+	// Uncached names the steps whose results nobody may reuse (sandbox: none).
+	Uncached []string `json:"uncached,omitempty"`
+	// Differs names the steps that --force executed with another result than before.
+	Differs []string `json:"differs,omitempty"`
+	// Foreign names files in output directories that no build made.
+	Foreign []string `json:"foreign,omitempty"`
+}
+
+// Kind implements Event.
+func (BuildQueued) Kind() string { return "build.queued" }
+
+// Kind implements Event.
+func (BuildStarted) Kind() string { return "build.started" }
+
+// Kind implements Event.
+func (LeaderElected) Kind() string { return "leader.elected" }
+
+// Kind implements Event.
+func (StepStarted) Kind() string { return "step.started" }
+
+// Kind implements Event.
+func (StepFinished) Kind() string { return "step.finished" }
+
+// Kind implements Event.
+func (StepOutput) Kind() string { return "step.output" }
+
+// Kind implements Event.
+func (Notice) Kind() string { return "notice" }
+
+// Kind implements Event.
+func (HookStarted) Kind() string { return "hook.started" }
+
+// Kind implements Event.
+func (HookFinished) Kind() string { return "hook.finished" }
+
+// Kind implements Event.
+func (BuildFinished) Kind() string { return "build.finished" }
+
+// Encode writes e as one JSON object with its kind first, without a newline.
+func Encode(e Event) ([]byte, error) {
+	body, err := json.Marshal(e)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", e.Kind(), err)
+	}
+	head := `{"event":"` + e.Kind() + `"`
+	if len(body) > len("{}") {
+		head += ","
+	}
+	return append([]byte(head), body[1:]...), nil
+}
+
+// Decode reads what Encode wrote.
+func Decode(line []byte) (Event, error) {
+	var head struct {
+		Event string `json:"event"`
+	}
+	if err := json.Unmarshal(line, &head); err != nil {
+		return nil, fmt.Errorf("decode event: %w", err)
+	}
+	switch head.Event {
+	case BuildQueued{}.Kind():
+		return decode[BuildQueued](line)
+	case BuildStarted{}.Kind():
+		return decode[BuildStarted](line)
+	case LeaderElected{}.Kind():
+		return decode[LeaderElected](line)
+	case StepStarted{}.Kind():
+		return decode[StepStarted](line)
+	case StepFinished{}.Kind():
+		return decode[StepFinished](line)
+	case StepOutput{}.Kind():
+		return decode[StepOutput](line)
+	case Notice{}.Kind():
+		return decode[Notice](line)
+	case HookStarted{}.Kind():
+		return decode[HookStarted](line)
+	case HookFinished{}.Kind():
+		return decode[HookFinished](line)
+	case BuildFinished{}.Kind():
+		return decode[BuildFinished](line)
+	default:
+		return nil, fmt.Errorf("decode event: unknown kind %q", head.Event)
+	}
+}
+
+func decode[E Event](line []byte) (Event, error) {
+	var e E
+	if err := json.Unmarshal(line, &e); err != nil {
+		return nil, fmt.Errorf("decode %s: %w", e.Kind(), err)
+	}
+	return e, nil
+}
