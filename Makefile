@@ -1,0 +1,54 @@
+# The targets of this project. `make help` lists them.
+# Every one of them works on a fresh Debian or Ubuntu machine with Go.
+
+GO        ?= go
+VERSION   := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS   := -X github.com/buildnet/buildnet/node/config.version=$(VERSION)
+LINT      := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
+PROTOS    := $(shell find . -name '*.proto' -not -path './.git/*')
+TESTTIME  ?= 15m
+
+.DEFAULT_GOAL := help
+.PHONY: help deps build demo test vet cross gen gen-check lint bench lab clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps: ## install what is needed beyond Go (Debian and Ubuntu packages)
+	@.ci/deps
+
+build: ## build bin/buildnet
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/buildnet ./cmd/buildnet
+
+demo: deps build ## build a real C project on a mesh of three nodes on this machine
+	docs/examples/zstd/demo bin/buildnet
+
+test: deps vet cross gen-check ## everything that CI runs
+	$(GO) test -race -timeout $(TESTTIME) ./...
+
+vet: ## go vet and gofmt
+	$(GO) vet ./...
+	@test -z "$$(gofmt -l .)" || { echo "not gofmt-ed:"; gofmt -l .; exit 1; }
+
+cross: ## compile for macOS and Windows
+	GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null ./cmd/buildnet
+	GOOS=windows GOARCH=amd64 $(GO) build -o /dev/null ./cmd/buildnet
+
+gen: deps ## generate the code of the protobuf messages
+	$(GO) build -o bin/protoc-gen-go google.golang.org/protobuf/cmd/protoc-gen-go
+	protoc --plugin=bin/protoc-gen-go --go_out=. --go_opt=paths=source_relative $(PROTOS)
+
+gen-check: gen ## fail if generated code is not what the .proto files say
+	@git diff --exit-code -I '^//.*protoc' -- '*.pb.go'
+
+lint: ## golangci-lint, pinned
+	$(GO) run $(LINT) run ./...
+
+bench: build ## measure: benchmarks of the parts, and whole commands against others
+	$(GO) test -run '^$$' -bench . -benchtime 1s ./...
+
+lab: deps build ## the acceptance scenarios, on hosts made of network namespaces (as root)
+	BUILDNET_BINARY=$(CURDIR)/bin/buildnet $(GO) test -count 1 -v -timeout 60m -tags lab ./simulations/lab/...
+
+clean: ## remove what was built
+	rm -rf bin
