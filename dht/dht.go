@@ -1,7 +1,8 @@
 // Package dht finds blobs on the mesh and brings them here, verified. Where a
-// blob lies is known to the members that rendezvous names for its digest. The
-// deciding parts (rank, locations) do no I/O; DHT drives them. Start reading
-// at DHT.Fetch.
+// blob lies is known to the members that rendezvous names for its digest, and
+// for large blobs and roots of action results to kad-dht (dht/kad) as well.
+// The deciding parts (rank, locations, dht/swarm) are pure; DHT drives them.
+// Start reading at DHT.Fetch.
 package dht
 
 import (
@@ -9,9 +10,14 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/host"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/buildnet/buildnet/dht/kad"
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/store/digest"
 )
@@ -19,35 +25,45 @@ import (
 // Protocol is the stream protocol of this package.
 const Protocol = "/buildnet/blobs/1"
 
-// Reader reads one blob.
+// Reader reads one blob. ReadAt may be called concurrently with itself.
 type Reader interface {
 	io.Reader
 	io.ReaderAt
 	io.Closer
 }
 
-// Blobs is the local store. Put keeps nothing if the content is not d's; it
-// may leave r unread if d is here. All methods may be called concurrently.
+// Blobs is the local store. Put keeps nothing and returns an error if the
+// content is not d's; it may leave r unread if d is here. All methods may be
+// called concurrently.
 type Blobs interface {
 	Has(ctx context.Context, ds []digest.Digest) ([]bool, error)
 	Open(ctx context.Context, d digest.Digest) (Reader, error)
 	Put(ctx context.Context, d digest.Digest, r io.Reader) error
 }
 
-// Options are what a DHT needs; RTT and Log may be nil.
+// Options are what a DHT needs; the fields from RTT on may be left out.
 type Options struct {
 	Self    peer.ID
 	Network peer.Network
 	Blobs   Blobs
 	// Members returns the alive members, this node included.
 	Members func() []peer.ID
-	RTT     func(peer.ID) time.Duration
-	Log     *slog.Logger
+
+	RTT func(peer.ID) time.Duration
+	// Host runs kad-dht. Without one, rendezvous alone finds blobs.
+	Host host.Host
+	// OnCorrupt is told of each answer with other bytes than asked for. It
+	// must not block.
+	OnCorrupt func(peer.ID, digest.Digest)
+	Log       *slog.Logger
 }
 
 // Stats counts since New.
 type Stats struct {
 	BytesIn, BytesOut int64
+	BlobsIn           int64
+	// Requests sent to peers, of every kind, and Hedges among them.
+	Requests, Hedges int64
 	// Corrupt counts answers with other bytes than asked for, by peer.
 	Corrupt map[peer.ID]int
 }
@@ -55,16 +71,20 @@ type Stats struct {
 // DHT is one node's part in finding and moving blobs. All methods may be
 // called concurrently.
 type DHT struct {
-	opts  Options
-	table *locations
-	conns *conns
-	news  chan struct{} // holds a token while pending is not empty
+	opts     Options
+	kad      *kad.DHT // nil: off
+	table    *locations
+	lanes    *lanes
+	bulk     *bulk
+	blame    *blame
+	provided *announcements
+	served   *admission
+	outlines *outlines
+	large    *semaphore.Weighted // large blobs on their way
 
-	mu       sync.Mutex
-	pending  map[digest.Digest]struct{}
-	provided map[digest.Digest]struct{}
-	flights  map[digest.Digest]*flight
-	stats    Stats
+	mu      sync.Mutex
+	flights map[digest.Digest]*flight
+	stats   Stats
 }
 
 // New returns a DHT that serves peers and fetches at once, and announces while
@@ -76,13 +96,26 @@ func New(opts Options) (*DHT, error) {
 	if opts.RTT == nil {
 		opts.RTT = func(peer.ID) time.Duration { return 0 }
 	}
+	if opts.OnCorrupt == nil {
+		opts.OnCorrupt = func(peer.ID, digest.Digest) {}
+	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
 	d := &DHT{
-		opts: opts, table: newLocations(), conns: newConns(opts.Network), news: make(chan struct{}, 1),
-		pending: map[digest.Digest]struct{}{}, provided: map[digest.Digest]struct{}{},
-		flights: map[digest.Digest]*flight{}, stats: Stats{Corrupt: map[peer.ID]int{}},
+		opts:     opts,
+		table:    newLocations(),
+		lanes:    newLanes(opts.Network),
+		bulk:     newBulk(opts.Network),
+		blame:    newBlame(),
+		provided: newAnnouncements(),
+		served:   newAdmission(),
+		outlines: newOutlines(opts.Blobs),
+		large:    semaphore.NewWeighted(maxLarge),
+		flights:  map[digest.Digest]*flight{},
+	}
+	if opts.Host != nil {
+		d.kad = kad.New(opts.Host, kad.Options{Log: opts.Log})
 	}
 	opts.Network.Handle(Protocol, d.serve)
 	return d, nil
@@ -96,11 +129,14 @@ func (d *DHT) Stats() Stats {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := d.stats
-	s.Corrupt = make(map[peer.ID]int, len(d.stats.Corrupt))
-	for id, n := range d.stats.Corrupt {
-		s.Corrupt[id] = n
-	}
+	s.Corrupt = d.blame.counts()
 	return s
+}
+
+func (d *DHT) count(f func(*Stats)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f(&d.stats)
 }
 
 func (d *DHT) member() func(peer.ID) bool {
@@ -111,18 +147,71 @@ func (d *DHT) member() func(peer.ID) bool {
 	return func(id peer.ID) bool { return ids[id] }
 }
 
-func (d *DHT) quarantined(id peer.ID) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.stats.Corrupt[id] > 0
+// corrupt notes that id answered with other bytes than those of key.
+func (d *DHT) corrupt(id peer.ID, key digest.Digest) {
+	if d.blame.corrupt(time.Now(), id) == 1 {
+		d.opts.Log.Warn("peer answered with other bytes than asked for; nothing is fetched from it for a while",
+			"peer", id, "digest", key, "for", quarantine)
+	}
+	d.opts.OnCorrupt(id, key)
 }
 
-func (d *DHT) blame(id peer.ID, what digest.Digest) {
-	d.mu.Lock()
-	d.stats.Corrupt[id]++
-	first := d.stats.Corrupt[id] == 1
-	d.mu.Unlock()
-	if first {
-		d.opts.Log.Warn("peer answered with other bytes than asked for; nothing more is fetched from it", "peer", id, "digest", what)
-	}
+// blame is what is held against peers. Its machine-like part takes the time as
+// an argument; mu guards the maps.
+type blame struct {
+	mu        sync.Mutex
+	corrupted map[peer.ID]int
+	until     map[peer.ID]time.Time // quarantined
+	slow      map[peer.ID]time.Time // asked last until then
+}
+
+const (
+	// quarantine is how long nothing is fetched from a peer whose bytes were
+	// wrong: a bad disk or memory gives wrong bytes again.
+	quarantine = 10 * time.Minute
+	// avoid is how long a peer that stalled or broke off is asked only where
+	// nobody else holds the blob.
+	avoid = 15 * time.Second
+)
+
+func newBlame() *blame {
+	return &blame{corrupted: map[peer.ID]int{}, until: map[peer.ID]time.Time{}, slow: map[peer.ID]time.Time{}}
+}
+
+func (b *blame) corrupt(now time.Time, id peer.ID) (times int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.corrupted[id]++
+	b.until[id] = now.Add(quarantine)
+	return b.corrupted[id]
+}
+
+func (b *blame) failed(now time.Time, id peer.ID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.slow[id] = now.Add(avoid)
+}
+
+func (b *blame) worked(id peer.ID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.slow, id)
+}
+
+func (b *blame) quarantined(now time.Time, id peer.ID) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return now.Before(b.until[id])
+}
+
+func (b *blame) avoided(now time.Time, id peer.ID) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return now.Before(b.slow[id])
+}
+
+func (b *blame) counts() map[peer.ID]int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return maps.Clone(b.corrupted)
 }

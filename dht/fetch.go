@@ -6,74 +6,99 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/store/digest"
 )
 
-// ErrNotFound says that no member holds the blob.
-var ErrNotFound = errors.New("no member holds the blob")
+// ErrNoHolder is matched by every *NoHolderError.
+var ErrNoHolder = errors.New("no reachable member holds the blob")
 
-// UnreachableError says that every known holder was tried in vain.
-type UnreachableError struct {
+// NoHolderError says that a blob could not be had from anybody.
+type NoHolderError struct {
 	Digest digest.Digest
-	Tried  []peer.ID
-	Last   error
+	// Tried are the peers that were said to hold it and did not give it.
+	Tried []peer.ID
+	// Last is what the last of them failed with; nil if none was tried.
+	Last error
 }
 
-func (e *UnreachableError) Error() string {
-	return fmt.Sprintf("fetch %v: none of %d holders gave it: %v", e.Digest, len(e.Tried), e.Last)
+func (e *NoHolderError) Error() string {
+	if len(e.Tried) == 0 {
+		return fmt.Sprintf("fetch %v: %v; run the step that makes it again", e.Digest, ErrNoHolder)
+	}
+	return fmt.Sprintf("fetch %v: %v, %d tried, the last: %v; run the step that makes it again", e.Digest, ErrNoHolder, len(e.Tried), e.Last)
 }
+
+// Is says that e is an ErrNoHolder.
+func (e *NoHolderError) Is(target error) bool { return target == ErrNoHolder }
 
 // Unwrap returns the last holder's error.
-func (e *UnreachableError) Unwrap() error { return e.Last }
+func (e *NoHolderError) Unwrap() error { return e.Last }
 
-// Moved is what a Fetch brought here.
-type Moved struct {
-	Blobs int
-	Bytes int64
-}
-
-// flight is one blob on its way; err is set before done is closed.
+// flight is one blob on its way. What follows done is set before it is closed.
 type flight struct {
-	done chan struct{}
-	err  error
+	hints []peer.ID
+	done  chan struct{}
+	err   error
 }
 
 // Fetch brings every blob of ds that is not here into the local store,
-// verified. Holders are asked first; then those that Find names; then every
-// member. A blob that another Fetch is bringing is waited for.
-func (d *DHT) Fetch(ctx context.Context, ds []digest.Digest, holders []peer.ID) (Moved, error) {
-	var moved Moved
+// verified, and returns how many bytes this call moved. The hinted holders are
+// asked first, then those whom the owners of the locations know, then kad-dht,
+// then every member. A blob that another Fetch is bringing is waited for.
+//
+// Fetch returns a *NoHolderError if a blob is to be had from nobody, with the
+// others brought here if they could be; any other error is the local store's
+// or ctx's. To keep what it brings from being collected, hold ds in a lease
+// before.
+func (d *DHT) Fetch(ctx context.Context, ds []digest.Digest, hints []peer.ID) (int64, error) {
+	var moved int64
 	for {
 		missing, err := d.missing(ctx, ds)
 		if err != nil || len(missing) == 0 {
 			return moved, err
 		}
-		own, others := d.board(missing)
-		m, err := d.fetchOwn(ctx, own, holders)
-		moved.Blobs += m.Blobs
-		moved.Bytes += m.Bytes
-		if err != nil {
-			return moved, err
-		}
-		for _, f := range others {
-			select {
-			case <-ctx.Done():
-				return moved, fmt.Errorf("fetch %d blobs: %w", len(ds), ctx.Err())
-			case <-f.done:
-			}
-			if f.err != nil && !errors.Is(f.err, context.Canceled) && !errors.Is(f.err, context.DeadlineExceeded) {
-				return moved, f.err
+		own, others := d.board(missing, hints)
+		if len(own) > 0 {
+			j := newJob(d, own)
+			err := j.run(ctx, hints)
+			moved += j.bytes
+			if err != nil {
+				return moved, err
 			}
 		}
 		if len(others) == 0 {
 			return moved, nil
 		}
+		if err := await(ctx, others, hints); err != nil {
+			return moved, err
+		}
 	}
 }
 
+// await waits for flights. A flight that failed for want of hints that this
+// call has, or with its own caller, is no failure: this call tries itself.
+func await(ctx context.Context, others []*flight, hints []peer.ID) error {
+	for _, f := range others {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for %d blobs: %w", len(others), ctx.Err())
+		case <-f.done:
+		}
+		knowsMore := slices.ContainsFunc(hints, func(id peer.ID) bool { return !slices.Contains(f.hints, id) })
+		if f.err != nil && !knowsMore && !errors.Is(f.err, context.Canceled) && !errors.Is(f.err, context.DeadlineExceeded) {
+			return f.err
+		}
+	}
+	return nil
+}
+
 func (d *DHT) missing(ctx context.Context, ds []digest.Digest) ([]digest.Digest, error) {
+	if len(ds) == 0 {
+		return nil, nil
+	}
 	has, err := d.opts.Blobs.Has(ctx, ds)
 	if err != nil {
 		return nil, fmt.Errorf("fetch %d blobs: %w", len(ds), err)
@@ -91,7 +116,7 @@ func (d *DHT) missing(ctx context.Context, ds []digest.Digest) ([]digest.Digest,
 
 // board splits ds into those that this call is to bring and the flights of
 // those that another one brings.
-func (d *DHT) board(ds []digest.Digest) (own []digest.Digest, others []*flight) {
+func (d *DHT) board(ds []digest.Digest, hints []peer.ID) (own []digest.Digest, others []*flight) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, key := range ds {
@@ -99,42 +124,32 @@ func (d *DHT) board(ds []digest.Digest) (own []digest.Digest, others []*flight) 
 			others = append(others, f)
 			continue
 		}
-		d.flights[key] = &flight{done: make(chan struct{})}
+		d.flights[key] = &flight{hints: hints, done: make(chan struct{})}
 		own = append(own, key)
 	}
 	return own, others
 }
 
-func (d *DHT) fetchOwn(ctx context.Context, own []digest.Digest, holders []peer.ID) (Moved, error) {
-	if len(own) == 0 {
-		return Moved{}, nil
-	}
-	j := newJob(d, own)
-	err := j.run(ctx, holders)
+func (d *DHT) land(key digest.Digest, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.stats.BytesIn += j.moved.Bytes
-	for _, key := range own {
-		f := d.flights[key]
-		delete(d.flights, key)
-		if _, left := j.left[key]; left {
-			f.err = err
-		}
-		close(f.done)
-	}
-	return j.moved, err
+	f := d.flights[key]
+	delete(d.flights, key)
+	f.err = err
+	close(f.done)
 }
 
-// job is one call's own blobs. mu guards what follows it.
+// job is one call's own blobs.
 type job struct {
 	d *DHT
 
 	mu    sync.Mutex
 	left  map[digest.Digest]*want
-	moved Moved
+	bytes int64
 	local error // of the local store: no other holder can help
 }
 
+// want is one blob that is not here yet.
 type want struct {
 	holders, tried []peer.ID
 	last           error
@@ -148,76 +163,104 @@ func newJob(d *DHT, own []digest.Digest) *job {
 	return j
 }
 
+func (j *job) wants(keys []digest.Digest) map[digest.Digest]*want {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	wants := make(map[digest.Digest]*want, len(keys))
+	for _, key := range keys {
+		wants[key] = j.left[key]
+	}
+	return wants
+}
+
+// keys returns what is left, sorted, so that equal jobs ask equal questions.
 func (j *job) keys() []digest.Digest {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	keys := make([]digest.Digest, 0, len(j.left))
 	for key := range j.left {
 		keys = append(keys, key)
 	}
+	slices.SortFunc(keys, digest.Digest.Compare)
 	return keys
 }
 
-// run tries the sources of holders in turn until nothing is left.
+// run brings small blobs in batches and each large one by itself, then lands
+// the flights of what could not be had.
 func (j *job) run(ctx context.Context, hints []peer.ID) error {
+	var small, large []digest.Digest
 	for _, key := range j.keys() {
-		j.left[key].holders = slices.Clone(hints)
-	}
-	for _, more := range []func(context.Context) error{nil, j.resolve, j.askAll} {
-		if more != nil {
-			if err := more(ctx); err != nil {
-				return err
-			}
-		}
-		if err := j.drain(ctx); err != nil || len(j.left) == 0 {
-			return err
+		if key.Size() >= Large {
+			large = append(large, key)
+		} else {
+			small = append(small, key)
 		}
 	}
-	return j.failure()
+	errs := make([]error, 1+len(large))
+	var fetching sync.WaitGroup
+	for i, key := range large {
+		fetching.Go(func() { errs[1+i] = j.fetchLarge(ctx, key, hints) })
+	}
+	if len(small) > 0 {
+		errs[0] = j.fetchSmall(ctx, small, hints)
+	}
+	fetching.Wait()
+	return j.end(ctx, errs)
 }
 
-func (j *job) resolve(ctx context.Context) error {
-	found, err := j.d.Find(ctx, j.keys())
-	for key, ids := range found {
-		j.left[key].holders = append(j.left[key].holders, ids...)
+func (j *job) end(ctx context.Context, errs []error) error {
+	err := ctx.Err()
+	if err != nil {
+		err = fmt.Errorf("fetch %d blobs: %w", len(j.left), err)
+	}
+	for _, e := range append([]error{j.local}, errs...) {
+		if err == nil {
+			err = e
+		}
+	}
+	for _, key := range j.keys() {
+		w := j.left[key]
+		lost := err
+		if ctx.Err() == nil && j.local == nil {
+			lost = &NoHolderError{Digest: key, Tried: w.tried, Last: w.last}
+		}
+		j.d.land(key, lost)
 	}
 	return err
 }
 
-func (j *job) askAll(ctx context.Context) error {
-	keys := j.keys()
-	var asked sync.WaitGroup
-	for _, id := range rank(j.d.opts.Members(), keys[0], maxAsked) {
-		if id == j.d.opts.Self || j.d.quarantined(id) {
-			continue
-		}
-		asked.Go(func() {
-			has, err := j.d.Have(ctx, id, keys)
-			if err != nil {
-				return
-			}
-			j.mu.Lock()
-			defer j.mu.Unlock()
-			for i, ok := range has {
-				if ok {
-					w := j.left[keys[i]]
-					w.holders = append(w.holders, id)
-				}
-			}
-		})
-	}
-	asked.Wait()
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("ask members for %d blobs: %w", len(keys), err)
-	}
-	return nil
+// arrived notes a blob that the local store has taken.
+func (j *job) arrived(key digest.Digest) {
+	j.mu.Lock()
+	delete(j.left, key)
+	j.bytes += key.Size()
+	j.mu.Unlock()
+	j.d.land(key, nil)
+	j.d.count(func(s *Stats) { s.BytesIn += key.Size(); s.BlobsIn++ })
 }
 
-func (j *job) failure() error {
-	keys := j.keys()
-	slices.SortFunc(keys, func(a, b digest.Digest) int { return slices.Compare(a.Binary(), b.Binary()) })
+func (j *job) refused(key digest.Digest, err error) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.local = fmt.Errorf("store %v: %w", key, err)
+	return j.local
+}
+
+// usable says whether a holder may be asked at all.
+func (j *job) usable(id peer.ID) bool {
+	return id != j.d.opts.Self && !j.d.blame.quarantined(time.Now(), id)
+}
+
+// failed notes what a holder did not do.
+func (j *job) failed(id peer.ID, err error, keys ...digest.Digest) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	for _, key := range keys {
-		if w := j.left[key]; w.last != nil {
-			return &UnreachableError{Digest: key, Tried: w.tried, Last: w.last}
+		if w, ok := j.left[key]; ok {
+			w.last = err
+			if !slices.Contains(w.tried, id) {
+				w.tried = append(w.tried, id)
+			}
 		}
 	}
-	return fmt.Errorf("fetch %v: %w", keys[0], ErrNotFound)
 }

@@ -15,13 +15,31 @@ import (
 const (
 	// replicas is how many members keep the locations of a digest.
 	replicas = 3
-	// resolve is how long Find waits for a near peer; a far one gets four
+	// resolve is how long Holders waits for a near peer; a far one gets four
 	// round trips.
 	resolve = 20 * time.Millisecond
+	// maxBatch digests go in one request: with 43 bytes each, 172 KiB.
+	maxBatch = 4096
+	// maxRequest is the limit of a request's frame in bytes.
+	maxRequest = maxBatch*(digest.BinarySize+2) + 64
 )
 
-// byOwner groups digests by the other members that keep their locations.
-func (d *DHT) byOwner(ds []digest.Digest, members []peer.ID) map[peer.ID][]digest.Digest {
+func request(op dhtpb.Request_Op, ds []digest.Digest) *dhtpb.Request {
+	req := &dhtpb.Request{Op: op, Digests: make([][]byte, len(ds))}
+	for i, d := range ds {
+		req.Digests[i] = d.Binary()
+	}
+	return req
+}
+
+// ask is a call that is counted.
+func (d *DHT) ask(ctx context.Context, id peer.ID, op dhtpb.Request_Op, ds []digest.Digest) (*dhtpb.Response, error) {
+	d.count(func(s *Stats) { s.Requests++ })
+	return d.lanes.call(ctx, id, request(op, ds))
+}
+
+// byOwner groups digests by the members that keep their locations.
+func byOwner(ds []digest.Digest, members []peer.ID) map[peer.ID][]digest.Digest {
 	groups := map[peer.ID][]digest.Digest{}
 	for _, key := range ds {
 		for _, id := range rank(members, key, replicas) {
@@ -31,12 +49,13 @@ func (d *DHT) byOwner(ds []digest.Digest, members []peer.ID) map[peer.ID][]diges
 	return groups
 }
 
-// Find asks the owners of each digest who holds it. A digest that nobody knows
-// is absent from the result; owners that do not answer in time are left out.
-func (d *DHT) Find(ctx context.Context, ds []digest.Digest) (map[digest.Digest][]peer.ID, error) {
+// Holders asks the owners of each digest who holds it. A digest that nobody
+// knows is absent from the result; owners that do not answer in time are left
+// out, and so is this node.
+func (d *DHT) Holders(ctx context.Context, ds []digest.Digest) (map[digest.Digest][]peer.ID, error) {
 	var mu sync.Mutex
 	found := map[digest.Digest][]peer.ID{}
-	member := d.member()
+	member, now := d.member(), time.Now()
 	add := func(key digest.Digest, ids []peer.ID) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -47,14 +66,14 @@ func (d *DHT) Find(ctx context.Context, ds []digest.Digest) (map[digest.Digest][
 		}
 	}
 	var asked sync.WaitGroup
-	for id, keys := range d.byOwner(ds, d.opts.Members()) {
+	for id, keys := range byOwner(ds, d.opts.Members()) {
 		if id == d.opts.Self {
 			for _, key := range keys {
-				add(key, d.table.of(key, member))
+				add(key, d.table.of(now, key, member))
 			}
 			continue
 		}
-		asked.Go(func() { d.findAt(ctx, id, keys, add) })
+		asked.Go(func() { d.holdersAt(ctx, id, keys, add) })
 	}
 	asked.Wait()
 	if err := ctx.Err(); err != nil {
@@ -63,42 +82,41 @@ func (d *DHT) Find(ctx context.Context, ds []digest.Digest) (map[digest.Digest][
 	return found, nil
 }
 
-func (d *DHT) findAt(ctx context.Context, id peer.ID, keys []digest.Digest, add func(digest.Digest, []peer.ID)) {
+func (d *DHT) holdersAt(ctx context.Context, id peer.ID, keys []digest.Digest, add func(digest.Digest, []peer.ID)) {
 	ctx, cancel := context.WithTimeout(ctx, max(resolve, 4*d.opts.RTT(id)))
 	defer cancel()
 	for part := range slices.Chunk(keys, maxBatch) {
-		err := d.conns.ask(ctx, id, dhtpb.Request_FIND, part, func(resp *dhtpb.Response, _ *conn) error {
-			if len(resp.GetHolders()) != len(part) {
-				return fmt.Errorf("holders of %d digests, want %d", len(resp.GetHolders()), len(part))
-			}
-			for i, h := range resp.GetHolders() {
-				var ids []peer.ID
-				for _, s := range h.GetPeers()[:min(len(h.GetPeers()), maxHolders)] {
-					ids = append(ids, peer.ID(s))
-				}
-				add(part[i], ids)
-			}
-			return nil
-		})
+		resp, err := d.ask(ctx, id, dhtpb.Request_FIND, part)
+		if err == nil && len(resp.GetHolders()) != len(part) {
+			err = fmt.Errorf("holders of %d digests, want %d", len(resp.GetHolders()), len(part))
+		}
 		if err != nil {
 			d.opts.Log.Debug("owner of locations did not answer", "peer", id, "error", err)
 			return
 		}
+		for i, h := range resp.GetHolders() {
+			var ids []peer.ID
+			for _, s := range h.GetPeers()[:min(len(h.GetPeers()), maxHolders)] {
+				ids = append(ids, peer.ID(s))
+			}
+			add(part[i], ids)
+		}
 	}
 }
 
-// Have asks from which of ds it holds.
-func (d *DHT) Have(ctx context.Context, from peer.ID, ds []digest.Digest) ([]bool, error) {
+// Have asks a peer which of ds it holds.
+func (d *DHT) Have(ctx context.Context, id peer.ID, ds []digest.Digest) ([]bool, error) {
 	has := make([]bool, 0, len(ds))
 	for part := range slices.Chunk(ds, maxBatch) {
-		err := d.conns.ask(ctx, from, dhtpb.Request_HAVE, part, func(resp *dhtpb.Response, _ *conn) error {
-			bits, err := present(resp, len(part))
-			has = append(has, bits...)
-			return err
-		})
+		resp, err := d.ask(ctx, id, dhtpb.Request_HAVE, part)
 		if err != nil {
 			return nil, fmt.Errorf("have %d blobs: %w", len(ds), err)
 		}
+		bits, err := present(resp, len(part))
+		if err != nil {
+			return nil, fmt.Errorf("have %d blobs of %s: %w", len(ds), id, err)
+		}
+		has = append(has, bits...)
 	}
 	return has, nil
 }

@@ -4,19 +4,24 @@ import (
 	"container/list"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/store/digest"
 )
 
 const (
-	// maxLocations bounds the table: about 300 bytes an entry, so 60 MB.
+	// maxLocations bounds the table: about 400 bytes an entry, so 80 MB.
 	maxLocations = 200_000
 	// maxHolders of one digest are remembered; a fetch needs a few.
 	maxHolders = 8
+	// locationTTL forgets a holder that did not announce again; it does so
+	// every reannounce, so three announcements may be lost.
+	locationTTL = time.Hour
 )
 
-// locations is what peers told this node of who holds what.
+// locations is what peers told this node of who holds what. It is pure but
+// for mu, which guards the rest.
 type locations struct {
 	mu    sync.Mutex
 	byKey map[digest.Digest]*list.Element
@@ -25,14 +30,19 @@ type locations struct {
 
 type location struct {
 	key     digest.Digest
-	holders []peer.ID // oldest first
+	holders []holder // least recently announced first
+}
+
+type holder struct {
+	id    peer.ID
+	until time.Time
 }
 
 func newLocations() *locations {
 	return &locations{byKey: map[digest.Digest]*list.Element{}}
 }
 
-func (l *locations) add(holder peer.ID, ds []digest.Digest) {
+func (l *locations) add(now time.Time, id peer.ID, ds []digest.Digest) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, d := range ds {
@@ -43,32 +53,64 @@ func (l *locations) add(holder peer.ID, ds []digest.Digest) {
 		}
 		l.used.MoveToFront(e)
 		loc := e.Value.(*location)
-		if slices.Contains(loc.holders, holder) {
-			continue
-		}
+		loc.drop(func(h holder) bool { return h.id == id || !now.Before(h.until) })
 		if len(loc.holders) == maxHolders {
 			loc.holders = slices.Delete(loc.holders, 0, 1)
 		}
-		loc.holders = append(loc.holders, holder)
+		loc.holders = append(loc.holders, holder{id, now.Add(locationTTL)})
 	}
 	for l.used.Len() > maxLocations {
-		last := l.used.Back()
-		delete(l.byKey, l.used.Remove(last).(*location).key)
+		l.remove(l.used.Back())
 	}
 }
 
-// of returns the holders of d that are still members, newest first.
-func (l *locations) of(d digest.Digest, member func(peer.ID) bool) []peer.ID {
+// of returns the holders of d that are still members, the latest to announce
+// first.
+func (l *locations) of(now time.Time, d digest.Digest, member func(peer.ID) bool) []peer.ID {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e, ok := l.byKey[d]
 	if !ok {
 		return nil
 	}
-	l.used.MoveToFront(e)
 	loc := e.Value.(*location)
-	loc.holders = slices.DeleteFunc(loc.holders, func(id peer.ID) bool { return !member(id) })
-	found := slices.Clone(loc.holders)
-	slices.Reverse(found)
-	return found
+	loc.drop(func(h holder) bool { return !member(h.id) || !now.Before(h.until) })
+	if len(loc.holders) == 0 {
+		l.remove(e)
+		return nil
+	}
+	l.used.MoveToFront(e)
+	ids := make([]peer.ID, 0, len(loc.holders))
+	for _, h := range slices.Backward(loc.holders) {
+		ids = append(ids, h.id)
+	}
+	return ids
+}
+
+// expire forgets what nobody announced for locationTTL.
+func (l *locations) expire(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for e := l.used.Back(); e != nil; {
+		loc, next := e.Value.(*location), e.Prev()
+		loc.drop(func(h holder) bool { return !now.Before(h.until) })
+		if len(loc.holders) == 0 {
+			l.remove(e)
+		}
+		e = next
+	}
+}
+
+func (l *locations) len() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.used.Len()
+}
+
+func (l *locations) remove(e *list.Element) {
+	delete(l.byKey, l.used.Remove(e).(*location).key)
+}
+
+func (loc *location) drop(which func(holder) bool) {
+	loc.holders = slices.DeleteFunc(loc.holders, which)
 }

@@ -31,13 +31,17 @@ const (
 	Request_UNKNOWN Request_Op = 0
 	// HAVE asks which of them are here.
 	Request_HAVE Request_Op = 1
-	// GET asks for them: after the Response, the bytes of each one present
-	// follow in order, without frames.
+	// GET asks for the small blobs among those that are here.
 	Request_GET Request_Op = 2
 	// PROVIDE says that the sender holds them.
 	Request_PROVIDE Request_Op = 3
 	// FIND asks who is known to hold them.
 	Request_FIND Request_Op = 4
+	// READ asks for length bytes from offset of the one digest.
+	Request_READ Request_Op = 5
+	// OUTLINE asks for the inner hashes of the one digest, which prove its
+	// chunks: an outboard Bao encoding over chunks of 1 MiB.
+	Request_OUTLINE Request_Op = 6
 )
 
 // Enum value maps for Request_Op.
@@ -48,6 +52,8 @@ var (
 		2: "GET",
 		3: "PROVIDE",
 		4: "FIND",
+		5: "READ",
+		6: "OUTLINE",
 	}
 	Request_Op_value = map[string]int32{
 		"UNKNOWN": 0,
@@ -55,6 +61,8 @@ var (
 		"GET":     2,
 		"PROVIDE": 3,
 		"FIND":    4,
+		"READ":    5,
+		"OUTLINE": 6,
 	}
 )
 
@@ -85,11 +93,14 @@ func (Request_Op) EnumDescriptor() ([]byte, []int) {
 	return file_dht_dhtpb_dht_proto_rawDescGZIP(), []int{0, 0}
 }
 
-// Request is one question. A stream carries one after the other.
+// Request is one question. Questions on a stream are answered in order; the
+// next may be sent before the last is answered.
 type Request struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Op            Request_Op             `protobuf:"varint,1,opt,name=op,proto3,enum=buildnet.dht.Request_Op" json:"op,omitempty"`
 	Digests       [][]byte               `protobuf:"bytes,2,rep,name=digests,proto3" json:"digests,omitempty"`
+	Offset        int64                  `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"`
+	Length        int64                  `protobuf:"varint,4,opt,name=length,proto3" json:"length,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -138,13 +149,32 @@ func (x *Request) GetDigests() [][]byte {
 	return nil
 }
 
+func (x *Request) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *Request) GetLength() int64 {
+	if x != nil {
+		return x.Length
+	}
+	return 0
+}
+
 // Response answers one Request.
 type Response struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Bit i%8 of byte i/8 is set if digest i is here. For HAVE and GET.
+	// Bit i%8 of byte i/8 is set if digest i is here. For HAVE, GET, READ and
+	// OUTLINE. READ and OUTLINE of a blob that is here send its bytes, of a
+	// length that both ends know, without a frame behind this message.
 	Present []byte `protobuf:"bytes,1,opt,name=present,proto3" json:"present,omitempty"`
 	// For FIND, one for each digest.
-	Holders       []*Holders `protobuf:"bytes,2,rep,name=holders,proto3" json:"holders,omitempty"`
+	Holders []*Holders `protobuf:"bytes,2,rep,name=holders,proto3" json:"holders,omitempty"`
+	// For GET, the contents of the first of those present, in order; the others
+	// are there but were too much for one answer.
+	Blobs         [][]byte `protobuf:"bytes,3,rep,name=blobs,proto3" json:"blobs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -189,6 +219,13 @@ func (x *Response) GetPresent() []byte {
 func (x *Response) GetHolders() []*Holders {
 	if x != nil {
 		return x.Holders
+	}
+	return nil
+}
+
+func (x *Response) GetBlobs() [][]byte {
+	if x != nil {
+		return x.Blobs
 	}
 	return nil
 }
@@ -242,19 +279,24 @@ var File_dht_dhtpb_dht_proto protoreflect.FileDescriptor
 
 const file_dht_dhtpb_dht_proto_rawDesc = "" +
 	"\n" +
-	"\x13dht/dhtpb/dht.proto\x12\fbuildnet.dht\"\x8a\x01\n" +
+	"\x13dht/dhtpb/dht.proto\x12\fbuildnet.dht\"\xd1\x01\n" +
 	"\aRequest\x12(\n" +
 	"\x02op\x18\x01 \x01(\x0e2\x18.buildnet.dht.Request.OpR\x02op\x12\x18\n" +
-	"\adigests\x18\x02 \x03(\fR\adigests\";\n" +
+	"\adigests\x18\x02 \x03(\fR\adigests\x12\x16\n" +
+	"\x06offset\x18\x03 \x01(\x03R\x06offset\x12\x16\n" +
+	"\x06length\x18\x04 \x01(\x03R\x06length\"R\n" +
 	"\x02Op\x12\v\n" +
 	"\aUNKNOWN\x10\x00\x12\b\n" +
 	"\x04HAVE\x10\x01\x12\a\n" +
 	"\x03GET\x10\x02\x12\v\n" +
 	"\aPROVIDE\x10\x03\x12\b\n" +
-	"\x04FIND\x10\x04\"U\n" +
+	"\x04FIND\x10\x04\x12\b\n" +
+	"\x04READ\x10\x05\x12\v\n" +
+	"\aOUTLINE\x10\x06\"k\n" +
 	"\bResponse\x12\x18\n" +
 	"\apresent\x18\x01 \x01(\fR\apresent\x12/\n" +
-	"\aholders\x18\x02 \x03(\v2\x15.buildnet.dht.HoldersR\aholders\"\x1f\n" +
+	"\aholders\x18\x02 \x03(\v2\x15.buildnet.dht.HoldersR\aholders\x12\x14\n" +
+	"\x05blobs\x18\x03 \x03(\fR\x05blobs\"\x1f\n" +
 	"\aHolders\x12\x14\n" +
 	"\x05peers\x18\x01 \x03(\tR\x05peersB.Z,github.com/buildnet/buildnet/dht/dhtpb;dhtpbb\x06proto3"
 
