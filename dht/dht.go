@@ -10,7 +10,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"maps"
 	"sync"
 	"time"
 
@@ -105,7 +104,6 @@ func New(opts Options) (*DHT, error) {
 	d := &DHT{
 		opts:     opts,
 		table:    newLocations(),
-		lanes:    newLanes(opts.Network),
 		bulk:     newBulk(opts.Network),
 		blame:    newBlame(),
 		provided: newAnnouncements(),
@@ -114,6 +112,7 @@ func New(opts Options) (*DHT, error) {
 		large:    semaphore.NewWeighted(maxLarge),
 		flights:  map[digest.Digest]*flight{},
 	}
+	d.lanes = newLanes(opts.Network, d.blame.ended)
 	if opts.Host != nil {
 		d.kad = kad.New(opts.Host, kad.Options{Log: opts.Log})
 	}
@@ -154,64 +153,4 @@ func (d *DHT) corrupt(id peer.ID, key digest.Digest) {
 			"peer", id, "digest", key, "for", quarantine)
 	}
 	d.opts.OnCorrupt(id, key)
-}
-
-// blame is what is held against peers. Its machine-like part takes the time as
-// an argument; mu guards the maps.
-type blame struct {
-	mu        sync.Mutex
-	corrupted map[peer.ID]int
-	until     map[peer.ID]time.Time // quarantined
-	slow      map[peer.ID]time.Time // asked last until then
-}
-
-const (
-	// quarantine is how long nothing is fetched from a peer whose bytes were
-	// wrong: a bad disk or memory gives wrong bytes again.
-	quarantine = 10 * time.Minute
-	// avoid is how long a peer that stalled or broke off is asked only where
-	// nobody else holds the blob.
-	avoid = 15 * time.Second
-)
-
-func newBlame() *blame {
-	return &blame{corrupted: map[peer.ID]int{}, until: map[peer.ID]time.Time{}, slow: map[peer.ID]time.Time{}}
-}
-
-func (b *blame) corrupt(now time.Time, id peer.ID) (times int) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.corrupted[id]++
-	b.until[id] = now.Add(quarantine)
-	return b.corrupted[id]
-}
-
-func (b *blame) failed(now time.Time, id peer.ID) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.slow[id] = now.Add(avoid)
-}
-
-func (b *blame) worked(id peer.ID) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.slow, id)
-}
-
-func (b *blame) quarantined(now time.Time, id peer.ID) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return now.Before(b.until[id])
-}
-
-func (b *blame) avoided(now time.Time, id peer.ID) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return now.Before(b.slow[id])
-}
-
-func (b *blame) counts() map[peer.ID]int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return maps.Clone(b.corrupted)
 }

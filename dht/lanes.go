@@ -27,7 +27,8 @@ var errClosed = errors.New("this node stops")
 // without waiting for answers.
 type lanes struct {
 	net   peer.Network
-	calls sync.WaitGroup // guarded by mu against Add after close
+	ended func(peer.ID, error) // sees how each call ended, also abandoned ones
+	calls sync.WaitGroup       // guarded by mu against Add after close
 
 	mu     sync.Mutex
 	closed bool
@@ -39,7 +40,9 @@ type peerLanes struct {
 	lanes []*lane // at most maxLanes; guarded by lanes.mu
 }
 
-func newLanes(n peer.Network) *lanes { return &lanes{net: n, peers: map[peer.ID]*peerLanes{}} }
+func newLanes(n peer.Network, ended func(peer.ID, error)) *lanes {
+	return &lanes{net: n, ended: ended, peers: map[peer.ID]*peerLanes{}}
+}
 
 // call sends req to a peer and fills resp. A call whose ctx ends returns, but
 // its answer is still read in the background, for the sake of those behind it
@@ -57,6 +60,7 @@ func (l *lanes) call(ctx context.Context, id peer.ID, req *dhtpb.Request) (*dhtp
 	if !l.background(func() {
 		defer p.slots.Release(1)
 		resp, err := l.retry(id, p, req)
+		l.ended(id, err)
 		answered <- answer{resp, err}
 	}) {
 		p.slots.Release(1)

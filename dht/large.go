@@ -31,19 +31,41 @@ type search struct {
 	key     digest.Digest
 	sources []func(context.Context) []peer.ID
 	seen    []peer.ID
+	late    []peer.ID // did not answer, or failed lately: asked at the end
 }
 
 func (j *job) search(key digest.Digest, hints []peer.ID) *search {
 	keys := []digest.Digest{key}
-	return &search{j: j, key: key, sources: []func(context.Context) []peer.ID{
-		func(context.Context) []peer.ID { return hints },
+	s := &search{j: j, key: key}
+	s.sources = []func(context.Context) []peer.ID{
+		func(context.Context) []peer.ID { return s.inTime(hints) },
 		func(ctx context.Context) []peer.ID {
 			found, _ := j.d.Holders(ctx, keys)
-			return found[key]
+			return s.inTime(found[key])
 		},
-		func(ctx context.Context) []peer.ID { return j.d.fromKad(ctx, keys)[key] },
-		func(context.Context) []peer.ID { return rank(j.d.opts.Members(), key, maxAsked) },
-	}}
+		func(ctx context.Context) []peer.ID { return s.inTime(j.d.fromKad(ctx, keys)[key]) },
+		func(context.Context) []peer.ID { return s.inTime(rank(j.d.opts.Members(), key, maxAsked)) },
+		func(context.Context) []peer.ID { return s.late },
+	}
+	return s
+}
+
+// inTime returns those of ids that were not asked yet and may answer soon.
+func (s *search) inTime(ids []peer.ID) []peer.ID {
+	var ask []peer.ID
+	now := time.Now()
+	for _, id := range ids {
+		if slices.Contains(s.seen, id) || !s.j.usable(id) {
+			continue
+		}
+		s.seen = append(s.seen, id)
+		if s.j.d.blame.avoided(now, id) {
+			s.late = append(s.late, id)
+			continue
+		}
+		ask = append(ask, id)
+	}
+	return ask
 }
 
 // more returns holders that confirmed to have the blob, none when every source
@@ -59,29 +81,46 @@ func (s *search) more(ctx context.Context) []peer.ID {
 	return nil
 }
 
+// confirm asks all at once. When one has the blob, the others have a moment
+// left to say so; who does not is asked again at the end.
 func (s *search) confirm(ctx context.Context, ids []peer.ID) []peer.ID {
-	var mu sync.Mutex
-	var found []peer.ID
+	type answer struct {
+		id  peer.ID
+		has bool
+	}
+	answers := make(chan answer, len(ids))
+	askCtx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	var asked sync.WaitGroup
+	defer asked.Wait()
 	for _, id := range ids {
-		if slices.Contains(s.seen, id) || !s.j.usable(id) {
-			continue
-		}
-		s.seen = append(s.seen, id)
 		asked.Go(func() {
-			has, err := s.j.d.Have(ctx, id, []digest.Digest{s.key})
-			if err != nil {
+			has, err := s.j.d.Have(askCtx, id, []digest.Digest{s.key})
+			if err != nil && askCtx.Err() == nil {
 				s.j.failed(id, err, s.key)
-				return
 			}
-			if has[0] {
-				mu.Lock()
-				defer mu.Unlock()
-				found = append(found, id)
-			}
+			answers <- answer{id, err == nil && has[0]}
 		})
 	}
-	asked.Wait()
+	var found []peer.ID
+	var enough <-chan time.Time
+	waiting := slices.Clone(ids)
+	for len(waiting) > 0 {
+		select {
+		case <-enough:
+			cancel()
+			s.late = append(s.late, waiting...)
+			waiting = nil
+		case a := <-answers:
+			waiting = slices.DeleteFunc(waiting, func(id peer.ID) bool { return id == a.id })
+			if a.has {
+				found = append(found, a.id)
+			}
+			if a.has && enough == nil {
+				enough = time.After(resolve)
+			}
+		}
+	}
 	slices.Sort(found)
 	return found
 }

@@ -204,13 +204,9 @@ func (s *smalls) fetchFrom(ctx context.Context, id peer.ID, keys []digest.Digest
 	for len(keys) > 0 {
 		resp, err := s.d.ask(ctx, id, dhtpb.Request_GET, keys)
 		if err != nil {
-			if ctx.Err() == nil {
-				s.d.blame.failed(time.Now(), id)
-			}
 			s.failed(id, err, keys...)
 			return
 		}
-		s.d.blame.worked(id)
 		rest, err := s.receive(ctx, id, keys, resp)
 		if err != nil {
 			s.failed(id, err, keys...)
