@@ -15,8 +15,10 @@ import (
 	"time"
 
 	dht "github.com/libp2p/go-libp2p-kad-dht"
+	"github.com/libp2p/go-libp2p-kad-dht/provider"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/multiformats/go-multihash"
 
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/store/digest"
@@ -25,17 +27,15 @@ import (
 const (
 	// Prefix is in front of kad-dht's protocol names.
 	Prefix protocol.ID = "/buildnet"
-	// maxQueued records wait to be written; the oldest wait longest, and new
-	// ones beyond this are dropped: rendezvous knows them all the same.
-	maxQueued = 10_000
-	// maxKept records are written again every rewrite.
+	// maxKept records are kept written; more are dropped: rendezvous knows
+	// them all the same.
 	maxKept = 50_000
-	// rewrite is how often; kad-dht forgets a record after 48 h.
-	rewrite = 12 * time.Hour
-	// writers put records at once: each waits for a few round trips.
-	writers = 4
-	// writeTimeout bounds one record.
-	writeTimeout = 10 * time.Second
+	// gather is how long new records are collected: written together they
+	// cost a message a region and not one a record.
+	gather = 200 * time.Millisecond
+	// again is when records are offered again after the DHT took none, as when
+	// no peer is connected yet.
+	again = 5 * time.Second
 	// lookupTimeout bounds a look-up: longer than that, making the blob again
 	// is likely cheaper.
 	lookupTimeout = 2 * time.Second
@@ -51,12 +51,12 @@ type Options struct {
 type DHT struct {
 	host host.Host
 	log  *slog.Logger
-	news chan struct{}
+	news chan struct{} // holds a token while fresh or gone is not empty
 
-	mu      sync.Mutex
-	routing *dht.IpfsDHT // nil when Run does not run
-	queue   []digest.Digest
-	kept    map[digest.Digest]time.Time // when it is to be written again
+	mu          sync.Mutex
+	routing     *dht.IpfsDHT // nil when Run does not run
+	kept        map[digest.Digest]struct{}
+	fresh, gone []multihash.Multihash // what the provider is yet to be told
 }
 
 // New returns a DHT on h.
@@ -64,32 +64,41 @@ func New(h host.Host, opts Options) *DHT {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	return &DHT{host: h, log: opts.Log, news: make(chan struct{}, 1), kept: map[digest.Digest]time.Time{}}
+	return &DHT{host: h, log: opts.Log, news: make(chan struct{}, 1), kept: map[digest.Digest]struct{}{}}
 }
 
-// Provide writes, soon, that this node holds ds.
+// Provide writes, soon and again before the records age, that this node holds
+// ds.
 func (d *DHT) Provide(ds ...digest.Digest) {
-	d.mu.Lock()
-	for _, key := range ds {
-		if _, ok := d.kept[key]; ok || len(d.queue) >= maxQueued || len(d.kept) >= maxKept {
-			continue
+	d.update(func() {
+		for _, key := range ds {
+			if _, ok := d.kept[key]; !ok && len(d.kept) < maxKept {
+				d.kept[key] = struct{}{}
+				d.fresh = append(d.fresh, key.CID().Hash())
+			}
 		}
-		d.kept[key] = time.Time{}
-		d.queue = append(d.queue, key)
-	}
-	d.mu.Unlock()
-	select {
-	case d.news <- struct{}{}:
-	default:
-	}
+	})
 }
 
 // Withdraw ends the writing of ds. Records age and go by themselves.
 func (d *DHT) Withdraw(ds ...digest.Digest) {
+	d.update(func() {
+		for _, key := range ds {
+			if _, ok := d.kept[key]; ok {
+				delete(d.kept, key)
+				d.gone = append(d.gone, key.CID().Hash())
+			}
+		}
+	})
+}
+
+func (d *DHT) update(f func()) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, key := range ds {
-		delete(d.kept, key)
+	f()
+	d.mu.Unlock()
+	select {
+	case d.news <- struct{}{}:
+	default:
 	}
 }
 
@@ -135,25 +144,25 @@ func (d *DHT) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("start kad-dht: %w", err)
 	}
-	d.set(routing)
-	var writing sync.WaitGroup
-	defer func() {
-		d.set(nil)
-		writing.Wait()
-		if closeErr := routing.Close(); closeErr != nil {
-			err = errors.Join(err, fmt.Errorf("stop kad-dht: %w", closeErr))
-		}
-	}()
-	keys := make(chan digest.Digest)
-	defer close(keys)
-	for range writers {
-		writing.Go(func() {
-			for key := range keys {
-				d.write(ctx, routing, key)
-			}
-		})
+	defer func() { err = errors.Join(err, stopped("kad-dht", routing.Close())) }()
+	sweep, err := provider.New(
+		provider.WithHost(d.host), provider.WithRouter(routing), provider.WithMessageSender(routing.MessageSender()),
+		provider.WithSelfAddrs(routing.FilteredAddrs), provider.WithReplicationFactor(routing.BucketSize()),
+		provider.WithConnectivityCheckOnlineInterval(again))
+	if err != nil {
+		return fmt.Errorf("start the provider of kad-dht: %w", err)
 	}
-	d.deal(ctx, keys)
+	defer func() { err = errors.Join(err, stopped("the provider of kad-dht", sweep.Close())) }()
+	d.set(routing)
+	defer d.set(nil)
+	d.tellLoop(ctx, sweep)
+	return nil
+}
+
+func stopped(what string, err error) error {
+	if err != nil {
+		return fmt.Errorf("stop %s: %w", what, err)
+	}
 	return nil
 }
 
@@ -163,62 +172,45 @@ func (d *DHT) set(r *dht.IpfsDHT) {
 	d.routing = r
 }
 
-// deal gives the writers what is queued and what is due again.
-func (d *DHT) deal(ctx context.Context, keys chan<- digest.Digest) {
-	again := time.NewTicker(rewrite / 12)
-	defer again.Stop()
+// tellLoop tells the provider what is new, gathered, and again after it could
+// take nothing.
+func (d *DHT) tellLoop(ctx context.Context, sweep *provider.SweepingProvider) {
+	wake := time.NewTimer(0)
+	defer wake.Stop()
 	for {
-		for key, ok := d.pop(); ok; key, ok = d.pop() {
-			select {
-			case keys <- key:
-			case <-ctx.Done():
-				return
-			}
-		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-d.news:
-		case <-again.C:
-			d.requeue(time.Now())
+			wake.Reset(gather)
+		case <-wake.C:
+			if err := d.tell(sweep); err != nil {
+				d.log.Debug("records wait to be written", "error", err)
+				wake.Reset(again)
+			}
 		}
 	}
 }
 
-func (d *DHT) pop() (digest.Digest, bool) {
+func (d *DHT) tell(sweep *provider.SweepingProvider) error {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	if len(d.queue) == 0 {
-		return digest.Digest{}, false
-	}
-	key := d.queue[0]
-	d.queue = d.queue[1:]
-	return key, true
-}
-
-func (d *DHT) requeue(now time.Time) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for key, due := range d.kept {
-		if !due.IsZero() && now.After(due) && len(d.queue) < maxQueued {
-			d.kept[key] = time.Time{}
-			d.queue = append(d.queue, key)
+	fresh, gone := d.fresh, d.gone
+	d.fresh, d.gone = nil, nil
+	d.mu.Unlock()
+	if len(gone) > 0 {
+		if err := sweep.StopProviding(gone...); err != nil {
+			d.log.Debug("records go on being written", "error", err)
 		}
 	}
-}
-
-// write puts one record. One that fails is due again with the next round.
-func (d *DHT) write(ctx context.Context, routing *dht.IpfsDHT, key digest.Digest) {
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
-	defer cancel()
-	due := time.Now().Add(rewrite)
-	if err := routing.Provide(ctx, key.CID(), true); err != nil {
-		d.log.Debug("record was not written", "digest", key, "error", err)
-		due = time.Now()
+	if len(fresh) == 0 {
+		return nil
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if _, ok := d.kept[key]; ok {
-		d.kept[key] = due
+	// Forced, for those that the provider knows but could not write before.
+	if err := sweep.StartProviding(true, fresh...); err != nil {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.fresh = append(fresh, d.fresh...)
+		return fmt.Errorf("write %d records: %w", len(fresh), err)
 	}
+	return nil
 }

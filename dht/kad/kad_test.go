@@ -2,6 +2,7 @@ package kad_test
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -17,7 +18,7 @@ import (
 
 // mesh returns nodes on loopback, each connected to the one before, whose
 // DHTs run.
-func mesh(t *testing.T, n int) ([]host.Host, []*kad.DHT) {
+func mesh(t testing.TB, n int) ([]host.Host, []*kad.DHT) {
 	t.Helper()
 	var hosts []host.Host
 	var dhts []*kad.DHT
@@ -53,7 +54,7 @@ func mesh(t *testing.T, n int) ([]host.Host, []*kad.DHT) {
 }
 
 // eventually waits for the world, which here is real sockets.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -102,4 +103,28 @@ func TestNothingHappensUnlessItRuns(t *testing.T) {
 			}
 		}
 	}
+}
+
+func BenchmarkRecords(b *testing.B) {
+	const n = 1000
+	_, dhts := mesh(b, 4)
+	for _, d := range dhts {
+		eventually(b, "a peer in the table", func() bool { return d.Peers() > 0 })
+	}
+	round := 0
+	for b.Loop() {
+		var ds []digest.Digest
+		for i := range n {
+			ds = append(ds, digest.Of(digest.BLAKE3, fmt.Append(nil, round, i)))
+		}
+		round++
+		dhts[0].Provide(ds...)
+		eventually(b, "every record is found", func() bool {
+			for len(ds) > 0 && len(dhts[3].Holders(b.Context(), ds[0], 1)) == 1 {
+				ds = ds[1:]
+			}
+			return len(ds) == 0
+		})
+	}
+	b.ReportMetric(float64(n*b.N)/b.Elapsed().Seconds(), "records/s")
 }
