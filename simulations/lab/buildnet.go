@@ -1,0 +1,331 @@
+//go:build lab && linux
+
+package lab
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/buildnet/buildnet/node/event"
+)
+
+// readyTimeout bounds the wait for a node's ready line.
+const readyTimeout = 20 * time.Second
+
+// binary is the buildnet under test: BUILDNET_BINARY, or built once.
+var binary = sync.OnceValues(func() (string, error) {
+	if b := os.Getenv("BUILDNET_BINARY"); b != "" {
+		return filepath.Abs(b)
+	}
+	dir, err := os.MkdirTemp("", "buildnet-lab-")
+	if err != nil {
+		return "", err
+	}
+	out := filepath.Join(dir, "buildnet")
+	if text, err := run("go", "build", "-o", out, "github.com/buildnet/buildnet/cmd/buildnet"); err != nil {
+		return "", fmt.Errorf("build buildnet: %w: %s", err, text)
+	}
+	return out, nil
+})
+
+// Binary returns the path of the buildnet under test.
+func Binary(t *testing.T) string {
+	t.Helper()
+	b, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// Ready is the ready line of a node.
+type Ready struct {
+	Event  string  `json:"event"`
+	Peer   string  `json:"peer"`
+	Listen string  `json:"listen"`
+	API    string  `json:"api"`
+	Mesh   string  `json:"mesh"`
+	Slots  int     `json:"slots"`
+	BPU    float64 `json:"bpu"`
+}
+
+// Node is a running `buildnet node up`.
+type Node struct {
+	Ready
+	At   time.Time // of the ready line
+	host *Host
+	cmd  *exec.Cmd
+	log  *lockedBuffer
+	done chan struct{}
+}
+
+// Up starts a node on the host and waits until it is ready.
+func (h *Host) Up(args ...string) *Node {
+	h.t.Helper()
+	n, err := h.TryUp(args...)
+	if err != nil {
+		h.t.Fatalf("host %s: node up: %v", h.Name, err)
+	}
+	return n
+}
+
+// TryUp is Up for a node that may not come up.
+func (h *Host) TryUp(args ...string) (*Node, error) {
+	h.t.Helper()
+	cmd := h.Command(append([]string{Binary(h.t), "node", "up", "--json"}, args...)...)
+	n := &Node{host: h, cmd: cmd, log: &lockedBuffer{}, done: make(chan struct{})}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	cmd.Stderr = n.log
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	lines := make(chan string, 1)
+	go func() {
+		defer close(n.done)
+		r := bufio.NewReader(out)
+		line, _ := r.ReadString('\n')
+		lines <- line
+		_, _ = io.Copy(n.log, r)
+		_ = cmd.Wait()
+	}()
+	select {
+	case line := <-lines:
+		n.At = time.Now()
+		if err := json.Unmarshal([]byte(line), &n.Ready); err != nil || n.Event != "ready" {
+			<-n.done
+			return nil, fmt.Errorf("exit status %d, said %q\n%s", cmd.ProcessState.ExitCode(), line, n.log)
+		}
+		h.t.Cleanup(func() {
+			if h.t.Failed() {
+				h.t.Logf("log of node %s on %s:\n%s", n.Peer, h.Name, n.log)
+			}
+		})
+		return n, nil
+	case <-time.After(readyTimeout):
+		h.Kill()
+		<-n.done
+		return nil, fmt.Errorf("not ready after %v\n%s", readyTimeout, n.log)
+	}
+}
+
+// Log returns what the node has logged so far.
+func (n *Node) Log() string { return n.log.String() }
+
+// Stop asks the node to drain and end, and waits for that.
+func (n *Node) Stop() {
+	_ = n.cmd.Process.Signal(syscall.SIGTERM)
+	<-n.done
+}
+
+// Kill ends the node and all that it runs, at once.
+func (n *Node) Kill() {
+	n.host.Kill()
+	<-n.done
+}
+
+// Outcome is what a command came to.
+type Outcome struct {
+	Exit           int
+	Stdout, Stderr string
+}
+
+// Buildnet runs a command of the binary to its end.
+func (h *Host) Buildnet(args ...string) Outcome {
+	h.t.Helper()
+	cmd := h.Command(append([]string{Binary(h.t)}, args...)...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		h.t.Fatalf("host %s: %v: %v", h.Name, args, err)
+	}
+	return Outcome{Exit: cmd.ProcessState.ExitCode(), Stdout: out.String(), Stderr: errs.String()}
+}
+
+// Build is a running or finished `buildnet build --json`.
+type Build struct {
+	host *Host
+	cmd  *exec.Cmd
+	errs lockedBuffer
+	done chan struct{}
+
+	mu     sync.Mutex
+	events []event.Event
+	seen   *sync.Cond
+	over   bool
+}
+
+// Start starts a build of dir.
+func (h *Host) Start(dir string, args ...string) *Build {
+	h.t.Helper()
+	cmd := h.Command(append([]string{Binary(h.t), "build", "--json", "-C", dir}, args...)...)
+	b := &Build{host: h, cmd: cmd, done: make(chan struct{})}
+	b.seen = sync.NewCond(&b.mu)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	cmd.Stderr = &b.errs
+	if err := cmd.Start(); err != nil {
+		h.t.Fatalf("host %s: build: %v", h.Name, err)
+	}
+	go b.read(out)
+	return b
+}
+
+func (b *Build) read(out io.Reader) {
+	defer close(b.done)
+	lines := bufio.NewScanner(out)
+	lines.Buffer(nil, 64<<20)
+	for lines.Scan() {
+		e, err := event.Decode(lines.Bytes())
+		if err != nil {
+			b.host.t.Errorf("host %s: %v in %q", b.host.Name, err, lines.Text())
+			continue
+		}
+		b.mu.Lock()
+		b.events = append(b.events, e)
+		b.seen.Broadcast()
+		b.mu.Unlock()
+	}
+	_ = b.cmd.Wait()
+	b.mu.Lock()
+	b.over = true
+	b.seen.Broadcast()
+	b.mu.Unlock()
+}
+
+// Until waits for an event that want accepts, or for the build's end, and
+// reports whether there was one.
+func (b *Build) Until(want func(event.Event) bool) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	next := 0
+	for {
+		for ; next < len(b.events); next++ {
+			if want(b.events[next]) {
+				return true
+			}
+		}
+		if b.over {
+			return false
+		}
+		b.seen.Wait()
+	}
+}
+
+// Interrupt is a Ctrl-C, Kill a kill -9 of the CLI alone.
+func (b *Build) Interrupt() { _ = b.cmd.Process.Signal(os.Interrupt) }
+
+// Kill ends the CLI alone, at once.
+func (b *Build) Kill() { _ = b.cmd.Process.Kill() }
+
+// Wait returns the exit status.
+func (b *Build) Wait() int {
+	<-b.done
+	return b.cmd.ProcessState.ExitCode()
+}
+
+// Events returns what the build has said so far.
+func (b *Build) Events() []event.Event {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append([]event.Event(nil), b.events...)
+}
+
+// Stderr returns what the CLI said beside its events.
+func (b *Build) Stderr() string { return b.errs.String() }
+
+// Finished returns the summary of a build that has ended.
+func (b *Build) Finished() event.BuildFinished {
+	b.host.t.Helper()
+	<-b.done
+	events := b.Events()
+	if len(events) == 0 {
+		b.host.t.Fatalf("host %s: the build said nothing; on stderr: %s", b.host.Name, b.Stderr())
+	}
+	last, ok := events[len(events)-1].(event.BuildFinished)
+	if !ok {
+		b.host.t.Fatalf("host %s: the last event is %#v; on stderr: %s", b.host.Name, events[len(events)-1], b.Stderr())
+	}
+	return last
+}
+
+// Build runs a build that is to succeed.
+func (h *Host) Build(dir string, args ...string) (*Build, event.BuildFinished) {
+	h.t.Helper()
+	b := h.Start(dir, args...)
+	if status := b.Wait(); status != 0 {
+		h.t.Fatalf("host %s: build: exit status %d\n%s\nlast events: %+v", h.Name, status, b.Stderr(), last(b.Events(), 5))
+	}
+	f := b.Finished()
+	if sum := f.Executed + f.CachedLocal + f.CachedMesh + f.Skipped + f.Failed + f.NotRun; sum != f.Steps {
+		h.t.Errorf("host %s: the counts add up to %d of %d steps: %+v", h.Name, sum, f.Steps, f)
+	}
+	return b, f
+}
+
+func last(events []event.Event, n int) []event.Event {
+	return events[max(0, len(events)-n):]
+}
+
+// Member is an element of `buildnet node ls --json`.
+type Member struct {
+	Peer    string  `json:"peer"`
+	Name    string  `json:"name"`
+	Addr    string  `json:"addr"`
+	State   string  `json:"state"`
+	Self    bool    `json:"self"`
+	BPU     float64 `json:"bpu"`
+	Cores   float64 `json:"cores"`
+	OS      string  `json:"os"`
+	Arch    string  `json:"arch"`
+	RTTMS   float64 `json:"rtt_ms"`
+	Version string  `json:"version"`
+}
+
+// Members asks the host's node for the members of the mesh.
+func (h *Host) Members() []Member {
+	h.t.Helper()
+	o := h.Buildnet("node", "ls", "--json")
+	var ms []Member
+	if err := json.Unmarshal([]byte(o.Stdout), &ms); err != nil {
+		h.t.Fatalf("host %s: node ls: exit status %d: %v: %s%s", h.Name, o.Exit, err, o.Stdout, o.Stderr)
+	}
+	return ms
+}
+
+// lockedBuffer is a buffer that a command writes and a test reads.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+// Write never fails.
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+// String returns what was written so far.
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}

@@ -1,0 +1,212 @@
+//go:build lab && linux
+
+// Package lab makes hosts on one machine, each a network namespace on a common
+// bridge with its own host name, mounts and CPU quota, and runs the built
+// binary on them: the acceptance scenarios of the project. It needs root, and
+// runs with `make lab`. Start reading at New.
+package lab
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// quotaPeriod is the period of a host's CPU quota in microseconds; short, so
+// that a host at its quota pauses for milliseconds and not for a tenth of a
+// second.
+const quotaPeriod = 20_000
+
+// serial tells the labs of one test run apart.
+var serial struct {
+	mu sync.Mutex
+	n  int
+}
+
+// Lab is a LAN: a bridge with hosts on it.
+type Lab struct {
+	t      *testing.T
+	name   string
+	dir    string
+	subnet string
+	cgroup string // of all hosts, in the hierarchy that has quotas
+	v2     bool
+	hosts  int
+}
+
+// New makes a LAN without hosts. It is gone when the test ends.
+func New(t *testing.T) *Lab {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Fatal("the lab makes network namespaces: run it as root")
+	}
+	serial.mu.Lock()
+	serial.n++
+	n := serial.n
+	serial.mu.Unlock()
+	l := &Lab{t: t, name: fmt.Sprintf("bn%d-%d", os.Getpid(), n), dir: t.TempDir(), subnet: fmt.Sprintf("10.%d.%d", 100+os.Getpid()%100, n)}
+	l.cgroup, l.v2 = filepath.Join("/sys/fs/cgroup/cpu", l.name), false
+	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err == nil {
+		l.cgroup, l.v2 = filepath.Join("/sys/fs/cgroup", l.name), true
+	}
+	removeStale(filepath.Dir(l.cgroup))
+	if err := os.Mkdir(l.cgroup, 0o755); err != nil {
+		t.Fatalf("make a cgroup for the lab: %v", err)
+	}
+	if l.v2 {
+		l.write(filepath.Join(l.cgroup, "cgroup.subtree_control"), "+cpu")
+	}
+	t.Cleanup(func() { removeCgroup(l.cgroup) })
+	l.ip("netns", "add", l.sw())
+	t.Cleanup(func() { run("ip", "netns", "del", l.sw()) })
+	l.ip("-n", l.sw(), "link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
+	l.ip("-n", l.sw(), "link", "set", "br0", "up")
+	l.ip("-n", l.sw(), "link", "set", "lo", "up")
+	return l
+}
+
+func (l *Lab) sw() string { return l.name + "-sw" }
+
+// Host is one machine of the lab.
+type Host struct {
+	lab  *Lab
+	t    *testing.T
+	n    int
+	Name string
+	// Addr is its IPv4 address on the LAN.
+	Addr string
+	// Dir is a directory of its own, Home the node's home in it.
+	Dir, Home string
+	cgroup    string
+	// binds are files mounted over others: pairs of source and target.
+	binds []string
+}
+
+// Host adds a machine with a quota of cpus cores.
+func (l *Lab) Host(cpus float64) *Host {
+	l.t.Helper()
+	l.hosts++
+	n := l.hosts
+	h := &Host{lab: l, t: l.t, n: n, Name: fmt.Sprintf("h%d", n), Addr: fmt.Sprintf("%s.%d", l.subnet, n)}
+	h.Dir = filepath.Join(l.dir, h.Name)
+	h.Home = filepath.Join(h.Dir, "home")
+	h.cgroup = filepath.Join(l.cgroup, h.Name)
+	for _, d := range []string{h.Dir, h.cgroup} {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			l.t.Fatalf("host %s: %v", h.Name, err)
+		}
+	}
+	h.Quota(cpus)
+	l.ip("netns", "add", h.netns())
+	l.t.Cleanup(func() { h.Kill(); run("ip", "netns", "del", h.netns()) })
+	port := "v" + strconv.Itoa(n)
+	l.ip("-n", l.sw(), "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", h.netns())
+	l.ip("-n", l.sw(), "link", "set", port, "master", "br0", "up")
+	l.ip("-n", h.netns(), "addr", "add", h.Addr+"/24", "dev", "eth0")
+	l.ip("-n", h.netns(), "link", "set", "eth0", "up")
+	l.ip("-n", h.netns(), "link", "set", "lo", "up")
+	l.ip("-n", h.netns(), "route", "add", "default", "dev", "eth0")
+	return h
+}
+
+func (h *Host) netns() string { return h.lab.name + "-" + h.Name }
+
+// Quota gives the host cpus cores' time.
+func (h *Host) Quota(cpus float64) {
+	quota := strconv.Itoa(int(cpus * quotaPeriod))
+	if h.lab.v2 {
+		h.lab.write(filepath.Join(h.cgroup, "cpu.max"), quota+" "+strconv.Itoa(quotaPeriod))
+		return
+	}
+	h.lab.write(filepath.Join(h.cgroup, "cpu.cfs_period_us"), strconv.Itoa(quotaPeriod))
+	h.lab.write(filepath.Join(h.cgroup, "cpu.cfs_quota_us"), quota)
+}
+
+// Bind mounts source over target in what the host runs from now on.
+func (h *Host) Bind(source, target string) { h.binds = append(h.binds, source, target) }
+
+// enter is what brings a command into the host: $0 is its cgroup, $1 its name,
+// $2 how many binds there are, then the binds, then the command.
+const enter = `set -e
+echo $$ > "$0/cgroup.procs"
+hostname "$1"
+n=$2
+shift 2
+mount --make-rprivate /
+while [ "$n" -gt 0 ]; do
+	mount --bind "$1" "$2"
+	shift 2
+	n=$((n - 1))
+done
+exec "$@"`
+
+// Command returns a command that runs in the host, in its Dir.
+func (h *Host) Command(argv ...string) *exec.Cmd {
+	// Not `ip netns exec`: it mounts another /sys, without the cgroups that a
+	// node reads its quota from.
+	args := []string{"--net=/run/netns/" + h.netns(), "unshare", "--mount", "--uts", "--ipc", "sh", "-c", enter,
+		h.cgroup, h.Name, strconv.Itoa(len(h.binds) / 2)}
+	args = append(append(args, h.binds...), argv...)
+	cmd := exec.Command("nsenter", args...)
+	cmd.Dir = h.Dir
+	cmd.Env = append(os.Environ(), "BUILDNET_HOME="+h.Home)
+	return cmd
+}
+
+// Kill ends every process of the host at once, as a power failure does.
+func (h *Host) Kill() {
+	for range 100 {
+		pids := cgroupPIDs(h.cgroup)
+		if len(pids) == 0 {
+			return
+		}
+		for _, pid := range pids {
+			killPID(pid)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	h.t.Errorf("host %s: processes outlive kill -9", h.Name)
+}
+
+// Cut takes the host off the LAN, Heal brings it back.
+func (h *Host) Cut() { h.lab.ip("-n", h.lab.sw(), "link", "set", "v"+strconv.Itoa(h.n), "down") }
+
+// Heal undoes Cut.
+func (h *Host) Heal() { h.lab.ip("-n", h.lab.sw(), "link", "set", "v"+strconv.Itoa(h.n), "up") }
+
+// Processes returns the command lines of what runs in the host.
+func (h *Host) Processes() []string {
+	var lines []string
+	for _, pid := range cgroupPIDs(h.cgroup) {
+		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if err == nil && len(raw) > 0 {
+			lines = append(lines, strings.TrimSpace(strings.ReplaceAll(string(raw), "\x00", " ")))
+		}
+	}
+	return lines
+}
+
+func (l *Lab) ip(args ...string) {
+	l.t.Helper()
+	if out, err := run("ip", args...); err != nil {
+		l.t.Fatalf("ip %s: %v: %s", strings.Join(args, " "), err, out)
+	}
+}
+
+func (l *Lab) write(file, text string) {
+	l.t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		l.t.Fatalf("write %s: %v", file, err)
+	}
+}
+
+func run(name string, args ...string) (string, error) {
+	out, err := exec.Command(name, args...).CombinedOutput()
+	return string(out), err
+}
