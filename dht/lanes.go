@@ -29,6 +29,9 @@ type lanes struct {
 	net   peer.Network
 	ended func(peer.ID, error) // sees how each call ended, also abandoned ones
 	calls sync.WaitGroup       // guarded by mu against Add after close
+	// life ends with close, so that no stream is opened for nobody.
+	life context.Context
+	end  context.CancelFunc
 
 	mu     sync.Mutex
 	closed bool
@@ -41,7 +44,8 @@ type peerLanes struct {
 }
 
 func newLanes(n peer.Network, ended func(peer.ID, error)) *lanes {
-	return &lanes{net: n, ended: ended, peers: map[peer.ID]*peerLanes{}}
+	life, end := context.WithCancel(context.Background())
+	return &lanes{net: n, ended: ended, life: life, end: end, peers: map[peer.ID]*peerLanes{}}
 }
 
 // call sends req to a peer and fills resp. A call whose ctx ends returns, but
@@ -106,7 +110,7 @@ func (l *lanes) retry(id peer.ID, p *peerLanes, req *dhtpb.Request) (*dhtpb.Resp
 		if err != nil {
 			return nil, err
 		}
-		resp, fresh, err := c.exchange(l.net, id, req)
+		resp, fresh, err := c.exchange(l.life, l.net, id, req)
 		l.leave(p, c, err)
 		if err == nil || fresh || errors.Is(err, os.ErrDeadlineExceeded) {
 			return resp, err
@@ -154,6 +158,7 @@ func (l *lanes) close() {
 		all = append(all, p.lanes...)
 	}
 	l.mu.Unlock()
+	l.end()
 	for _, c := range all {
 		c.shut()
 	}
@@ -180,7 +185,7 @@ func newLane() *lane {
 
 // exchange sends req in its turn and reads the answer in its turn. fresh says
 // that this call opened the stream, so that trying again promises nothing.
-func (c *lane) exchange(n peer.Network, id peer.ID, req *dhtpb.Request) (_ *dhtpb.Response, fresh bool, err error) {
+func (c *lane) exchange(life context.Context, n peer.Network, id peer.ID, req *dhtpb.Request) (_ *dhtpb.Response, fresh bool, err error) {
 	c.mu.Lock()
 	beforeWrite, beforeRead := c.writeTail, c.readTail
 	wrote, read := make(chan struct{}), make(chan struct{})
@@ -189,7 +194,7 @@ func (c *lane) exchange(n peer.Network, id peer.ID, req *dhtpb.Request) (_ *dhtp
 	defer close(read)
 
 	<-beforeWrite
-	s, fresh, err := c.open(n, id)
+	s, fresh, err := c.open(life, n, id)
 	if err == nil {
 		err = s.send(req)
 	}
@@ -209,14 +214,14 @@ func (c *lane) exchange(n peer.Network, id peer.ID, req *dhtpb.Request) (_ *dhtp
 	return &resp, fresh, nil
 }
 
-func (c *lane) open(n peer.Network, id peer.ID) (s *paced, fresh bool, err error) {
+func (c *lane) open(life context.Context, n peer.Network, id peer.ID) (s *paced, fresh bool, err error) {
 	c.mu.Lock()
 	s, err = c.stream, c.broken
 	c.mu.Unlock()
 	if s != nil || err != nil {
 		return s, false, err
 	}
-	s, err = openPaced(context.Background(), n, id)
+	s, err = openPaced(life, n, id)
 	if err != nil {
 		return nil, true, err
 	}

@@ -70,6 +70,20 @@ const (
 	Done
 )
 
+// String returns the state in lower case.
+func (s State) String() string {
+	switch s {
+	case Running:
+		return "running"
+	case Starved:
+		return "starved"
+	case Done:
+		return "done"
+	default:
+		return "unknown"
+	}
+}
+
 // Output is what a call to the Machine wants done. It is valid until the next
 // call on the same Machine.
 type Output struct {
