@@ -141,7 +141,8 @@ func (d *DHT) land(key digest.Digest, err error) {
 
 // job is one call's own blobs.
 type job struct {
-	d *DHT
+	d      *DHT
+	member func(peer.ID) bool
 
 	mu    sync.Mutex
 	left  map[digest.Digest]*want
@@ -156,7 +157,7 @@ type want struct {
 }
 
 func newJob(d *DHT, own []digest.Digest) *job {
-	j := &job{d: d, left: make(map[digest.Digest]*want, len(own))}
+	j := &job{d: d, member: d.member(), left: make(map[digest.Digest]*want, len(own))}
 	for _, key := range own {
 		j.left[key] = &want{}
 	}
@@ -249,6 +250,12 @@ func (j *job) refused(key digest.Digest, err error) error {
 // usable says whether a holder may be asked at all.
 func (j *job) usable(id peer.ID) bool {
 	return id != j.d.opts.Self && !j.d.blame.quarantined(time.Now(), id)
+}
+
+// doubtful says whether a holder is asked only where no other holds the blob:
+// it failed lately, or membership does not count it as alive.
+func (j *job) doubtful(now time.Time, id peer.ID) bool {
+	return j.d.blame.avoided(now, id) || !j.member(id)
 }
 
 // failed notes what a holder did not do.

@@ -163,6 +163,22 @@ func TestPeerWithoutProgressCostsABoundedTime(t *testing.T) {
 	}
 }
 
+func TestHintThatIsNoMemberIsAskedLast(t *testing.T) {
+	for _, size := range []int{10, 2 << 20, 9 << 20} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, "a", "b", "c")
+			w.handle("b", hang)
+			w.members.Store(&[]peer.ID{"a", "c"})
+			d := w.shelfs["c"].add(noise(9, size))
+			start := time.Now()
+			_, err := w.dhts["a"].Fetch(t.Context(), []digest.Digest{d}, []peer.ID{"b", "c"})
+			if took := time.Since(start); err != nil || took > 0 {
+				t.Errorf("Fetch of %d bytes = %v after %v", size, err, took)
+			}
+		})
+	}
+}
+
 func TestPeerThatDiesMidBlobIsReplaced(t *testing.T) {
 	for _, fn := range []digest.Function{digest.BLAKE3, digest.SHA256} {
 		t.Run(fn.String(), func(t *testing.T) {

@@ -25,13 +25,16 @@ const (
 	outlineRate = 64 << 20
 )
 
+// afterHints is how many sources of a search are left behind the hints.
+const afterHints = 4
+
 // search finds holders of one large blob, source after source.
 type search struct {
 	j       *job
 	key     digest.Digest
 	sources []func(context.Context) []peer.ID
 	seen    []peer.ID
-	late    []peer.ID // did not answer, or failed lately: asked at the end
+	late    []peer.ID // doubtful, or did not answer: asked at the end
 }
 
 func (j *job) search(key digest.Digest, hints []peer.ID) *search {
@@ -59,7 +62,7 @@ func (s *search) inTime(ids []peer.ID) []peer.ID {
 			continue
 		}
 		s.seen = append(s.seen, id)
-		if s.j.d.blame.avoided(now, id) {
+		if s.j.doubtful(now, id) {
 			s.late = append(s.late, id)
 			continue
 		}
@@ -79,6 +82,17 @@ func (s *search) more(ctx context.Context) []peer.ID {
 		}
 	}
 	return nil
+}
+
+// second looks for company for a holder that was found, where that is cheap:
+// at the owners of the locations.
+func (s *search) second(ctx context.Context) []peer.ID {
+	if len(s.sources) != afterHints {
+		return nil
+	}
+	source := s.sources[0]
+	s.sources = s.sources[1:]
+	return s.confirm(ctx, source(ctx))
 }
 
 // confirm asks all at once. When one has the blob, the others have a moment
@@ -133,7 +147,7 @@ func (j *job) fetchLarge(ctx context.Context, key digest.Digest, hints []peer.ID
 	s := j.search(key, hints)
 	for holders := s.more(ctx); len(holders) > 0; holders = s.more(ctx) {
 		if len(holders) == 1 && key.Size() >= swarmFrom && outlined(key) {
-			holders = append(holders, s.more(ctx)...)
+			holders = append(holders, s.second(ctx)...)
 		}
 		done, err := j.fromHolders(ctx, key, holders, s)
 		if done || err != nil {

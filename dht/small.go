@@ -21,7 +21,7 @@ const (
 	// batchBytes of small blobs go in one answer: half of wire.MaxFrame, so
 	// that the frame's own bytes fit too.
 	batchBytes = 2 << 20
-	// avoidBytes is what a peer that failed lately seems to have to send: more
+	// avoidBytes is what a doubtful peer seems to have to send: more
 	// than any job gives to one.
 	avoidBytes = 1 << 50
 	// maxAsked members are asked directly when nobody knows a holder.
@@ -162,7 +162,7 @@ func (s *smalls) assign() map[peer.ID][]digest.Digest {
 	groups, load := map[peer.ID][]digest.Digest{}, map[peer.ID]int64{}
 	now := time.Now()
 	cost := func(id peer.ID) int64 {
-		if s.d.blame.avoided(now, id) {
+		if s.doubtful(now, id) {
 			return load[id] + avoidBytes
 		}
 		return load[id]
