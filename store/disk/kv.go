@@ -1,0 +1,85 @@
+package disk
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/buildnet/buildnet/store"
+)
+
+// KV returns the state kept under a namespace, which must not contain "/".
+// Concurrent Puts share their syncs.
+func (s *Store) KV(namespace string) store.KV {
+	return kv{s: s, prefix: []byte("k/" + namespace + "/"), write: pebble.Sync}
+}
+
+// CacheKV is KV for what may be lost in an unclean stop.
+func (s *Store) CacheKV(namespace string) store.KV {
+	return kv{s: s, prefix: []byte("k/" + namespace + "/"), write: pebble.NoSync}
+}
+
+type kv struct {
+	s      *Store
+	prefix []byte
+	write  *pebble.WriteOptions
+}
+
+func (k kv) key(key []byte) []byte { return append(bytes.Clone(k.prefix), key...) }
+
+// Get implements store.KV.
+func (k kv) Get(key []byte) ([]byte, error) {
+	value, err := k.s.get(k.key(key))
+	if errors.Is(err, pebble.ErrNotFound) {
+		err = store.ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get %s%q: %w", k.prefix, key, err)
+	}
+	return value, nil
+}
+
+// Put implements store.KV.
+func (k kv) Put(key, value []byte) error {
+	if err := k.s.diskHasRoom(int64(len(value))); err != nil {
+		return fmt.Errorf("put %s%q: %w", k.prefix, key, err)
+	}
+	if err := k.s.db.Set(k.key(key), value, k.write); err != nil {
+		return fmt.Errorf("put %s%q: %w", k.prefix, key, full(err))
+	}
+	return nil
+}
+
+// Delete implements store.KV.
+func (k kv) Delete(key []byte) error {
+	if err := k.s.db.Delete(k.key(key), k.write); err != nil {
+		return fmt.Errorf("delete %s%q: %w", k.prefix, key, err)
+	}
+	return nil
+}
+
+// Scan implements store.KV.
+func (k kv) Scan(prefix []byte, f func(key, value []byte) bool) error {
+	from := k.key(prefix)
+	err := k.s.scan(from, after(from), func(key, value []byte) bool {
+		return f(bytes.Clone(key[len(k.prefix):]), bytes.Clone(value))
+	})
+	if err != nil {
+		return fmt.Errorf("scan %s%q: %w", k.prefix, prefix, err)
+	}
+	return nil
+}
+
+// after returns the first key that comes after all with this prefix. The
+// prefix has a byte below 0xff: the namespace's.
+func after(prefix []byte) []byte {
+	end := bytes.Clone(prefix)
+	for i := len(end) - 1; ; i-- {
+		if end[i] < 0xff {
+			end[i]++
+			return end[:i+1]
+		}
+	}
+}

@@ -1,0 +1,214 @@
+package disk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/buildnet/buildnet/store"
+	"github.com/buildnet/buildnet/store/digest"
+)
+
+// reserve makes room for n bytes by dropping what was used longest ago and
+// nobody leases.
+func (s *Store) reserve(n int64) error {
+	s.mu.Lock()
+	s.ix.bytes += n
+	victims := s.victims()
+	fits := s.ix.bytes <= s.max
+	s.mu.Unlock()
+	for _, d := range victims {
+		if err := s.erase(d); err != nil {
+			s.unreserve(n)
+			return fmt.Errorf("make room: %w", err)
+		}
+	}
+	if !fits {
+		s.unreserve(n)
+		return fmt.Errorf("%w: its bound is %d bytes and running builds need what is in it; give the node more room", store.ErrFull, s.max)
+	}
+	if err := s.diskHasRoom(n); err != nil {
+		s.unreserve(n)
+		return err
+	}
+	return nil
+}
+
+// diskHasRoom checks the disk itself, for writes that matter.
+func (s *Store) diskHasRoom(n int64) error {
+	usage, err := s.fs.GetDiskUsage(s.dir)
+	if err != nil {
+		return nil //nolint:nilerr // not every file system says; the write itself will
+	}
+	if int64(usage.AvailBytes) < n+minFree {
+		return fmt.Errorf("%w: the disk that holds %s has %d bytes left; free some, or run `buildnet cache clear`", store.ErrFull, s.dir, usage.AvailBytes)
+	}
+	return nil
+}
+
+func (s *Store) unreserve(n int64) {
+	s.mu.Lock()
+	s.ix.bytes -= n
+	s.mu.Unlock()
+}
+
+// victims takes blobs out of the index until it fits; the caller erases them.
+func (s *Store) victims() []digest.Digest {
+	var gone []digest.Digest
+	for e := s.ix.order.Front(); e != nil && s.ix.bytes > s.max; {
+		b := e.Value.(*blob)
+		e = e.Next()
+		if s.ix.leases[b.digest] > 0 {
+			continue
+		}
+		s.ix.remove(b)
+		s.stats.Evicted++
+		gone = append(gone, b.digest)
+	}
+	return gone
+}
+
+// erase removes a blob that is no longer in the index from the disk, unless it
+// has come back meanwhile.
+func (s *Store) erase(d digest.Digest) error {
+	way := s.way(d)
+	way.Lock()
+	defer way.Unlock()
+	if s.holds(d) {
+		return nil
+	}
+	batch := s.db.NewBatch()
+	defer batch.Close()
+	_ = batch.Delete(indexKey(d), nil)
+	if d.Size() <= smallBlob {
+		_ = batch.Delete(blobKey(d), nil)
+	}
+	if err := batch.Commit(pebble.NoSync); err != nil {
+		return fmt.Errorf("erase %v: %w", d, err)
+	}
+	if d.Size() > smallBlob {
+		if err := s.fs.Remove(s.filePath(d)); err != nil && !isNotExist(err) {
+			return fmt.Errorf("erase %v: %w", d, err)
+		}
+	}
+	return nil
+}
+
+// full makes store.ErrFull of a full disk.
+func full(err error) error {
+	if errors.Is(err, syscall.ENOSPC) && !errors.Is(err, store.ErrFull) {
+		return fmt.Errorf("%w: %w; free some of the disk, or run `buildnet cache clear`", store.ErrFull, err)
+	}
+	return err
+}
+
+func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+
+// Lease implements store.Leaser.
+func (s *Store) Lease() store.Lease { return &lease{s: s, held: map[digest.Digest]struct{}{}} }
+
+type lease struct {
+	s    *Store
+	held map[digest.Digest]struct{} // guarded by s.mu; nil when released
+}
+
+// Hold implements store.Lease.
+func (l *lease) Hold(ds ...digest.Digest) {
+	l.s.mu.Lock()
+	defer l.s.mu.Unlock()
+	if l.held == nil {
+		return
+	}
+	for _, d := range ds {
+		if _, twice := l.held[d]; !twice {
+			l.held[d] = struct{}{}
+			l.s.ix.leases[d]++
+		}
+	}
+}
+
+// Release implements store.Lease.
+func (l *lease) Release() {
+	l.s.mu.Lock()
+	defer l.s.mu.Unlock()
+	for d := range l.held {
+		if l.s.ix.leases[d]--; l.s.ix.leases[d] == 0 {
+			delete(l.s.ix.leases, d)
+		}
+	}
+	l.held = nil
+}
+
+// Report is what Verify found.
+type Report struct {
+	Blobs   int
+	Bytes   int64
+	Corrupt []digest.Digest // dropped
+}
+
+// Verify hashes every blob and drops those that are no good.
+func (s *Store) Verify(ctx context.Context) (Report, error) {
+	var rep Report
+	for _, d := range s.digests() {
+		if err := ctx.Err(); err != nil {
+			return rep, err
+		}
+		r, err := s.Open(ctx, d)
+		if err == nil {
+			if err = s.verify(d, r); err != nil {
+				err = s.broken(d, err)
+			}
+			_ = r.Close()
+		}
+		switch {
+		case err == nil:
+			rep.Blobs++
+			rep.Bytes += d.Size()
+		case errors.Is(err, store.ErrCorrupt):
+			rep.Corrupt = append(rep.Corrupt, d)
+		case errors.Is(err, store.ErrNotFound): // evicted meanwhile
+		default:
+			return rep, fmt.Errorf("verify: %w", err)
+		}
+	}
+	return rep, nil
+}
+
+// Clear drops every blob that is not leased, and returns how many bytes of
+// blobs went.
+func (s *Store) Clear(ctx context.Context) (int64, error) {
+	var freed int64
+	for _, d := range s.digests() {
+		if err := ctx.Err(); err != nil {
+			return freed, err
+		}
+		s.mu.Lock()
+		b, ok := s.ix.blobs[d]
+		if ok = ok && s.ix.leases[d] == 0; ok {
+			s.ix.remove(b)
+		}
+		s.mu.Unlock()
+		if !ok {
+			continue
+		}
+		if err := s.erase(d); err != nil {
+			return freed, fmt.Errorf("clear: %w", err)
+		}
+		freed += d.Size()
+	}
+	return freed, nil
+}
+
+func (s *Store) digests() []digest.Digest {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ds := make([]digest.Digest, 0, len(s.ix.blobs))
+	for e := s.ix.order.Front(); e != nil; e = e.Next() {
+		ds = append(ds, e.Value.(*blob).digest)
+	}
+	return ds
+}
