@@ -1,0 +1,81 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/dustin/go-humanize"
+	"github.com/goccy/go-yaml"
+)
+
+// Settings are what a node's owner may change; nothing has to be.
+type Settings struct {
+	// CacheMaxBytes bounds the store; 0 is a tenth of the disk.
+	CacheMaxBytes int64
+	// ShareReduced lets other members use results that were made here without
+	// full isolation.
+	ShareReduced bool
+	// ToolchainDirs are visible to actions beside the default ones.
+	ToolchainDirs []string
+}
+
+// minCache keeps room for the inputs of one large action.
+const minCache = 64 << 20
+
+// settingsFile is the form of node.yaml.
+type settingsFile struct {
+	Cache struct {
+		Max string `yaml:"max"`
+	} `yaml:"cache"`
+	ShareReduced  bool     `yaml:"share_reduced"`
+	ToolchainDirs []string `yaml:"toolchain_dirs"`
+}
+
+// LoadSettings reads node.yaml in home; without one it returns the defaults.
+// All faults are reported at once.
+func LoadSettings(home string) (Settings, error) {
+	path := filepath.Join(home, "node.yaml")
+	raw, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Settings{}, nil
+	}
+	if err != nil {
+		return Settings{}, fmt.Errorf("read settings: %w", err)
+	}
+	s, err := parseSettings(raw)
+	if err != nil {
+		return Settings{}, fmt.Errorf("settings %s: %w", path, err)
+	}
+	return s, nil
+}
+
+func parseSettings(raw []byte) (Settings, error) {
+	var f settingsFile
+	if len(bytes.TrimSpace(raw)) > 0 {
+		if err := yaml.UnmarshalWithOptions(raw, &f, yaml.Strict()); err != nil {
+			return Settings{}, err
+		}
+	}
+	s := Settings{ShareReduced: f.ShareReduced, ToolchainDirs: f.ToolchainDirs}
+	var errs []error
+	if f.Cache.Max != "" {
+		n, err := humanize.ParseBytes(f.Cache.Max)
+		switch {
+		case err != nil:
+			errs = append(errs, fmt.Errorf("cache.max: %q is no size; write it like 20GiB", f.Cache.Max))
+		case n < minCache || n > 1<<62:
+			errs = append(errs, fmt.Errorf("cache.max: %s is not between %s and 4 EiB", f.Cache.Max, humanize.IBytes(minCache)))
+		}
+		s.CacheMaxBytes = int64(min(n, 1<<62))
+	}
+	for _, d := range f.ToolchainDirs {
+		if !filepath.IsAbs(d) || filepath.Clean(d) != d {
+			errs = append(errs, fmt.Errorf("toolchain_dirs: %q is not a clean absolute path", d))
+		}
+	}
+	return s, errors.Join(errs...)
+}
