@@ -1,0 +1,120 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/buildnet/buildnet/sched/action"
+	"github.com/buildnet/buildnet/store/digest"
+)
+
+const (
+	// maxClosure bounds the blobs of one result: ten times the files of the
+	// largest node_modules that we have met.
+	maxClosure = 2_000_000
+	// maxDirectoryBytes bounds one Directory message: some 100,000 entries.
+	maxDirectoryBytes = 16 << 20
+)
+
+// Closure returns every blob of a result, each once: outputs, the Directory
+// messages and all below them, and what it printed. It returns ErrNotFound,
+// with the digest, if one of them is not here. Blobs that are here count as
+// used.
+func Closure(ctx context.Context, b Blobs, r *action.Result) ([]digest.Digest, error) {
+	c := closure{blobs: b, seen: map[digest.Digest]struct{}{}}
+	if !r.Stdout.IsZero() {
+		c.add(r.Stdout)
+	}
+	for _, o := range r.Outputs {
+		switch o.Kind {
+		case action.File:
+			c.add(o.Digest)
+		case action.Directory:
+			if err := c.directory(ctx, o.Digest); err != nil {
+				return nil, fmt.Errorf("output %s: %w", o.Path, err)
+			}
+		case action.Symlink:
+		}
+	}
+	here, err := b.Has(ctx, c.all)
+	if err != nil {
+		return nil, fmt.Errorf("blobs of a result: %w", err)
+	}
+	for i, ok := range here {
+		if !ok {
+			return nil, fmt.Errorf("blob %v of a result: %w", c.all[i], ErrNotFound)
+		}
+	}
+	return c.all, nil
+}
+
+type closure struct {
+	blobs Blobs
+	all   []digest.Digest
+	seen  map[digest.Digest]struct{}
+}
+
+// add reports whether d is new.
+func (c *closure) add(d digest.Digest) bool {
+	if _, twice := c.seen[d]; twice {
+		return false
+	}
+	c.seen[d] = struct{}{}
+	c.all = append(c.all, d)
+	return true
+}
+
+// directory adds root and all below it. It keeps a list of its own rather than
+// recursing, so that a peer's deep tree cannot exhaust the stack.
+func (c *closure) directory(ctx context.Context, root digest.Digest) error {
+	var todo []digest.Digest
+	if c.add(root) {
+		todo = append(todo, root)
+	}
+	for len(todo) > 0 {
+		d := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		content, err := ReadAll(ctx, c.blobs, d, maxDirectoryBytes)
+		if err != nil {
+			return err
+		}
+		var dir repb.Directory
+		if err := proto.Unmarshal(content, &dir); err != nil {
+			return fmt.Errorf("directory %v: %w", d, err)
+		}
+		subs, err := c.entries(&dir)
+		if err != nil {
+			return fmt.Errorf("directory %v: %w", d, err)
+		}
+		todo = append(todo, subs...)
+	}
+	return nil
+}
+
+// entries adds what dir names and returns the directories that are new.
+func (c *closure) entries(dir *repb.Directory) ([]digest.Digest, error) {
+	for _, f := range dir.Files {
+		d, err := action.DigestOf(f.Digest)
+		if err != nil {
+			return nil, fmt.Errorf("entry %q: %w", f.Name, err)
+		}
+		c.add(d)
+	}
+	var subs []digest.Digest
+	for _, sub := range dir.Directories {
+		d, err := action.DigestOf(sub.Digest)
+		if err != nil {
+			return nil, fmt.Errorf("entry %q: %w", sub.Name, err)
+		}
+		if c.add(d) {
+			subs = append(subs, d)
+		}
+	}
+	if len(c.all) > maxClosure {
+		return nil, fmt.Errorf("%w result: more than %d blobs", action.ErrInvalid, maxClosure)
+	}
+	return subs, nil
+}
