@@ -1,0 +1,222 @@
+// Package api is the node's HTTP API: everything on the socket node.sock in its
+// home, which the CLI speaks, and GET /health and /status on a TCP port. It
+// declares what it needs of a node and does no more than translate. Start
+// reading at Node.
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"time"
+
+	"github.com/buildnet/buildnet/node/event"
+)
+
+// Node is what the API offers to its clients. All methods may be called
+// concurrently. An error that is, or wraps, an *Error is told to the client
+// with its kind and hint; any other is Internal.
+type Node interface {
+	Status(ctx context.Context) (Status, error)
+	// Members returns everybody known in the mesh, this node included, by peer.
+	Members(ctx context.Context) ([]Member, error)
+
+	Invite(ctx context.Context, r InviteRequest) (Invitation, error)
+	// Leave tells the mesh, and forgets its secret; the node goes on alone.
+	Leave(ctx context.Context) (Left, error)
+	// Revoke shuts a peer out. The peer may be given by the end of its ID, or
+	// by its name where only one member has it.
+	Revoke(ctx context.Context, r RevokeRequest) (Revoked, error)
+	// Down asks the node to drain and end, and returns at once.
+	Down(ctx context.Context) error
+
+	// Build runs a build and calls emit with its events, in order, one call at
+	// a time, and never after it returned. When it returns nil, the last event
+	// was event.BuildFinished, whether or not the build succeeded. An error says
+	// that there was no build, such as for faults of the configuration (Invalid).
+	// ctx ends when the user interrupts or the client dies: Build then ends every
+	// action, emits BuildFinished, and returns within 2 s.
+	Build(ctx context.Context, r BuildRequest, emit func(event.Event)) error
+	// Builds returns the newest records without their events; all if limit is 0.
+	Builds(ctx context.Context, limit int) ([]BuildRecord, error)
+	// ShowBuild returns one record with its events; id may be the beginning of
+	// an ID.
+	ShowBuild(ctx context.Context, id string) (BuildRecord, error)
+
+	CacheStats(ctx context.Context) (CacheStats, error)
+	VerifyCache(ctx context.Context) (CacheVerified, error)
+	ClearCache(ctx context.Context) (CacheCleared, error)
+}
+
+// Status is how a node is. The TCP port serves it too: it holds no secret.
+type Status struct {
+	State   State  `json:"state"`
+	Version string `json:"version"`
+	Peer    string `json:"peer"`
+	Name    string `json:"name"` // host name
+	PID     int    `json:"pid"`
+	Home    string `json:"home"`
+	// Ephemeral nodes are those that a build started for itself.
+	Ephemeral bool    `json:"ephemeral,omitempty"`
+	UptimeS   float64 `json:"uptime_s"`
+
+	Listen string `json:"listen"` // UDP of the mesh
+	API    string `json:"api"`    // TCP of HTTP, empty when there is none
+	Mesh   string `json:"mesh"`
+	// Observed are this node's addresses as members saw them.
+	Observed []string `json:"observed"`
+	Members  int      `json:"members"` // alive, this node included
+	// Note says what is wrong with the mesh, such as that no member answered.
+	Note string `json:"note,omitempty"`
+
+	OS    string  `json:"os"`
+	Arch  string  `json:"arch"`
+	Slots int     `json:"slots"`
+	Cores float64 `json:"cores"`
+	BPU   float64 `json:"bpu"` // of one core
+
+	// Isolation is full, reduced or none; IsolationMissing says what is missing
+	// and why.
+	Isolation        string   `json:"isolation"`
+	IsolationMissing string   `json:"isolation_missing,omitempty"`
+	Toolchains       []string `json:"toolchains"`
+
+	Builds  int        `json:"builds"`  // running, as their initiator
+	Actions int        `json:"actions"` // running, for any build
+	Cache   CacheStats `json:"cache"`
+	// Counters are other figures, such as dropped packets, by name.
+	Counters map[string]int64 `json:"counters,omitempty"`
+}
+
+// State is what a node is doing.
+//
+//	Ready -> Draining
+type State string
+
+// The states of a node that answers.
+const (
+	Ready    State = "ready"
+	Draining State = "draining"
+)
+
+// Member is one line of `node ls`. Its field names are a contract.
+type Member struct {
+	Peer  string  `json:"peer"`
+	Name  string  `json:"name"`
+	Addr  string  `json:"addr"`
+	State string  `json:"state"` // alive, suspect, failed, left
+	Self  bool    `json:"self"`
+	BPU   float64 `json:"bpu"`
+	Cores float64 `json:"cores"`
+	OS    string  `json:"os"`
+	Arch  string  `json:"arch"`
+	// RTTMS is 0 for the node itself, and for a member not measured yet.
+	RTTMS   float64 `json:"rtt_ms"`
+	Version string  `json:"version"`
+}
+
+// Reach says where an invitation works.
+type Reach string
+
+// The reaches of an invitation.
+const (
+	Everywhere Reach = "everywhere" // the token holds addresses of members
+	LAN        Reach = "lan"        // the newcomer finds members by mDNS
+)
+
+// InviteRequest asks for a token.
+type InviteRequest struct {
+	Reach Reach `json:"reach"`
+}
+
+// Invitation is a token with which a node joins the mesh. It is a secret.
+type Invitation struct {
+	Token string `json:"token"`
+	Mesh  string `json:"mesh"`
+	// Addresses are those that the token holds.
+	Addresses []string `json:"addresses"`
+}
+
+// Left is the mesh that the node was in.
+type Left struct {
+	Mesh string `json:"mesh"`
+}
+
+// RevokeRequest names the peer to shut out.
+type RevokeRequest struct {
+	Peer string `json:"peer"`
+}
+
+// Revoked is the peer that was shut out.
+type Revoked struct {
+	Peer string `json:"peer"`
+	Name string `json:"name"`
+}
+
+// UnknownUID is the UID of a caller whom the system does not name.
+const UnknownUID = -1
+
+// BuildRequest asks for a build.
+type BuildRequest struct {
+	// Dir is the absolute path of the project: the directory with .buildnet.
+	Dir string `json:"dir"`
+	// Targets are packages, steps and output paths; none is everything.
+	Targets []string `json:"targets"`
+	// Force executes every step again.
+	Force bool `json:"force"`
+	// Local asks no peer for bytes or work.
+	Local bool `json:"local"`
+	// KeepGoing goes on with what does not need a step that failed.
+	KeepGoing bool `json:"keep_going"`
+	// Jobs bounds the steps that run at once, anywhere; 0 is no bound.
+	Jobs int `json:"jobs"`
+	// Env is the user's environment, for pass_env and hooks.
+	Env map[string]string `json:"env"`
+	// TreeID names a tree that the client serves, see Client.OfferTree.
+	TreeID string `json:"tree,omitempty"`
+
+	// UID is the caller's, by the socket; UnknownUID where the system does not
+	// say.
+	UID int `json:"-"`
+	// Tree carries the file operations of a caller who is another user than the
+	// node: the CLI does them with its own rights. It is nil for the node's own
+	// user, and closed by the API when Build has returned.
+	Tree io.ReadWriteCloser `json:"-"`
+}
+
+// BuildRecord is a build that was.
+type BuildRecord struct {
+	Build   string    `json:"build"`
+	Started time.Time `json:"started"`
+	Root    string    `json:"root"`
+	// Summary is the build's event.BuildFinished.
+	Summary json.RawMessage `json:"summary"`
+	// Events are all its events; ShowBuild alone gives them.
+	Events []json.RawMessage `json:"events,omitempty"`
+}
+
+// CacheStats is what the node's store holds.
+type CacheStats struct {
+	Blobs    int   `json:"blobs"`
+	Bytes    int64 `json:"bytes"`
+	MaxBytes int64 `json:"max_bytes"`
+	Actions  int   `json:"actions"` // results
+	Leased   int   `json:"leased"`  // blobs that running builds need
+	Hits     int64 `json:"hits"`
+	Misses   int64 `json:"misses"`
+	Evicted  int64 `json:"evicted"`
+	Corrupt  int64 `json:"corrupt"`
+}
+
+// CacheVerified is what a verification found.
+type CacheVerified struct {
+	Blobs   int      `json:"blobs"`
+	Bytes   int64    `json:"bytes"`
+	Corrupt []string `json:"corrupt"` // digests; dropped
+}
+
+// CacheCleared is what a clearing freed.
+type CacheCleared struct {
+	Bytes   int64 `json:"bytes"`
+	Actions int   `json:"actions"`
+}
