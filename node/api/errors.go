@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -70,4 +71,16 @@ func (k Kind) status() int {
 	default:
 		return http.StatusInternalServerError
 	}
+}
+
+// errorLine is an Error as the last line of a stream of events.
+func errorLine(e *Error) []byte {
+	line, err := json.Marshal(struct {
+		Event string `json:"event"`
+		*Error
+	}{ErrorEvent, e})
+	if err != nil {
+		panic("api: an error of strings cannot be encoded: " + err.Error())
+	}
+	return line
 }

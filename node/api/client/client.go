@@ -1,0 +1,243 @@
+// Package client speaks to a node over its socket. Start reading at New.
+package client
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/buildnet/buildnet/node/api"
+	"github.com/buildnet/buildnet/node/event"
+)
+
+const (
+	// maxAnswer bounds an answer in bytes; a build's record with all its
+	// events is the largest.
+	maxAnswer = 256 << 20
+	// maxLine bounds one event: a failed step's whole output is in it.
+	maxLine = 128 << 20
+	// dialTime is how long a node may take to accept: it does so at once, or
+	// it hangs.
+	dialTime = 5 * time.Second
+)
+
+var (
+	// ErrNoNode says that no node serves the socket.
+	ErrNoNode = errors.New("no node is running")
+	// ErrLost says that the connection ended before the build did.
+	ErrLost = errors.New("the connection to the node broke")
+)
+
+// Client is a client of one node. Its methods may be called concurrently.
+// Errors are *api.Error when the node gave them.
+type Client struct {
+	socket string
+	http   *http.Client
+}
+
+// New returns the client of the node whose home this is. It connects when it is
+// first used.
+func New(home string) *Client {
+	c := &Client{socket: filepath.Join(home, api.SocketName)}
+	c.http = &http.Client{Transport: &http.Transport{
+		DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return c.dial(ctx) },
+		DisableKeepAlives:  true, // a command has one or two requests
+		DisableCompression: true,
+	}}
+	return c
+}
+
+func (c *Client) dial(ctx context.Context) (net.Conn, error) {
+	d := net.Dialer{Timeout: dialTime}
+	conn, err := d.DialContext(ctx, "unix", c.socket)
+	switch {
+	case err == nil:
+		return conn, nil
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return nil, fmt.Errorf("%w at %s", ErrNoNode, c.socket)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, &api.Error{Kind: api.Forbidden, Message: "you may not use the node at " + c.socket, Hint: "join the group " + api.Group + ", or choose another --home"}
+	default:
+		return nil, fmt.Errorf("connect to the node: %w", err)
+	}
+}
+
+// Running reports whether a node serves the socket.
+func (c *Client) Running(ctx context.Context) bool {
+	conn, err := c.dial(ctx)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
+}
+
+// Status returns how the node is.
+func (c *Client) Status(ctx context.Context) (api.Status, error) {
+	return call[api.Status](ctx, c, http.MethodGet, "/status", nil)
+}
+
+// Members returns everybody known in the mesh.
+func (c *Client) Members(ctx context.Context) ([]api.Member, error) {
+	return call[[]api.Member](ctx, c, http.MethodGet, "/v1/members", nil)
+}
+
+// Invite makes a token.
+func (c *Client) Invite(ctx context.Context, r api.InviteRequest) (api.Invitation, error) {
+	return call[api.Invitation](ctx, c, http.MethodPost, "/v1/mesh/invite", r)
+}
+
+// Leave takes the node out of its mesh.
+func (c *Client) Leave(ctx context.Context) (api.Left, error) {
+	return call[api.Left](ctx, c, http.MethodPost, "/v1/mesh/leave", nil)
+}
+
+// Revoke shuts a peer out of the mesh.
+func (c *Client) Revoke(ctx context.Context, r api.RevokeRequest) (api.Revoked, error) {
+	return call[api.Revoked](ctx, c, http.MethodPost, "/v1/mesh/revoke", r)
+}
+
+// Down asks the node to end; it may still run when Down returns.
+func (c *Client) Down(ctx context.Context) error {
+	_, err := call[struct{}](ctx, c, http.MethodPost, "/v1/down", nil)
+	return err
+}
+
+// Builds returns the newest records of builds; all if limit is 0.
+func (c *Client) Builds(ctx context.Context, limit int) ([]api.BuildRecord, error) {
+	return call[[]api.BuildRecord](ctx, c, http.MethodGet, "/v1/builds?limit="+strconv.Itoa(limit), nil)
+}
+
+// ShowBuild returns one record with its events.
+func (c *Client) ShowBuild(ctx context.Context, id string) (api.BuildRecord, error) {
+	return call[api.BuildRecord](ctx, c, http.MethodGet, "/v1/builds/"+url.PathEscape(id), nil)
+}
+
+// CacheStats returns what the node's store holds.
+func (c *Client) CacheStats(ctx context.Context) (api.CacheStats, error) {
+	return call[api.CacheStats](ctx, c, http.MethodGet, "/v1/cache", nil)
+}
+
+// VerifyCache hashes everything that the store holds.
+func (c *Client) VerifyCache(ctx context.Context) (api.CacheVerified, error) {
+	return call[api.CacheVerified](ctx, c, http.MethodPost, "/v1/cache/verify", nil)
+}
+
+// ClearCache empties the store.
+func (c *Client) ClearCache(ctx context.Context) (api.CacheCleared, error) {
+	return call[api.CacheCleared](ctx, c, http.MethodPost, "/v1/cache/clear", nil)
+}
+
+// Build runs a build and calls each with its events, encoded, as they come.
+// When ctx ends, so does the connection, and with it the build. Build returns
+// nil when the build ran to its end, whatever came of it; an *api.Error when
+// there was none; and ErrLost.
+func (c *Client) Build(ctx context.Context, r api.BuildRequest, each func(line []byte) error) error {
+	resp, err := c.do(ctx, http.MethodPost, "/v1/build", r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	lines := bufio.NewReaderSize(resp.Body, 64<<10)
+	ended := false
+	for {
+		line, err := readLine(lines)
+		switch {
+		case errors.Is(err, io.EOF) && ended:
+			return nil
+		case errors.Is(err, errLongLine):
+			return fmt.Errorf("read the events of a build: %w", err)
+		case ctx.Err() != nil && err != nil:
+			return ctx.Err()
+		case err != nil:
+			return fmt.Errorf("%w: %w", ErrLost, err)
+		}
+		kind := kindOf(line)
+		if kind == api.ErrorEvent {
+			return errorOf(line)
+		}
+		ended = kind == event.BuildFinished{}.Kind()
+		if err := each(line); err != nil {
+			return err
+		}
+	}
+}
+
+// Stream is a connection that carries a tree's file operations.
+type Stream = io.ReadWriteCloser
+
+// OfferTree gives the node a stream over which it asks this process for file
+// operations; a build names it by its ID. The caller closes it after the build.
+func (c *Client) OfferTree(ctx context.Context) (id string, s Stream, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://node/v1/trees", nil)
+	if err != nil {
+		return "", nil, fmt.Errorf("offer a tree: %w", err)
+	}
+	req.Header.Set("Connection", "Upgrade")
+	req.Header.Set("Upgrade", api.TreeProtocol)
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return "", nil, unwrapURL(err)
+	}
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		defer resp.Body.Close()
+		return "", nil, refusal(resp)
+	}
+	stream, ok := resp.Body.(io.ReadWriteCloser)
+	if !ok {
+		_ = resp.Body.Close()
+		return "", nil, errors.New("offer a tree: the connection was not upgraded")
+	}
+	return resp.Header.Get(api.TreeHeader), stream, nil
+}
+
+// call makes one request and decodes its answer.
+func call[T any](ctx context.Context, c *Client, method, path string, request any) (T, error) {
+	var answer T
+	resp, err := c.do(ctx, method, path, request)
+	if err != nil {
+		return answer, err
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(&answer); err != nil {
+		return answer, fmt.Errorf("read the node's answer to %s: %w", path, err)
+	}
+	return answer, nil
+}
+
+// do returns a response whose status is 200.
+func (c *Client) do(ctx context.Context, method, path string, request any) (*http.Response, error) {
+	var body io.Reader
+	if request != nil {
+		encoded, err := json.Marshal(request)
+		if err != nil {
+			return nil, fmt.Errorf("encode request %s: %w", path, err)
+		}
+		body = bytes.NewReader(encoded)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://node"+path, body)
+	if err != nil {
+		return nil, fmt.Errorf("request %s: %w", path, err)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, unwrapURL(err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		defer resp.Body.Close()
+		return nil, refusal(resp)
+	}
+	return resp, nil
+}
