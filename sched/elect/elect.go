@@ -1,0 +1,111 @@
+// Package elect ranks the members that could lead a build. It is pure: members
+// with the same view compute the same ranking. Start reading at Rank.
+package elect
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/buildnet/buildnet/mesh/peer"
+)
+
+const (
+	// weakest is the demerit of a member without any power: 1/64 of the
+	// strongest one's or less.
+	weakest = 6
+	// sameSite is the round trip within which distance makes no difference: a
+	// leader answers in far less time than a step takes.
+	sameSite = 4 * time.Millisecond
+	// farthest is the demerit of a member that is a second away, or whose
+	// distance is not known.
+	farthest = 8
+	// newcomer is how much later than the oldest member somebody appeared who
+	// is not trusted to stay.
+	newcomer = time.Minute
+)
+
+// Rank orders the alive members by how well each would lead the build, best
+// first. The one with the least demerits leads, whatever its system: a leader
+// runs nothing. A demerit is
+//
+//   - a halving of power (BPU times cores) against the strongest member;
+//   - a doubling of the round trip to the initiator beyond 4 ms;
+//   - two for a member that appeared a minute after the oldest one or later.
+//
+// Members that differ by less are equals, and a hash of build and member
+// decides between them. So small errors of measurement change nothing, each of
+// several builds on a mesh of equals has another leader, and the initiator,
+// which has its own work to do, is no more likely to lead than the others.
+//
+// estimate returns the round trip between two members, 0 if it does not know.
+func Rank(build string, initiator peer.ID, members []peer.Member, estimate func(a, b peer.ID) time.Duration) []peer.ID {
+	alive := make([]peer.Member, 0, len(members))
+	for _, m := range members {
+		if m.State == peer.Alive {
+			alive = append(alive, m)
+		}
+	}
+	strongest, oldest := extremes(alive)
+	type candidate struct {
+		id       peer.ID
+		demerits int
+		lot      uint64
+	}
+	candidates := make([]candidate, 0, len(alive))
+	for _, m := range alive {
+		d := weakness(m.Caps.Power(), strongest)
+		if m.ID != initiator {
+			d += distance(estimate(m.ID, initiator))
+		}
+		if m.Since.Sub(oldest) >= newcomer {
+			d += 2
+		}
+		candidates = append(candidates, candidate{id: m.ID, demerits: d, lot: lot(build, m.ID)})
+	}
+	slices.SortFunc(candidates, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(a.demerits, b.demerits), cmp.Compare(a.lot, b.lot), a.id.Compare(b.id))
+	})
+	ids := make([]peer.ID, len(candidates))
+	for i, c := range candidates {
+		ids[i] = c.id
+	}
+	return ids
+}
+
+func extremes(members []peer.Member) (strongest float64, oldest time.Time) {
+	for i, m := range members {
+		strongest = max(strongest, m.Caps.Power())
+		if i == 0 || m.Since.Before(oldest) {
+			oldest = m.Since
+		}
+	}
+	return strongest, oldest
+}
+
+func weakness(power, strongest float64) int {
+	if !(power > 0) || math.IsInf(strongest, 0) {
+		return weakest
+	}
+	return min(int(math.Log2(strongest/power)), weakest)
+}
+
+func distance(rtt time.Duration) int {
+	if rtt <= 0 {
+		return farthest
+	}
+	d := 0
+	for ; rtt > sameSite && d < farthest; rtt /= 2 {
+		d++
+	}
+	return d
+}
+
+// lot is what a member drew for a build.
+func lot(build string, id peer.ID) uint64 {
+	h := sha256.Sum256([]byte("buildnet election\x00" + build + "\x00" + string(id)))
+	return binary.BigEndian.Uint64(h[:8])
+}

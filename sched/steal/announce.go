@@ -1,0 +1,153 @@
+package steal
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// append takes ops of the leader's log.
+func (o *Origin) append(a Append) {
+	before := o.copy.len()
+	if !o.copy.add(a) {
+		return
+	}
+	for i := before; i < o.copy.len(); i++ {
+		op := o.copy.ops[i]
+		if err := o.record.Apply(op); err != nil {
+			o.note(-1, o.watch.lead.Leader, fmt.Sprintf("%s leads no more: %v", o.watch.lead.Leader.Short(), err))
+			o.copy.ops = o.copy.ops[:i]
+			o.watch.up = false
+			o.takeOver()
+			return
+		}
+		o.heard(i+1, op)
+	}
+	o.reply(o.watch.lead, Ack{Index: o.copy.len()})
+}
+
+// heard looks at an op that is new in this epoch's log.
+func (o *Origin) heard(index uint64, op Op) {
+	switch op.Kind {
+	case OpStandbys:
+		o.event(Event{Kind: Elected, Step: -1, Peer: o.watch.lead.Leader, Peers: op.Peers, Epoch: o.watch.lead.Number})
+	case OpGone:
+		o.note(-1, op.Peer, fmt.Sprintf("lost %s: its steps go to others", op.Peer.Short()))
+	case OpNote:
+		o.note(-1, op.Peer, op.Text)
+	case OpStarted:
+		if k := &o.steps[op.Step]; !k.announced && k.startedBy != op.Peer {
+			k.startedBy = op.Peer
+			o.event(Event{Kind: Began, Step: op.Step, Peer: op.Peer})
+		}
+	case OpDone:
+		o.hasResult(index, op)
+	case OpReopened:
+		o.reopened(op)
+	case OpTried:
+		if op.Peer != "" {
+			o.note(op.Step, op.Peer, fmt.Sprintf("a try on %s came to nothing: %s", op.Peer.Short(), op.Text))
+		}
+	case OpFailed:
+		o.steps[op.Step].failed, o.steps[op.Step].failedAt = op.Text, index
+	}
+}
+
+// hasResult has the outputs of a result brought here. One that is secured, or
+// being brought here already, stays what it is.
+func (o *Origin) hasResult(index uint64, op Op) {
+	k := &o.steps[op.Step]
+	switch {
+	case k.done != nil && sameDone(k.done, op.Done):
+		k.index = index
+	case k.secured:
+		if k.done != nil {
+			o.reply(o.watch.lead, Known{Step: op.Step, Done: *k.done, Secured: true})
+		}
+	default:
+		k.done, k.index = op.Done, index
+		k.fetched, k.unsecured = false, nil
+		k.attempt++
+		o.out.Secures = append(o.out.Secures, Securing{Step: op.Step, Attempt: k.attempt, Done: op.Done})
+	}
+}
+
+func (o *Origin) reopened(op Op) {
+	k := &o.steps[op.Step]
+	k.index, k.startedBy = 0, ""
+	if k.secured {
+		return
+	}
+	k.done, k.fetched, k.unsecured = nil, false, nil
+	k.attempt++
+	if op.Text != "" {
+		o.note(op.Step, op.Peer, "to be made again: "+op.Text)
+	}
+}
+
+// Brought tells what came of a Securing: why is empty if all is here now.
+func (o *Origin) Brought(now time.Time, s Step, attempt uint64, why string) OriginOutput {
+	o.begin(now)
+	k := &o.steps[s]
+	if o.over || k.attempt != attempt || k.done == nil || k.fetched {
+		return o.out
+	}
+	if why != "" {
+		k.unsecured = &Unsecured{Step: s, Action: k.done.Entry.Action, Text: why}
+		k.done, k.index = nil, 0
+		o.reply(o.watch.lead, *k.unsecured)
+		return o.out
+	}
+	k.fetched = true
+	o.secureFrom(s)
+	return o.out
+}
+
+// secureFrom secures s, if all below it is secured, and what waited for that.
+func (o *Origin) secureFrom(s Step) {
+	for todo := []Step{s}; len(todo) > 0; todo = todo[1:] {
+		s, k := todo[0], &o.steps[todo[0]]
+		if k.secured || !k.fetched || slices.ContainsFunc(o.deps.below[s], func(on Step) bool { return !o.steps[on].secured }) {
+			continue
+		}
+		k.secured = true
+		o.reply(o.watch.lead, Secured{Step: s, Action: k.done.Entry.Action})
+		o.announceFrom(s)
+		todo = append(todo, o.deps.above[s]...)
+	}
+}
+
+// committed looks at the ops that are now known to be where they have to be.
+func (o *Origin) committed(commit uint64) {
+	o.commit = max(o.commit, min(commit, o.copy.len()))
+	for ; o.passed < o.commit; o.passed++ {
+		switch op := o.copy.ops[o.passed]; op.Kind {
+		case OpDone, OpFailed:
+			o.announceFrom(op.Step)
+		}
+	}
+}
+
+// announceFrom announces s, if it may be, and what waited for that.
+func (o *Origin) announceFrom(s Step) {
+	for todo := []Step{s}; len(todo) > 0; todo = todo[1:] {
+		if o.announce(todo[0]) {
+			todo = append(todo, o.deps.above[todo[0]]...)
+		}
+	}
+}
+
+func (o *Origin) announce(s Step) bool {
+	k := &o.steps[s]
+	switch {
+	case k.announced:
+		return false
+	case k.failedAt != 0 && k.failedAt <= o.commit:
+		k.announced = true
+		o.event(Event{Kind: GaveUp, Step: s, Text: k.failed})
+	case k.secured && k.index != 0 && k.index <= o.commit && o.depsSettled(s):
+		k.announced = true
+		o.event(Event{Kind: Announced, Step: s, Peer: k.done.Peer, Done: k.done})
+	}
+	return k.announced
+}

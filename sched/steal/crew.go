@@ -1,0 +1,226 @@
+package steal
+
+import (
+	"slices"
+	"time"
+
+	"github.com/buildnet/buildnet/mesh/peer"
+)
+
+// Limits of a crew.
+const (
+	// MaxCrew bounds the members that serve one build: beyond it a leader's
+	// streams cost more than further hands bring.
+	MaxCrew = 64
+	// Standbys is how many members keep the log besides the initiator.
+	Standbys = 2
+	// MaxSpecs bounds the toolchains of one build.
+	MaxSpecs = 256
+	// MaxWant bounds what a worker may ask for at once.
+	MaxWant = 1024
+)
+
+// Link is the state of a leader's stream to a member.
+//
+//	Dialling <-> Up
+//	   |  ^_____  |
+//	   v        | v
+//	  Gone ---> Dialling
+type Link uint8
+
+const (
+	// Dialling streams are being opened, or wait for their next try.
+	Dialling Link = iota + 1
+	// Up streams stand.
+	Up
+	// Gone members were silent for a Lease; they may come back.
+	Gone
+)
+
+// member is what a leader knows of one of its crew.
+type member struct {
+	id    peer.ID
+	link  Link
+	heard time.Time // last sign of life, or when it was first called
+	told  time.Time // when something was last sent to it
+	// dialAt is when to open a stream; zero while one is being opened.
+	dialAt time.Time
+
+	join *Join // nil until it joined on the present stream
+	// A steal request names the assignments that it knows of: those that
+	// crossed it on the way count against it.
+	wanted Want
+	given  uint64
+	hands  map[Step]struct{} // assigned to it
+
+	logSent, logAcked uint64
+	commitSent        uint64
+}
+
+// free is how many more steps m takes now.
+func (m *member) free() int {
+	if m.link != Up || m.join == nil || m.given < m.wanted.Seen {
+		return 0
+	}
+	crossed := m.given - m.wanted.Seen
+	if crossed >= uint64(m.wanted.Free) {
+		return 0
+	}
+	return m.wanted.Free - int(crossed)
+}
+
+func (m *member) want(w Want) {
+	w.Free = min(max(w.Free, 0), MaxWant)
+	m.wanted = w
+}
+
+func (m *member) unlinked(now time.Time) {
+	m.join, m.wanted, m.given = nil, Want{}, 0
+	if m.link == Gone {
+		m.dialAt = now.Add(Rejoin)
+		return
+	}
+	m.link, m.dialAt = Dialling, now.Add(Redial)
+}
+
+func (l *Leader) meet(members []peer.Member) {
+	clear(l.known)
+	for _, m := range members {
+		l.known[m.ID] = m
+	}
+}
+
+// invite calls those who are not of the crew yet: the initiator, this node,
+// the candidates by rank, then everybody else.
+func (l *Leader) invite() {
+	ids := []peer.ID{l.opts.Initiator, l.opts.Self}
+	if !l.opts.Plan.Modes.Local {
+		for _, id := range l.opts.Plan.Candidates {
+			if _, alive := l.known[id]; alive {
+				ids = append(ids, id)
+			}
+		}
+		rest := make([]peer.ID, 0, len(l.known))
+		for id := range l.known {
+			rest = append(rest, id)
+		}
+		slices.Sort(rest)
+		ids = append(ids, rest...)
+	}
+	for _, id := range ids {
+		if _, ok := l.crew[id]; ok || len(l.crew) >= MaxCrew {
+			continue
+		}
+		l.crew[id] = &member{id: id, link: Dialling, heard: l.now, dialAt: l.now, hands: map[Step]struct{}{}}
+		at, _ := slices.BinarySearch(l.order, id)
+		l.order = slices.Insert(l.order, at, id)
+		l.dial(l.crew[id])
+	}
+}
+
+func (l *Leader) dial(m *member) {
+	m.dialAt = time.Time{}
+	h := Hello{Initiator: l.opts.Initiator, Plan: l.opts.PlanDigest, Specs: l.specs}
+	if m.id == l.opts.Initiator {
+		have := newBits(len(l.tasks))
+		for i := range l.record.Steps {
+			if l.record.Steps[i].Result != nil && l.record.Steps[i].Secured {
+				have.set(Step(i))
+			}
+		}
+		h.Have = have
+	}
+	l.out.Dials = append(l.out.Dials, Dial{To: m.id, Hello: h})
+}
+
+// tendCrew beats, calls again, and gives up the silent.
+func (l *Leader) tendCrew() {
+	for _, id := range l.order {
+		m := l.crew[id]
+		if m.link != Gone && l.now.Sub(m.heard) >= Lease {
+			l.lose(m)
+			if l.ended {
+				return
+			}
+		}
+		_, alive := l.known[id]
+		switch {
+		case m.link == Up:
+			if l.now.Sub(m.told) >= BeatEvery {
+				l.send(id, Beat{Commit: l.commit})
+			}
+		case !m.dialAt.IsZero() && !l.now.Before(m.dialAt) && (m.link == Dialling || alive):
+			l.dial(m)
+		}
+	}
+}
+
+func (l *Leader) linked(m *member) {
+	m.link, m.heard, m.told = Up, l.now, l.now
+	// It may have lost what it had: those who keep the log pass over what they
+	// know already.
+	m.logSent, m.logAcked, m.commitSent = 0, 0, 0
+	if len(l.record.Standbys) < Standbys {
+		l.nameStandbys()
+	}
+}
+
+// lose takes everything out of the hands of a member that was silent for a
+// Lease. Without the initiator there is no build.
+func (l *Leader) lose(m *member) {
+	if m.id == l.opts.Initiator {
+		l.end()
+		return
+	}
+	l.out.Hangups = append(l.out.Hangups, m.id)
+	worked := m.join != nil || len(m.hands) > 0
+	hands := sortedSteps(m.hands)
+	if m.link == Up {
+		m.unlinked(l.now)
+	}
+	m.link, m.dialAt = Gone, l.now.Add(Rejoin)
+	for _, s := range hands {
+		l.lostHand(m, s, !l.tasks[s].startedAt.IsZero())
+	}
+	for i := range l.tasks {
+		if l.held > 0 && l.tasks[i].heldBy == m.id {
+			_, r := l.unhold(Step(i))
+			l.lostHand(m, Step(i), r.Started)
+		}
+	}
+	if worked {
+		l.append(Op{Kind: OpGone, Peer: m.id})
+	}
+	if slices.Contains(l.record.Standbys, m.id) {
+		l.nameStandbys()
+	}
+}
+
+// nameStandbys keeps the standbys that live and fills up from the candidates.
+// The initiator is none: it has the log anyway, and leads again itself when
+// nobody else can.
+func (l *Leader) nameStandbys() {
+	fit := func(id peer.ID) bool {
+		m, ok := l.crew[id]
+		return ok && m.link != Gone && id != l.opts.Self && id != l.opts.Initiator
+	}
+	names := make([]peer.ID, 0, Standbys)
+	for _, id := range slices.Concat(l.record.Standbys, l.opts.Plan.Candidates, l.order) {
+		if len(names) < Standbys && fit(id) && !slices.Contains(names, id) {
+			names = append(names, id)
+		}
+	}
+	if len(l.log) == 0 || !slices.Equal(names, l.record.Standbys) {
+		l.append(Op{Kind: OpStandbys, Peers: names})
+	}
+	l.advance()
+}
+
+func sortedSteps(set map[Step]struct{}) []Step {
+	steps := make([]Step, 0, len(set))
+	for s := range set {
+		steps = append(steps, s)
+	}
+	slices.Sort(steps)
+	return steps
+}

@@ -1,0 +1,394 @@
+package steal
+
+import (
+	"slices"
+	"time"
+
+	"github.com/buildnet/buildnet/mesh/peer"
+	"github.com/buildnet/buildnet/store/digest"
+)
+
+const (
+	// Bereft is how long a member goes on with a build whose leader is silent:
+	// long enough for the last in line to have taken over, and short enough
+	// that a build whose initiator is lost has ended everywhere within 2 s.
+	Bereft = Lease + 800*time.Millisecond
+	// maxReports bounds the reports that a worker keeps for a leader that does
+	// not confirm any.
+	maxReports = 4 * MaxWant
+)
+
+// HandOptions are what a worker is.
+type HandOptions struct {
+	Self     peer.ID
+	Slots    int // how many actions it runs at once
+	OS, Arch string
+	BPU      float64
+}
+
+// Hand is the machine of one worker in one build. It serves the leader of the
+// highest epoch that it heard of. Each assignment is a job:
+//
+//	Assign -> Prepares -> Prepared -> Runs -> Running -> Ended -> Report -> Confirm
+//
+// A job that failed while it was prepared goes from Prepared to Report.
+type Hand struct {
+	opts  HandOptions
+	guard guard
+	lead  Epoch // zero before the first Hello
+
+	up    bool // the leader's stream stands
+	heard time.Time
+	told  time.Time
+
+	specs      []Spec
+	toolchains []string
+	probed     bool
+	joined     bool // on the present stream
+
+	seen     uint64 // assignments of this stream
+	asked    Want
+	jobs     []*job // in the order in which they came
+	reports  []Report
+	draining bool
+	over     bool
+
+	now time.Time
+	out HandOutput
+}
+
+// HandOutput is what a call to a Hand wants done, in this order. It is valid
+// until the next call.
+type HandOutput struct {
+	Replies []Reply
+	// Cancels are jobs to end at once, wherever they are; nothing is to be
+	// said of them any more.
+	Cancels []Assign
+	// Probe asks which of the toolchains are here; Probed answers. It is nil
+	// if nothing is asked.
+	Probe []Spec
+	// Prepares are jobs whose inputs are to be brought here; Prepared answers
+	// each.
+	Prepares []Assign
+	// Runs are prepared jobs to run as soon as the node has a slot; Running
+	// says that one has begun, Ended that it is over.
+	Runs []Assign
+	// Over says that the build is over here: forget the machine, and cancel
+	// whatever is left of its jobs.
+	Over bool
+}
+
+// stage is where a job is in a worker's hands.
+//
+//	preparing -> waiting -> submitted -> running
+type stage uint8
+
+const (
+	preparing stage = iota + 1
+	waiting         // until this worker runs fewer than it has slots
+	submitted       // to the driver
+	running
+)
+
+type job struct {
+	Assign
+	stage stage
+}
+
+// NewHand returns a worker that serves nobody yet.
+func NewHand(opts HandOptions) *Hand { return &Hand{opts: opts} }
+
+// Tick tells the time. It is to be called every BeatEvery at least.
+func (h *Hand) Tick(now time.Time) HandOutput {
+	h.begin(now)
+	if h.over || h.lead == (Epoch{}) {
+		return h.out
+	}
+	if now.Sub(h.heard) >= Bereft {
+		h.quit()
+		return h.out
+	}
+	return h.finish()
+}
+
+// Receive takes a message of a leader's stream.
+func (h *Hand) Receive(now time.Time, of Epoch, msg Message) HandOutput {
+	h.begin(now)
+	if h.over {
+		return h.out
+	}
+	if !h.guard.admit(of) {
+		h.out.Replies = append(h.out.Replies, Reply{To: of, Msg: Refuse{Epoch: h.guard.highest}})
+		return h.out
+	}
+	if hello, ok := msg.(Hello); ok {
+		h.hello(of, hello)
+		return h.finish()
+	}
+	if of != h.lead || !h.up {
+		return h.out // a stream begins with Hello
+	}
+	h.heard = now
+	switch msg := msg.(type) {
+	case Assign:
+		h.assigned(msg)
+	case Revoke:
+		h.revoked(msg.Step)
+	case Confirm:
+		h.confirmed(msg)
+	case End:
+		h.quit()
+		return h.out
+	}
+	return h.finish()
+}
+
+// Closed tells that the stream of the epoch broke.
+func (h *Hand) Closed(now time.Time, of Epoch) HandOutput {
+	h.begin(now)
+	if of == h.lead {
+		h.up, h.joined = false, false
+	}
+	return h.out
+}
+
+// Probed answers a Probe: the digests of the toolchains in their text form, in
+// the same order, empty for one that is not here.
+func (h *Hand) Probed(now time.Time, toolchains []string) HandOutput {
+	h.begin(now)
+	if h.over {
+		return h.out
+	}
+	h.toolchains, h.probed = toolchains, true
+	return h.finish()
+}
+
+// Prepared tells that the inputs of a job are here, or why not.
+func (h *Hand) Prepared(now time.Time, s Step, a digest.Digest, failure *Failure) HandOutput {
+	h.begin(now)
+	j := h.job(s, a)
+	if h.over || j == nil || j.stage != preparing {
+		return h.out
+	}
+	if failure != nil {
+		h.report(j, Report{Step: s, Action: a, Failure: *failure})
+	} else {
+		j.stage = waiting
+	}
+	return h.finish()
+}
+
+// Running tells that a job has begun to run.
+func (h *Hand) Running(now time.Time, s Step, a digest.Digest) HandOutput {
+	h.begin(now)
+	j := h.job(s, a)
+	if h.over || j == nil || j.stage != submitted {
+		return h.out
+	}
+	j.stage = running
+	if h.joined {
+		h.reply(Started{Step: s})
+	}
+	return h.finish()
+}
+
+// Ended tells what came of a job that was to run: an entry, or a failure.
+func (h *Hand) Ended(now time.Time, r Report) HandOutput {
+	h.begin(now)
+	j := h.job(r.Step, r.Action)
+	if h.over || j == nil || j.stage < submitted {
+		return h.out
+	}
+	h.report(j, r)
+	return h.finish()
+}
+
+// Drain begins nothing any more: what has not begun goes back.
+func (h *Hand) Drain(now time.Time) HandOutput {
+	h.begin(now)
+	if h.over {
+		return h.out
+	}
+	h.draining = true
+	for _, j := range slices.Clone(h.jobs) {
+		if j.stage != running {
+			h.drop(j)
+			if h.joined {
+				h.reply(Return{Step: j.Step})
+			}
+		}
+	}
+	return h.finish()
+}
+
+// Idle reports whether the worker has nothing in its hands and nothing that a
+// leader has not confirmed.
+func (h *Hand) Idle() bool { return len(h.jobs) == 0 && len(h.reports) == 0 }
+
+func (h *Hand) begin(now time.Time) {
+	h.now, h.out = now, HandOutput{}
+}
+
+func (h *Hand) finish() HandOutput {
+	if h.lead == (Epoch{}) {
+		return h.out
+	}
+	h.join()
+	h.run()
+	h.want()
+	if h.up && h.now.Sub(h.told) >= BeatEvery {
+		h.reply(Beat{})
+	}
+	return h.out
+}
+
+// hello serves a leader, maybe a new one: it hears first what no leader has
+// confirmed.
+func (h *Hand) hello(of Epoch, hello Hello) {
+	h.lead, h.up, h.joined = of, true, false
+	h.heard = h.now
+	h.seen, h.asked = 0, Want{}
+	if !h.probed || !slices.Equal(h.specs, hello.Specs) {
+		h.specs, h.probed, h.toolchains = hello.Specs, false, nil
+		if len(h.specs) == 0 {
+			h.probed = true
+		} else {
+			h.out.Probe = h.specs
+		}
+	}
+	for _, r := range h.reports {
+		h.reply(r)
+	}
+}
+
+func (h *Hand) join() {
+	if !h.up || h.joined || !h.probed {
+		return
+	}
+	h.joined = true
+	j := Join{Slots: h.opts.Slots, OS: h.opts.OS, Arch: h.opts.Arch, BPU: h.opts.BPU, Toolchains: h.toolchains}
+	for _, job := range h.jobs {
+		j.Running = append(j.Running, Running{Step: job.Step, Action: job.Action, Started: job.stage == running})
+	}
+	h.reply(j)
+}
+
+// want asks for as many jobs as there are slots, and as many again to prepare
+// meanwhile.
+func (h *Hand) want() {
+	if !h.joined {
+		return
+	}
+	free := 0
+	if !h.draining && len(h.reports) < maxReports {
+		free = max(0, min(2*h.opts.Slots, MaxWant)-len(h.jobs))
+	}
+	if h.seen+uint64(free) != h.asked.Seen+uint64(h.asked.Free) {
+		h.asked = Want{Seen: h.seen, Free: free}
+		h.reply(h.asked)
+	}
+}
+
+// run submits what is prepared while there are slots. Without a leader nothing
+// is begun: it may have been given to somebody else.
+func (h *Hand) run() {
+	if !h.up || h.draining || h.now.Sub(h.heard) >= Lease {
+		return
+	}
+	busy := 0
+	for _, j := range h.jobs {
+		if j.stage >= submitted {
+			busy++
+		}
+	}
+	for _, j := range h.jobs {
+		if busy >= h.opts.Slots {
+			return
+		}
+		if j.stage == waiting {
+			j.stage = submitted
+			h.out.Runs = append(h.out.Runs, j.Assign)
+			busy++
+		}
+	}
+}
+
+func (h *Hand) assigned(a Assign) {
+	h.seen++
+	if old := h.at(a.Step); old != nil {
+		if old.Action == a.Action {
+			return
+		}
+		h.cancel(old)
+	}
+	if h.draining || len(h.jobs) >= 2*MaxWant {
+		h.reply(Return{Step: a.Step})
+		return
+	}
+	for _, r := range h.reports {
+		if r.Step == a.Step && r.Action == a.Action && r.Entry != nil {
+			h.reply(r)
+			return
+		}
+	}
+	h.jobs = append(h.jobs, &job{Assign: a, stage: preparing})
+	h.out.Prepares = append(h.out.Prepares, a)
+}
+
+func (h *Hand) revoked(s Step) {
+	if j := h.at(s); j != nil {
+		h.cancel(j)
+	}
+}
+
+func (h *Hand) confirmed(c Confirm) {
+	h.reports = slices.DeleteFunc(h.reports, func(r Report) bool { return r.Step == c.Step && r.Action == c.Action })
+}
+
+// report ends a job. The report is kept until a leader confirms it.
+func (h *Hand) report(j *job, r Report) {
+	h.drop(j)
+	h.reports = slices.DeleteFunc(h.reports, func(o Report) bool { return o.Step == r.Step })
+	h.reports = append(h.reports, r)
+	if h.up {
+		h.reply(r)
+	}
+}
+
+func (h *Hand) quit() {
+	for _, j := range slices.Clone(h.jobs) {
+		h.cancel(j)
+	}
+	h.reports, h.up, h.joined = nil, false, false
+	h.over, h.out.Over = true, true
+}
+
+func (h *Hand) cancel(j *job) {
+	h.drop(j)
+	h.out.Cancels = append(h.out.Cancels, j.Assign)
+}
+
+func (h *Hand) drop(j *job) {
+	h.jobs = slices.DeleteFunc(h.jobs, func(o *job) bool { return o == j })
+}
+
+func (h *Hand) at(s Step) *job {
+	for _, j := range h.jobs {
+		if j.Step == s {
+			return j
+		}
+	}
+	return nil
+}
+
+func (h *Hand) job(s Step, a digest.Digest) *job {
+	if j := h.at(s); j != nil && j.Action == a {
+		return j
+	}
+	return nil
+}
+
+func (h *Hand) reply(msg Message) {
+	h.told = h.now
+	h.out.Replies = append(h.out.Replies, Reply{To: h.lead, Msg: msg})
+}

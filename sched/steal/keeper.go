@@ -1,0 +1,167 @@
+package steal
+
+import (
+	"slices"
+	"time"
+
+	"github.com/buildnet/buildnet/mesh/peer"
+	"github.com/buildnet/buildnet/store/digest"
+)
+
+const (
+	// Rupture is how long a broken stream has to be opened again by its leader
+	// before the leader is taken for dead.
+	Rupture = 500 * time.Millisecond
+	// stagger is how much longer than the one before each in line waits before
+	// it takes over: the standbys in their order, then the initiator.
+	stagger = 250 * time.Millisecond
+)
+
+// TakeOver says that this node is to lead from now on.
+type TakeOver struct {
+	Epoch       Epoch
+	Initiator   peer.ID
+	Predecessor peer.ID // empty for a new build
+	// Plan is the blob to lead with; the initiator has it, and so may others.
+	Plan digest.Digest
+	// Log is what LeaderOptions.Log is to be.
+	Log []Op
+}
+
+// KeeperOutput is what a call to a Keeper wants done.
+type KeeperOutput struct {
+	Replies []Reply
+	// TakeOver, if not nil, is to be done: fetch the plan (of which nothing
+	// needs to be here yet), make a Leader with it, and drive that.
+	TakeOver *TakeOver
+	// Over says that the build is over here: forget the machine.
+	Over bool
+}
+
+// Keeper is the machine of one member that may have to take a build over. Any
+// member of a crew has one; it waits until a leader names it a standby and
+// sends it its log.
+type Keeper struct {
+	self  peer.ID
+	guard guard
+	watch watch
+	copy  logCopy
+	hello Hello
+	over  bool
+}
+
+// NewKeeper returns the keeper of a build at this node.
+func NewKeeper(self peer.ID) *Keeper { return &Keeper{self: self} }
+
+// Tick tells the time. It is to be called every BeatEvery at least.
+func (k *Keeper) Tick(now time.Time) KeeperOutput {
+	switch {
+	case k.over || k.watch.lead == (Epoch{}):
+		return KeeperOutput{}
+	case k.watch.silence(now) >= Bereft:
+		k.over = true
+		return KeeperOutput{Over: true}
+	}
+	turn := slices.Index(k.copy.standbys, k.self)
+	if turn < 0 || k.watch.lead.Leader == k.self || !k.watch.lost(now, time.Duration(turn)*stagger) {
+		return KeeperOutput{}
+	}
+	t := &TakeOver{
+		Epoch: Epoch{Number: k.guard.highest.Number + 1, Leader: k.self}, Initiator: k.hello.Initiator,
+		Predecessor: k.watch.lead.Leader, Plan: k.hello.Plan, Log: k.copy.ops,
+	}
+	k.follow(now, t.Epoch)
+	k.watch.up = false // until the own leader's Hello
+	return KeeperOutput{TakeOver: t}
+}
+
+// Receive takes a message of a leader's stream.
+func (k *Keeper) Receive(now time.Time, of Epoch, msg Message) KeeperOutput {
+	if k.over || !k.guard.admit(of) {
+		return KeeperOutput{} // the Hand refuses
+	}
+	if hello, ok := msg.(Hello); ok {
+		if of != k.watch.lead {
+			k.follow(now, of)
+		}
+		k.hello = hello
+		k.watch.opened(now)
+		return KeeperOutput{}
+	}
+	if of != k.watch.lead || !k.watch.up {
+		return KeeperOutput{}
+	}
+	k.watch.heard = now
+	switch msg := msg.(type) {
+	case Append:
+		if k.copy.add(msg) {
+			return KeeperOutput{Replies: []Reply{{To: of, Msg: Ack{Index: k.copy.len()}}}}
+		}
+	case End:
+		k.over = true
+		return KeeperOutput{Over: true}
+	}
+	return KeeperOutput{}
+}
+
+// Closed tells that the stream of the epoch broke.
+func (k *Keeper) Closed(now time.Time, of Epoch) KeeperOutput {
+	if of == k.watch.lead {
+		k.watch.closed(now)
+	}
+	return KeeperOutput{}
+}
+
+// follow serves another epoch: its log is a whole one, the old one is dropped.
+func (k *Keeper) follow(now time.Time, e Epoch) {
+	k.guard.admit(e)
+	k.watch.lead, k.watch.heard = e, now
+	k.copy = logCopy{}
+}
+
+// watch looks whether a leader lives.
+type watch struct {
+	lead   Epoch // zero before the first Hello
+	up     bool
+	heard  time.Time
+	broken time.Time // when its stream broke, if it is not up
+}
+
+func (w *watch) opened(now time.Time) { w.up, w.heard = true, now }
+
+func (w *watch) closed(now time.Time) {
+	if w.up {
+		w.up, w.broken = false, now
+	}
+}
+
+func (w *watch) silence(now time.Time) time.Duration { return now.Sub(w.heard) }
+
+// lost reports whether the leader is dead to one who waits so much longer than
+// the first.
+func (w *watch) lost(now time.Time, longer time.Duration) bool {
+	return w.silence(now) >= Lease+longer || !w.up && now.Sub(w.broken) >= Rupture+longer
+}
+
+// logCopy is a leader's log as others keep it.
+type logCopy struct {
+	ops      []Op
+	standbys []peer.ID
+}
+
+func (c *logCopy) len() uint64 { return uint64(len(c.ops)) }
+
+// add takes what is new in a message, and reports whether it fits.
+func (c *logCopy) add(a Append) bool {
+	if a.First == 0 || a.First > c.len()+1 {
+		return false
+	}
+	known := min(c.len()+1-a.First, uint64(len(a.Ops)))
+	for _, op := range a.Ops[known:] {
+		if op.Kind == OpStandbys {
+			c.standbys = op.Peers
+		}
+		c.ops = append(c.ops, op)
+	}
+	return true
+}

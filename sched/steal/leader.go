@@ -1,0 +1,395 @@
+package steal
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/buildnet/buildnet/mesh/peer"
+	"github.com/buildnet/buildnet/sched/action"
+	"github.com/buildnet/buildnet/store/digest"
+)
+
+// LeaderOptions are what a leader begins with.
+type LeaderOptions struct {
+	Self, Initiator peer.ID
+	Epoch           Epoch
+	Plan            *Plan
+	// PlanDigest is the blob that Plan was read from.
+	PlanDigest digest.Digest
+	// Log is what the predecessor logged, in order; nil for a new build.
+	Log []Op
+	// Predecessor led before; empty for a new build.
+	Predecessor peer.ID
+	// Members are the alive members, in any order.
+	Members []peer.Member
+}
+
+// Leader is the machine of the one node that decides in an epoch of a build.
+// Its log is the build: everything else can be worked out again.
+//
+// A step goes through Phases. Ready steps are resolved (made into an action,
+// whose digest is claimed or whose result is found), resolved ones wait in a
+// queue for a worker that wants work.
+type Leader struct {
+	opts   LeaderOptions
+	deps   *deps
+	needs  []need
+	needOf []int
+	specs  []Spec
+
+	record  *Record
+	log     []Op
+	commit  uint64
+	confirm []confirmation
+
+	tasks     []task
+	ready     []Step   // by deps.order
+	queued    [][]Step // by need, then deps.order
+	resolving int
+	assigned  int
+	held      int // steps in the crew's hands that are not assigned
+	unsecured int // results that the initiator does not have yet
+
+	crew  map[peer.ID]*member
+	order []peer.ID // of crew, sorted
+	known map[peer.ID]peer.Member
+
+	openedAt  time.Time
+	ableAt    []time.Time // by need: when somebody could last run it
+	hearUntil time.Time   // zero when the hearing is over
+	following bool        // the initiator has told what it knows
+	stopping  bool        // a step failed, and the build does not keep going
+	ended     bool
+
+	now time.Time
+	out Output
+}
+
+// Output is what a call to a Leader wants done, in this order. It is valid
+// until the next call.
+type Output struct {
+	// Dials are streams to open, with the first message of each.
+	Dials []Dial
+	Sends []Send
+	// Hangups are streams to close; there may be none to the peer.
+	Hangups  []peer.ID
+	Resolves []Resolve
+	// Publishes are results to tell the mesh.
+	Publishes []Publish
+	// Releases are claims that came to nothing.
+	Releases []digest.Digest
+	// Over says that the machine has nothing more to do.
+	Over bool
+}
+
+// Dial is a stream to open: Hello is what it begins with.
+type Dial struct {
+	To    peer.ID
+	Hello Hello
+}
+
+// Resolve asks for a step to be made into an action. Unless Fresh, a known
+// result is as good as an execution.
+type Resolve struct {
+	Step    Step
+	Attempt uint64
+	Fresh   bool
+	// Results are those of the step's dependencies, and Holders who has them.
+	Results map[action.StepID]*action.Result
+	Holders []peer.ID
+}
+
+// Publish is a result for everybody.
+type Publish struct {
+	Entry action.Entry
+}
+
+// Resolved answers a Resolve.
+type Resolved struct {
+	Step    Step
+	Attempt uint64
+	Action  digest.Digest
+	// Found is a result to take instead of an execution; Holders have it.
+	Found   *action.Entry
+	Holders []peer.ID
+	// Known is the result that a Fresh resolve did not take.
+	Known *action.Entry
+	// Claimed says that others wait for this build's result.
+	Claimed bool
+	// Failure is set if there is no action.
+	Failure *Failure
+	// Invalid says that the failure is of the step itself and final.
+	Invalid bool
+}
+
+type confirmation struct {
+	index  uint64
+	to     peer.ID
+	report Confirm
+}
+
+// NewLeader returns the leader of an epoch. The first Tick begins it.
+func NewLeader(opts LeaderOptions) (*Leader, error) {
+	l := &Leader{
+		opts: opts, deps: newDeps(opts.Plan.Graph), record: NewRecord(opts.Plan),
+		tasks: make([]task, opts.Plan.Graph.Len()), crew: map[peer.ID]*member{}, known: map[peer.ID]peer.Member{},
+	}
+	l.needs, l.needOf, l.specs = opts.Plan.needs()
+	if len(l.specs) > MaxSpecs {
+		return nil, fmt.Errorf("lead: %w plan: %d toolchains, the limit is %d", action.ErrInvalid, len(l.specs), MaxSpecs)
+	}
+	l.queued = make([][]Step, len(l.needs))
+	l.ableAt = make([]time.Time, len(l.needs))
+	if err := l.inherit(); err != nil {
+		return nil, fmt.Errorf("lead: %w", err)
+	}
+	l.arrange()
+	l.meet(opts.Members)
+	return l, nil
+}
+
+// inherit makes a log of this epoch of what was known before it: whoever
+// keeps the log needs no other.
+func (l *Leader) inherit() error {
+	old := NewRecord(l.opts.Plan)
+	for _, op := range l.opts.Log {
+		if op.Kind == OpEnded {
+			continue // its initiator did not hear it, or there would be no successor
+		}
+		if err := old.Apply(op); err != nil {
+			return err
+		}
+	}
+	l.opts.Log = nil
+	for i := range old.Steps {
+		l.inheritStep(Step(i), &old.Steps[i])
+	}
+	return nil
+}
+
+func (l *Leader) inheritStep(s Step, old *StepRecord) {
+	own := &l.record.Steps[s]
+	if own.Result != nil && own.Done != old.Done {
+		l.append(Op{Kind: OpReopened, Step: s})
+	}
+	if own.Result == nil && own.Failed == "" {
+		for range old.Tries {
+			l.append(Op{Kind: OpTried, Step: s, Text: "in an earlier epoch"})
+		}
+		lost := old.Lost
+		if old.Result == nil && old.Failed == "" && old.Began != "" && old.Began == l.opts.Predecessor {
+			lost++ // with the leader itself
+		}
+		for range lost {
+			l.append(Op{Kind: OpLost, Step: s})
+		}
+		switch {
+		case old.Failed != "":
+			l.append(Op{Kind: OpFailed, Step: s, Text: old.Failed})
+		case old.Done != nil:
+			l.append(Op{Kind: OpDone, Step: s, Done: old.Done})
+		case old.Before != nil && own.Before == nil:
+			l.append(Op{Kind: OpDone, Step: s, Done: old.Before})
+			l.append(Op{Kind: OpReopened, Step: s})
+		}
+	}
+	if old.Secured && !own.Secured {
+		l.append(Op{Kind: OpSecured, Step: s})
+	}
+}
+
+// arrange puts every step into the phase that the record gives it.
+func (l *Leader) arrange() {
+	for i := range l.tasks {
+		t, r := &l.tasks[i], &l.record.Steps[i]
+		t.phase = Blocked
+		for _, on := range l.deps.below[i] {
+			if !l.record.Steps[on].OK() {
+				t.missing++
+			}
+		}
+		switch {
+		case r.Failed != "":
+			t.phase = t.phase.To(GivenUp)
+		case r.Result != nil:
+			t.phase = t.phase.To(Finished)
+			if !r.Secured {
+				l.unsecured++
+			}
+		}
+		t.fresh = r.Before != nil && r.Result == nil
+		if (r.Failed != "" || r.Result != nil && !r.Result.OK()) && !l.opts.Plan.Modes.KeepGoing {
+			l.stopping = true
+		}
+	}
+	for i := range l.tasks {
+		l.unblock(Step(i))
+	}
+}
+
+// Tick tells the time. It is to be called every BeatEvery at least, and first.
+func (l *Leader) Tick(now time.Time) Output {
+	l.begin(now)
+	if l.ended {
+		return l.out
+	}
+	if l.hearUntil.IsZero() && len(l.order) == 0 {
+		l.open()
+	}
+	l.tendCrew()
+	return l.finish()
+}
+
+// open begins the epoch: the standbys are named, the crew is called.
+func (l *Leader) open() {
+	l.openedAt = l.now
+	if l.opts.Epoch.Number > 1 {
+		l.hearUntil = l.now.Add(HearingTime)
+	}
+	l.invite()
+	l.nameStandbys()
+}
+
+// Receive takes a message of a member's stream. The caller has checked that
+// the stream is of this leader's epoch; the message may still be anything.
+func (l *Leader) Receive(now time.Time, from peer.ID, msg Message) Output {
+	l.begin(now)
+	m, ok := l.crew[from]
+	if !ok || l.ended || m.link != Up {
+		return l.out
+	}
+	m.heard = now
+	if s, named := stepOf(msg); named && (s < 0 || int(s) >= len(l.tasks)) {
+		return l.finish()
+	}
+	if from == l.opts.Initiator {
+		l.fromInitiator(msg)
+	}
+	switch msg := msg.(type) {
+	case Join:
+		l.joined(m, msg)
+	case Want:
+		m.want(msg)
+	case Started:
+		l.started(m, msg.Step)
+	case Report:
+		l.reported(m, msg)
+	case Return:
+		l.returned(m, msg.Step)
+	case Ack:
+		l.acked(m, msg.Index)
+	case Refuse:
+		if msg.Epoch.Compare(l.opts.Epoch) > 0 {
+			l.over()
+		}
+	}
+	return l.finish()
+}
+
+func (l *Leader) fromInitiator(msg Message) {
+	switch msg := msg.(type) {
+	case Known:
+		l.told(msg)
+	case Follow:
+		l.following = true
+	case Secured:
+		l.secured(msg)
+	case Unsecured:
+		l.unsecuredBy(msg)
+	case Cancel:
+		l.end()
+	}
+}
+
+// Opened tells that a stream to the peer stands, and that its Hello is sent.
+func (l *Leader) Opened(now time.Time, to peer.ID) Output {
+	l.begin(now)
+	if m, ok := l.crew[to]; ok && !l.ended {
+		l.linked(m)
+	}
+	return l.finish()
+}
+
+// Closed tells that the stream to the peer broke, or could not be opened.
+func (l *Leader) Closed(now time.Time, to peer.ID) Output {
+	l.begin(now)
+	if m, ok := l.crew[to]; ok && !l.ended {
+		m.unlinked(now)
+	}
+	return l.finish()
+}
+
+// Meet tells who the alive members are now.
+func (l *Leader) Meet(now time.Time, members []peer.Member) Output {
+	l.begin(now)
+	l.meet(members)
+	if !l.ended && len(l.order) > 0 {
+		l.invite()
+	}
+	return l.finish()
+}
+
+// Resolved answers a Resolve.
+func (l *Leader) Resolved(now time.Time, r Resolved) Output {
+	l.begin(now)
+	if !l.ended {
+		l.resolved(r)
+	}
+	return l.finish()
+}
+
+func (l *Leader) begin(now time.Time) {
+	l.now = now
+	l.out = Output{}
+}
+
+// finish does what any change may have made possible.
+func (l *Leader) finish() Output {
+	if l.ended || len(l.order) == 0 {
+		return l.out
+	}
+	l.endHearing()
+	if !l.ended {
+		l.schedule()
+		l.concludeIfDone()
+		l.ship()
+	}
+	return l.out
+}
+
+// end ends the build for everybody.
+func (l *Leader) end() {
+	reason := Cancelled
+	if l.record.Ended {
+		reason = Completed
+	}
+	for _, id := range l.order {
+		if l.crew[id].link == Up {
+			l.send(id, End{Reason: reason})
+		}
+	}
+	for i := range l.tasks {
+		if t := &l.tasks[i]; t.claimed && t.phase != Finished {
+			l.out.Releases = append(l.out.Releases, t.action)
+		}
+	}
+	l.over()
+}
+
+func (l *Leader) over() {
+	l.ended, l.out.Over = true, true
+	l.out.Hangups = slices.Clone(l.order)
+}
+
+func (l *Leader) send(to peer.ID, msg Message) {
+	l.crew[to].told = l.now
+	l.out.Sends = append(l.out.Sends, Send{To: to, Msg: msg})
+}
+
+func (l *Leader) append(op Op) {
+	if err := l.record.Apply(op); err != nil {
+		panic("steal: leader's own op: " + err.Error())
+	}
+	l.log = append(l.log, op)
+}

@@ -1,0 +1,205 @@
+package steal
+
+import (
+	"fmt"
+
+	"github.com/buildnet/buildnet/mesh/peer"
+	"github.com/buildnet/buildnet/sched/action"
+)
+
+// OpKind is what an op of the log says. Do not reorder: the numbers go over
+// the wire.
+type OpKind uint8
+
+const (
+	// OpStandbys names who keeps the log, the first to take over first.
+	OpStandbys OpKind = iota + 1
+	// OpStarted says that Peer began to run Step.
+	OpStarted
+	// OpDone says that Step has a result, good or bad.
+	OpDone
+	// OpTried counts a failure around Step on Peer, Text says which.
+	OpTried
+	// OpLost counts a worker, Peer, that was lost with Step in its hands.
+	OpLost
+	// OpGone says that the worker Peer is lost.
+	OpGone
+	// OpReopened takes a result back that was not secured: Text says why.
+	OpReopened
+	// OpSecured says that the initiator has Step's outputs.
+	OpSecured
+	// OpFailed gives Step up: Text says why. Its command did not fail.
+	OpFailed
+	// OpNote is Text for the user.
+	OpNote
+	// OpEnded is the last op: nothing is left that can be done.
+	OpEnded
+)
+
+// How says where a result comes from. Do not reorder: the numbers go over the
+// wire.
+type How uint8
+
+const (
+	// Executed results were made in this build.
+	Executed How = iota + 1
+	// Found results were known to the mesh.
+	Found
+)
+
+// Done is the result of a step in this build.
+type Done struct {
+	Entry action.Entry
+	// Peer reported it; it is Entry.Executor unless the result was found.
+	Peer peer.ID
+	How  How
+	// Holders have the outputs.
+	Holders []peer.ID
+	Timings Timings
+	// Differs says that a forced execution came out otherwise than the result
+	// that was known.
+	Differs bool
+}
+
+// Op is one decision of a leader.
+type Op struct {
+	Kind  OpKind
+	Step  Step
+	Peer  peer.ID
+	Peers []peer.ID
+	Text  string
+	Done  *Done
+}
+
+// Rough sizes of an op on the wire, in bytes, to keep frames far from their
+// limit.
+const (
+	opBytes     = 256
+	outputBytes = 128
+)
+
+func (o *Op) size() int {
+	n := opBytes + len(o.Text)
+	if o.Done != nil {
+		for i := range o.Done.Entry.Result.Outputs {
+			n += outputBytes + len(o.Done.Entry.Result.Outputs[i].Path)
+		}
+	}
+	return n
+}
+
+// StepRecord is what the log says of one step.
+type StepRecord struct {
+	// Result is nil while there is none.
+	Result *action.Result
+	// Done is nil for a result that was given with the plan.
+	Done *Done
+	// Before is the result that was taken back last, for comparison.
+	Before  *Done
+	Secured bool
+	// Failed says why the step was given up.
+	Failed string
+	// Began is who began to run it, while nothing is known of what came of it.
+	Began peer.ID
+	// Tries and Lost count failures around it and workers lost with it.
+	Tries, Lost int
+}
+
+// OK reports whether dependants may use the step's result.
+func (s *StepRecord) OK() bool { return s.Result != nil && s.Result.OK() }
+
+// Settled reports whether nothing more will be done for the step.
+func (s *StepRecord) Settled() bool { return s.Failed != "" || s.Result != nil && s.Secured }
+
+// Record is what a log comes to: the state of a build as its leader, its
+// standbys and its initiator know it.
+type Record struct {
+	Steps    []StepRecord
+	Standbys []peer.ID
+	Ended    bool
+}
+
+// NewRecord returns the record of a plan before its first op.
+func NewRecord(p *Plan) *Record {
+	r := &Record{Steps: make([]StepRecord, p.Graph.Len())}
+	for _, g := range p.Given {
+		s := &r.Steps[g.Step]
+		s.Result, s.Done, s.Secured = g.Result, g.Done, g.Secured || g.Done == nil
+	}
+	return r
+}
+
+// Apply adds an op. It refuses one that cannot follow what came before.
+func (r *Record) Apply(o Op) error {
+	if r.Ended {
+		return fmt.Errorf("%w log: op %d after the end", action.ErrInvalid, o.Kind)
+	}
+	switch o.Kind {
+	case OpStandbys:
+		r.Standbys = o.Peers
+		return nil
+	case OpGone, OpNote:
+		return nil
+	case OpEnded:
+		r.Ended = true
+		return nil
+	}
+	if o.Step < 0 || int(o.Step) >= len(r.Steps) {
+		return fmt.Errorf("%w log: step %d of %d", action.ErrInvalid, o.Step, len(r.Steps))
+	}
+	if err := r.Steps[o.Step].apply(o); err != nil {
+		return fmt.Errorf("%w log: step %d: %w", action.ErrInvalid, o.Step, err)
+	}
+	return nil
+}
+
+func (s *StepRecord) apply(o Op) error {
+	open := s.Result == nil && s.Failed == ""
+	switch o.Kind {
+	case OpStarted, OpTried, OpLost, OpDone, OpFailed:
+		if !open {
+			return fmt.Errorf("op %d on a step that is done", o.Kind)
+		}
+	case OpReopened, OpSecured:
+		if s.Result == nil || s.Secured {
+			return fmt.Errorf("op %d on a step without a result at stake", o.Kind)
+		}
+	}
+	switch o.Kind {
+	case OpStarted:
+		s.Began = o.Peer
+	case OpTried:
+		s.Tries++
+		s.Began = ""
+	case OpLost:
+		s.Lost++
+		s.Began = ""
+	case OpDone:
+		if o.Done == nil {
+			return fmt.Errorf("op %d without a result", o.Kind)
+		}
+		s.Done, s.Result, s.Began = o.Done, &o.Done.Entry.Result, ""
+	case OpReopened:
+		s.Before, s.Result, s.Done = s.Done, nil, nil
+	case OpSecured:
+		s.Secured = true
+	case OpFailed:
+		s.Failed = o.Text
+	default:
+		return fmt.Errorf("unknown op %d", o.Kind)
+	}
+	return nil
+}
+
+// sameOutputs reports whether two results are the same for a dependant.
+func sameOutputs(a, b *action.Result) bool {
+	if a.OK() != b.OK() || len(a.Outputs) != len(b.Outputs) {
+		return false
+	}
+	for i := range a.Outputs {
+		if a.Outputs[i] != b.Outputs[i] {
+			return false
+		}
+	}
+	return true
+}

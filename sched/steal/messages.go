@@ -1,0 +1,213 @@
+package steal
+
+import (
+	"time"
+
+	"github.com/buildnet/buildnet/mesh/peer"
+	"github.com/buildnet/buildnet/sched/action"
+	"github.com/buildnet/buildnet/store/digest"
+)
+
+// BuildID names a build across the mesh.
+type BuildID string
+
+// Step is a step's place in its build's graph, which is how messages and the
+// log name it.
+type Step int
+
+// Message is what one peer says to another within a build. Every message
+// travels with the build and the epoch that it is of.
+type Message interface{ message() }
+
+// Spec is what a toolchain digest is asked for: the platform properties
+// toolchain-spec and toolchain-dirs of a step.
+type Spec struct{ Spec, Dirs string }
+
+// Lead is what an initiator says to the member that it chose to lead: a stream
+// of its own, which says no more. The build and the epoch travel with it. The
+// answer is the new leader's Hello.
+type Lead struct {
+	// Plan is the blob to lead with; the initiator has it.
+	Plan digest.Digest
+}
+
+// Messages of a leader.
+type (
+	// Hello opens a leader's stream to a member of its crew. Whoever gets it
+	// serves that leader, or refuses it.
+	Hello struct {
+		Initiator peer.ID
+		// Plan is the blob with which a standby could lead.
+		Plan digest.Digest
+		// Specs are the toolchains that the build's steps ask for; Join answers
+		// in the same order.
+		Specs []Spec
+		// Have is only for the initiator: a bit for each step of which the leader
+		// knows that the initiator has its result. The initiator answers with
+		// what is missing in it.
+		Have []byte
+	}
+	// Append carries ops of the leader's log to those who keep it: the standbys
+	// and the initiator. First is the index of the first, from 1; all up to
+	// Commit are where they have to be.
+	Append struct {
+		First  uint64
+		Ops    []Op
+		Commit uint64
+	}
+	// Beat says that the sender lives. A leader's also carries the commit index.
+	Beat struct{ Commit uint64 }
+	// Assign gives a step to a worker.
+	Assign struct {
+		Step   Step
+		Name   action.StepID
+		Action digest.Digest
+		// Holders are those who have the inputs.
+		Holders []peer.ID
+	}
+	// Revoke takes an assignment back.
+	Revoke struct{ Step Step }
+	// Confirm says that a report is in the log, where it has to be.
+	Confirm struct {
+		Step   Step
+		Action digest.Digest
+	}
+	// End ends the build for the receiver.
+	End struct{ Reason Reason }
+)
+
+// Messages to a leader.
+type (
+	// Join says what a worker is, and what it is doing for the build. Reports
+	// that no leader has confirmed come before it.
+	Join struct {
+		Slots    int
+		OS, Arch string
+		BPU      float64
+		// Toolchains are the digests of Hello's Specs, in their text form;
+		// empty for one that the worker does not have.
+		Toolchains []string
+		Running    []Running
+	}
+	// Want is a steal request: after the Seen-th assignment of this stream the
+	// worker takes Free more. A later one replaces an earlier one.
+	Want struct {
+		Seen uint64
+		Free int
+	}
+	// Started says that a worker began to run the step.
+	Started struct{ Step Step }
+	// Report is what came of an assignment: Entry, or a Failure that is not the
+	// command's.
+	Report struct {
+		Step    Step
+		Action  digest.Digest
+		Entry   *action.Entry
+		Failure Failure
+		Timings Timings
+	}
+	// Return gives an assignment back that was not begun.
+	Return struct{ Step Step }
+	// Ack says that the log is kept up to Index.
+	Ack struct{ Index uint64 }
+	// Known tells a new leader of a result that its log lacks.
+	Known struct {
+		Step    Step
+		Done    Done
+		Secured bool
+	}
+	// Follow is the initiator's answer to Hello, after every Known.
+	Follow struct{}
+	// Secured says that the initiator has all outputs of the step's result.
+	Secured struct {
+		Step   Step
+		Action digest.Digest
+	}
+	// Unsecured says that the initiator could not get them.
+	Unsecured struct {
+		Step   Step
+		Action digest.Digest
+		Text   string
+	}
+	// Cancel ends the build; only the initiator may.
+	Cancel struct{}
+	// Refuse answers a leader whose epoch is over.
+	Refuse struct{ Epoch Epoch }
+)
+
+// Running is a step in a worker's hands.
+type Running struct {
+	Step    Step
+	Action  digest.Digest
+	Started bool
+}
+
+// Timings are where a step's time went.
+type Timings struct{ Queued, Fetch, Run, Upload time.Duration }
+
+// Reason is why a leader ends a build for a member. Do not reorder: the
+// numbers go over the wire.
+type Reason uint8
+
+const (
+	// Completed builds have nothing left to do.
+	Completed Reason = iota + 1
+	// Cancelled builds lost their initiator, or it wants no more.
+	Cancelled
+)
+
+// FailureKind is why an assignment brought no result although its command did
+// not fail. Do not reorder: the numbers go over the wire.
+type FailureKind uint8
+
+const (
+	// Broken is any failure of the worker's machinery.
+	Broken FailureKind = iota + 1
+	// MissingBlob is an input that nobody could give.
+	MissingBlob
+	// NoSpace is a full disk.
+	NoSpace
+	// WrongToolchain is a worker whose toolchain changed after it joined.
+	WrongToolchain
+)
+
+// Failure is what went wrong around a command.
+type Failure struct {
+	Kind FailureKind
+	Text string
+}
+
+func (Lead) message()      {}
+func (Hello) message()     {}
+func (Append) message()    {}
+func (Beat) message()      {}
+func (Assign) message()    {}
+func (Revoke) message()    {}
+func (Confirm) message()   {}
+func (End) message()       {}
+func (Join) message()      {}
+func (Want) message()      {}
+func (Started) message()   {}
+func (Report) message()    {}
+func (Return) message()    {}
+func (Ack) message()       {}
+func (Known) message()     {}
+func (Follow) message()    {}
+func (Secured) message()   {}
+func (Unsecured) message() {}
+func (Cancel) message()    {}
+func (Refuse) message()    {}
+
+// Send is a message of a leader to a member, on the stream that the leader
+// opened.
+type Send struct {
+	To  peer.ID
+	Msg Message
+}
+
+// Reply is a message to a leader, on the last stream that it opened in the
+// epoch To. It is lost if there is none.
+type Reply struct {
+	To  Epoch
+	Msg Message
+}

@@ -1,0 +1,348 @@
+package steal
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/buildnet/buildnet/mesh/peer"
+	"github.com/buildnet/buildnet/store/digest"
+)
+
+const (
+	// LeadTime is how long a member that was asked to lead has for its Hello:
+	// it has to fetch the plan first.
+	LeadTime = 1500 * time.Millisecond
+	// maxAsked is how many members are asked to lead before the initiator does
+	// it itself.
+	maxAsked = 3
+	// CancelTime is how long a cancelled build waits for its leader to end it.
+	CancelTime = 500 * time.Millisecond
+)
+
+// OriginOptions are what an initiator begins with.
+type OriginOptions struct {
+	Self peer.ID
+	// Plan's Candidates are asked to lead in their order.
+	Plan *Plan
+	// PlanDigest is the blob of Plan, which is to be in the own store.
+	PlanDigest digest.Digest
+}
+
+// Origin is the machine of a build's initiator: it finds a leader, keeps its
+// log, has outputs brought to the own store, and announces. What it announced,
+// and what it has, it knows across epochs.
+type Origin struct {
+	opts  OriginOptions
+	deps  *deps
+	steps []kept
+
+	guard  guard
+	watch  watch
+	copy   logCopy
+	record *Record // of copy
+	commit uint64
+	passed uint64 // ops up to here were looked at since they are committed
+
+	asked     int
+	leadUntil time.Time // zero when no member is being asked to lead
+
+	cancelUntil time.Time // zero unless the build was cancelled
+	over        bool
+
+	now time.Time
+	out OriginOutput
+}
+
+// kept is what an initiator keeps of a step.
+type kept struct {
+	done *Done
+	// index is where the present log says so; 0 if it does not.
+	index   uint64
+	attempt uint64 // of bringing the outputs here
+	// fetched outputs are here. The result is secured when all that it was
+	// made of is secured as well: what is secured never changes.
+	fetched, secured bool
+	announced        bool
+	failed           string
+	failedAt         uint64 // like index
+	// unsecured is what the leader may not have heard yet.
+	unsecured *Unsecured
+	startedBy peer.ID
+}
+
+// OriginOutput is what a call to an Origin wants done, in this order. It is
+// valid until the next call.
+type OriginOutput struct {
+	Replies []Reply
+	// Leads are streams to open to Epoch.Leader, with nothing but the message
+	// on each, in the name of Epoch. Unled tells if that cannot be done.
+	Leads []Asking
+	// TakeOver, if not nil, makes this node the leader: see KeeperOutput.
+	TakeOver *TakeOver
+	// Secures are results whose outputs (and what they printed) are to be
+	// brought into the own store. Brought answers each. They may go on at once.
+	Secures []Securing
+	// Events are for whoever asked for the build, in this order.
+	Events []Event
+	// Over says that the build is over here: Outcome says how. Forget the
+	// machine, when the replies are sent. A Leader, a Hand on this node end by
+	// themselves.
+	Over    bool
+	Outcome Reason
+}
+
+// Asking is a member to be asked to lead.
+type Asking struct {
+	Epoch Epoch
+	Lead  Lead
+}
+
+// Securing is a result to bring here.
+type Securing struct {
+	Step    Step
+	Attempt uint64
+	Done    *Done
+}
+
+// EventKind is what an Event is of.
+type EventKind uint8
+
+const (
+	// Elected: Peer leads in Epoch, and Peers stand by. It comes again in the
+	// same epoch when the standbys change.
+	Elected EventKind = iota + 1
+	// Began: Peer began to run Step. It may come again on another peer.
+	Began
+	// Announced: Step has the result Done, good or bad. It is final, and never
+	// comes twice for a step; all that the step depends on came before.
+	Announced
+	// GaveUp: Step has no result, for the reason Text, which is not its
+	// command's. It is final.
+	GaveUp
+	// Noted: Text, about Peer or Step or neither (Step is -1), is worth
+	// knowing.
+	Noted
+)
+
+// Event is something to tell the user.
+type Event struct {
+	Kind  EventKind
+	Step  Step
+	Peer  peer.ID
+	Peers []peer.ID
+	Epoch uint64
+	Done  *Done
+	Text  string
+}
+
+// NewOrigin returns the initiator of a build. The first Tick begins it.
+func NewOrigin(opts OriginOptions) *Origin {
+	o := &Origin{opts: opts, deps: newDeps(opts.Plan.Graph), record: NewRecord(opts.Plan)}
+	o.steps = make([]kept, opts.Plan.Graph.Len())
+	for i := range o.record.Steps {
+		if r := &o.record.Steps[i]; r.Result != nil {
+			o.steps[i].secured, o.steps[i].announced, o.steps[i].done = true, true, r.Done
+		}
+	}
+	return o
+}
+
+// Tick tells the time. It is to be called every BeatEvery at least, and first.
+func (o *Origin) Tick(now time.Time) OriginOutput {
+	o.begin(now)
+	switch {
+	case o.over:
+	case !o.cancelUntil.IsZero():
+		if !now.Before(o.cancelUntil) {
+			o.end(Cancelled)
+		}
+	case o.guard.highest == (Epoch{}):
+		o.ask()
+	case !o.leadUntil.IsZero():
+		if !now.Before(o.leadUntil) {
+			o.ask()
+		}
+	case o.watch.lead == o.guard.highest && o.watch.lost(now, o.turn()):
+		o.leaderLost()
+	}
+	return o.out
+}
+
+// Receive takes a message of a leader's stream.
+func (o *Origin) Receive(now time.Time, of Epoch, msg Message) OriginOutput {
+	o.begin(now)
+	if o.over {
+		return o.out
+	}
+	if !o.guard.admit(of) {
+		o.reply(of, Refuse{Epoch: o.guard.highest})
+		return o.out
+	}
+	if hello, ok := msg.(Hello); ok {
+		o.hello(of, hello)
+		return o.out
+	}
+	if of != o.watch.lead || !o.watch.up {
+		return o.out
+	}
+	o.watch.heard = now
+	switch msg := msg.(type) {
+	case Append:
+		o.append(msg)
+		o.committed(msg.Commit)
+	case Beat:
+		o.committed(msg.Commit)
+	case End:
+		o.ended(msg.Reason)
+	}
+	return o.out
+}
+
+// Closed tells that the stream of the epoch broke.
+func (o *Origin) Closed(now time.Time, of Epoch) OriginOutput {
+	o.begin(now)
+	if of == o.watch.lead {
+		o.watch.closed(now)
+		if o.record.Ended && !o.over {
+			o.ended(Completed)
+		}
+	}
+	return o.out
+}
+
+// Unled tells that the member of a Lead could not be asked.
+func (o *Origin) Unled(now time.Time, e Epoch) OriginOutput {
+	o.begin(now)
+	if !o.over && o.cancelUntil.IsZero() && e == o.guard.highest && !o.leadUntil.IsZero() {
+		o.ask()
+	}
+	return o.out
+}
+
+// Cancel ends the build early. Over follows within CancelTime.
+func (o *Origin) Cancel(now time.Time) OriginOutput {
+	o.begin(now)
+	if o.over || !o.cancelUntil.IsZero() {
+		return o.out
+	}
+	o.cancelUntil = now.Add(CancelTime)
+	if o.watch.up {
+		o.reply(o.watch.lead, Cancel{})
+	}
+	return o.out
+}
+
+func (o *Origin) begin(now time.Time) { o.now, o.out = now, OriginOutput{} }
+
+func (o *Origin) reply(to Epoch, msg Message) {
+	o.out.Replies = append(o.out.Replies, Reply{To: to, Msg: msg})
+}
+
+func (o *Origin) event(e Event) { o.out.Events = append(o.out.Events, e) }
+
+func (o *Origin) note(s Step, id peer.ID, text string) {
+	o.event(Event{Kind: Noted, Step: s, Peer: id, Text: text})
+}
+
+// ask asks the next candidate to lead, and leads itself when they are no use.
+func (o *Origin) ask() {
+	if !o.leadUntil.IsZero() {
+		o.note(-1, o.guard.highest.Leader, fmt.Sprintf("%s did not take the lead", o.guard.highest.Leader.Short()))
+	}
+	candidates := o.opts.Plan.Candidates
+	if o.opts.Plan.Modes.Local {
+		candidates = nil
+	}
+	if o.asked >= min(len(candidates), maxAsked) || candidates[o.asked] == o.opts.Self {
+		o.takeOver()
+		return
+	}
+	o.leadUntil = o.now.Add(LeadTime)
+	e := Epoch{Number: o.guard.highest.Number + 1, Leader: candidates[o.asked]}
+	o.guard.admit(e)
+	o.asked++
+	o.out.Leads = append(o.out.Leads, Asking{Epoch: e, Lead: Lead{Plan: o.opts.PlanDigest}})
+}
+
+// takeOver makes this node the leader.
+func (o *Origin) takeOver() {
+	t := &TakeOver{
+		Epoch: Epoch{Number: o.guard.highest.Number + 1, Leader: o.opts.Self}, Initiator: o.opts.Self,
+		Predecessor: o.watch.lead.Leader, Plan: o.opts.PlanDigest, Log: o.copy.ops,
+	}
+	o.guard.admit(t.Epoch)
+	o.leadUntil = time.Time{}
+	o.out.TakeOver = t
+}
+
+// turn is how much longer than the first standby the initiator waits for
+// another leader.
+func (o *Origin) turn() time.Duration {
+	return time.Duration(len(without(o.copy.standbys, o.opts.Self))) * stagger
+}
+
+func (o *Origin) leaderLost() {
+	if o.record.Ended {
+		o.ended(Completed)
+		return
+	}
+	o.takeOver()
+}
+
+// hello follows a leader: what its log may lack comes before Follow.
+func (o *Origin) hello(of Epoch, hello Hello) {
+	if of != o.watch.lead {
+		o.follow(of)
+	}
+	o.watch.opened(o.now)
+	o.leadUntil = time.Time{}
+	if !o.cancelUntil.IsZero() {
+		o.reply(of, Cancel{})
+		return
+	}
+	for i := range o.steps {
+		k := &o.steps[i]
+		switch {
+		case bits(hello.Have).has(Step(i)):
+		case k.done != nil:
+			o.reply(of, Known{Step: Step(i), Done: *k.done, Secured: k.secured})
+		case k.unsecured != nil:
+			o.reply(of, *k.unsecured)
+		}
+	}
+	o.reply(of, Follow{})
+}
+
+// follow begins another epoch. Its log is a whole one.
+func (o *Origin) follow(e Epoch) {
+	o.watch.lead = e
+	o.copy, o.record = logCopy{}, NewRecord(o.opts.Plan)
+	o.commit, o.passed = 0, 0
+	for i := range o.steps {
+		o.steps[i].index, o.steps[i].failedAt = 0, 0
+	}
+}
+
+// ended ends the build, if its log has ended; a leader that gave it up for
+// another reason is not to be relied on.
+func (o *Origin) ended(why Reason) {
+	switch {
+	case why == Completed && o.record.Ended:
+		o.committed(o.copy.len())
+		o.end(Completed)
+	case !o.cancelUntil.IsZero():
+		o.end(Cancelled)
+	default:
+		o.watch.up = false
+		o.takeOver()
+	}
+}
+
+func (o *Origin) end(how Reason) {
+	o.over, o.out.Over, o.out.Outcome = true, true, how
+}
+
+func (o *Origin) depsSettled(s Step) bool {
+	return !slices.ContainsFunc(o.deps.below[s], func(on Step) bool { return !o.steps[on].announced })
+}

@@ -1,0 +1,59 @@
+package steal
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Phase is where a step is in its leader's hands. It moves only along
+//
+//	Blocked -> Ready -> Resolving -> Queued -> Assigned -> Finished
+//
+// and back to Ready when an attempt came to nothing, back to Blocked when a
+// result that it needs, or its own, was lost. Finished is reached from every
+// phase, because another epoch's result may turn up; GivenUp from every other.
+type Phase uint8
+
+const (
+	// Blocked steps wait for a dependency.
+	Blocked Phase = iota + 1
+	// Ready steps have all that they depend on.
+	Ready
+	// Resolving steps are being made into an action.
+	Resolving
+	// Queued steps wait for a worker.
+	Queued
+	// Assigned steps are a worker's.
+	Assigned
+	// Finished steps have a result, good or bad.
+	Finished
+	// GivenUp steps never get one.
+	GivenUp
+)
+
+var moves = map[Phase][]Phase{
+	Blocked:   {Ready, Finished, GivenUp},
+	Ready:     {Blocked, Resolving, Finished, GivenUp},
+	Resolving: {Blocked, Ready, Queued, Assigned, Finished, GivenUp},
+	Queued:    {Blocked, Ready, Assigned, Finished, GivenUp},
+	Assigned:  {Blocked, Ready, Finished, GivenUp},
+	Finished:  {Blocked},
+}
+
+// To returns q if p may become q, and panics if not: no message of a peer can
+// ask for it.
+func (p Phase) To(q Phase) Phase {
+	if !slices.Contains(moves[p], q) {
+		panic(fmt.Sprintf("steal: phase %v cannot become %v", p, q))
+	}
+	return q
+}
+
+// String returns the phase in lower case.
+func (p Phase) String() string {
+	names := [...]string{"unset", "blocked", "ready", "resolving", "queued", "assigned", "finished", "given up"}
+	if int(p) >= len(names) {
+		return "unknown"
+	}
+	return names[p]
+}

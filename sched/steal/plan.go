@@ -1,0 +1,107 @@
+package steal
+
+import (
+	"slices"
+
+	"github.com/buildnet/buildnet/mesh/peer"
+	"github.com/buildnet/buildnet/sched/action"
+)
+
+// Plan is all that a leader needs to begin with.
+type Plan struct {
+	Graph *action.Graph
+	// Given are the steps whose results are known, at most once each.
+	Given []Given
+	// Candidates are the members that may lead or stand by, best first.
+	Candidates []peer.ID
+	Modes      Modes
+}
+
+// Modes are the user's wishes for a build.
+type Modes struct {
+	// Force executes every step although its result is known.
+	Force bool
+	// KeepGoing goes on with what does not depend on a failed step.
+	KeepGoing bool
+	// Local asks no other member for bytes or work.
+	Local bool
+	// Jobs bounds the running steps, anywhere; 0 does not.
+	Jobs int
+}
+
+// Given is a step that needs no execution.
+type Given struct {
+	Step   Step
+	Result *action.Result
+	// Done is nil if the initiator had the result before the build.
+	Done    *Done
+	Secured bool
+}
+
+// need is what a step asks of a worker. Steps of one build share a few.
+type need struct {
+	os, arch  string
+	toolchain string
+	spec      int // index into the plan's specs, -1 without one
+	initiator bool
+}
+
+// needs returns the distinct needs of the plan's steps, the need of each step,
+// and the toolchains that they ask for.
+func (p *Plan) needs() (distinct []need, of []int, specs []Spec) {
+	index := map[need]int{}
+	specIndex := map[Spec]int{}
+	of = make([]int, p.Graph.Len())
+	for i := range p.Graph.Steps() {
+		s := &p.Graph.Steps()[i]
+		n := need{spec: -1, initiator: s.Reach == action.InitiatorOnly}
+		n.os, _ = s.Property(action.PropertyOS)
+		n.arch, _ = s.Property(action.PropertyArch)
+		n.toolchain, _ = s.Property(action.PropertyToolchain)
+		if n.toolchain != "" {
+			var sp Spec
+			sp.Spec, _ = s.Property(action.PropertyToolchainSpec)
+			sp.Dirs, _ = s.Property(action.PropertyToolchainDirs)
+			if _, ok := specIndex[sp]; !ok {
+				specIndex[sp] = len(specs)
+				specs = append(specs, sp)
+			}
+			n.spec = specIndex[sp]
+		}
+		if _, ok := index[n]; !ok {
+			index[n] = len(distinct)
+			distinct = append(distinct, n)
+		}
+		of[i] = index[n]
+	}
+	return distinct, of, specs
+}
+
+// lacks names the property of n that a worker does not have, or returns "".
+func (n need) lacks(j *Join) string {
+	switch {
+	case n.os != "" && n.os != j.OS:
+		return action.PropertyOS + "=" + n.os
+	case n.arch != "" && n.arch != j.Arch:
+		return action.PropertyArch + "=" + n.arch
+	case n.spec >= 0 && (n.spec >= len(j.Toolchains) || j.Toolchains[n.spec] != n.toolchain):
+		return action.PropertyToolchain + "=" + n.toolchain
+	default:
+		return ""
+	}
+}
+
+// bits is a set of steps as Hello carries it.
+type bits []byte
+
+func newBits(n int) bits { return make(bits, (n+7)/8) }
+
+func (b bits) set(s Step) { b[s/8] |= 1 << (s % 8) }
+
+func (b bits) has(s Step) bool {
+	return s >= 0 && int(s/8) < len(b) && b[s/8]&(1<<(s%8)) != 0
+}
+
+func without(ids []peer.ID, id peer.ID) []peer.ID {
+	return slices.DeleteFunc(slices.Clone(ids), func(other peer.ID) bool { return other == id })
+}

@@ -1,0 +1,314 @@
+package steal
+
+import (
+	"slices"
+
+	"github.com/buildnet/buildnet/mesh/peer"
+	"github.com/buildnet/buildnet/sched/action"
+	"github.com/buildnet/buildnet/store/digest"
+)
+
+// stepOf returns the step that a message to a leader names.
+func stepOf(msg Message) (Step, bool) {
+	switch msg := msg.(type) {
+	case Started:
+		return msg.Step, true
+	case Report:
+		return msg.Step, true
+	case Return:
+		return msg.Step, true
+	case Known:
+		return msg.Step, true
+	case Secured:
+		return msg.Step, true
+	case Unsecured:
+		return msg.Step, true
+	default:
+		return 0, false
+	}
+}
+
+// joined takes a member into the crew and compares what it has in its hands
+// with what it is thought to have: a stream that broke may have lost either.
+func (l *Leader) joined(m *member, j Join) {
+	j.Slots = min(max(j.Slots, 0), MaxWant)
+	if len(j.Running) > 2*MaxWant {
+		j.Running = j.Running[:2*MaxWant]
+	}
+	m.join = &j
+	running := make(map[Step]Running, len(j.Running))
+	for _, r := range j.Running {
+		if r.Step >= 0 && int(r.Step) < len(l.tasks) {
+			running[r.Step] = r
+		}
+	}
+	for _, s := range sortedSteps(m.hands) {
+		if r, has := running[s]; !has || r.Action != l.tasks[s].action {
+			l.again(s)
+		}
+	}
+	for _, r := range j.Running {
+		if running[r.Step] == r {
+			l.inHand(m, r)
+		}
+	}
+}
+
+// inHand finds out what a step in m's hands is to this leader.
+func (l *Leader) inHand(m *member, r Running) {
+	t := &l.tasks[r.Step]
+	switch {
+	case t.phase == Assigned && t.worker == m.id:
+		// It is what it was assigned to.
+	case t.phase == Queued && t.action == r.Action:
+		l.assign(r.Step, m)
+	case t.phase == Blocked || t.phase == Ready || t.phase == Resolving:
+		l.hold(r.Step, m.id, r)
+		return
+	default:
+		l.send(m.id, Revoke{Step: r.Step})
+		return
+	}
+	if r.Started {
+		l.started(m, r.Step)
+	}
+}
+
+// hold remembers that a member has a step in its hands whose action this
+// leader does not know yet.
+func (l *Leader) hold(s Step, by peer.ID, r Running) {
+	t := &l.tasks[s]
+	if t.heldBy != "" && t.heldBy != by {
+		l.send(by, Revoke{Step: s})
+		return
+	}
+	if t.heldBy == "" {
+		l.held++
+	}
+	t.heldBy, t.hold = by, r
+}
+
+func (l *Leader) unhold(s Step) (by peer.ID, r Running) {
+	t := &l.tasks[s]
+	by, r = t.heldBy, t.hold
+	if by != "" {
+		l.held--
+	}
+	t.heldBy, t.hold = "", Running{}
+	return by, r
+}
+
+func (l *Leader) assign(s Step, m *member) {
+	l.move(s, Assigned)
+	l.tasks[s].worker = m.id
+	m.hands[s] = struct{}{}
+}
+
+func (l *Leader) started(m *member, s Step) {
+	t := &l.tasks[s]
+	if t.phase != Assigned || t.worker != m.id || !t.startedAt.IsZero() {
+		return
+	}
+	t.startedAt = l.now
+	l.append(Op{Kind: OpStarted, Step: s, Peer: m.id})
+}
+
+// returned takes a step back that its worker did not begin.
+func (l *Leader) returned(m *member, s Step) {
+	t := &l.tasks[s]
+	if t.phase == Assigned && t.worker == m.id && t.startedAt.IsZero() {
+		l.again(s)
+	}
+	if t.heldBy == m.id {
+		l.unhold(s)
+	}
+}
+
+// reported takes what came of an assignment, be it of this leader or not.
+func (l *Leader) reported(m *member, r Report) {
+	t := &l.tasks[r.Step]
+	if t.heldBy == m.id && t.hold.Action == r.Action {
+		l.unhold(r.Step)
+	}
+	if r.Entry != nil && r.Entry.Action != r.Action {
+		r.Entry, r.Failure = nil, Failure{Kind: Broken, Text: "its report was of another action"}
+	}
+	mine := t.phase == Assigned && t.worker == m.id && t.action == r.Action
+	switch {
+	case r.Entry == nil:
+		l.forget(m.id, r.Step, r.Action)
+		if mine {
+			l.tried(r.Step, m.id, r.Failure)
+		}
+	case mine, (t.phase == Queued || t.phase == Assigned) && t.action == r.Action:
+		if !mine {
+			l.withdraw(r.Step)
+		}
+		l.complete(r.Step, executed(m.id, r, t.known))
+		l.confirmLater(m.id, r)
+	case t.phase == Blocked || t.phase == Ready || t.phase == Resolving:
+		l.leaveOrphan(r.Step, orphan{of: m.id, report: r})
+	case t.phase == Finished && l.record.Steps[r.Step].isOf(r.Action):
+		l.confirmLater(m.id, r)
+	default:
+		l.forget(m.id, r.Step, r.Action)
+	}
+}
+
+// withdraw tells whoever has the step in its hands to leave it.
+func (l *Leader) withdraw(s Step) {
+	t := &l.tasks[s]
+	if t.phase == Assigned && l.crew[t.worker].link == Up {
+		l.send(t.worker, Revoke{Step: s})
+	}
+}
+
+func executed(by peer.ID, r Report, known *action.Entry) Done {
+	return Done{
+		Entry: *r.Entry, Peer: by, How: Executed, Holders: []peer.ID{by}, Timings: r.Timings,
+		Differs: known != nil && !sameOutputs(&known.Result, &r.Entry.Result),
+	}
+}
+
+// orphan is a result that a leader was told of before it knew what action the
+// step is: a worker's report, or what the initiator knew.
+type orphan struct {
+	of     peer.ID // empty for the initiator's knowledge
+	report Report
+	done   *Done // the initiator's
+}
+
+func (o *orphan) action() digest.Digest {
+	if o.done != nil {
+		return o.done.Entry.Action
+	}
+	return o.report.Action
+}
+
+func (l *Leader) leaveOrphan(s Step, o orphan) {
+	t := &l.tasks[s]
+	l.dropOrphan(s)
+	t.orphan = &o
+}
+
+func (l *Leader) dropOrphan(s Step) {
+	t := &l.tasks[s]
+	if t.orphan != nil && t.orphan.of != "" {
+		l.forget(t.orphan.of, s, t.orphan.report.Action)
+	}
+	t.orphan = nil
+}
+
+// adopt looks whether the step's action is in the crew's hands, or done by it,
+// since an earlier epoch.
+func (l *Leader) adopt(s Step) bool {
+	t := &l.tasks[s]
+	if o := t.orphan; o != nil {
+		if o.action() == t.action {
+			t.orphan = nil
+			l.adoptOrphan(s, o)
+			return true
+		}
+		l.dropOrphan(s)
+	}
+	by, r := l.unhold(s)
+	m, ok := l.crew[by]
+	if !ok || m.join == nil {
+		return false
+	}
+	if r.Action != t.action {
+		l.send(by, Revoke{Step: s})
+		return false
+	}
+	l.assign(s, m)
+	if r.Started {
+		l.started(m, s)
+	}
+	return true
+}
+
+func (l *Leader) adoptOrphan(s Step, o *orphan) {
+	if by, _ := l.unhold(s); by != "" && l.crew[by].link == Up {
+		l.send(by, Revoke{Step: s})
+	}
+	if o.done != nil {
+		l.complete(s, *o.done)
+		return
+	}
+	l.complete(s, executed(o.of, o.report, l.tasks[s].known))
+	l.confirmLater(o.of, o.report)
+}
+
+// forget tells a worker to drop a report that is of no use.
+func (l *Leader) forget(of peer.ID, s Step, a digest.Digest) {
+	if m, ok := l.crew[of]; ok && m.link == Up {
+		l.send(of, Confirm{Step: s, Action: a})
+	}
+}
+
+// confirmLater has a report confirmed when the log is kept as far as it is now.
+func (l *Leader) confirmLater(to peer.ID, r Report) {
+	l.confirm = append(l.confirm, confirmation{index: uint64(len(l.log)), to: to, report: Confirm{Step: r.Step, Action: r.Action}})
+}
+
+// told takes what the initiator knows and the log may lack. It has all results
+// that were ever secured: nothing that is secured may be made again. What is
+// not may be out of date, and waits until it is clear that it is not.
+func (l *Leader) told(k Known) {
+	r, t := &l.record.Steps[k.Step], &l.tasks[k.Step]
+	if r.Failed != "" || k.Done.Entry.Action == (digest.Digest{}) {
+		return
+	}
+	switch {
+	case r.Result != nil && r.Done != nil && sameDone(r.Done, &k.Done):
+	case !k.Secured:
+		if r.Result == nil && !l.following && t.phase != Assigned && t.phase != Queued {
+			l.leaveOrphan(k.Step, orphan{done: &k.Done})
+		}
+		return
+	case r.Secured:
+		return
+	default:
+		if r.Result != nil {
+			l.reopen(k.Step, "the initiator has another result")
+		}
+		l.withdraw(k.Step)
+		l.dropOrphan(k.Step)
+		l.complete(k.Step, k.Done)
+	}
+	if k.Secured && !r.Secured {
+		l.secure(k.Step)
+	}
+}
+
+func (l *Leader) secure(s Step) {
+	l.append(Op{Kind: OpSecured, Step: s})
+	l.unsecured--
+}
+
+func (l *Leader) secured(msg Secured) {
+	if r := &l.record.Steps[msg.Step]; !r.Secured && r.isOf(msg.Action) {
+		l.secure(msg.Step)
+	}
+}
+
+// unsecuredBy takes back a result whose outputs are nowhere to be had.
+func (l *Leader) unsecuredBy(msg Unsecured) {
+	r := &l.record.Steps[msg.Step]
+	if r.Secured || !r.isOf(msg.Action) {
+		return
+	}
+	holder := r.Done.Peer
+	l.reopen(msg.Step, msg.Text)
+	l.count(msg.Step, holder, Failure{Kind: MissingBlob, Text: msg.Text})
+}
+
+// isOf reports whether the step has a result of this build for the action.
+func (s *StepRecord) isOf(a digest.Digest) bool {
+	return s.Result != nil && s.Done != nil && s.Done.Entry.Action == a
+}
+
+func sameDone(a, b *Done) bool {
+	return a.Entry.Action == b.Entry.Action && a.Entry.Executor == b.Entry.Executor &&
+		slices.Equal(a.Entry.Signature, b.Entry.Signature) && sameOutputs(&a.Entry.Result, &b.Entry.Result)
+}

@@ -1,0 +1,397 @@
+package steal
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/buildnet/buildnet/mesh/peer"
+	"github.com/buildnet/buildnet/sched/action"
+	"github.com/buildnet/buildnet/store/digest"
+)
+
+// Limits of what is done for a step.
+const (
+	// MaxTries is how often the machinery around a step may fail on any member;
+	// the last try is the initiator's.
+	MaxTries = 5
+	// MaxLost is how many workers may be lost with a step before it is taken to
+	// be what kills them.
+	MaxLost = 4
+	// firstBackoff doubles with each try.
+	firstBackoff = 100 * time.Millisecond
+	maxBackoff   = 5 * time.Second
+	// maxResolving bounds the steps that are made into actions at once: each is
+	// some reads of the store and a question to another member.
+	maxResolving = 32
+	// minQueued is how many resolved steps wait for workers at least; claims on
+	// more would hold up other builds.
+	minQueued = 16
+	// maxHolders bounds the names that travel with an assignment.
+	maxHolders = 16
+)
+
+// task is what a leader keeps of a step beside the record.
+type task struct {
+	phase   Phase
+	missing int // dependencies without a good result
+	attempt uint64
+	action  digest.Digest
+	known   *action.Entry
+	claimed bool
+	// fresh says that the known result is of no use: its outputs are lost.
+	fresh bool
+	// lacking says that an input was missing: the step waits until the
+	// initiator has all that it depends on.
+	lacking   bool
+	notBefore time.Time
+	readyAt   time.Time
+	startedAt time.Time // zero before it runs
+	worker    peer.ID
+	// avoid are the members on which it went wrong.
+	avoid []peer.ID
+	// What this leader was told of attempts that are not its own, until it is
+	// clear whether they are of the right action.
+	orphan *orphan
+	hold   Running
+	heldBy peer.ID
+}
+
+func (l *Leader) step(s Step) *action.Step { return &l.opts.Plan.Graph.Steps()[s] }
+
+func (l *Leader) insert(list []Step, s Step) []Step {
+	at, _ := slices.BinarySearchFunc(list, s, l.deps.order)
+	return slices.Insert(list, at, s)
+}
+
+func (l *Leader) remove(list []Step, s Step) []Step {
+	at, ok := slices.BinarySearchFunc(list, s, l.deps.order)
+	if !ok {
+		panic(fmt.Sprintf("steal: step %d is not where its phase says", s))
+	}
+	return slices.Delete(list, at, at+1)
+}
+
+// move changes a step's phase and keeps the lists and counts of the leader.
+func (l *Leader) move(s Step, to Phase) {
+	t := &l.tasks[s]
+	switch t.phase {
+	case Ready:
+		l.ready = l.remove(l.ready, s)
+	case Resolving:
+		l.resolving--
+	case Queued:
+		l.queued[l.needOf[s]] = l.remove(l.queued[l.needOf[s]], s)
+	case Assigned:
+		l.assigned--
+		delete(l.crew[t.worker].hands, s)
+		t.worker, t.startedAt = "", time.Time{}
+	}
+	t.phase = t.phase.To(to)
+	switch to {
+	case Ready:
+		l.ready = l.insert(l.ready, s)
+		t.readyAt = l.now
+	case Resolving:
+		l.resolving++
+	case Queued:
+		l.queued[l.needOf[s]] = l.insert(l.queued[l.needOf[s]], s)
+	case Assigned:
+		l.assigned++
+	}
+}
+
+func (l *Leader) unblock(s Step) {
+	if t := &l.tasks[s]; t.phase == Blocked && t.missing == 0 {
+		l.move(s, Ready)
+	}
+}
+
+// schedule hands out what there is to do.
+func (l *Leader) schedule() {
+	// Nothing is begun before the initiator has said what it knows: it may have
+	// announced what the log lacks.
+	if l.stopping || !l.following {
+		return
+	}
+	l.resolve()
+	if !l.hearUntil.IsZero() {
+		return
+	}
+	for n := range l.queued {
+		l.assignQueue(n)
+	}
+}
+
+// resolve starts on ready steps while there is use for them.
+func (l *Leader) resolve() {
+	window := minQueued
+	for _, id := range l.order {
+		if j := l.crew[id].join; j != nil {
+			window += 2 * min(j.Slots, MaxWant)
+		}
+	}
+	waiting := 0
+	for _, q := range l.queued {
+		waiting += len(q)
+	}
+	// Failing a step changes l.ready, so that it is walked as it was.
+	for _, s := range slices.Clone(l.ready[:min(len(l.ready), maxResolving+window)]) {
+		t := &l.tasks[s]
+		if l.resolving >= maxResolving || l.resolving+waiting >= window {
+			return
+		}
+		if l.stopping || t.phase != Ready || l.now.Before(t.notBefore) || t.lacking && !l.inputsSecured(s) {
+			continue
+		}
+		if lack := l.impossible(l.needOf[s]); lack != "" {
+			l.giveUp(s, lack)
+			continue
+		}
+		if l.record.Steps[s].Lost >= MaxLost {
+			l.giveUp(s, killer(l.record.Steps[s].Lost))
+			continue
+		}
+		l.move(s, Resolving)
+		t.attempt++
+		results, holders := l.inputs(s)
+		l.out.Resolves = append(l.out.Resolves, Resolve{
+			Step: s, Attempt: t.attempt, Fresh: t.fresh || l.opts.Plan.Modes.Force, Results: results, Holders: holders,
+		})
+	}
+}
+
+func (l *Leader) inputsSecured(s Step) bool {
+	return !slices.ContainsFunc(l.deps.below[s], func(on Step) bool { return !l.record.Steps[on].Secured })
+}
+
+// inputs returns what s depends on, and who has it.
+func (l *Leader) inputs(s Step) (map[action.StepID]*action.Result, []peer.ID) {
+	results := make(map[action.StepID]*action.Result, len(l.deps.below[s]))
+	for _, on := range l.deps.below[s] {
+		results[l.step(on).ID] = l.record.Steps[on].Result
+	}
+	return results, l.holders(s)
+}
+
+func (l *Leader) holders(s Step) []peer.ID {
+	holders := []peer.ID{l.opts.Initiator}
+	add := func(id peer.ID) {
+		if len(holders) < maxHolders && !slices.Contains(holders, id) {
+			holders = append(holders, id)
+		}
+	}
+	add(l.opts.Self)
+	for _, on := range l.deps.below[s] {
+		if d := l.record.Steps[on].Done; d != nil {
+			for _, id := range d.Holders {
+				add(id)
+			}
+		}
+	}
+	return holders
+}
+
+// resolved goes on with a step that has become an action.
+func (l *Leader) resolved(r Resolved) {
+	if r.Step < 0 || int(r.Step) >= len(l.tasks) {
+		return
+	}
+	t := &l.tasks[r.Step]
+	if t.phase != Resolving || t.attempt != r.Attempt {
+		if r.Claimed && t.phase != Queued && t.phase != Assigned {
+			l.out.Releases = append(l.out.Releases, r.Action)
+		}
+		return
+	}
+	if t.claimed && t.action != r.Action {
+		l.out.Releases = append(l.out.Releases, t.action)
+	}
+	t.action, t.known, t.claimed = r.Action, r.Known, r.Claimed
+	switch {
+	case r.Failure != nil && r.Invalid:
+		l.giveUp(r.Step, r.Failure.Text)
+	case r.Failure != nil:
+		l.tried(r.Step, "", *r.Failure)
+	case l.adopt(r.Step):
+	case r.Found != nil:
+		l.complete(r.Step, Done{Entry: *r.Found, Peer: r.Found.Executor, How: Found, Holders: r.Holders})
+	default:
+		l.move(r.Step, Queued)
+	}
+}
+
+// complete logs a result.
+func (l *Leader) complete(s Step, d Done) {
+	t := &l.tasks[s]
+	before := l.record.Steps[s].Before
+	ok := d.Entry.Result.OK()
+	l.settle(s)
+	l.move(s, Finished)
+	l.append(Op{Kind: OpDone, Step: s, Done: &d})
+	l.unsecured++
+	switch {
+	case d.How == Executed && ok && l.step(s).Sharing == action.Shared:
+		l.out.Publishes = append(l.out.Publishes, Publish{Entry: d.Entry})
+	case t.claimed:
+		l.out.Releases = append(l.out.Releases, t.action)
+	}
+	t.claimed, t.lacking = false, false
+	if !ok {
+		l.stopping = l.stopping || !l.opts.Plan.Modes.KeepGoing
+		l.bury(s)
+		return
+	}
+	changed := before != nil && !sameOutputs(&before.Entry.Result, &d.Entry.Result)
+	for _, a := range l.deps.above[s] {
+		l.tasks[a].missing--
+		if changed {
+			l.outdate(a)
+		}
+		l.unblock(a)
+	}
+}
+
+// outdate takes back what was made, or is being made, of an input that has
+// come out otherwise in a second run. Nothing that was announced is made of
+// it: a step is announced after all that it depends on.
+func (l *Leader) outdate(s Step) {
+	switch l.tasks[s].phase {
+	case Finished:
+		l.reopen(s, "an input came out otherwise when it was made again")
+	case Assigned:
+		l.withdraw(s)
+		l.move(s, Blocked)
+	case Resolving, Queued:
+		l.move(s, Blocked)
+	}
+}
+
+// bury takes back what was made of an earlier result of s, which has none any
+// more that is of use.
+func (l *Leader) bury(s Step) {
+	for _, a := range l.deps.above[s] {
+		finished := l.tasks[a].phase == Finished && !l.record.Steps[a].Secured
+		l.outdate(a)
+		if finished {
+			l.bury(a)
+		}
+	}
+}
+
+// settle clears away what the crew has of a step that is about to be decided.
+func (l *Leader) settle(s Step) {
+	l.dropOrphan(s)
+	if by, _ := l.unhold(s); by != "" && l.crew[by].link == Up {
+		l.send(by, Revoke{Step: s})
+	}
+}
+
+// reopen takes a result back. Those that were made of it keep theirs until it
+// is clear that the second run brings something else.
+func (l *Leader) reopen(s Step, why string) {
+	r, t := &l.record.Steps[s], &l.tasks[s]
+	if r.Result == nil || r.Secured {
+		return
+	}
+	wasOK := r.OK()
+	l.append(Op{Kind: OpReopened, Step: s, Text: why})
+	l.unsecured--
+	l.move(s, Blocked)
+	t.fresh = true
+	if wasOK {
+		for _, a := range l.deps.above[s] {
+			l.tasks[a].missing++
+			switch l.tasks[a].phase {
+			case Ready, Resolving, Queued:
+				l.move(a, Blocked)
+			}
+		}
+	}
+	l.unblock(s)
+}
+
+// tried counts a failure around a step and lets another member try later.
+func (l *Leader) tried(s Step, on peer.ID, f Failure) {
+	if l.count(s, on, f) {
+		l.again(s)
+	}
+}
+
+// count logs a failure around an open step, and reports whether there is to be
+// another try.
+func (l *Leader) count(s Step, on peer.ID, f Failure) bool {
+	t := &l.tasks[s]
+	l.append(Op{Kind: OpTried, Step: s, Peer: on, Text: f.Text})
+	r := &l.record.Steps[s]
+	if r.Tries >= MaxTries {
+		l.giveUp(s, fmt.Sprintf("%d tries came to nothing, the last one: %s", r.Tries, f.Text))
+		return false
+	}
+	if on != "" && on != l.opts.Initiator && !slices.Contains(t.avoid, on) {
+		t.avoid = append(t.avoid, on)
+	}
+	t.lacking = t.lacking || f.Kind == MissingBlob
+	t.notBefore = l.now.Add(min(maxBackoff, firstBackoff<<(r.Tries-1)))
+	return true
+}
+
+// again puts a step back whose attempt came to nothing.
+func (l *Leader) again(s Step) {
+	if l.tasks[s].missing > 0 {
+		l.move(s, Blocked)
+		return
+	}
+	l.move(s, Ready)
+}
+
+// lostHand takes a step out of the hands of a lost worker.
+func (l *Leader) lostHand(m *member, s Step, begun bool) {
+	if begun {
+		l.append(Op{Kind: OpLost, Step: s, Peer: m.id})
+		if n := l.record.Steps[s].Lost; n >= MaxLost {
+			l.giveUp(s, killer(n))
+			return
+		}
+	}
+	if l.tasks[s].phase == Assigned {
+		l.again(s)
+	}
+}
+
+func killer(lost int) string {
+	return fmt.Sprintf("%d workers were lost while they ran it; see what it does to a machine with `buildnet build --local`", lost)
+}
+
+// giveUp fails a step for another reason than its command.
+func (l *Leader) giveUp(s Step, why string) {
+	t := &l.tasks[s]
+	if t.claimed {
+		l.out.Releases = append(l.out.Releases, t.action)
+		t.claimed = false
+	}
+	l.settle(s)
+	l.move(s, GivenUp)
+	l.append(Op{Kind: OpFailed, Step: s, Text: why})
+	l.bury(s)
+	l.stopping = l.stopping || !l.opts.Plan.Modes.KeepGoing
+}
+
+// concludeIfDone ends the log when nothing is left that can be done and the
+// initiator has everything that was made.
+func (l *Leader) concludeIfDone() {
+	if l.record.Ended || !l.following || !l.hearUntil.IsZero() || l.unsecured > 0 || l.assigned > 0 {
+		return
+	}
+	if !l.stopping {
+		if len(l.ready) > 0 || l.resolving > 0 {
+			return
+		}
+		for _, q := range l.queued {
+			if len(q) > 0 {
+				return
+			}
+		}
+	}
+	l.append(Op{Kind: OpEnded})
+}
