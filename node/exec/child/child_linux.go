@@ -1,0 +1,274 @@
+package child
+
+import (
+	"runtime"
+	"strconv"
+	"syscall"
+	"unsafe"
+)
+
+func init() {
+	if _, ok := syscall.Getenv(Marker); !ok {
+		return
+	}
+	runtime.LockOSThread() // rights, priority and the like are a thread's
+	run()
+	syscall.Exit(0)
+}
+
+// Numbers of the kernel's interface that package syscall lacks.
+const (
+	prSetDumpable     = 4
+	prSetNoNewPrivs   = 38
+	prSetSubreaper    = 36
+	prCapbsetDrop     = 24
+	prCapAmbient      = 47
+	prAmbientClearAll = 4
+	waitAll           = 0x40000000 // __WALL
+)
+
+func run() {
+	syscall.CloseOnExec(SpecFD)
+	syscall.CloseOnExec(ReportFD)
+	s, err := readSpec()
+	if err != nil {
+		fail("read the spec", err)
+	}
+	go endWithNode(s.Mode)
+	prctl(prSetDumpable, 0, 0) // the command may be the same user: it must not trace us
+	syscall.Umask(0o022)
+	if s.Mode == Plain {
+		plain(&s)
+	} else {
+		sandbox(&s)
+	}
+	limit(&s)
+	if len(s.Argv) == 0 {
+		report(Done + " 0 0 0")
+		return
+	}
+	supervise(&s)
+}
+
+func readSpec() (Spec, error) {
+	var head [4]byte
+	if err := readFull(head[:]); err != nil {
+		return Spec{}, err
+	}
+	n := length(head[:])
+	if n > maxSpecBytes {
+		return Spec{}, errSpec
+	}
+	b := make([]byte, n)
+	if err := readFull(b); err != nil {
+		return Spec{}, err
+	}
+	return decode(b)
+}
+
+func readFull(b []byte) error {
+	for len(b) > 0 {
+		n, err := syscall.Read(SpecFD, b)
+		switch {
+		case err == syscall.EINTR:
+		case err != nil:
+			return err
+		case n == 0:
+			return syscall.EPIPE
+		default:
+			b = b[n:]
+		}
+	}
+	return nil
+}
+
+// endWithNode ends the action when the pipe from the node ends. The first
+// process of a pid namespace takes all others with it; a plain one must kill
+// what it started.
+func endWithNode(m Mode) {
+	var b [1]byte
+	for {
+		if n, err := syscall.Read(SpecFD, b[:]); n == 0 && err != syscall.EINTR {
+			break
+		}
+	}
+	if m == Plain {
+		killDescendants()
+	}
+	syscall.Exit(1)
+}
+
+// supervise runs the command until it and all that it left behind are gone.
+func supervise(s *Spec) {
+	program, err := find(s)
+	if err != nil {
+		noCommand(s.Argv[0], err)
+	}
+	if err := setRights(s.Mode); err != nil {
+		fail("drop the rights", err)
+	}
+	pid, err := syscall.ForkExec(program, s.Argv, &syscall.ProcAttr{Env: s.Env, Files: []uintptr{0, 1, 2}, Sys: attributes(s)})
+	if err != nil {
+		noCommand(program, err)
+	}
+	limitMemory(pid, s.MemoryBytes)
+	report(Started)
+	status := reap(pid)
+	if s.Mode == Plain {
+		killDescendants()
+	} else {
+		_ = syscall.Kill(-1, syscall.SIGKILL) // there may be nobody
+	}
+	reap(-1)
+	var u syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_CHILDREN, &u)
+	cpu := u.Utime.Nano() + u.Stime.Nano()
+	report(Done + " " + strconv.Itoa(int(status)) + " " + strconv.FormatInt(cpu, 10) + " " + strconv.FormatInt(int64(u.Maxrss)<<10, 10))
+}
+
+func attributes(s *Spec) *syscall.SysProcAttr {
+	a := &syscall.SysProcAttr{Setsid: true}
+	switch {
+	case s.Mode == RootSandbox:
+		// The namespaces around it belong to the host's root, so that nothing
+		// within this user namespace has a right over them.
+		one := []syscall.SysProcIDMap{{ContainerID: UID, HostID: s.HostUID, Size: 1}}
+		a.Cloneflags = syscall.CLONE_NEWUSER
+		a.UidMappings, a.GidMappings = one, one
+		a.Credential = &syscall.Credential{Uid: UID, Gid: UID, NoSetGroups: true}
+	case s.Mode == Plain && s.HostUID >= 0:
+		a.Credential = &syscall.Credential{Uid: uint32(s.HostUID), Gid: uint32(s.HostUID)}
+	}
+	return a
+}
+
+// setRights leaves this thread, and so the command that it starts, nothing
+// that execve could give it back.
+func setRights(m Mode) error {
+	if err := prctl(prSetNoNewPrivs, 1, 0); err != nil && m != Plain {
+		return err
+	}
+	if m != Sandbox {
+		return nil
+	}
+	for c := uintptr(0); prctl(prCapbsetDrop, c, 0) == nil; c++ {
+	}
+	if err := prctl(prCapAmbient, prAmbientClearAll, 0); err != nil {
+		return err
+	}
+	head := struct {
+		version uint32
+		pid     int32
+	}{version: 0x20080522} // _LINUX_CAPABILITY_VERSION_3
+	var none [2]struct{ effective, permitted, inheritable uint32 }
+	if _, _, e := syscall.RawSyscall(syscall.SYS_CAPSET, uintptr(unsafe.Pointer(&head)), uintptr(unsafe.Pointer(&none)), 0); e != 0 {
+		return e
+	}
+	return nil
+}
+
+// reap waits for processes until pid has ended, whose status it returns, or
+// until there are none.
+func reap(pid int) syscall.WaitStatus {
+	for {
+		var w syscall.WaitStatus
+		got, err := syscall.Wait4(-1, &w, waitAll, nil)
+		switch {
+		case err == syscall.EINTR:
+		case err != nil:
+			return w
+		case got == pid:
+			return w
+		}
+	}
+}
+
+func limit(s *Spec) {
+	_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, s.Nice)
+	set := func(what int, n uint64) {
+		var r syscall.Rlimit
+		if syscall.Getrlimit(what, &r) == nil {
+			r.Max = min(r.Max, n)
+			r.Cur = r.Max
+			_ = syscall.Setrlimit(what, &r)
+		}
+	}
+	set(syscall.RLIMIT_CORE, 0)
+	set(syscall.RLIMIT_NOFILE, 65536)
+	if s.FileBytes > 0 {
+		set(syscall.RLIMIT_FSIZE, uint64(s.FileBytes))
+	}
+}
+
+// limitMemory bounds the command rather than this process, which it would
+// starve of threads.
+func limitMemory(pid int, bytes int64) {
+	if bytes <= 0 {
+		return
+	}
+	r := syscall.Rlimit{Cur: uint64(bytes), Max: uint64(bytes)}
+	_, _, _ = syscall.RawSyscall6(syscall.SYS_PRLIMIT64, uintptr(pid), syscall.RLIMIT_DATA, uintptr(unsafe.Pointer(&r)), 0, 0, 0)
+}
+
+// find looks the program up as execvp would, in the command's PATH.
+func find(s *Spec) (string, error) {
+	name := s.Argv[0]
+	for i := range len(name) {
+		if name[i] == '/' {
+			return name, nil
+		}
+	}
+	path := ""
+	for _, e := range s.Env {
+		if len(e) > 5 && e[:5] == "PATH=" {
+			path = e[5:]
+		}
+	}
+	for start, i := 0, 0; i <= len(path); i++ {
+		if i < len(path) && path[i] != ':' {
+			continue
+		}
+		if p := path[start:i] + "/" + name; i > start && executable(p) {
+			return p, nil
+		}
+		start = i + 1
+	}
+	return "", syscall.ENOENT
+}
+
+func executable(p string) bool {
+	var st syscall.Stat_t
+	return syscall.Stat(p, &st) == nil && st.Mode&syscall.S_IFMT == syscall.S_IFREG && st.Mode&0o111 != 0
+}
+
+func prctl(option, a, b uintptr) error {
+	if _, _, e := syscall.RawSyscall6(syscall.SYS_PRCTL, option, a, b, 0, 0, 0); e != 0 {
+		return e
+	}
+	return nil
+}
+
+func report(line string) {
+	b := []byte(line + "\n")
+	for len(b) > 0 {
+		n, err := syscall.Write(ReportFD, b)
+		if err != nil && err != syscall.EINTR {
+			return
+		}
+		b = b[max(n, 0):]
+	}
+}
+
+func noCommand(program string, err error) {
+	e, ok := err.(syscall.Errno)
+	if !ok {
+		fail("start "+program, err)
+	}
+	report(NoCommand + " " + strconv.Itoa(int(e)) + " " + program + ": " + e.Error())
+	syscall.Exit(0)
+}
+
+func fail(what string, err error) {
+	report(Broken + " " + what + ": " + err.Error())
+	syscall.Exit(1)
+}

@@ -1,0 +1,187 @@
+package child
+
+import (
+	"syscall"
+	"unsafe"
+)
+
+const (
+	sysMountSetattr = 442 // the same on every architecture
+	atRecursive     = 0x8000
+	attrReadOnly    = 1
+	attrNoSuid      = 2
+	ioctlSetFlags   = 0x8914 // SIOCSIFFLAGS
+)
+
+// The names that every action sees.
+const (
+	hostName = "buildnet"
+	passwd   = "root:x:0:0:root:/:/bin/sh\nbuildnet:x:1000:1000:buildnet:/buildnet/home:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n"
+	group    = "root:x:0:\nbuildnet:x:1000:\nnogroup:x:65534:\n"
+	hosts    = "127.0.0.1 localhost buildnet\n::1 localhost\n"
+)
+
+// devices are those without which programs do not work, and no others.
+var devices = []string{"null", "zero", "full", "random", "urandom", "tty"}
+
+// sandbox turns this process's mount namespace into the action's.
+func sandbox(s *Spec) {
+	must("set the host name", syscall.Sethostname([]byte(hostName)))
+	must("set the domain name", syscall.Setdomainname(nil))
+	if s.Network == Loopback {
+		must("raise the loopback interface", raiseLoopback())
+	}
+	if s.Mode == RootSandbox {
+		must("leave the groups of root", syscall.Setgroups(nil))
+	}
+	must("part from the host's mounts", syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""))
+	root := s.Scratch + "/root"
+	must("mount the root", syscall.Mount("buildnet", root, "tmpfs", syscall.MS_NOSUID, "mode=0755,size=1m"))
+	must("enter the root", syscall.Chdir(root))
+	skeleton(s)
+	for _, p := range s.Binds {
+		bindHost(p, contains(s.Needed, p))
+	}
+	must("make the root read-only", setAttributes(".", attrReadOnly|attrNoSuid, atRecursive))
+	for _, p := range s.Hidden {
+		must("hide "+p, syscall.Mount("buildnet", "."+p, "tmpfs", syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_RDONLY, "mode=0555,size=4k"))
+	}
+	writable(s.Scratch)
+	must("mount /proc", syscall.Mount("proc", "proc", "proc", syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_NOEXEC, ""))
+	must("enter the new root", syscall.PivotRoot(".", "."))
+	must("leave the old root", syscall.Unmount(".", syscall.MNT_DETACH))
+	must("enter the working directory", syscall.Chdir("/buildnet/work/"+s.Dir))
+}
+
+func skeleton(s *Spec) {
+	for _, d := range []string{"buildnet", "buildnet/work", "buildnet/home", "tmp", "proc", "dev", "dev/shm", "etc", "var", "run"} {
+		must("make /"+d, syscall.Mkdir(d, 0o755))
+	}
+	must("link /var/tmp", syscall.Symlink("/tmp", "var/tmp"))
+	write("etc/passwd", passwd)
+	write("etc/group", group)
+	if s.Network == Loopback {
+		write("etc/hosts", hosts)
+	}
+	for _, d := range devices {
+		bindFile("/dev/"+d, "dev/"+d)
+	}
+	for name, target := range map[string]string{"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"} {
+		must("link /dev/"+name, syscall.Symlink("/proc/self/fd"+target, "dev/"+name))
+	}
+}
+
+func writable(scratch string) {
+	for from, to := range map[string]string{"work": "buildnet/work", "home": "buildnet/home", "tmp": "tmp"} {
+		must("bind /"+to, syscall.Mount(scratch+"/"+from, to, "", syscall.MS_BIND, ""))
+		must("bar devices in /"+to, syscall.Mount("", to, "", syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_NOSUID|syscall.MS_NODEV, ""))
+	}
+	must("mount /dev/shm", syscall.Mount("buildnet", "dev/shm", "tmpfs", syscall.MS_NOSUID|syscall.MS_NODEV, "mode=1777,size=256m"))
+}
+
+// bindHost binds an absolute path of the host at the same path below the
+// working directory. A link is made a link again, unless it was asked for as a
+// directory; what the host does not have is left out.
+func bindHost(p string, needed bool) {
+	var st syscall.Stat_t
+	stat := syscall.Lstat
+	if needed {
+		stat = syscall.Stat
+	}
+	if err := stat(p, &st); err != nil {
+		if needed {
+			fail("find "+p, err)
+		}
+		return
+	}
+	target := p[1:]
+	makeParents(target)
+	switch st.Mode & syscall.S_IFMT {
+	case syscall.S_IFLNK:
+		var b [4096]byte
+		n, err := syscall.Readlink(p, b[:])
+		must("read the link "+p, err)
+		must("link "+p, syscall.Symlink(string(b[:n]), target))
+	case syscall.S_IFDIR:
+		makeDir(target)
+		must("bind "+p, syscall.Mount(p, target, "", syscall.MS_BIND|syscall.MS_REC, ""))
+	default:
+		bindFile(p, target)
+	}
+}
+
+func bindFile(from, to string) {
+	write(to, "")
+	must("bind "+from, syscall.Mount(from, to, "", syscall.MS_BIND, ""))
+}
+
+func makeParents(p string) {
+	for i := range len(p) {
+		if p[i] == '/' {
+			makeDir(p[:i])
+		}
+	}
+}
+
+func makeDir(p string) {
+	if err := syscall.Mkdir(p, 0o755); err != nil && err != syscall.EEXIST {
+		fail("make /"+p, err)
+	}
+}
+
+func write(p, content string) {
+	fd, err := syscall.Open(p, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_CLOEXEC, 0o644)
+	must("make /"+p, err)
+	if content != "" {
+		_, err = syscall.Write(fd, []byte(content))
+		must("write /"+p, err)
+	}
+	_ = syscall.Close(fd)
+}
+
+func setAttributes(p string, attributes uint64, flags uintptr) error {
+	name, err := syscall.BytePtrFromString(p)
+	if err != nil {
+		return err
+	}
+	attr := [4]uint64{attributes} // struct mount_attr: set, clear, propagation, user namespace
+	const atFDCWD = -100
+	cwd := atFDCWD
+	_, _, e := syscall.Syscall6(sysMountSetattr, uintptr(cwd), uintptr(unsafe.Pointer(name)), flags, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr), 0)
+	if e != 0 {
+		return e
+	}
+	return nil
+}
+
+func raiseLoopback() error {
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer syscall.Close(fd)
+	request := struct {
+		name  [16]byte
+		flags uint16
+		_     [22]byte
+	}{name: [16]byte{'l', 'o'}, flags: syscall.IFF_UP | syscall.IFF_RUNNING}
+	if _, _, e := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), ioctlSetFlags, uintptr(unsafe.Pointer(&request))); e != 0 {
+		return e
+	}
+	return nil
+}
+
+func contains(list []string, s string) bool {
+	for _, l := range list {
+		if l == s {
+			return true
+		}
+	}
+	return false
+}
+
+func must(what string, err error) {
+	if err != nil {
+		fail(what, err)
+	}
+}

@@ -1,0 +1,197 @@
+package exec
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
+
+	"github.com/buildnet/buildnet/sched/action"
+	"github.com/buildnet/buildnet/store"
+	"github.com/buildnet/buildnet/store/digest"
+)
+
+// layout writes a tree of the store into a directory. Every file is a copy
+// that the action may do with as it likes, or shares blocks with the store
+// where the file system copies on write; never is it the store's own file.
+type layout struct {
+	blobs  store.Blobs
+	dir    *scratchDir
+	count  int
+	buffer []byte
+}
+
+// copyBuffer is the size of one read of a blob, in bytes.
+const copyBuffer = 128 << 10
+
+func materialise(ctx context.Context, blobs store.Blobs, j *job, dir *scratchDir) error {
+	l := &layout{blobs: blobs, dir: dir, buffer: make([]byte, copyBuffer)}
+	if err := l.directory(ctx, j.root, dir.work(), 0); err != nil {
+		return fmt.Errorf("lay out the inputs: %w", err)
+	}
+	// REAPI: the directories that outputs go into exist.
+	for _, p := range append([]string{path.Join(j.dir, "x")}, j.outputs...) {
+		if err := l.parents(p); err != nil {
+			return fmt.Errorf("lay out the directories of outputs: %w", err)
+		}
+	}
+	return nil
+}
+
+func (l *layout) directory(ctx context.Context, d digest.Digest, at string, depth int) error {
+	if depth > maxDepth {
+		return fmt.Errorf("%w: directories deeper than %d", ErrMalformed, maxDepth)
+	}
+	var m repb.Directory
+	if err := message(ctx, l.blobs, d, &m); err != nil {
+		return fmt.Errorf("directory: %w", err)
+	}
+	if l.count += len(m.Files) + len(m.Symlinks) + len(m.Directories); l.count > maxInputs {
+		return fmt.Errorf("%w: more than %d inputs", ErrMalformed, maxInputs)
+	}
+	for _, f := range m.Files {
+		if err := l.file(ctx, f, at); err != nil {
+			return err
+		}
+	}
+	for _, s := range m.Symlinks {
+		if err := l.link(s, at); err != nil {
+			return err
+		}
+	}
+	for _, s := range m.Directories {
+		if err := l.below(ctx, s, at, depth); err != nil {
+			return err
+		}
+	}
+	return setTime(at)
+}
+
+func (l *layout) below(ctx context.Context, n *repb.DirectoryNode, at string, depth int) error {
+	p, err := entry(at, n.GetName())
+	if err != nil {
+		return err
+	}
+	d, err := action.DigestOf(n.GetDigest())
+	if err != nil {
+		return fmt.Errorf("%w: directory %s: %w", ErrMalformed, n.GetName(), err)
+	}
+	// Mkdir and not MkdirAll: what is there already may be a link.
+	if err := os.Mkdir(p, 0o755); err != nil {
+		return err
+	}
+	if err := l.dir.own(p); err != nil {
+		return err
+	}
+	return l.directory(ctx, d, p, depth+1)
+}
+
+func (l *layout) file(ctx context.Context, n *repb.FileNode, at string) error {
+	p, err := entry(at, n.GetName())
+	if err != nil {
+		return err
+	}
+	d, err := action.DigestOf(n.GetDigest())
+	if err != nil {
+		return fmt.Errorf("%w: file %s: %w", ErrMalformed, n.GetName(), err)
+	}
+	r, err := l.blobs.Open(ctx, d)
+	if err != nil {
+		return fmt.Errorf("file %s: %w", n.GetName(), err)
+	}
+	defer r.Close()
+	mode := os.FileMode(0o644)
+	if n.GetIsExecutable() {
+		mode = 0o755
+	}
+	f, err := os.OpenFile(p, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	err = l.fill(f, r, mode)
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return fmt.Errorf("file %s: %w", n.GetName(), err)
+	}
+	return setTime(p)
+}
+
+func (l *layout) fill(f *os.File, r store.Reader, mode os.FileMode) error {
+	if l.dir.owner >= 0 {
+		if err := f.Chown(l.dir.owner, l.dir.owner); err != nil {
+			return err
+		}
+	}
+	if err := f.Chmod(mode); err != nil { // the node's umask may be any
+		return err
+	}
+	if source, ok := r.(interface{ Fd() uintptr }); ok && reflink(f, source.Fd()) == nil {
+		return nil
+	}
+	_, err := io.CopyBuffer(struct{ io.Writer }{f}, struct{ io.Reader }{r}, l.buffer)
+	return err
+}
+
+func (l *layout) link(n *repb.SymlinkNode, at string) error {
+	p, err := entry(at, n.GetName())
+	if err != nil {
+		return err
+	}
+	if err := os.Symlink(n.GetTarget(), p); err != nil {
+		return err
+	}
+	if err := l.dir.own(p); err != nil {
+		return err
+	}
+	return setTime(p)
+}
+
+// parents makes the directories above p, from the root of the inputs, where
+// there are none. They may lead through links of the inputs, but not out.
+func (l *layout) parents(p string) error {
+	root, err := os.OpenRoot(l.dir.work())
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	made := ""
+	for name := range strings.SplitSeq(path.Dir(p), "/") {
+		made = path.Join(made, name)
+		if made == "." {
+			continue
+		}
+		err := root.Mkdir(made, 0o755)
+		if os.IsExist(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if l.dir.owner >= 0 {
+			if err := root.Lchown(made, l.dir.owner, l.dir.owner); err != nil {
+				return err
+			}
+		}
+		for _, changed := range []string{made, path.Dir(made)} {
+			if err := root.Chtimes(changed, fixedTime, fixedTime); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// entry returns the path of a directory's entry, whose name came from a peer.
+func entry(dir, name string) (string, error) {
+	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") || !filepath.IsLocal(name) {
+		return "", fmt.Errorf("%w: an entry is called %q", ErrMalformed, name)
+	}
+	return filepath.Join(dir, name), nil
+}

@@ -1,0 +1,100 @@
+package exec
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// memoryGroup is a cgroup that bounds all processes of an action together. The
+// nil group bounds nothing.
+type memoryGroup struct {
+	dir    string
+	events string // the file that counts the processes killed
+}
+
+var errNoGroup = errors.New("no memory cgroup that this user may divide")
+
+// newMemoryGroup makes a group below the node's own, where it may. limit 0
+// needs none.
+func newMemoryGroup(limit int64, name string) (*memoryGroup, error) {
+	if limit <= 0 {
+		return nil, nil
+	}
+	own, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.SplitSeq(strings.TrimSpace(string(own)), "\n") {
+		parts := strings.SplitN(line, ":", 3)
+		if len(parts) != 3 {
+			continue
+		}
+		g := &memoryGroup{}
+		file := ""
+		switch parts[1] {
+		case "memory":
+			g.dir, file, g.events = "/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.oom_control"
+		case "":
+			g.dir, file, g.events = "/sys/fs/cgroup", "memory.max", "memory.events"
+		default:
+			continue
+		}
+		g.dir = filepath.Join(g.dir, parts[2], "buildnet-"+name)
+		if g.make(file, limit) == nil {
+			return g, nil
+		}
+	}
+	return nil, errNoGroup
+}
+
+func (g *memoryGroup) make(file string, limit int64) error {
+	if err := os.Mkdir(g.dir, 0o755); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(filepath.Join(g.dir, file), os.O_WRONLY, 0)
+	if err == nil {
+		_, err = f.WriteString(strconv.FormatInt(limit, 10))
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(g.dir))
+	}
+	return nil
+}
+
+func (g *memoryGroup) add(pid int) {
+	if g == nil {
+		return
+	}
+	// Without it the limit of each process still holds.
+	_ = os.WriteFile(filepath.Join(g.dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0)
+}
+
+// exceeded reports whether the kernel killed a process for the limit.
+func (g *memoryGroup) exceeded() bool {
+	if g == nil {
+		return false
+	}
+	content, err := os.ReadFile(filepath.Join(g.dir, g.events))
+	if err != nil {
+		return false
+	}
+	for line := range bytes.Lines(content) {
+		var n int
+		if _, err := fmt.Sscanf(string(line), "oom_kill %d", &n); err == nil && n > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (g *memoryGroup) remove() {
+	if g != nil {
+		_ = os.Remove(g.dir) // an empty group costs nothing
+	}
+}

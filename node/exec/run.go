@@ -1,0 +1,50 @@
+package exec
+
+import (
+	"path/filepath"
+	"time"
+
+	"github.com/buildnet/buildnet/sched/action"
+)
+
+// launch is a command with its inputs in place.
+type launch struct {
+	job   *job
+	dir   *scratchDir
+	level action.Isolation
+	out   *printed
+}
+
+// outcome is how a command ended.
+type outcome struct {
+	code    int
+	message string
+	cpu     time.Duration
+	maxRSS  int64
+}
+
+// The exit codes of a shell for commands that were killed or cannot be run.
+const (
+	codeSignal        = 128
+	codeNotExecutable = 126
+	codeNotFound      = 127
+)
+
+// niceness of actions: the person at the machine and the node's gossip go first.
+const niceness = 10
+
+// relocated is the environment of a command that sees its scratch directory
+// where it is.
+func relocated(env []string, dir *scratchDir) []string {
+	moved := make([]string, len(env))
+	for i, v := range env {
+		switch v {
+		case "HOME=/buildnet/home":
+			v = "HOME=" + filepath.Join(dir.path, "home")
+		case "TMPDIR=/tmp":
+			v = "TMPDIR=" + filepath.Join(dir.path, "tmp")
+		}
+		moved[i] = v
+	}
+	return moved
+}

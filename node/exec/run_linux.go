@@ -1,0 +1,277 @@
+package exec
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/buildnet/buildnet/node/exec/child"
+	"github.com/buildnet/buildnet/sched/action"
+)
+
+// killGrace is how long a plain child has to kill what it started before it is
+// killed itself.
+const killGrace = time.Second
+
+// running is a child at work.
+type running struct {
+	cmd    *exec.Cmd
+	life   *os.File // the pipe whose end ends the child
+	out    *os.File
+	report *os.File
+	plain  bool
+}
+
+func (e *Executor) run(ctx context.Context, l launch, started func()) (outcome, error) {
+	spec, err := e.spec(l)
+	if err != nil {
+		return outcome{}, err
+	}
+	group, err := newMemoryGroup(l.job.memory, filepath.Base(l.dir.path))
+	if err != nil {
+		e.opts.Log.Debug("memory limit is for each process, not for all of an action", "error", err)
+	}
+	defer group.remove()
+	r, err := start(spec)
+	if err != nil {
+		return outcome{}, fmt.Errorf("start a sandbox: %w", err)
+	}
+	group.add(r.cmd.Process.Pid)
+	return e.attend(ctx, r, l, attendance{spec: spec, started: started, group: group})
+}
+
+type attendance struct {
+	spec    *child.Spec
+	started func()
+	group   *memoryGroup
+}
+
+// attend sees a child to its end, and returns when nothing of it is left.
+func (e *Executor) attend(ctx context.Context, r *running, l launch, a attendance) (outcome, error) {
+	bounded, cancel := context.WithTimeout(ctx, l.job.timeout)
+	defer cancel()
+	printed := make(chan struct{})
+	go func() {
+		defer close(printed)
+		_, _ = io.Copy(l.out, r.out) // it ends when the last process has
+	}()
+	reports := make(chan []string, 1)
+	go func() { reports <- readReports(r.report, a.started) }()
+	ended := make(chan error, 1)
+	go func() { ended <- r.cmd.Wait() }()
+	// Written here, so that a child which dies early cannot block us.
+	_, writeErr := r.life.Write(a.spec.Encode())
+
+	full, err := e.wait(bounded, r, ended)
+	lines := <-reports
+	drain(r.out, printed)
+	r.close()
+	switch {
+	case ctx.Err() != nil:
+		return outcome{}, ctx.Err()
+	case full:
+		return outcome{}, fmt.Errorf("%w: less than %d MiB free on the disk of %s: make room there", ErrNoSpace, reserveBytes>>20, e.scratch.path)
+	}
+	o, err := outcomeOf(lines, errors.Join(writeErr, err))
+	if err != nil {
+		return outcome{}, fmt.Errorf("%w %s", err, l.out.bytes())
+	}
+	if o.cpu == 0 && bounded.Err() != nil {
+		o.code = codeSignal + int(syscall.SIGKILL)
+	}
+	explain(&o, l, bounded.Err() != nil, a.group.exceeded())
+	return o, nil
+}
+
+// wait returns when the child is gone, which it sees to when ctx ends or the
+// disk is full.
+func (e *Executor) wait(ctx context.Context, r *running, ended <-chan error) (full bool, err error) {
+	look := time.NewTicker(time.Second)
+	defer look.Stop()
+	for {
+		select {
+		case err := <-ended:
+			return false, err
+		case <-ctx.Done():
+			return false, r.kill(ended)
+		case <-look.C:
+			if !e.scratch.room() {
+				return true, r.kill(ended)
+			}
+		}
+	}
+}
+
+// kill ends all processes of the child. The first process of a pid namespace
+// takes the others along; a plain one kills them, when its pipe ends.
+func (r *running) kill(ended <-chan error) error {
+	if r.plain {
+		_ = r.life.Close()
+		select {
+		case err := <-ended:
+			return err
+		case <-time.After(killGrace):
+		}
+	}
+	_ = r.cmd.Process.Kill() // it may be gone
+	return <-ended
+}
+
+func (r *running) close() {
+	_ = r.life.Close() // twice after kill
+	_ = r.out.Close()
+	_ = r.report.Close()
+}
+
+// drain waits for what was printed. Who still holds the pipe of a plain child
+// has escaped from it, and is not waited for.
+func drain(out *os.File, printed <-chan struct{}) {
+	_ = out.SetReadDeadline(time.Now().Add(killGrace))
+	<-printed
+}
+
+func (e *Executor) spec(l launch) (*child.Spec, error) {
+	s := &child.Spec{
+		Mode: child.Sandbox, Argv: l.job.argv, Env: l.job.env, Scratch: l.dir.path, Dir: l.job.dir,
+		HostUID: l.dir.owner, Network: child.Loopback, MemoryBytes: l.job.memory, FileBytes: e.opts.OutputBytes, Nice: niceness,
+	}
+	if l.job.network {
+		s.Network = child.Host
+	}
+	if l.level != action.Full {
+		s.Mode, s.Env = child.Plain, relocated(l.job.env, l.dir)
+		return s, nil
+	}
+	if os.Geteuid() == 0 {
+		s.Mode = child.RootSandbox
+	}
+	s.Binds, s.Needed = e.binds(l.job)
+	var err error
+	s.Binds, s.Hidden, err = cover(s.Binds, s.Needed, e.opts.Hidden)
+	return s, err
+}
+
+// start executes this program again as a child, in namespaces if it is to have
+// them.
+func start(s *child.Spec) (*running, error) {
+	var files [6]*os.File
+	closeAll := func() {
+		for _, f := range files {
+			if f != nil {
+				_ = f.Close()
+			}
+		}
+	}
+	for i := 0; i < len(files); i += 2 {
+		r, w, err := os.Pipe()
+		if err != nil {
+			closeAll()
+			return nil, err
+		}
+		files[i], files[i+1] = r, w
+	}
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Args = []string{"buildnet-action"}
+	// The child has nothing to collect and needs no second processor.
+	cmd.Env = []string{child.Marker + "=1", "GOGC=off", "GOMAXPROCS=1"}
+	cmd.ExtraFiles = []*os.File{files[0], files[3]}
+	cmd.Stdout, cmd.Stderr = files[5], files[5]
+	cmd.SysProcAttr = namespaces(s)
+	err := cmd.Start()
+	for _, theirs := range []int{0, 3, 5} {
+		_ = files[theirs].Close()
+		files[theirs] = nil
+	}
+	if err != nil {
+		closeAll()
+		return nil, err
+	}
+	return &running{cmd: cmd, life: files[1], report: files[2], out: files[4], plain: s.Mode == child.Plain}, nil
+}
+
+// Capabilities within its own user namespace that the child mounts with.
+const (
+	capNetAdmin = 12
+	capSetPcap  = 8
+	capSysAdmin = 21
+)
+
+func namespaces(s *child.Spec) *syscall.SysProcAttr {
+	if s.Mode == child.Plain {
+		return &syscall.SysProcAttr{Setsid: true}
+	}
+	a := &syscall.SysProcAttr{Setsid: true}
+	a.Cloneflags = syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC
+	if s.Network == child.Loopback {
+		a.Cloneflags |= syscall.CLONE_NEWNET
+	}
+	if s.Mode == child.Sandbox {
+		a.Cloneflags |= syscall.CLONE_NEWUSER
+		a.UidMappings = []syscall.SysProcIDMap{{ContainerID: child.UID, HostID: os.Geteuid(), Size: 1}}
+		a.GidMappings = []syscall.SysProcIDMap{{ContainerID: child.UID, HostID: os.Getegid(), Size: 1}}
+		a.AmbientCaps = []uintptr{capNetAdmin, capSetPcap, capSysAdmin}
+	}
+	return a
+}
+
+func readReports(r io.Reader, started func()) []string {
+	var lines []string
+	in := bufio.NewScanner(r)
+	for in.Scan() {
+		if in.Text() == child.Started {
+			started()
+			continue
+		}
+		lines = append(lines, in.Text())
+	}
+	return lines
+}
+
+// outcomeOf reads a child's last report. A child that made none was killed:
+// by us, or by its own command, or for lack of memory.
+func outcomeOf(lines []string, ended error) (outcome, error) {
+	if len(lines) == 0 {
+		var exit *exec.ExitError
+		if errors.As(ended, &exit) {
+			return outcome{code: codeSignal + int(syscall.SIGKILL), message: "its sandbox was killed"}, nil
+		}
+		return outcome{}, fmt.Errorf("the sandbox said nothing: %w", ended)
+	}
+	kind, rest, _ := strings.Cut(lines[len(lines)-1], " ")
+	switch kind {
+	case child.Done:
+		return doneOf(rest)
+	case child.NoCommand:
+		number, text, _ := strings.Cut(rest, " ")
+		if n, _ := strconv.Atoi(number); syscall.Errno(n) == syscall.ENOENT {
+			return outcome{code: codeNotFound, message: text + ": it is neither an input nor in a toolchain directory"}, nil
+		}
+		return outcome{code: codeNotExecutable, message: text}, nil
+	default:
+		return outcome{}, errors.New(rest)
+	}
+}
+
+func doneOf(rest string) (outcome, error) {
+	var status int
+	var cpu, rss int64
+	if _, err := fmt.Sscan(rest, &status, &cpu, &rss); err != nil {
+		return outcome{}, fmt.Errorf("report of the sandbox %q: %w", rest, err)
+	}
+	o := outcome{cpu: time.Duration(cpu), maxRSS: rss}
+	w := syscall.WaitStatus(status)
+	if o.code = w.ExitStatus(); w.Signaled() {
+		o.code = codeSignal + int(w.Signal())
+		o.message = fmt.Sprintf("killed by signal %d (%v)", w.Signal(), w.Signal())
+	}
+	return o, nil
+}

@@ -1,0 +1,54 @@
+//go:build unix && !linux
+
+package exec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/buildnet/buildnet/sched/action"
+)
+
+// run starts an ordinary process in a process group of its own: this system
+// has no namespaces.
+func (e *Executor) run(ctx context.Context, l launch, started func()) (outcome, error) {
+	if l.level == action.Full {
+		return outcome{}, errors.New("this operating system has no namespaces")
+	}
+	bounded, cancel := context.WithTimeout(ctx, l.job.timeout)
+	defer cancel()
+	cmd := exec.CommandContext(bounded, l.job.argv[0], l.job.argv[1:]...)
+	cmd.Dir = filepath.Join(l.dir.work(), l.job.dir)
+	cmd.Env = relocated(l.job.env, l.dir)
+	cmd.Stdout, cmd.Stderr = l.out, l.out
+	cmd.WaitDelay = time.Second
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if l.dir.owner >= 0 {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(l.dir.owner), Gid: uint32(l.dir.owner)}
+	}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	if err := cmd.Start(); err != nil {
+		return outcome{code: codeNotFound, message: err.Error()}, nil
+	}
+	started()
+	err := cmd.Wait()
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what it left behind
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) && !errors.Is(err, exec.ErrWaitDelay) {
+		return outcome{}, err
+	}
+	state := cmd.ProcessState
+	o := outcome{code: state.ExitCode(), cpu: state.UserTime() + state.SystemTime()}
+	if w, ok := state.Sys().(syscall.WaitStatus); ok && w.Signaled() {
+		o.code, o.message = codeSignal+int(w.Signal()), fmt.Sprintf("killed by signal %d (%v)", w.Signal(), w.Signal())
+	}
+	if bounded.Err() != nil {
+		o.message = fmt.Sprintf("killed after its time limit of %v", l.job.timeout)
+	}
+	return o, ctx.Err()
+}
