@@ -11,18 +11,11 @@ import (
 	"strconv"
 
 	"golang.org/x/net/netutil"
+
+	"github.com/buildnet/buildnet/node/config"
 )
 
 const (
-	// SocketName is the socket's name in the node's home.
-	SocketName = "node.sock"
-	// SystemHome is the home of the node that a machine's users share, and
-	// Group the group of those who may.
-	SystemHome = "/var/lib/buildnet"
-	Group      = "buildnet"
-	// DefaultTCP is where GET /health and /status are answered.
-	DefaultTCP = "127.0.0.1:9876"
-
 	// maxTCPConns bounds the connections on the TCP port, where anybody on the
 	// machine may come.
 	maxTCPConns = 64
@@ -49,7 +42,7 @@ type Listener struct {
 // Listen binds the socket and the port. From then on clients wait rather than
 // find no node.
 func Listen(ctx context.Context, o ListenOptions) (*Listener, error) {
-	l := &Listener{path: filepath.Join(o.Home, SocketName)}
+	l := &Listener{path: filepath.Join(o.Home, config.SocketName)}
 	var err error
 	if o.TCP != "" {
 		tcp, err := new(net.ListenConfig).Listen(ctx, "tcp", o.TCP)
@@ -75,10 +68,10 @@ type permission struct {
 
 // access lets the group into the shared home, and the owner alone into others.
 func access(home string) permission {
-	if filepath.Clean(home) != SystemHome {
+	if filepath.Clean(home) != config.SystemHome {
 		return permission{mode: 0o600, gid: -1}
 	}
-	g, err := user.LookupGroup(Group)
+	g, err := user.LookupGroup(config.SystemGroup)
 	if err != nil {
 		return permission{mode: 0o600, gid: -1}
 	}

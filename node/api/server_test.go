@@ -22,6 +22,7 @@ import (
 	"github.com/buildnet/buildnet/node/api"
 	"github.com/buildnet/buildnet/node/api/apitest"
 	"github.com/buildnet/buildnet/node/api/client"
+	"github.com/buildnet/buildnet/node/config"
 	"github.com/buildnet/buildnet/node/event"
 )
 
@@ -190,6 +191,27 @@ func TestTheEndOfTheConnectionEndsTheBuild(t *testing.T) {
 	<-ended
 }
 
+func TestAnInterruptedBuildStillSendsItsSummary(t *testing.T) {
+	begun := make(chan struct{})
+	n := &apitest.Node{OnBuild: func(ctx context.Context, _ api.BuildRequest, emit func(event.Event)) error {
+		emit(event.BuildStarted{Build: "b"})
+		close(begun)
+		<-ctx.Done()
+		emit(event.BuildFinished{Build: "b", Cancelled: true})
+		return nil
+	}}
+	c := serve(t, n, api.Options{}).client
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-begun; cancel() }()
+	var last string
+	if err := c.Build(ctx, api.BuildRequest{Dir: "/p"}, func(line []byte) error { last = string(line); return nil }); err != nil {
+		t.Errorf("build: %v", err)
+	}
+	if !strings.Contains(last, `"cancelled":true`) {
+		t.Errorf("the last line is %s", last)
+	}
+}
+
 func TestAnErrorAfterTheFirstEventIsTold(t *testing.T) {
 	n := &apitest.Node{OnBuild: func(_ context.Context, _ api.BuildRequest, emit func(event.Event)) error {
 		emit(event.BuildStarted{Build: "b"})
@@ -217,7 +239,7 @@ func TestBadRequestsNeverReachTheNode(t *testing.T) {
 	n := &apitest.Node{}
 	s := serve(t, n, api.Options{})
 	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(s.home, api.SocketName))
+		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(s.home, config.SocketName))
 	}}}
 	for _, bad := range []struct{ path, body string }{
 		{"/v1/build", ``},
@@ -292,21 +314,21 @@ func TestTCPAnswersHealthAndStatusAlone(t *testing.T) {
 
 func TestSocketIsTheOwnersAlone(t *testing.T) {
 	s := serve(t, &apitest.Node{}, api.Options{})
-	info, err := os.Stat(filepath.Join(s.home, api.SocketName))
+	info, err := os.Stat(filepath.Join(s.home, config.SocketName))
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("socket: %v, %v", info.Mode(), err)
 	}
 	if err := s.stop(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(filepath.Join(s.home, api.SocketName)); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(filepath.Join(s.home, config.SocketName)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the socket stays: %v", err)
 	}
 }
 
 func TestSocketOfAKilledNodeIsReplaced(t *testing.T) {
 	home := t.TempDir()
-	dead, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(home, api.SocketName)})
+	dead, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(home, config.SocketName)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/buildnet/buildnet/node/config"
 )
 
 func TestStrangersMayNotCommandTheNode(t *testing.T) {
@@ -49,7 +51,7 @@ func TestTheGroupReachesASharedHome(t *testing.T) {
 	if err := os.Chmod(home, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	l := &Listener{path: filepath.Join(home, SocketName)}
+	l := &Listener{path: filepath.Join(home, config.SocketName)}
 	unix, err := l.bind(t.Context(), permission{mode: 0o660, gid: os.Getgid()})
 	if err != nil {
 		t.Fatal(err)

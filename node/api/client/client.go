@@ -2,7 +2,6 @@
 package client
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -19,15 +18,13 @@ import (
 	"time"
 
 	"github.com/buildnet/buildnet/node/api"
-	"github.com/buildnet/buildnet/node/event"
+	"github.com/buildnet/buildnet/node/config"
 )
 
 const (
 	// maxAnswer bounds an answer in bytes; a build's record with all its
 	// events is the largest.
 	maxAnswer = 256 << 20
-	// maxLine bounds one event: a failed step's whole output is in it.
-	maxLine = 128 << 20
 	// dialTime is how long a node may take to accept: it does so at once, or
 	// it hangs.
 	dialTime = 5 * time.Second
@@ -36,6 +33,8 @@ const (
 var (
 	// ErrNoNode says that no node serves the socket.
 	ErrNoNode = errors.New("no node is running")
+	// ErrDenied says that a node is there and this user may not use it.
+	ErrDenied = errors.New("no permission to use the node")
 	// ErrLost says that the connection ended before the build did.
 	ErrLost = errors.New("the connection to the node broke")
 )
@@ -50,7 +49,7 @@ type Client struct {
 // New returns the client of the node whose home this is. It connects when it is
 // first used.
 func New(home string) *Client {
-	c := &Client{socket: filepath.Join(home, api.SocketName)}
+	c := &Client{socket: filepath.Join(home, config.SocketName)}
 	c.http = &http.Client{Transport: &http.Transport{
 		DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return c.dial(ctx) },
 		DisableKeepAlives:  true, // a command has one or two requests
@@ -68,7 +67,7 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return nil, fmt.Errorf("%w at %s", ErrNoNode, c.socket)
 	case errors.Is(err, fs.ErrPermission):
-		return nil, &api.Error{Kind: api.Forbidden, Message: "you may not use the node at " + c.socket, Hint: "join the group " + api.Group + ", or choose another --home"}
+		return nil, fmt.Errorf("%w at %s; join the group %s, or choose another --home", ErrDenied, c.socket, config.SystemGroup)
 	default:
 		return nil, fmt.Errorf("connect to the node: %w", err)
 	}
@@ -138,41 +137,6 @@ func (c *Client) VerifyCache(ctx context.Context) (api.CacheVerified, error) {
 // ClearCache empties the store.
 func (c *Client) ClearCache(ctx context.Context) (api.CacheCleared, error) {
 	return call[api.CacheCleared](ctx, c, http.MethodPost, "/v1/cache/clear", nil)
-}
-
-// Build runs a build and calls each with its events, encoded, as they come.
-// When ctx ends, so does the connection, and with it the build. Build returns
-// nil when the build ran to its end, whatever came of it; an *api.Error when
-// there was none; and ErrLost.
-func (c *Client) Build(ctx context.Context, r api.BuildRequest, each func(line []byte) error) error {
-	resp, err := c.do(ctx, http.MethodPost, "/v1/build", r)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	lines := bufio.NewReaderSize(resp.Body, 64<<10)
-	ended := false
-	for {
-		line, err := readLine(lines)
-		switch {
-		case errors.Is(err, io.EOF) && ended:
-			return nil
-		case errors.Is(err, errLongLine):
-			return fmt.Errorf("read the events of a build: %w", err)
-		case ctx.Err() != nil && err != nil:
-			return ctx.Err()
-		case err != nil:
-			return fmt.Errorf("%w: %w", ErrLost, err)
-		}
-		kind := kindOf(line)
-		if kind == api.ErrorEvent {
-			return errorOf(line)
-		}
-		ended = kind == event.BuildFinished{}.Kind()
-		if err := each(line); err != nil {
-			return err
-		}
-	}
 }
 
 // Stream is a connection that carries a tree's file operations.

@@ -2,6 +2,7 @@ package client
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,9 @@ import (
 
 	"github.com/buildnet/buildnet/node/api"
 )
+
+// maxLine bounds one event, in bytes: a failed step's whole output is in it.
+const maxLine = 128 << 20
 
 var errLongLine = fmt.Errorf("a line of more than %d bytes", maxLine)
 
@@ -35,13 +39,14 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 	}
 }
 
+// kindOf returns the kind of an event, which stands first in its line.
 func kindOf(line []byte) string {
-	var head struct {
-		Event string `json:"event"`
+	rest, ok := bytes.CutPrefix(line, []byte(`{"event":"`))
+	if !ok {
+		return ""
 	}
-	// What is no object has no kind.
-	_ = json.Unmarshal(line, &head)
-	return head.Event
+	kind, _, _ := bytes.Cut(rest, []byte(`"`))
+	return string(kind)
 }
 
 func errorOf(body []byte) error {
