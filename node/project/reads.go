@@ -1,0 +1,355 @@
+package project
+
+import (
+	"cmp"
+	"path"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/buildnet/buildnet/sched/action"
+)
+
+// reads is what globs say that a step reads.
+type reads struct {
+	files []int    // numbers, sorted
+	paths []string // the files' paths
+	outs  []string // outputs, sorted
+}
+
+// resolve finds what each step reads, and writes its command out.
+func (p *planner) resolve() {
+	for _, pp := range p.packages {
+		p.takeForeign(pp)
+		sources := p.packageSources(pp)
+		for _, e := range pp.entries {
+			if len(e.patterns) > 0 || e.foreach.set {
+				p.checkMatches(e.owner, e.patterns, e)
+			}
+			if e.inputsFixed() {
+				e.fixed = p.entryReads(e, match{}, sources)
+			}
+		}
+		for _, s := range pp.steps {
+			p.resolveStep(s, sources)
+		}
+		if p.edges > maxDeps {
+			p.faults.add(pp.at, "give the packages that it depends on outputs, so that it sees only those", "the steps up to here read outputs of other steps more than %d times", maxDeps)
+			return
+		}
+	}
+}
+
+func (e *entry) inputsFixed() bool {
+	return !slices.ContainsFunc(e.inputs.list, func(g glob) bool { return !g.text.fixed() })
+}
+
+// takeForeign finds what a package sees of those that it depends on.
+func (p *planner) takeForeign(pp *packagePlan) {
+	for _, dep := range pp.deps {
+		for _, s := range dep.steps {
+			if d, ok := p.shows(dep, s); ok {
+				pp.foreign = append(pp.foreign, d)
+			}
+		}
+	}
+	slices.SortFunc(pp.foreign, compareDeps)
+	if !pp.build.set {
+		p.checkShown(pp)
+	}
+}
+
+// shows returns the edge to a step as dependent packages have it: to all that
+// it makes, or to what its package's outputs say.
+func (p *planner) shows(dep *packagePlan, s *instance) (action.Dep, bool) {
+	if len(s.outputs) == 0 {
+		return action.Dep{}, false
+	}
+	if dep.build.set || len(dep.pkg.outputs) == 0 {
+		return action.Dep{Step: s.id}, true
+	}
+	var shown []string
+	for _, o := range s.outputs {
+		if slices.ContainsFunc(dep.shown(), func(c pattern) bool { return c.matches(o) }) {
+			shown = append(shown, o)
+		}
+	}
+	return action.Dep{Step: s.id, Paths: shown}, len(shown) > 0
+}
+
+// shown returns the patterns of a package's outputs, beside its steps.
+func (pp *packagePlan) shown() []pattern {
+	var all []pattern
+	for _, o := range pp.pkg.outputs {
+		if c, ok := compile(pp.path, false, o.text); ok {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// checkShown finds package outputs that no step makes.
+func (p *planner) checkShown(pp *packagePlan) {
+	for _, o := range pp.pkg.outputs {
+		if err := checkGlob(o.text); err != nil {
+			p.faults.add(o.at, err.do, "%s", err.what)
+			continue
+		}
+		c, ok := compile(pp.path, false, o.text)
+		if !ok || pp.unsure {
+			continue
+		}
+		if !slices.ContainsFunc(pp.steps, func(s *instance) bool { return slices.ContainsFunc(s.outputs, c.matches) }) {
+			p.faults.add(o.at, "name an output of one of its steps", "no step of package %q makes %s", pp.name.text, o.text)
+		}
+	}
+}
+
+// packageSources returns the numbers of the files that every step of a
+// package reads: those of sources, or with build_cmd by default all that are
+// not another package's.
+func (p *planner) packageSources(pp *packagePlan) []int {
+	if pp.saidSource {
+		patterns := p.compile(pp, pp.sources, match{})
+		p.checkMatches(pp, patterns, nil)
+		return p.withoutOutputs(filesOf(patterns, p.files))
+	}
+	if !pp.build.set {
+		return nil
+	}
+	nested := map[string]bool{}
+	for _, other := range p.packages {
+		nested[other.path] = other.path != pp.path
+	}
+	var found []int
+	from, to := p.files.below(pp.path)
+	for i := from; i < to; i++ {
+		if dir := p.packageOf(parent(p.files.paths[i]), nested); dir == "" || len(dir) <= len(pp.path) {
+			found = append(found, i)
+		}
+	}
+	return p.withoutOutputs(found)
+}
+
+// packageOf returns the innermost of dirs that dir is, or lies in.
+func (p *planner) packageOf(dir string, dirs map[string]bool) string {
+	for ; dir != ""; dir = parent(dir) {
+		if dirs[dir] {
+			return dir
+		}
+	}
+	return ""
+}
+
+func (p *planner) withoutOutputs(files []int) []int {
+	return slices.DeleteFunc(slices.Clone(files), func(i int) bool { return p.outputs.covers(p.files.paths[i]) })
+}
+
+// entryReads returns what an entry's inputs say, with sources added.
+func (p *planner) entryReads(e *entry, m match, sources []int) *reads {
+	patterns := p.compile(e.owner, e.inputs, m)
+	p.checkMatches(e.owner, patterns, e)
+	files := slices.Concat(sources, p.withoutOutputs(filesOf(patterns, p.files)))
+	r := &reads{files: p.withLinked(e, files), outs: p.outputsOf(e.owner, patterns)}
+	for _, i := range r.files {
+		r.paths = append(r.paths, p.files.paths[i])
+	}
+	return r
+}
+
+// withLinked sorts files and adds what the links among them lead to.
+func (p *planner) withLinked(e *entry, files []int) []int {
+	if len(p.links.targets) > 0 {
+		for _, i := range slices.Clone(files) {
+			files = append(files, p.linked(e, i)...)
+		}
+	}
+	slices.Sort(files)
+	files = slices.Compact(files)
+	for _, i := range files {
+		p.checkName(e, p.files.paths[i])
+	}
+	return files
+}
+
+// linked returns the sources that a link leads to.
+func (p *planner) linked(e *entry, i int) []int {
+	name := p.files.paths[i]
+	target, isLink := p.links.targets[name]
+	if !isLink {
+		return nil
+	}
+	brings, leaves := p.links.follow(i)
+	if leaves {
+		p.once(e, name, "copy what it points to into the project, or exclude the link with !", "input %s is a symbolic link that leaves the tree, to %s", name, target)
+		return nil
+	}
+	return p.withoutOutputs(brings)
+}
+
+// checkName refuses names that no action can carry.
+func (p *planner) checkName(e *entry, name string) {
+	if !action.CleanPath(name) || !utf8.ValidString(name) {
+		p.once(e, name, "rename it, or exclude it with !", "the name of input %q is not plain: it has a backslash, a newline, or is no UTF-8", name)
+	}
+}
+
+// once reports a fault about a file, the first time that an entry meets it.
+func (p *planner) once(e *entry, file, do, what string, args ...any) {
+	key := place{path: file}
+	if !e.reported[key] {
+		e.reported[key] = true
+		p.faults.add(e.at, do, what, args...)
+	}
+}
+
+// outputsOf returns the outputs that patterns name and a package sees.
+func (p *planner) outputsOf(pp *packagePlan, patterns []compiled) []string {
+	var found []string
+	for _, i := range filesOf(patterns, p.outputs.index) {
+		if o := p.outputs.index.paths[i]; pp.sees(p.outputs.maker[o].owner) {
+			found = append(found, o)
+		}
+	}
+	for _, c := range patterns {
+		if c.exclude {
+			continue
+		}
+		// What lies in a directory that a step makes comes with all of it.
+		if o, maker := p.outputs.above(c.fixedPart()); maker != nil && pp.sees(maker.owner) {
+			found = append(found, o)
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+// fixedPart is the longest path that all matches are, or lie in.
+func (p pattern) fixedPart() string {
+	if p.rest == "" {
+		return p.literal
+	}
+	return p.base
+}
+
+// checkMatches finds patterns that match nothing.
+func (p *planner) checkMatches(pp *packagePlan, patterns []compiled, e *entry) {
+	for i := range patterns {
+		c := &patterns[i]
+		if c.exclude || p.matchesAnything(pp, patterns, c) || pp.unsure {
+			continue
+		}
+		if e != nil && e.reported[c.at] {
+			continue
+		}
+		if e != nil {
+			e.reported[c.at] = true
+		}
+		p.nothing(pp, c)
+	}
+}
+
+func (p *planner) matchesAnything(pp *packagePlan, patterns []compiled, c *compiled) bool {
+	for _, i := range p.files.match(c.pattern) {
+		if name := p.files.paths[i]; !p.outputs.covers(name) && !excluded(patterns, name) {
+			return true
+		}
+	}
+	return len(p.outputsOf(pp, slices.Concat([]compiled{*c}, excludes(patterns)))) > 0
+}
+
+func excludes(patterns []compiled) []compiled {
+	return slices.DeleteFunc(slices.Clone(patterns), func(c compiled) bool { return !c.exclude })
+}
+
+// nothing reports a glob that matches nothing, with what is likely meant.
+func (p *planner) nothing(pp *packagePlan, c *compiled) {
+	what := "the glob matches nothing: " + c.String()
+	if c.rest == "" {
+		what = "there is no " + c.literal
+	}
+	for _, i := range p.outputs.index.match(c.pattern) {
+		maker := p.outputs.maker[p.outputs.index.paths[i]]
+		if pp.sees(maker.owner) {
+			continue
+		}
+		p.faults.add(c.at, "add "+maker.owner.name.text+" to the dependencies of "+pp.name.text,
+			"%s is made by package %q, which package %q does not depend on", p.outputs.index.paths[i], maker.owner.name.text, pp.name.text)
+		return
+	}
+	p.faults.add(c.at, p.advice(c), "%s", what)
+}
+
+// String returns the pattern as it would stand from the project's root.
+func (p pattern) String() string {
+	if p.rest == "" {
+		return "/" + p.literal
+	}
+	return "/" + path.Join(p.base, p.rest)
+}
+
+func (p *planner) advice(c *compiled) string {
+	where := c.fixedPart()
+	if inReserved(where) {
+		return "globs never match what belongs to git or to BuildNet"
+	}
+	for dir := where; dir != ""; dir = parent(dir) {
+		if target, isLink := p.links.targets[dir]; isLink && dir != where {
+			return dir + " is a symbolic link: name what it points to, " + target
+		}
+	}
+	from, to := p.files.below(where)
+	switch {
+	case c.rest == "" && from < to:
+		return "it is a directory: add /** for the files in it"
+	case c.rest == "":
+		return didYouMean(where, p.neighbours(where), "add the file, or remove it here")
+	case from == to && where != "":
+		return "there are no files in " + where + "; correct the path, or remove the glob"
+	default:
+		return "correct it, remove it, or add the files (outputs of other steps, and what ! excludes, do not count as files)"
+	}
+}
+
+// neighbours are the files that a missing one was probably meant to be: those
+// in its directory, and those of its name.
+func (p *planner) neighbours(missing string) []string {
+	var names []string
+	from, to := p.files.below(parent(missing))
+	for _, name := range p.files.paths[from:to] {
+		if parent(name) == parent(missing) {
+			names = append(names, name)
+		}
+	}
+	for _, i := range p.files.byName(path.Base(missing)) {
+		names = append(names, p.files.paths[i])
+	}
+	return names
+}
+
+// insert puts i into sorted files, with what it leads to if it is a link.
+func (p *planner) insert(e *entry, r *reads, file string) []string {
+	i, isFile := p.files.number[file]
+	if !isFile {
+		return r.paths
+	}
+	at, there := slices.BinarySearch(r.files, i)
+	if there {
+		return r.paths
+	}
+	p.checkName(e, file)
+	if more := p.linked(e, i); len(more) > 0 {
+		files := p.withLinked(e, slices.Concat(r.files, more, []int{i}))
+		paths := make([]string, len(files))
+		for j, f := range files {
+			paths[j] = p.files.paths[f]
+		}
+		return paths
+	}
+	paths := make([]string, 0, len(r.paths)+1)
+	paths = append(paths, r.paths[:at]...)
+	paths = append(paths, file)
+	return append(paths, r.paths[at:]...)
+}
+
+// compareMakers is the order of steps within a plan's package.
+func compareMakers(a, b *instance) int { return cmp.Compare(a.order, b.order) }
