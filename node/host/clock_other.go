@@ -1,0 +1,7 @@
+//go:build !linux
+
+package host
+
+import "time"
+
+func threadTime() time.Duration { return since() }

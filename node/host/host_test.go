@@ -1,0 +1,137 @@
+package host
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/buildnet/buildnet/store/memory"
+)
+
+func TestFirstMeasurementStaysWithinItsCPUTime(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	m := NewMeter(&memory.KV{}, nil)
+	before := threadTime()
+	bpu, err := m.Measure(t.Context())
+	if err != nil || bpu <= 0 {
+		t.Fatalf("Measure = %v, %v", bpu, err)
+	}
+	if took := threadTime() - before; took > 300*time.Millisecond {
+		t.Errorf("measuring took %v of CPU time, the limit is 300ms", took)
+	}
+	if m.BPU() != bpu {
+		t.Errorf("BPU = %v, measured %v", m.BPU(), bpu)
+	}
+}
+
+func TestMeasurementIsRemembered(t *testing.T) {
+	kv := &memory.KV{}
+	first, err := NewMeter(kv, nil).Measure(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := threadTime()
+	second, err := NewMeter(kv, nil).Measure(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := second/first - 1; diff < -1e-4 || diff > 1e-4 {
+		t.Errorf("remembered %v of %v", second, first)
+	}
+	if took := threadTime() - before; took > 50*time.Millisecond {
+		t.Errorf("remembering took %v of CPU time", took)
+	}
+}
+
+func TestRefineLeavesABusyMachineAlone(t *testing.T) {
+	m := NewMeter(&memory.KV{}, nil)
+	bpu, err := m.Refine(t.Context())
+	if errors.Is(err, ErrBusy) {
+		return
+	}
+	if err != nil || bpu <= 0 {
+		t.Errorf("Refine = %v, %v", bpu, err)
+	}
+}
+
+func TestSlotsAreAtLeastOneAndFollowTheCores(t *testing.T) {
+	if c := Cores(); c <= 0 || c > float64(runtime.NumCPU()) {
+		t.Errorf("Cores = %v of %d", c, runtime.NumCPU())
+	}
+	if s := Slots(); s < 1 || s > runtime.NumCPU() {
+		t.Errorf("Slots = %d of %d", s, runtime.NumCPU())
+	}
+}
+
+func TestQuotaIsTheLeastOfTheGroupsAbove(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("cgroups are Linux's")
+	}
+	const v2 = "41 31 0:38 / /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw\n"
+	for name, tc := range map[string]struct {
+		files   map[string]string
+		want    float64
+		limited bool
+	}{
+		"V1": {map[string]string{
+			"proc/self/cgroup": "4:memory:/m\n1:cpu,cpuacct:/a/b\n0::/\n", "proc/self/mountinfo": v1root("/"),
+			"sys/fs/cgroup/cpu/a/b/cpu.cfs_quota_us": "150000", "sys/fs/cgroup/cpu/a/b/cpu.cfs_period_us": "100000",
+		}, 1.5, true},
+		"V1Above": {map[string]string{
+			"proc/self/cgroup": "1:cpu:/a/b\n", "proc/self/mountinfo": v1root("/"),
+			"sys/fs/cgroup/cpu/a/b/cpu.cfs_quota_us": "150000", "sys/fs/cgroup/cpu/a/b/cpu.cfs_period_us": "100000",
+			"sys/fs/cgroup/cpu/a/cpu.cfs_quota_us": "50000", "sys/fs/cgroup/cpu/a/cpu.cfs_period_us": "100000",
+		}, 0.5, true},
+		"V1Unlimited": {map[string]string{
+			"proc/self/cgroup": "1:cpu:/\n", "proc/self/mountinfo": v1root("/"),
+			"sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1", "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
+		}, 0, false},
+		"V1Container": {map[string]string{
+			"proc/self/cgroup": "1:cpu:/docker/x\n", "proc/self/mountinfo": v1root("/docker/x"),
+			"sys/fs/cgroup/cpu/cpu.cfs_quota_us": "200000", "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
+		}, 2, true},
+		"V2": {map[string]string{
+			"proc/self/cgroup": "0::/user.slice/x\n", "proc/self/mountinfo": v2,
+			"sys/fs/cgroup/user.slice/x/cpu.max": "max 100000\n", "sys/fs/cgroup/user.slice/cpu.max": "250000 100000\n",
+		}, 2.5, true},
+		"V2Namespace": {map[string]string{
+			"proc/self/cgroup": "0::/../other\n", "proc/self/mountinfo": v2, "sys/fs/cgroup/cpu.max": "50000 100000",
+		}, 0.5, true},
+		"Garbage": {map[string]string{
+			"proc/self/cgroup": "x\n0::/\n", "proc/self/mountinfo": "y - z\n" + v2, "sys/fs/cgroup/cpu.max": "0 -7",
+		}, 0, false},
+		"Nothing": {nil, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			for p, content := range tc.files {
+				p = filepath.Join(root, p)
+				if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(p, []byte(content), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got, limited := quota(root)
+			if got != tc.want || limited != tc.limited {
+				t.Errorf("quota = %v, %v, want %v, %v", got, limited, tc.want, tc.limited)
+			}
+		})
+	}
+}
+
+func v1root(root string) string {
+	return "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n32 31 0:29 " + root + " /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu,cpuacct\n"
+}
+
+func BenchmarkRound(b *testing.B) {
+	k := newKernel()
+	for b.Loop() {
+		sink += k.round()
+	}
+}
