@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/buildnet/buildnet/mesh/join"
+	"github.com/buildnet/buildnet/mesh/roll"
 )
 
 // Identity is the key of a node; its public half is the peer ID.
@@ -20,6 +21,19 @@ type Identity struct{ key ed25519.PrivateKey }
 type Credentials struct {
 	Mesh   string      `json:"mesh"`
 	Secret join.Secret `json:"secret"`
+	// Roll is what revocations have left; nil before the first.
+	Roll *roll.Roll `json:"roll,omitempty"`
+}
+
+func (c Credentials) roll() roll.Roll {
+	if c.Roll == nil || c.Roll.Mesh != c.Mesh || c.Roll.Secret != c.Secret {
+		return roll.Roll{Mesh: c.Mesh, Secret: c.Secret}
+	}
+	return *c.Roll
+}
+
+func credentialsOf(r roll.Roll) Credentials {
+	return Credentials{Mesh: r.Mesh, Secret: r.Secret, Roll: &r}
 }
 
 // NewCredentials makes a mesh that nobody else is in yet.
@@ -70,11 +84,14 @@ func SaveCredentials(dir string, c Credentials) error {
 	return writeFile(filepath.Join(dir, "mesh.json"), raw)
 }
 
-// ForgetCredentials ends the node's membership at its next start.
+// ForgetCredentials ends the node's membership, and forgets the members, once
+// Run has returned. The identity stays.
 func ForgetCredentials(dir string) error {
-	err := os.Remove(filepath.Join(dir, "mesh.json"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("forget credentials: %w", err)
+	for _, name := range []string{"mesh.json", peersFile} {
+		err := os.Remove(filepath.Join(dir, name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("forget credentials: %w", err)
+		}
 	}
 	return nil
 }

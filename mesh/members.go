@@ -2,53 +2,17 @@ package mesh
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"net"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
 
-	"github.com/buildnet/buildnet/mesh/link"
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/hashicorp/serf/serf"
 )
 
-const (
-	tagHost = "h"
-	tagCaps = "c"
-)
-
-func encodeTags(host string, c peer.Capabilities) map[string]string {
-	raw, err := json.Marshal([]any{c.BPU, c.Cores, c.Slots, c.OS, c.Arch, c.Toolchains, c.API, c.Version})
-	if err != nil {
-		panic(fmt.Sprintf("encode capabilities: %v", err)) // NaN: a bug of the meter
-	}
-	return map[string]string{tagHost: host, tagCaps: string(raw)}
-}
-
-func decodeTags(tags map[string]string) (c peer.Capabilities) {
-	fields := []any{&c.BPU, &c.Cores, &c.Slots, &c.OS, &c.Arch, &c.Toolchains, &c.API, &c.Version}
-	if json.Unmarshal([]byte(tags[tagCaps]), &fields) != nil {
-		return peer.Capabilities{}
-	}
-	return c
-}
-
-// SetCapabilities tells the mesh what this node can do.
-func (m *Mesh) SetCapabilities(c peer.Capabilities) error {
-	m.mu.Lock()
-	m.caps = c
-	s := m.serf
-	m.mu.Unlock()
-	if s == nil {
-		return nil
-	}
-	if err := s.SetTags(encodeTags(m.opts.Host, c)); err != nil {
-		return fmt.Errorf("announce capabilities: %w", err)
-	}
-	return nil
-}
+// settleTime is how long Vivaldi coordinates need to mean something.
+const settleTime = 6 * time.Second
 
 // Members returns everybody known, this node included, by ID.
 func (m *Mesh) Members() []peer.Member {
@@ -58,35 +22,70 @@ func (m *Mesh) Members() []peer.Member {
 	if s == nil {
 		return nil
 	}
-	var all []peer.Member
+	latest := map[peer.ID]serf.Member{}
 	for _, x := range s.Members() {
-		all = append(all, m.member(s, x))
+		id, _ := splitName(x.Name)
+		if m.hidden(x) {
+			continue
+		}
+		if other, ok := latest[id]; !ok || supersedes(x, other) {
+			latest[id] = x
+		}
 	}
-	slices.SortFunc(all, func(a, b peer.Member) int { return a.ID.Compare(b.ID) })
+	var all []peer.Member
+	for _, id := range slices.Sorted(maps.Keys(latest)) {
+		all = append(all, m.member(s, latest[id]))
+	}
 	return all
 }
 
+// hidden are other runs of this very node, and the revoked.
+func (m *Mesh) hidden(x serf.Member) bool {
+	id, life := splitName(x.Name)
+	return id == m.Self() && life != m.life || m.banned(id)
+}
+
+// supersedes says whether x rather than other is what an ID is now: who is
+// alive, then the later run.
+func supersedes(x, other serf.Member) bool {
+	a, b := x.Status == serf.StatusAlive, other.Status == serf.StatusAlive
+	if a != b {
+		return a
+	}
+	return x.Name > other.Name
+}
+
+func (m *Mesh) find(id peer.ID) (peer.Member, bool) {
+	all := m.Members()
+	i, ok := slices.BinarySearchFunc(all, id, func(x peer.Member, id peer.ID) int { return x.ID.Compare(id) })
+	if !ok {
+		return peer.Member{}, false
+	}
+	return all[i], true
+}
+
 func (m *Mesh) member(s *serf.Serf, x serf.Member) peer.Member {
-	id := peer.ID(x.Name)
-	ip, _ := netip.AddrFromSlice(x.Addr)
+	id, _ := splitName(x.Name)
 	out := peer.Member{
-		ID: id, Name: x.Tags[tagHost], Addr: netip.AddrPortFrom(ip.Unmap(), x.Port),
+		ID: id, Name: x.Tags[tagHost], Addr: addrOf(x),
 		State: state(x.Status), Self: id == m.Self(), Caps: decodeTags(x.Tags),
 	}
 	if !out.Self {
-		out.RTT = m.Estimate(m.Self(), id)
+		out.RTT = distance(s, serfName(m.Self(), m.life), x.Name)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if hello, ok := m.rtt[id]; ok && (out.RTT == 0 || time.Since(m.since[id]) < settleTime) {
+	out.Since = m.since[x.Name]
+	if hello, ok := m.rtt[id]; ok && (out.RTT == 0 || time.Since(out.Since) < settleTime) {
 		out.RTT = hello
 	}
-	out.Since = m.since[id]
 	return out
 }
 
-// settleTime is how long Vivaldi coordinates need to mean something.
-const settleTime = 6 * time.Second
+func addrOf(x serf.Member) netip.AddrPort {
+	ip, _ := netip.AddrFromSlice(x.Addr)
+	return netip.AddrPortFrom(ip.Unmap(), x.Port)
+}
 
 func state(s serf.MemberStatus) peer.State {
 	switch s {
@@ -108,8 +107,18 @@ func (m *Mesh) Estimate(a, b peer.ID) time.Duration {
 	if s == nil {
 		return 0
 	}
-	at, ok := s.GetCachedCoordinate(string(a))
-	to, ok2 := s.GetCachedCoordinate(string(b))
+	names := map[peer.ID]string{}
+	for _, x := range s.Members() {
+		if id, _ := splitName(x.Name); (id == a || id == b) && !m.hidden(x) && x.Name > names[id] {
+			names[id] = x.Name
+		}
+	}
+	return distance(s, names[a], names[b])
+}
+
+func distance(s *serf.Serf, a, b string) time.Duration {
+	at, ok := s.GetCachedCoordinate(a)
+	to, ok2 := s.GetCachedCoordinate(b)
 	if !ok || !ok2 {
 		return 0
 	}
@@ -130,33 +139,53 @@ func (m *Mesh) Subscribe() (<-chan Event, func()) {
 	}
 }
 
-func (m *Mesh) follow(ctx context.Context, events <-chan serf.Event) {
+// follow takes events until serf has ended: serf waits for whoever takes them.
+func (m *Mesh) follow(ctx context.Context, s *serf.Serf, events <-chan serf.Event) {
 	for {
 		select {
-		case <-ctx.Done():
+		case <-s.ShutdownCh():
 			return
 		case e := <-events:
 			if changed, ok := e.(serf.MemberEvent); ok {
-				m.changed(changed)
+				m.changed(ctx, changed)
 			}
 		}
 	}
 }
 
-func (m *Mesh) changed(e serf.MemberEvent) {
+func (m *Mesh) changed(ctx context.Context, e serf.MemberEvent) {
 	for _, x := range e.Members {
+		id, _ := splitName(x.Name)
 		m.mu.Lock()
-		if e.Type == serf.EventMemberJoin {
-			m.since[peer.ID(x.Name)] = time.Now()
-		}
-		s := m.serf
-		m.mu.Unlock()
-		event := Event{m.member(s, x)}
-		m.mu.Lock()
-		for c := range m.subs {
-			publish(c, event)
+		switch e.Type {
+		case serf.EventMemberJoin:
+			m.since[x.Name] = time.Now()
+		case serf.EventMemberReap:
+			delete(m.since, x.Name)
 		}
 		m.mu.Unlock()
+		switch {
+		case id == m.Self():
+			m.otherRun(ctx, x, e.Type)
+		case e.Type == serf.EventMemberJoin && !m.banned(id):
+			m.note(id, addrOf(x))
+			m.background(ctx, func() { m.acquaint(ctx, x) })
+		}
+		m.publish(id)
+	}
+}
+
+// publish tells what an ID is now: of an old run's failure nobody hears when
+// a new one lives.
+func (m *Mesh) publish(id peer.ID) {
+	member, ok := m.find(id)
+	if !ok {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for c := range m.subs {
+		publish(c, Event{member})
 	}
 }
 
@@ -172,45 +201,4 @@ func publish(c chan Event, e Event) {
 		default:
 		}
 	}
-}
-
-// Leave tells the mesh that this node goes. Run still has to be ended.
-func (m *Mesh) Leave(ctx context.Context) error {
-	m.mu.Lock()
-	s := m.serf
-	m.mu.Unlock()
-	if s == nil {
-		return nil
-	}
-	done := make(chan error, 1)
-	go func() { done <- s.Leave() }()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return fmt.Errorf("leave the mesh: %w", ctx.Err())
-	}
-}
-
-// advertised is the address that other members are told: the one listened on,
-// or how a member sees this node, or the first of an interface.
-func (m *Mesh) advertised(met link.Met) netip.AddrPort {
-	at := m.link.Addr()
-	if !at.Addr().IsUnspecified() {
-		return at
-	}
-	if met.Seen.IsValid() {
-		return met.Seen
-	}
-	addrs, _ := net.InterfaceAddrs() // without any, loopback remains
-	for _, a := range addrs {
-		n, ok := a.(*net.IPNet)
-		if !ok {
-			continue
-		}
-		if ip, valid := netip.AddrFromSlice(n.IP); valid && ip.Unmap().Is4() && ip.Unmap().IsGlobalUnicast() {
-			return netip.AddrPortFrom(ip.Unmap(), at.Port())
-		}
-	}
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), at.Port())
 }

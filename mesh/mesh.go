@@ -1,45 +1,53 @@
 // Package mesh is a node's membership: who is there, how far away, and streams
-// to them. It runs serf over the one socket of package link and admits by the
-// hello of package join. Start reading at Mesh.
+// to them. It runs serf over the one socket of package link, admits by the
+// hello of package join, finds members by package discover and keeps revoked
+// ones out by package roll. Start reading at Mesh.
 package mesh
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"log"
 	"log/slog"
 	"net/netip"
 	"sync"
 	"time"
 
+	"github.com/buildnet/buildnet/mesh/discover"
 	"github.com/buildnet/buildnet/mesh/join"
 	"github.com/buildnet/buildnet/mesh/link"
 	"github.com/buildnet/buildnet/mesh/peer"
+	"github.com/buildnet/buildnet/mesh/roll"
+	"github.com/hashicorp/memberlist"
 	"github.com/hashicorp/serf/serf"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/protocol"
 )
 
-const (
-	// joinTime is how long a node with seeds looks for a member.
-	joinTime = 10 * time.Second
-	// probeEvery, probeWait and suspicionMult let a killed member of a small
-	// mesh fail within about four seconds.
-	probeEvery    = 500 * time.Millisecond
-	probeWait     = 300 * time.Millisecond
-	suspicionMult = 4
-	// packetBytes keeps SWIM packets whole: reads are cut at 1452 bytes.
-	packetBytes = 1200
-	eventQueue  = 256
+// eventQueue is how many changes wait for a reader: a mesh of some hundred
+// that appears at once.
+const eventQueue = 256
+
+var (
+	// ErrNoMember says that none of the seeds answered as a member.
+	ErrNoMember = errors.New("no member of the mesh answered")
+	// ErrCopied says that another machine runs with this node's identity.
+	ErrCopied = link.ErrCopied
+	// ErrNoSuchMember says that a peer was never seen in the mesh.
+	ErrNoSuchMember = errors.New("no such member")
 )
 
-// ErrNoMember says that none of the seeds answered as a member.
-var ErrNoMember = errors.New("no member of the mesh answered")
+// Discovery says how members are found beside those whose address is known.
+type Discovery uint8
 
-// ErrCopied says that another machine runs with this node's identity.
-var ErrCopied = link.ErrCopied
+const (
+	// ByMulticast asks the LAN, unless the node listens on loopback or IPv6
+	// alone.
+	ByMulticast Discovery = iota
+	// ByAddress asks known addresses alone.
+	ByAddress
+)
 
 // Options is what a Mesh needs. Listen's port 0 takes a free one.
 type Options struct {
@@ -48,8 +56,21 @@ type Options struct {
 	Listen       netip.AddrPort
 	Host         string // for people
 	Capabilities peer.Capabilities
-	Seeds        []netip.AddrPort
-	Log          *slog.Logger // nil discards
+	// Seeds are the addresses of an invitation that is used for the first
+	// time: Run fails with ErrNoMember when none answers.
+	Seeds []netip.AddrPort
+	// Known are addresses of former members beside those that Home remembers.
+	// They may be silent.
+	Known []netip.AddrPort
+	// Home is the directory that remembers members and a rotated secret, the
+	// one of LoadCredentials. Empty remembers nothing.
+	Home      string
+	Discovery Discovery
+	// Look is how long a node without Seeds looks for members before it is
+	// ready alone; it goes on looking. 0 is a second if there are known
+	// addresses or the LAN can be asked; negative does not wait.
+	Look time.Duration
+	Log  *slog.Logger // nil discards
 }
 
 // Event is a change of one member.
@@ -58,16 +79,30 @@ type Event struct{ Member peer.Member }
 // Mesh is a node's part in its mesh; it is a peer.Network. Its methods may be
 // called concurrently, those that ask for members after Ready.
 type Mesh struct {
-	opts  Options
-	link  *link.Link
-	ready chan struct{}
+	opts   Options
+	life   string // of this run: the serf names of an ID's runs differ
+	link   *link.Link
+	finder *discover.Discoverer // nil: no multicast
+	ready  chan struct{}
+	saves  chan chan error
+	copied chan error // ends Run
+
+	// Owned by Run: what it started and waits for.
+	tasks sync.WaitGroup
+	slots chan struct{} // bounds hellos in the background
+	saved *roll.Roll    // owned by keep
 
 	mu       sync.Mutex
 	ctx      context.Context // of Run; handlers end with it
+	over     bool            // Run waits for its tasks: no more may begin
 	serf     *serf.Serf
+	keyring  *memberlist.Keyring
+	roll     *roll.Roll // replaced, never changed
 	caps     peer.Capabilities
 	rtt      map[peer.ID]time.Duration // of the hello
-	since    map[peer.ID]time.Time
+	since    map[string]time.Time      // by serf name
+	known    map[peer.ID]known
+	tried    map[netip.AddrPort]time.Time
 	observed netip.AddrPort
 	subs     map[chan Event]bool
 }
@@ -79,17 +114,26 @@ func New(o Options) (*Mesh, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	r := o.Credentials.roll()
+	m := &Mesh{
+		opts: o, life: newLife(), caps: o.Capabilities, roll: &r, saved: &r,
+		ctx: context.Background(), ready: make(chan struct{}), saves: make(chan chan error, 1), copied: make(chan error, 1),
+		slots: make(chan struct{}, maxHellos),
+		rtt:   map[peer.ID]time.Duration{}, since: map[string]time.Time{}, known: map[peer.ID]known{},
+		tried: map[netip.AddrPort]time.Time{}, subs: map[chan Event]bool{},
+	}
 	l, err := link.New(link.Options{
-		Key: o.Identity.key, HelloKey: o.Credentials.Secret.HelloKey(o.Credentials.Mesh),
-		Listen: o.Listen, Log: o.Log,
+		Key: o.Identity.key, Keys: link.KeysOf(m.roll.Mesh, m.roll.Secret, m.roll.Former...),
+		Admit: m.admit, Listen: o.Listen, Log: o.Log,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &Mesh{
-		opts: o, link: l, caps: o.Capabilities, ctx: context.Background(), ready: make(chan struct{}),
-		rtt: map[peer.ID]time.Duration{}, since: map[peer.ID]time.Time{}, subs: map[chan Event]bool{},
-	}, nil
+	m.link = l
+	if use, ok := multicasts(o.Discovery, o.Listen.Addr()); ok {
+		m.finder = discover.New(discover.Options{Port: l.Addr().Port(), Tags: m.tags, Use: use, Log: o.Log})
+	}
+	return m, nil
 }
 
 // Run takes part in the mesh until ctx ends. It fails with ErrNoMember when
@@ -99,102 +143,47 @@ func (m *Mesh) Run(ctx context.Context) (err error) {
 	m.mu.Lock()
 	m.ctx = ctx
 	m.mu.Unlock()
-	var wg sync.WaitGroup
-	wg.Go(func() { _ = m.link.Run(ctx) })
+	m.remember()
+	m.link.Host().SetStreamHandler(rollProtocol, m.serveRoll)
+	m.tasks.Go(func() { _ = m.link.Run(ctx) })
+	m.tasks.Go(func() { m.keep(ctx) })
+	if m.finder != nil {
+		m.tasks.Go(func() { m.finder.Run(ctx) })
+	}
 	defer func() {
 		cancel()
+		m.mu.Lock()
+		m.over = true
+		m.mu.Unlock()
 		err = errors.Join(err, m.link.Close())
-		wg.Wait()
+		m.tasks.Wait()
 	}()
 	met, err := m.greet(ctx)
 	if err != nil {
 		return err
 	}
 	transport := link.NewSWIM(m.link, m.advertised(met))
-	wg.Go(transport.Run)
+	m.tasks.Go(transport.Run)
 	defer func() { _ = transport.Shutdown() }()
 	events := make(chan serf.Event, eventQueue)
-	s, err := serf.Create(m.serfConfig(transport, events))
+	s, err := m.startSerf(transport, events)
 	if err != nil {
-		return fmt.Errorf("start membership: %w", err)
+		return err
 	}
 	defer func() { _ = s.Shutdown() }()
-	m.mu.Lock()
-	m.serf = s
-	m.mu.Unlock()
-	if met.ID != "" {
-		if _, err := s.Join([]string{string(met.ID) + "/" + met.Addr.String()}, true); err != nil {
-			return fmt.Errorf("join through %s: %w", met.Addr, err)
-		}
+	m.tasks.Go(func() { m.follow(ctx, s, events) })
+	if err := m.enterFirst(ctx, met); err != nil {
+		return err
 	}
 	close(m.ready)
-	m.follow(ctx, events)
-	return nil
-}
-
-// greet says hello to all seeds at once and returns the first that answers.
-func (m *Mesh) greet(ctx context.Context) (link.Met, error) {
-	if len(m.opts.Seeds) == 0 {
-		return link.Met{}, nil
+	m.tasks.Go(func() { m.seek(ctx) })
+	m.tasks.Go(func() { m.refresh(ctx) })
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-m.copied:
+		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, joinTime)
-	defer cancel()
-	type result struct {
-		met link.Met
-		err error
-	}
-	results := make(chan result, len(m.opts.Seeds))
-	for _, seed := range m.opts.Seeds {
-		go func() {
-			met, err := m.link.Hello(ctx, seed)
-			results <- result{met, err}
-		}()
-	}
-	first, tried := link.Met{}, error(nil)
-	for range m.opts.Seeds {
-		r := <-results
-		if r.err == nil && first.ID == "" {
-			first = r.met
-			cancel()
-		}
-		tried = errors.Join(tried, r.err)
-	}
-	if first.ID != "" {
-		m.mu.Lock()
-		m.rtt[first.ID], m.observed = first.RTT, first.Seen
-		m.mu.Unlock()
-		return first, nil
-	}
-	if errors.Is(tried, ErrCopied) {
-		return link.Met{}, tried
-	}
-	return link.Met{}, fmt.Errorf("%w within %s: tried %v; check that one runs there, that UDP passes, and that the token is of this mesh", ErrNoMember, joinTime, m.opts.Seeds)
-}
-
-func (m *Mesh) serfConfig(t *link.SWIM, events chan serf.Event) *serf.Config {
-	c := serf.DefaultConfig()
-	c.Init()
-	c.NodeName = string(m.Self())
-	c.Tags = encodeTags(m.opts.Host, m.caps)
-	c.EventCh = events
-	c.EnableNameConflictResolution = false
-	c.Logger = log.New(logWriter{m.opts.Log}, "", 0)
-	b := c.MemberlistConfig
-	b.Name, b.Transport, b.Logger = c.NodeName, t, c.Logger
-	b.SecretKey = m.opts.Credentials.Secret.GossipKey(m.opts.Credentials.Mesh)
-	b.RequireNodeNames = true
-	b.UDPBufferSize = packetBytes
-	b.DeadNodeReclaimTime = time.Nanosecond // a restart may come from elsewhere at once
-	b.ProbeInterval, b.ProbeTimeout, b.SuspicionMult = probeEvery, probeWait, suspicionMult
-	return c
-}
-
-// logWriter passes on what serf says at debug level: it narrates.
-type logWriter struct{ log *slog.Logger }
-
-func (w logWriter) Write(b []byte) (int, error) {
-	w.log.Debug("membership", "serf", string(b))
-	return len(b), nil
 }
 
 // Close gives the socket back. Run does so itself.
@@ -225,9 +214,16 @@ func (m *Mesh) Observed() netip.AddrPort {
 
 // Invite returns a token; lan leaves the addresses out.
 func (m *Mesh) Invite(lan bool) (string, error) {
-	t := join.Token{Mesh: m.opts.Credentials.Mesh, Secret: m.opts.Credentials.Secret}
+	m.mu.Lock()
+	t := join.Token{Mesh: m.roll.Mesh, Secret: m.roll.Secret}
+	m.mu.Unlock()
+	if lan {
+		return t.String(), nil
+	}
 	for _, member := range m.Members() {
-		if !lan && member.State == peer.Alive {
+		if member.Self {
+			t.Addrs = append([]netip.AddrPort{member.Addr}, t.Addrs...)
+		} else if member.State == peer.Alive {
 			t.Addrs = append(t.Addrs, member.Addr)
 		}
 	}
@@ -237,25 +233,37 @@ func (m *Mesh) Invite(lan bool) (string, error) {
 // Handle serves a protocol.
 func (m *Mesh) Handle(proto string, h peer.Handler) {
 	m.link.Host().SetStreamHandler(protocol.ID(proto), func(s network.Stream) {
-		m.mu.Lock()
-		ctx := m.ctx
-		m.mu.Unlock()
+		ctx, ok := m.begin()
+		if !ok {
+			_ = s.Reset()
+			return
+		}
+		defer m.tasks.Done()
 		defer func() { _ = s.Close() }()
 		h(ctx, peer.ID(s.Conn().RemotePeer().String()), s)
 	})
 }
 
+// begin counts a task that did not come from Run, unless Run is over.
+func (m *Mesh) begin() (context.Context, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.over {
+		return nil, false
+	}
+	m.tasks.Add(1)
+	return m.ctx, true
+}
+
 // Open returns a stream to a member.
 func (m *Mesh) Open(ctx context.Context, to peer.ID, proto string) (peer.Stream, error) {
-	for _, member := range m.Members() {
-		if member.ID != to {
-			continue
-		}
-		s, err := m.link.Open(ctx, to, member.Addr, proto)
-		if err != nil {
-			return nil, fmt.Errorf("%w: %s: %w", peer.ErrUnreachable, to, err)
-		}
-		return s, nil
+	member, ok := m.find(to)
+	if !ok {
+		return nil, fmt.Errorf("%w: %s is no member", peer.ErrUnreachable, to)
 	}
-	return nil, fmt.Errorf("%w: %s is no member", peer.ErrUnreachable, to)
+	s, err := m.link.Open(ctx, to, member.Addr, proto)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", peer.ErrUnreachable, to, err)
+	}
+	return s, nil
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"golang.org/x/crypto/chacha20poly1305"
 )
@@ -133,32 +134,39 @@ func (f Frame) transcript() []byte {
 }
 
 // Responder answers hellos. A Prove is accepted once: for the nonce that this
-// responder offered to that address. One goroutine owns it.
+// responder offered to that address in that hello. One goroutine owns it.
 type Responder struct {
 	self    ed25519.PrivateKey
-	pending map[netip.AddrPort]Frame
-	order   []netip.AddrPort // oldest first; each key of pending once
+	pending map[opened]Nonce
+	order   []opened // oldest first; each key of pending once
+}
+
+// opened names a hello: two of one address may be under way at once.
+type opened struct {
+	from      netip.AddrPort
+	initiator Nonce
 }
 
 // NewResponder answers in the name of self.
 func NewResponder(self ed25519.PrivateKey) *Responder {
-	return &Responder{self: self, pending: map[netip.AddrPort]Frame{}}
+	return &Responder{self: self, pending: map[opened]Nonce{}}
 }
 
 // Receive takes an Ask or a Prove and returns what to answer. The key is not
-// nil when the other side has proved that it holds it.
+// nil when the other side has proved that it holds it. An Ask that comes again
+// is offered the same nonce, so that a Prove on its way stays good.
 func (r *Responder) Receive(from netip.AddrPort, f Frame, fresh Nonce) (Frame, ed25519.PublicKey, error) {
+	hello := opened{from, f.Initiator}
 	switch f.Kind {
 	case Ask:
-		answer := Frame{Kind: Offer, Initiator: f.Initiator, Responder: fresh}
-		r.remember(from, answer)
-		return answer, nil, nil
+		nonce := r.open(hello, fresh)
+		return Frame{Kind: Offer, Initiator: f.Initiator, Responder: nonce}, nil, nil
 	case Prove:
-		open, ok := r.pending[from]
-		if !ok || open.Initiator != f.Initiator || open.Responder != f.Responder || !f.Signed() {
+		nonce, ok := r.pending[hello]
+		if !ok || nonce != f.Responder || !f.Signed() {
 			return Frame{}, nil, ErrHello
 		}
-		r.forget(from)
+		r.forget(hello)
 		answer := Frame{Kind: Welcome, Initiator: f.Initiator, Responder: f.Responder, Seen: from}
 		return answer.Sign(r.self), ed25519.PublicKey(f.Key[:]), nil
 	default:
@@ -166,22 +174,21 @@ func (r *Responder) Receive(from netip.AddrPort, f Frame, fresh Nonce) (Frame, e
 	}
 }
 
-func (r *Responder) remember(from netip.AddrPort, f Frame) {
-	if _, again := r.pending[from]; !again {
-		if len(r.order) == maxPending {
-			r.forget(r.order[0])
-		}
-		r.order = append(r.order, from)
+func (r *Responder) open(hello opened, fresh Nonce) Nonce {
+	if nonce, again := r.pending[hello]; again {
+		return nonce
 	}
-	r.pending[from] = f
+	if len(r.order) == maxPending {
+		r.forget(r.order[0])
+	}
+	r.order = append(r.order, hello)
+	r.pending[hello] = fresh
+	return fresh
 }
 
-func (r *Responder) forget(from netip.AddrPort) {
-	delete(r.pending, from)
-	for i, a := range r.order {
-		if a == from {
-			r.order = append(r.order[:i], r.order[i+1:]...)
-			return
-		}
+func (r *Responder) forget(hello opened) {
+	delete(r.pending, hello)
+	if i := slices.Index(r.order, hello); i >= 0 {
+		r.order = slices.Delete(r.order, i, i+1)
 	}
 }

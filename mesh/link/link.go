@@ -58,22 +58,24 @@ type Counters struct {
 
 // Options is what a Link needs.
 type Options struct {
-	Key      ed25519.PrivateKey
-	HelloKey []byte
-	Listen   netip.AddrPort // port 0 takes a free one
-	Log      *slog.Logger
+	Key    ed25519.PrivateKey
+	Keys   Keys
+	Admit  Admit          // called by the reader of packets: it must not block
+	Listen netip.AddrPort // port 0 takes a free one
+	Log    *slog.Logger
 }
 
 // Link is the socket. Its methods may be called concurrently.
 type Link struct {
-	host     host.Host
-	packets  net.PacketConn
-	gate     *gate
-	key      ed25519.PrivateKey
-	helloKey []byte
-	addr     netip.AddrPort
-	log      *slog.Logger
-	swim     chan packet
+	host    host.Host
+	packets net.PacketConn
+	gate    *gate
+	key     ed25519.PrivateKey
+	admit   Admit
+	addr    netip.AddrPort
+	log     *slog.Logger
+	swim    chan packet
+	keys    atomic.Pointer[Keys]
 
 	responder *join.Responder // owned by Run
 
@@ -99,13 +101,14 @@ type answer struct {
 // before a hello. Close it, whether Run was called or not.
 func New(o Options) (*Link, error) {
 	l := &Link{
-		key: o.Key, helloKey: o.HelloKey, log: o.Log,
+		key: o.Key, admit: o.Admit, log: o.Log,
 		swim:      make(chan packet, packetQueue),
 		responder: join.NewResponder(o.Key),
 		waiting:   map[join.Nonce]chan answer{},
 		binding:   map[[12]byte]chan netip.AddrPort{},
 		logged:    map[netip.Addr]bool{},
 	}
+	l.SetKeys(o.Keys)
 	l.gate = &gate{admitted: map[libp2p.ID]bool{}, refused: l.refuseDial}
 	var shared *quicreuse.ConnManager
 	h, err := newHost(o, l.gate, &shared)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -107,7 +108,8 @@ func (s *SWIM) DialAddressTimeout(addr memberlist.Address, timeout time.Duration
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	stream, err := s.link.Open(ctx, peer.ID(addr.Name), unmap(to), swimProtocol)
+	id, _, _ := strings.Cut(addr.Name, ".") // what follows names the run
+	stream, err := s.link.Open(ctx, peer.ID(id), unmap(to), swimProtocol)
 	if err != nil {
 		return nil, fmt.Errorf("swim stream to %s: %w", addr.Addr, err)
 	}

@@ -1,0 +1,75 @@
+package roll
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/buildnet/buildnet/mesh/peer"
+)
+
+// Learn takes over the bans that a peer knows of.
+func (r Roll) Learn(bans []Ban) (Roll, error) {
+	out := r
+	out.Bans = slices.Clone(r.Bans)
+	for _, b := range bans {
+		if r.Banned(b.Peer) {
+			continue
+		}
+		if b.Generation > r.Generation+maxStep {
+			return r, fmt.Errorf("%w: a ban of generation %d, ours is %d", ErrRefused, b.Generation, r.Generation)
+		}
+		if err := b.By.Verify(b.text(r.Mesh), b.Signature); err != nil {
+			return r, fmt.Errorf("%w: ban of %s: %w", ErrRefused, b.Peer, err)
+		}
+		if len(out.Bans) >= MaxBans {
+			return r, fmt.Errorf("%w: more than %d bans", ErrRefused, MaxBans)
+		}
+		if !r.endedBefore(b.By, b.Generation) {
+			out.Bans = insert(out.Bans, b)
+		}
+	}
+	return out, nil
+}
+
+// endedBefore says whether id was revoked before the generation: what it has
+// signed since does not count.
+func (r Roll) endedBefore(id peer.ID, generation uint64) bool {
+	return slices.ContainsFunc(r.Bans, func(b Ban) bool { return b.Peer == id && b.Generation < generation })
+}
+
+// Adopt takes over the secret of o if it is newer than r's. Again says that o
+// was made without knowing a ban of self's, whose target may have been told
+// the new secret: self has to rotate once more.
+func (r Roll) Adopt(o Roll, self peer.ID) (merged Roll, again bool, err error) {
+	if o.Mesh != r.Mesh {
+		return r, false, fmt.Errorf("%w: of mesh %q, this is %q", ErrRefused, o.Mesh, r.Mesh)
+	}
+	if len(o.Bans) > MaxBans || len(o.Members) > MaxMembers {
+		return r, false, fmt.Errorf("%w: %d bans, %d members", ErrRefused, len(o.Bans), len(o.Members))
+	}
+	merged, err = r.Learn(o.Bans)
+	if err != nil {
+		return r, false, err
+	}
+	candidate := o
+	candidate.Bans = merged.Bans
+	if o.Generation == 0 || !candidate.Newer(merged) {
+		return merged, false, nil // nobody has signed generation 0: it comes by token alone
+	}
+	if o.Generation > r.Generation+maxStep {
+		return r, false, fmt.Errorf("%w: generation %d, ours is %d", ErrRefused, o.Generation, r.Generation)
+	}
+	if err := o.By.Verify(o.text(), o.Signature); err != nil {
+		return r, false, fmt.Errorf("%w: rotation: %w", ErrRefused, err)
+	}
+	if !slices.IsSorted(o.Members) {
+		return r, false, fmt.Errorf("%w: members are not sorted", ErrRefused)
+	}
+	again = slices.ContainsFunc(r.Bans, func(b Ban) bool { return b.By == self && !o.Banned(b.Peer) })
+	merged.Generation, merged.Secret, merged.By = o.Generation, o.Secret, o.By
+	merged.Members, merged.Signature = slices.Clone(o.Members), slices.Clone(o.Signature)
+	if r.Secret != o.Secret {
+		merged.Former = remember(r.Former, r.Secret)
+	}
+	return merged, again, nil
+}
