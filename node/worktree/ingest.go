@@ -1,0 +1,190 @@
+package worktree
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/buildnet/buildnet/sched/action"
+	"github.com/buildnet/buildnet/store/digest"
+)
+
+// sink consumes a file and returns the digest of what it consumed.
+type sink func(ctx context.Context, r io.Reader) (digest.Digest, error)
+
+// hash is the sink that keeps nothing.
+func (t *Tree) hash(_ context.Context, r io.Reader) (digest.Digest, error) {
+	h := digest.NewHasher(digest.BLAKE3)
+	_, err := io.Copy(h, r)
+	return h.Sum(), err
+}
+
+// keep is the sink that puts the bytes into the store.
+func (t *Tree) keep(ctx context.Context, r io.Reader) (digest.Digest, error) {
+	return t.blobs.Add(ctx, digest.BLAKE3, r)
+}
+
+// read reads a file until it did not change meanwhile, and remembers its stat.
+func (t *Tree) read(ctx context.Context, path string, into sink) (identity, error) {
+	for range maxAttempts {
+		r, err := t.readOnce(ctx, path, into)
+		if err != nil {
+			return identity{}, fmt.Errorf("read %s: %w", path, err)
+		}
+		if r != nil {
+			t.stats.put(path, *r)
+			return identity{kind: Regular, executable: r.stat.Executable, digest: r.digest}, nil
+		}
+	}
+	return identity{}, fmt.Errorf("read %s: %w; stop what writes it and build again", t.name(path), ErrUnstable)
+}
+
+// readOnce returns nil if the file changed while it was read.
+func (t *Tree) readOnce(ctx context.Context, path string, into sink) (*record, error) {
+	now := time.Now()
+	f, err := t.files.Open(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	before := f.Stat()
+	d, err := into(ctx, f)
+	after, closeErr := f.Close()
+	if err == nil {
+		err = closeErr
+	}
+	if err != nil || !before.same(after) || d.Size() != before.Size {
+		return nil, err
+	}
+	return &record{stat: before, digest: d, verified: now.UnixNano()}, nil
+}
+
+// name is the path as the user writes it.
+func (t *Tree) name(path string) string { return filepath.Join(t.Root(), filepath.FromSlash(path)) }
+
+// Ingest brings the content of paths, which are of the snapshot, into the
+// store and says what each is. A file is read only if its stat changed, or if
+// the store has lost it; the read that hashes it also stores it. hold is called
+// with every digest before the store is asked whether it has it.
+func (t *Tree) Ingest(ctx context.Context, s *Snapshot, paths []string, hold func(...digest.Digest)) (map[string]action.Output, error) {
+	if err := t.stats.load(); err != nil {
+		return nil, err
+	}
+	ids, err := t.ingest(ctx, s, paths, hold)
+	if err != nil {
+		return nil, fmt.Errorf("ingest: %w", err)
+	}
+	t.prune(s.listing)
+	if err := t.stats.save(); err != nil {
+		return nil, err
+	}
+	outs := make(map[string]action.Output, len(paths))
+	for i, p := range paths {
+		s.remember(p, ids[i])
+		outs[p] = ids[i].output(p)
+	}
+	return outs, nil
+}
+
+func (t *Tree) ingest(ctx context.Context, s *Snapshot, paths []string, hold func(...digest.Digest)) ([]identity, error) {
+	ids := make([]identity, len(paths))
+	todo := make([]int, 0, len(paths))
+	for i, p := range paths {
+		stat, ok := s.listing.stats[p]
+		if !ok {
+			return nil, fmt.Errorf("source %s: no such file in the tree", t.name(p))
+		}
+		if id, ok := t.known(p, stat); ok {
+			ids[i] = id
+			continue
+		}
+		todo = append(todo, i)
+	}
+	// A blob may be collected between its coming and its being held: so what
+	// was read is looked for like what was known, and read again if it went.
+	for range maxAttempts {
+		err := t.each(ctx, len(todo), func(ctx context.Context, k int) error {
+			id, err := t.read(ctx, paths[todo[k]], t.keep)
+			ids[todo[k]] = id
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		if todo, err = t.lost(ctx, ids, hold); err != nil || len(todo) == 0 {
+			return ids, err
+		}
+	}
+	return nil, fmt.Errorf("the store does not keep %s: is it too small for this project?", paths[todo[0]])
+}
+
+// lost returns the indices of the files that the store does not have.
+func (t *Tree) lost(ctx context.Context, ids []identity, hold func(...digest.Digest)) ([]int, error) {
+	var ds []digest.Digest
+	var at []int
+	for i, id := range ids {
+		if id.kind == Regular {
+			ds, at = append(ds, id.digest), append(at, i)
+		}
+	}
+	hold(ds...)
+	here, err := t.blobs.Has(ctx, ds)
+	if err != nil {
+		return nil, err
+	}
+	var todo []int
+	for k, ok := range here {
+		if !ok {
+			todo = append(todo, at[k])
+		}
+	}
+	return todo, nil
+}
+
+// prune forgets the stats of files that are gone.
+func (t *Tree) prune(l *listing) {
+	for _, p := range t.stats.paths() {
+		if _, ok := l.stats[p]; !ok {
+			t.stats.delete(p)
+		}
+	}
+}
+
+// ChangedSince returns those of paths, which were ingested, whose content is no
+// longer what was ingested, sorted.
+func (t *Tree) ChangedSince(ctx context.Context, s *Snapshot, paths []string) ([]string, error) {
+	stats, err := t.files.Stat(ctx, paths)
+	if err != nil {
+		return nil, fmt.Errorf("look for changed sources: %w", err)
+	}
+	var mu sync.Mutex
+	var changed []string
+	err = t.each(ctx, len(paths), func(ctx context.Context, i int) error {
+		want, ok := s.recall(paths[i])
+		same := ok && stats[i].Kind == want.kind
+		if same {
+			same = t.still(ctx, paths[i], stats[i], want)
+		}
+		if !same {
+			mu.Lock()
+			defer mu.Unlock()
+			changed = append(changed, paths[i])
+		}
+		return nil
+	})
+	slices.Sort(changed)
+	return changed, err
+}
+
+// still reports whether the file at path, with this stat, is want. One that
+// cannot be read is not.
+func (t *Tree) still(ctx context.Context, path string, s Stat, want identity) bool {
+	if s.Kind != want.kind || s.Executable != want.executable || s.Kind == Regular && s.Size != want.digest.Size() {
+		return false
+	}
+	id, err := t.identify(ctx, path, s)
+	return err == nil && id == want
+}

@@ -1,0 +1,15 @@
+//go:build !linux
+
+package worktree
+
+import (
+	"errors"
+	"os"
+)
+
+// canWatch is false: see Watcher.
+const canWatch = false
+
+func watchable(string, os.FileInfo) error { return errors.ErrUnsupported }
+
+func sameInfo(Stat, os.FileInfo) bool { return false }
