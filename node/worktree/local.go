@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/buildnet/buildnet/sched/action"
 )
 
 // settle is how far before its writing a placed file's modification time lies:
@@ -172,8 +174,20 @@ func (l *local) blocked(p string, mode fs.FileMode) error {
 	return fmt.Errorf("%w: %s is %s where a directory is needed; move it away or change the outputs", ErrBlocked, filepath.Join(l.path, native(p)), what)
 }
 
-// dir opens the directory of p for names within it, and the caller closes it.
+// writable refuses paths that no build has any business to write.
+func writable(p string) error {
+	if !action.CleanPath(p) || hiddenPath(p) {
+		return fmt.Errorf("path %q is not for builds to write: %w", p, fs.ErrPermission)
+	}
+	return nil
+}
+
+// dir opens the directory of p, in which p is to be written, for names within
+// it; the caller closes it.
 func (l *local) dir(p string) (*os.Root, string, error) {
+	if err := writable(p); err != nil {
+		return nil, "", err
+	}
 	parent, name := split(p)
 	if err := l.checkWay(parent); err != nil {
 		return nil, "", err
@@ -232,6 +246,9 @@ func (f *localFile) Close() (Stat, error) {
 
 // Mkdir implements Files.
 func (l *local) Mkdir(_ context.Context, dir string) error {
+	if err := writable(dir); err != nil {
+		return err
+	}
 	err := l.checkWay(dir)
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return err
