@@ -100,6 +100,7 @@ func (p *planner) expand() {
 			return
 		}
 		if settled {
+			p.cover()
 			return
 		}
 	}
@@ -113,6 +114,15 @@ func (p *planner) dropSteps() {
 		pp.entries, pp.steps, pp.unsure = nil, nil, true
 	}
 	p.outputs = newOutputs(nil, p.outputs.dirs)
+	p.cover()
+}
+
+// cover notes which files are no sources, once that is settled.
+func (p *planner) cover() {
+	p.covered = make([]bool, len(p.files.paths))
+	for i, name := range p.files.paths {
+		p.covered[i] = p.outputs.covers(name)
+	}
 }
 
 // filesOf returns the numbers of the files that patterns match, in order.
@@ -178,7 +188,11 @@ func (p *planner) candidates(e *entry) []string {
 
 // sees reports whether a package's steps may read what other makes.
 func (pp *packagePlan) sees(other *packagePlan) bool {
-	return pp == other || slices.Contains(pp.deps, other)
+	if pp == other {
+		return true
+	}
+	_, found := slices.BinarySearchFunc(pp.deps, other, compareNumbers)
+	return found
 }
 
 func (p *planner) instance(e *entry, in string) *instance {

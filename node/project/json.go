@@ -33,7 +33,8 @@ func readJSON(src []byte, faults *collector) *node {
 	}
 	if err != nil {
 		offset := r.decoder.InputOffset()
-		if syntax := (*json.SyntaxError)(nil); errors.As(err, &syntax) {
+		// The decoder of tokens is vague about where; that of values is not.
+		if syntax := (*json.SyntaxError)(nil); errors.As(json.Unmarshal(src, new(any)), &syntax) {
 			offset = syntax.Offset
 		}
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {

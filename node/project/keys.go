@@ -28,7 +28,7 @@ var packageFields = slices.Concat([]field[pkg]{
 		func(d *collector, n *node, at place, p *pkg) { p.readPath(d, n, at) }},
 	{"dependencies", stringsSchema("Packages whose outputs this one reads."),
 		func(d *collector, n *node, at place, p *pkg) { p.deps = d.strings(n, at) }},
-	{"sources", stringsSchema("Globs of the files that every step of the package reads. Without it: with build_cmd all files of the package, with steps none."),
+	{"sources", globSchema("Globs of the files that every step of the package reads. Without it: with build_cmd all files of the package, with steps none."),
 		func(d *collector, n *node, at place, p *pkg) { p.saidSource = true; p.sources = d.globs(n, at, nil) }},
 	{"build_cmd", commandSchema("The one command that builds the package. A string is run by /bin/sh -e -c, a list as it is."),
 		func(d *collector, n *node, at place, p *pkg) { p.readBuild(d, n, at) }},

@@ -31,6 +31,9 @@ func nearest(name string, candidates []string) []string {
 	})
 	var names []string
 	for _, f := range found {
+		if found[0].distance == 0 && f.distance > 0 {
+			break // only the case of the letters was wrong
+		}
 		if len(names) < maxNear && !slices.Contains(names, f.name) {
 			names = append(names, f.name)
 		}

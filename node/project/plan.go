@@ -2,8 +2,11 @@ package project
 
 import (
 	"cmp"
+	"maps"
+	"path"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/buildnet/buildnet/sched/action"
 )
@@ -24,19 +27,25 @@ type planner struct {
 	links    *links
 	packages []*packagePlan // in topological order
 	outputs  *outputs
+	covered  []bool          // files, by number, that are outputs or lie in one
+	odd      map[int]bool    // files whose names no action can carry
+	homes    map[string]bool // the packages' directories
 	edges    int
 }
 
 // packagePlan is a package on its way to steps.
 type packagePlan struct {
 	*pkg
+	number int // in topological order
 	// deps are the packages whose outputs it sees, transitively, in
 	// topological order.
 	deps    []*packagePlan
 	entries []*entry
 	steps   []*instance
-	// foreign holds the edges to all that the package sees of others.
+	// foreign holds the edges to all that the package sees of others, shown
+	// those that packages depending on it have to its own steps.
 	foreign []action.Dep
+	shown   []action.Dep
 	// unsure is set where outputs that the package sees cannot be known.
 	unsure bool
 }
@@ -89,7 +98,7 @@ func (p *planner) takeFiles(files []File) {
 	paths := make([]string, 0, len(files))
 	targets := map[string]string{}
 	for _, f := range files {
-		if f.Path == "" || inReserved(f.Path) {
+		if f.Path == "." || path.Clean(f.Path) != f.Path || leavesTree(f.Path) || inReserved(f.Path) {
 			continue
 		}
 		paths = append(paths, f.Path)
@@ -98,12 +107,19 @@ func (p *planner) takeFiles(files []File) {
 		}
 	}
 	p.files = newIndex(paths)
+	p.odd = map[int]bool{}
+	for i, name := range p.files.paths {
+		if !action.CleanPath(name) || !utf8.ValidString(name) {
+			p.odd[i] = true
+		}
+	}
 	p.links = &links{files: p.files, targets: targets, brings: map[int][]int{}, outside: map[int]bool{}}
 }
 
 // takePackages sorts the packages and finds whom each sees. Parse has removed
 // cycles and unknown dependencies.
 func (p *planner) takePackages() {
+	p.homes = map[string]bool{}
 	byName := map[string]*packagePlan{}
 	var all []*packagePlan
 	for _, one := range p.config.packages {
@@ -128,14 +144,12 @@ func (p *planner) takePackages() {
 				sees[further] = true
 			}
 		}
-		for _, other := range p.packages {
-			if sees[other] {
-				pp.deps = append(pp.deps, other)
-				pp.unsure = pp.unsure || other.unsure
-			}
-		}
+		pp.deps = slices.SortedFunc(maps.Keys(sees), compareNumbers)
+		pp.unsure = slices.ContainsFunc(pp.deps, func(d *packagePlan) bool { return d.unsure })
 		pp.unsure = pp.unsure || pp.broken || slices.ContainsFunc(pp.pkg.steps, func(s *step) bool { return s.broken })
+		pp.number = len(p.packages)
 		p.packages = append(p.packages, pp)
+		p.homes[pp.path] = true
 	}
 	for _, pp := range all {
 		if !visited[pp] {
@@ -284,6 +298,8 @@ func (o *ordering) cycle(s *instance) {
 	b.WriteString(string(s.id))
 	o.faults.add(s.at, "exclude the outputs from the inputs with !, or remove one of the inputs", "steps depend on each other: %s", b.String())
 }
+
+func compareNumbers(a, b *packagePlan) int { return cmp.Compare(a.number, b.number) }
 
 // compareDeps is the order of Step.Deps.
 func compareDeps(a, b action.Dep) int { return cmp.Compare(a.Step, b.Step) }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"path"
 	"slices"
-	"unicode/utf8"
 
 	"github.com/buildnet/buildnet/sched/action"
 )
@@ -43,48 +42,46 @@ func (e *entry) inputsFixed() bool {
 	return !slices.ContainsFunc(e.inputs.list, func(g glob) bool { return !g.text.fixed() })
 }
 
-// takeForeign finds what a package sees of those that it depends on.
+// takeForeign finds what a package sees of those that it depends on, and
+// what it shows to those that depend on it.
 func (p *planner) takeForeign(pp *packagePlan) {
 	for _, dep := range pp.deps {
-		for _, s := range dep.steps {
-			if d, ok := p.shows(dep, s); ok {
-				pp.foreign = append(pp.foreign, d)
-			}
-		}
+		pp.foreign = append(pp.foreign, dep.shown...)
 	}
 	slices.SortFunc(pp.foreign, compareDeps)
-	if !pp.build.set {
-		p.checkShown(pp)
-	}
-}
-
-// shows returns the edge to a step as dependent packages have it: to all that
-// it makes, or to what its package's outputs say.
-func (p *planner) shows(dep *packagePlan, s *instance) (action.Dep, bool) {
-	if len(s.outputs) == 0 {
-		return action.Dep{}, false
-	}
-	if dep.build.set || len(dep.pkg.outputs) == 0 {
-		return action.Dep{Step: s.id}, true
-	}
-	var shown []string
-	for _, o := range s.outputs {
-		if slices.ContainsFunc(dep.shown(), func(c pattern) bool { return c.matches(o) }) {
-			shown = append(shown, o)
+	if pp.build.set || len(pp.pkg.outputs) == 0 {
+		for _, s := range pp.steps {
+			if len(s.outputs) > 0 {
+				pp.shown = append(pp.shown, action.Dep{Step: s.id})
+			}
 		}
+		return
 	}
-	return action.Dep{Step: s.id, Paths: shown}, len(shown) > 0
+	pp.shown = pp.narrowed()
+	p.checkShown(pp)
 }
 
-// shown returns the patterns of a package's outputs, beside its steps.
-func (pp *packagePlan) shown() []pattern {
-	var all []pattern
+// narrowed returns the edges to what a package's outputs, beside its steps, say.
+func (pp *packagePlan) narrowed() []action.Dep {
+	var patterns []pattern
 	for _, o := range pp.pkg.outputs {
 		if c, ok := compile(pp.path, false, o.text); ok {
-			all = append(all, c)
+			patterns = append(patterns, c)
 		}
 	}
-	return all
+	var edges []action.Dep
+	for _, s := range pp.steps {
+		var paths []string
+		for _, o := range s.outputs {
+			if slices.ContainsFunc(patterns, func(c pattern) bool { return c.matches(o) }) {
+				paths = append(paths, o)
+			}
+		}
+		if len(paths) > 0 {
+			edges = append(edges, action.Dep{Step: s.id, Paths: paths})
+		}
+	}
+	return edges
 }
 
 // checkShown finds package outputs that no step makes.
@@ -116,24 +113,20 @@ func (p *planner) packageSources(pp *packagePlan) []int {
 	if !pp.build.set {
 		return nil
 	}
-	nested := map[string]bool{}
-	for _, other := range p.packages {
-		nested[other.path] = other.path != pp.path
-	}
 	var found []int
 	from, to := p.files.below(pp.path)
 	for i := from; i < to; i++ {
-		if dir := p.packageOf(parent(p.files.paths[i]), nested); dir == "" || len(dir) <= len(pp.path) {
+		if p.home(p.files.paths[i]) == pp.path {
 			found = append(found, i)
 		}
 	}
 	return p.withoutOutputs(found)
 }
 
-// packageOf returns the innermost of dirs that dir is, or lies in.
-func (p *planner) packageOf(dir string, dirs map[string]bool) string {
-	for ; dir != ""; dir = parent(dir) {
-		if dirs[dir] {
+// home returns the innermost package's directory that a file lies in.
+func (p *planner) home(file string) string {
+	for dir := parent(file); dir != ""; dir = parent(dir) {
+		if p.homes[dir] {
 			return dir
 		}
 	}
@@ -141,7 +134,7 @@ func (p *planner) packageOf(dir string, dirs map[string]bool) string {
 }
 
 func (p *planner) withoutOutputs(files []int) []int {
-	return slices.DeleteFunc(slices.Clone(files), func(i int) bool { return p.outputs.covers(p.files.paths[i]) })
+	return slices.DeleteFunc(slices.Clone(files), func(i int) bool { return p.covered[i] })
 }
 
 // entryReads returns what an entry's inputs say, with sources added.
@@ -165,9 +158,7 @@ func (p *planner) withLinked(e *entry, files []int) []int {
 	}
 	slices.Sort(files)
 	files = slices.Compact(files)
-	for _, i := range files {
-		p.checkName(e, p.files.paths[i])
-	}
+	p.checkNames(e, files...)
 	return files
 }
 
@@ -186,10 +177,16 @@ func (p *planner) linked(e *entry, i int) []int {
 	return p.withoutOutputs(brings)
 }
 
-// checkName refuses names that no action can carry.
-func (p *planner) checkName(e *entry, name string) {
-	if !action.CleanPath(name) || !utf8.ValidString(name) {
-		p.once(e, name, "rename it, or exclude it with !", "the name of input %q is not plain: it has a backslash, a newline, or is no UTF-8", name)
+// checkNames refuses names that no action can carry.
+func (p *planner) checkNames(e *entry, files ...int) {
+	for _, i := range files {
+		if len(p.odd) == 0 {
+			return
+		}
+		if p.odd[i] {
+			name := p.files.paths[i]
+			p.once(e, name, "rename it, or exclude it with !", "the name of input %q has a backslash, a newline or bytes that are no UTF-8", name)
+		}
 	}
 }
 
@@ -250,7 +247,7 @@ func (p *planner) checkMatches(pp *packagePlan, patterns []compiled, e *entry) {
 
 func (p *planner) matchesAnything(pp *packagePlan, patterns []compiled, c *compiled) bool {
 	for _, i := range p.files.match(c.pattern) {
-		if name := p.files.paths[i]; !p.outputs.covers(name) && !excluded(patterns, name) {
+		if !p.covered[i] && !excluded(patterns, p.files.paths[i]) {
 			return true
 		}
 	}
@@ -336,7 +333,7 @@ func (p *planner) insert(e *entry, r *reads, file string) []string {
 	if there {
 		return r.paths
 	}
-	p.checkName(e, file)
+	p.checkNames(e, i)
 	if more := p.linked(e, i); len(more) > 0 {
 		files := p.withLinked(e, slices.Concat(r.files, more, []int{i}))
 		paths := make([]string, len(files))
