@@ -159,6 +159,27 @@ func UnmarshalEntry(b []byte) (Entry, error) {
 	}, nil
 }
 
+// Marshal encodes the result alone, for those who need nobody's word for it.
+func (r *Result) Marshal() ([]byte, error) {
+	return proto.MarshalOptions{Deterministic: true}.Marshal(r.message())
+}
+
+// UnmarshalResult decodes what Result.Marshal wrote, and trusts none of it.
+func UnmarshalResult(b []byte) (*Result, error) {
+	if len(b) > MaxEntryBytes {
+		return nil, fmt.Errorf("%w result: %d bytes, the limit is %d", ErrInvalid, len(b), MaxEntryBytes)
+	}
+	var m actionpb.Result
+	if err := proto.Unmarshal(b, &m); err != nil {
+		return nil, fmt.Errorf("%w result: %w", ErrInvalid, err)
+	}
+	r, err := resultOf(&m)
+	if err != nil {
+		return nil, fmt.Errorf("%w result: %w", ErrInvalid, err)
+	}
+	return &r, nil
+}
+
 func (r *Result) message() *actionpb.Result {
 	m := &actionpb.Result{
 		ExitCode: int32(r.ExitCode), Message: r.Message, Stdout: optional(r.Stdout), Isolation: uint32(r.Isolation),

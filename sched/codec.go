@@ -1,0 +1,200 @@
+package sched
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/buildnet/buildnet/mesh/peer"
+	"github.com/buildnet/buildnet/sched/action"
+	"github.com/buildnet/buildnet/sched/schedpb"
+	"github.com/buildnet/buildnet/sched/steal"
+)
+
+// Limits of what a peer may say. They are above what the machines do.
+const (
+	// maxFrame in bytes: an op with an entry at its limit, and room for others.
+	maxFrame = 2 * action.MaxEntryBytes
+	// maxName in bytes, of a build, a peer or a toolchain digest.
+	maxName = 128
+	// maxText in bytes, of what is said to people and of a step's name.
+	maxText = 16 << 10
+	// maxSpec in bytes: the names of some hundred tools or directories.
+	maxSpec = 64 << 10
+	// maxOps are in one Append.
+	maxOps = 8192
+	// maxPeers are named in one list.
+	maxPeers = 2 * steal.MaxCrew
+	// maxRunning is what a worker may have in its hands.
+	maxRunning = 2 * steal.MaxWant
+	// maxTiming keeps sums of durations far from overflow.
+	maxTiming = 1000 * time.Hour
+)
+
+var errMalformed = errors.New("malformed message")
+
+// envelope is a message with the build and the epoch that it is of.
+type envelope struct {
+	build steal.BuildID
+	epoch steal.Epoch
+	msg   steal.Message
+}
+
+// encode writes an envelope. It fails for what no peer could read.
+func encode(e envelope) (*schedpb.Envelope, error) {
+	m := &schedpb.Envelope{Build: string(e.build), Epoch: epochMessage(e.epoch)}
+	return m, encodeBody(m, e.msg)
+}
+
+func encodeBody(m *schedpb.Envelope, msg steal.Message) error {
+	switch msg := msg.(type) {
+	case steal.Lead:
+		m.Body = &schedpb.Envelope_Lead{Lead: &schedpb.Lead{Plan: msg.Plan.Binary()}}
+	case steal.Hello:
+		m.Body = &schedpb.Envelope_Hello{Hello: helloMessage(msg)}
+	case steal.Append:
+		return encodeAppend(m, msg)
+	case steal.Beat:
+		m.Body = &schedpb.Envelope_Beat{Beat: &schedpb.Beat{Commit: msg.Commit}}
+	case steal.Assign:
+		m.Body = &schedpb.Envelope_Assign{Assign: &schedpb.Assign{
+			Step: uint32(msg.Step), Name: string(msg.Name), Action: msg.Action.Binary(), Holders: names(msg.Holders),
+		}}
+	case steal.Revoke:
+		m.Body = &schedpb.Envelope_Revoke{Revoke: &schedpb.Revoke{Step: uint32(msg.Step)}}
+	case steal.Confirm:
+		m.Body = &schedpb.Envelope_Confirm{Confirm: &schedpb.Confirm{Step: uint32(msg.Step), Action: msg.Action.Binary()}}
+	case steal.End:
+		m.Body = &schedpb.Envelope_End{End: &schedpb.End{Reason: uint32(msg.Reason)}}
+	default:
+		return encodeToLeader(m, msg)
+	}
+	return nil
+}
+
+func encodeToLeader(m *schedpb.Envelope, msg steal.Message) error {
+	switch msg := msg.(type) {
+	case steal.Join:
+		m.Body = &schedpb.Envelope_Join{Join: joinMessage(msg)}
+	case steal.Want:
+		m.Body = &schedpb.Envelope_Want{Want: &schedpb.Want{Seen: msg.Seen, Free: uint32(max(msg.Free, 0))}}
+	case steal.Started:
+		m.Body = &schedpb.Envelope_Started{Started: &schedpb.Started{Step: uint32(msg.Step)}}
+	case steal.Report:
+		return encodeReport(m, msg)
+	case steal.Return:
+		m.Body = &schedpb.Envelope_Return{Return: &schedpb.Return{Step: uint32(msg.Step)}}
+	case steal.Ack:
+		m.Body = &schedpb.Envelope_Ack{Ack: &schedpb.Ack{Index: msg.Index}}
+	case steal.Known:
+		d, err := doneMessage(&msg.Done)
+		if err != nil {
+			return err
+		}
+		m.Body = &schedpb.Envelope_Known{Known: &schedpb.Known{Step: uint32(msg.Step), Done: d, Secured: msg.Secured}}
+	case steal.Follow:
+		m.Body = &schedpb.Envelope_Follow{Follow: &schedpb.Follow{}}
+	case steal.Secured:
+		m.Body = &schedpb.Envelope_Secured{Secured: &schedpb.Secured{Step: uint32(msg.Step), Action: msg.Action.Binary()}}
+	case steal.Unsecured:
+		m.Body = &schedpb.Envelope_Unsecured{Unsecured: &schedpb.Unsecured{
+			Step: uint32(msg.Step), Action: msg.Action.Binary(), Text: text(msg.Text),
+		}}
+	case steal.Cancel:
+		m.Body = &schedpb.Envelope_Cancel{Cancel: &schedpb.Cancel{}}
+	case steal.Refuse:
+		m.Body = &schedpb.Envelope_Refuse{Refuse: &schedpb.Refuse{Epoch: epochMessage(msg.Epoch)}}
+	default:
+		return fmt.Errorf("encode %T: no such message", msg)
+	}
+	return nil
+}
+
+func epochMessage(e steal.Epoch) *schedpb.Epoch {
+	return &schedpb.Epoch{Number: e.Number, Leader: string(e.Leader)}
+}
+
+func helloMessage(h steal.Hello) *schedpb.Hello {
+	m := &schedpb.Hello{Initiator: string(h.Initiator), Plan: h.Plan.Binary(), Have: h.Have}
+	for _, s := range h.Specs {
+		m.Specs = append(m.Specs, &schedpb.Spec{Spec: s.Spec, Dirs: s.Dirs})
+	}
+	return m
+}
+
+func joinMessage(j steal.Join) *schedpb.Join {
+	m := &schedpb.Join{Slots: uint32(max(j.Slots, 0)), Os: j.OS, Arch: j.Arch, Bpu: j.BPU, Toolchains: j.Toolchains}
+	for _, r := range j.Running {
+		m.Running = append(m.Running, &schedpb.Running{Step: uint32(r.Step), Action: r.Action.Binary(), Started: r.Started})
+	}
+	return m
+}
+
+func encodeAppend(m *schedpb.Envelope, a steal.Append) error {
+	am := &schedpb.Append{First: a.First, Commit: a.Commit, Ops: make([]*schedpb.Op, 0, len(a.Ops))}
+	for i := range a.Ops {
+		o := &a.Ops[i]
+		om := &schedpb.Op{Kind: uint32(o.Kind), Step: uint32(o.Step), Peer: string(o.Peer), Peers: names(o.Peers), Text: text(o.Text)}
+		if o.Done != nil {
+			d, err := doneMessage(o.Done)
+			if err != nil {
+				return err
+			}
+			om.Done = d
+		}
+		am.Ops = append(am.Ops, om)
+	}
+	m.Body = &schedpb.Envelope_Append{Append: am}
+	return nil
+}
+
+func encodeReport(m *schedpb.Envelope, r steal.Report) error {
+	rm := &schedpb.Report{Step: uint32(r.Step), Action: r.Action.Binary(), Timings: timingsMessage(r.Timings)}
+	if r.Entry != nil {
+		entry, err := r.Entry.Marshal()
+		if err != nil {
+			return fmt.Errorf("encode report of step %d: %w", r.Step, err)
+		}
+		rm.Entry = entry
+	} else {
+		rm.Failure = &schedpb.Failure{Kind: uint32(r.Failure.Kind), Text: text(r.Failure.Text)}
+	}
+	m.Body = &schedpb.Envelope_Report{Report: rm}
+	return nil
+}
+
+func doneMessage(d *steal.Done) (*schedpb.Done, error) {
+	entry, err := d.Entry.Marshal()
+	if err != nil {
+		return nil, fmt.Errorf("encode result of %v: %w", d.Entry.Action, err)
+	}
+	return &schedpb.Done{
+		Entry: entry, Peer: string(d.Peer), How: uint32(d.How), Holders: names(d.Holders),
+		Timings: timingsMessage(d.Timings), Differs: d.Differs,
+	}, nil
+}
+
+func timingsMessage(t steal.Timings) *schedpb.Timings {
+	return &schedpb.Timings{Queued: int64(t.Queued), Fetch: int64(t.Fetch), Run: int64(t.Run), Upload: int64(t.Upload)}
+}
+
+func names(ids []peer.ID) []string {
+	ns := make([]string, 0, min(len(ids), maxPeers))
+	for _, id := range ids[:min(len(ids), maxPeers)] {
+		ns = append(ns, string(id))
+	}
+	return ns
+}
+
+// text makes of what is said to people something that a frame can carry.
+func text(s string) string {
+	if len(s) > maxText {
+		s = s[:maxText]
+	}
+	if !utf8.ValidString(s) {
+		s = strings.ToValidUTF8(s, "")
+	}
+	return s
+}

@@ -1,0 +1,344 @@
+package sched
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/buildnet/buildnet/mesh/peer"
+	"github.com/buildnet/buildnet/sched/action"
+	"github.com/buildnet/buildnet/sched/schedpb"
+	"github.com/buildnet/buildnet/sched/steal"
+	"github.com/buildnet/buildnet/store/digest"
+)
+
+// decode reads an envelope and trusts none of it. Signatures of entries are
+// not checked: see verify.
+func decode(m *schedpb.Envelope) (envelope, error) {
+	e := envelope{build: steal.BuildID(m.GetBuild())}
+	if e.build == "" || len(e.build) > maxName {
+		return envelope{}, fmt.Errorf("%w: build name of %d bytes", errMalformed, len(e.build))
+	}
+	epoch, err := epochOf(m.GetEpoch())
+	if err != nil {
+		return envelope{}, err
+	}
+	e.epoch = epoch
+	e.msg, err = fromLeader(m)
+	if err != nil {
+		return envelope{}, fmt.Errorf("%w: %w", errMalformed, err)
+	}
+	return e, nil
+}
+
+func fromLeader(m *schedpb.Envelope) (steal.Message, error) {
+	switch body := m.GetBody().(type) {
+	case *schedpb.Envelope_Lead:
+		plan, err := digest.FromBinary(body.Lead.GetPlan())
+		return steal.Lead{Plan: plan}, err
+	case *schedpb.Envelope_Hello:
+		return helloOf(body.Hello)
+	case *schedpb.Envelope_Append:
+		return appendOf(body.Append)
+	case *schedpb.Envelope_Beat:
+		return steal.Beat{Commit: body.Beat.GetCommit()}, nil
+	case *schedpb.Envelope_Assign:
+		return assignOf(body.Assign)
+	case *schedpb.Envelope_Revoke:
+		s, err := stepOf(body.Revoke.GetStep())
+		return steal.Revoke{Step: s}, err
+	case *schedpb.Envelope_Confirm:
+		s, a, err := stepAction(body.Confirm)
+		return steal.Confirm{Step: s, Action: a}, err
+	case *schedpb.Envelope_End:
+		r := body.End.GetReason()
+		if r < uint32(steal.Completed) || r > uint32(steal.Cancelled) {
+			return nil, fmt.Errorf("reason %d", r)
+		}
+		return steal.End{Reason: steal.Reason(r)}, nil
+	default:
+		return toLeader(m)
+	}
+}
+
+func toLeader(m *schedpb.Envelope) (steal.Message, error) {
+	switch body := m.GetBody().(type) {
+	case *schedpb.Envelope_Join:
+		return joinOf(body.Join)
+	case *schedpb.Envelope_Want:
+		return steal.Want{Seen: body.Want.GetSeen(), Free: int(min(body.Want.GetFree(), steal.MaxWant))}, nil
+	case *schedpb.Envelope_Started:
+		s, err := stepOf(body.Started.GetStep())
+		return steal.Started{Step: s}, err
+	case *schedpb.Envelope_Report:
+		return reportOf(body.Report)
+	case *schedpb.Envelope_Return:
+		s, err := stepOf(body.Return.GetStep())
+		return steal.Return{Step: s}, err
+	case *schedpb.Envelope_Ack:
+		return steal.Ack{Index: body.Ack.GetIndex()}, nil
+	case *schedpb.Envelope_Known:
+		return knownOf(body.Known)
+	case *schedpb.Envelope_Follow:
+		return steal.Follow{}, nil
+	case *schedpb.Envelope_Secured:
+		s, a, err := stepAction(body.Secured)
+		return steal.Secured{Step: s, Action: a}, err
+	case *schedpb.Envelope_Unsecured:
+		s, a, err := stepAction(body.Unsecured)
+		return steal.Unsecured{Step: s, Action: a, Text: text(body.Unsecured.GetText())}, err
+	case *schedpb.Envelope_Cancel:
+		return steal.Cancel{}, nil
+	case *schedpb.Envelope_Refuse:
+		e, err := epochOf(body.Refuse.GetEpoch())
+		return steal.Refuse{Epoch: e}, err
+	default:
+		return nil, fmt.Errorf("no body, or one of a later version")
+	}
+}
+
+func epochOf(m *schedpb.Epoch) (steal.Epoch, error) {
+	id, err := peerOf(m.GetLeader())
+	if err != nil {
+		return steal.Epoch{}, fmt.Errorf("epoch %d: %w", m.GetNumber(), err)
+	}
+	if m.GetNumber() == 0 || m.GetNumber() > math.MaxInt64 {
+		return steal.Epoch{}, fmt.Errorf("%w: epoch %d", errMalformed, m.GetNumber())
+	}
+	return steal.Epoch{Number: m.GetNumber(), Leader: id}, nil
+}
+
+func peerOf(s string) (peer.ID, error) {
+	if len(s) > maxName {
+		return "", fmt.Errorf("%w: peer ID of %d bytes", errMalformed, len(s))
+	}
+	return peer.Parse(s)
+}
+
+func peersOf(ss []string) ([]peer.ID, error) {
+	if len(ss) > maxPeers {
+		return nil, fmt.Errorf("%d peers, the limit is %d", len(ss), maxPeers)
+	}
+	ids := make([]peer.ID, 0, len(ss))
+	for _, s := range ss {
+		id, err := peerOf(s)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
+func stepOf(n uint32) (steal.Step, error) {
+	if n >= action.MaxSteps {
+		return 0, fmt.Errorf("step %d, the limit is %d", n, action.MaxSteps)
+	}
+	return steal.Step(n), nil
+}
+
+// stepAction reads what several messages have in common.
+func stepAction(m interface {
+	GetStep() uint32
+	GetAction() []byte
+},
+) (steal.Step, digest.Digest, error) {
+	s, err := stepOf(m.GetStep())
+	if err != nil {
+		return 0, digest.Digest{}, err
+	}
+	a, err := digest.FromBinary(m.GetAction())
+	return s, a, err
+}
+
+func helloOf(m *schedpb.Hello) (steal.Message, error) {
+	initiator, err := peerOf(m.GetInitiator())
+	if err != nil {
+		return nil, err
+	}
+	plan, err := digest.FromBinary(m.GetPlan())
+	if err != nil {
+		return nil, fmt.Errorf("plan: %w", err)
+	}
+	if len(m.GetSpecs()) > steal.MaxSpecs || len(m.GetHave()) > action.MaxSteps/8+1 {
+		return nil, fmt.Errorf("hello with %d toolchains and %d bytes of steps", len(m.GetSpecs()), len(m.GetHave()))
+	}
+	h := steal.Hello{Initiator: initiator, Plan: plan, Have: m.GetHave()}
+	for _, s := range m.GetSpecs() {
+		if len(s.GetSpec()) > maxSpec || len(s.GetDirs()) > maxSpec {
+			return nil, fmt.Errorf("toolchain specification above %d bytes", maxSpec)
+		}
+		h.Specs = append(h.Specs, steal.Spec{Spec: s.GetSpec(), Dirs: s.GetDirs()})
+	}
+	return h, nil
+}
+
+func appendOf(m *schedpb.Append) (steal.Message, error) {
+	if len(m.GetOps()) > maxOps {
+		return nil, fmt.Errorf("%d ops, the limit is %d", len(m.GetOps()), maxOps)
+	}
+	a := steal.Append{First: m.GetFirst(), Commit: m.GetCommit(), Ops: make([]steal.Op, 0, len(m.GetOps()))}
+	for _, om := range m.GetOps() {
+		o, err := opOf(om)
+		if err != nil {
+			return nil, err
+		}
+		a.Ops = append(a.Ops, o)
+	}
+	return a, nil
+}
+
+func opOf(m *schedpb.Op) (steal.Op, error) {
+	s, err := stepOf(m.GetStep())
+	if err != nil {
+		return steal.Op{}, err
+	}
+	o := steal.Op{Kind: steal.OpKind(min(m.GetKind(), math.MaxUint8)), Step: s, Text: text(m.GetText())}
+	if m.GetPeer() != "" {
+		if o.Peer, err = peerOf(m.GetPeer()); err != nil {
+			return steal.Op{}, err
+		}
+	}
+	if len(m.GetPeers()) > 0 {
+		if o.Peers, err = peersOf(m.GetPeers()); err != nil {
+			return steal.Op{}, err
+		}
+	}
+	if m.GetDone() != nil {
+		d, err := doneOf(m.GetDone())
+		if err != nil {
+			return steal.Op{}, err
+		}
+		o.Done = &d
+	}
+	return o, nil
+}
+
+func doneOf(m *schedpb.Done) (steal.Done, error) {
+	entry, err := action.UnmarshalEntry(m.GetEntry())
+	if err != nil {
+		return steal.Done{}, err
+	}
+	by, err := peerOf(m.GetPeer())
+	if err != nil {
+		return steal.Done{}, err
+	}
+	holders, err := peersOf(m.GetHolders())
+	if err != nil {
+		return steal.Done{}, err
+	}
+	if m.GetHow() < uint32(steal.Executed) || m.GetHow() > uint32(steal.Found) {
+		return steal.Done{}, fmt.Errorf("result of %v: it came by way %d", entry.Action, m.GetHow())
+	}
+	return steal.Done{
+		Entry: entry, Peer: by, How: steal.How(m.GetHow()), Holders: holders,
+		Timings: timingsOf(m.GetTimings()), Differs: m.GetDiffers(),
+	}, nil
+}
+
+func timingsOf(m *schedpb.Timings) steal.Timings {
+	return steal.Timings{
+		Queued: timing(m.GetQueued()), Fetch: timing(m.GetFetch()), Run: timing(m.GetRun()), Upload: timing(m.GetUpload()),
+	}
+}
+
+func timing(ns int64) time.Duration { return min(max(time.Duration(ns), 0), maxTiming) }
+
+func assignOf(m *schedpb.Assign) (steal.Message, error) {
+	s, a, err := stepAction(m)
+	if err != nil {
+		return nil, err
+	}
+	if len(m.GetName()) > maxText {
+		return nil, fmt.Errorf("step name of %d bytes", len(m.GetName()))
+	}
+	holders, err := peersOf(m.GetHolders())
+	if err != nil {
+		return nil, err
+	}
+	return steal.Assign{Step: s, Name: action.StepID(m.GetName()), Action: a, Holders: holders}, nil
+}
+
+func joinOf(m *schedpb.Join) (steal.Message, error) {
+	switch {
+	case len(m.GetToolchains()) > steal.MaxSpecs, len(m.GetRunning()) > maxRunning:
+		return nil, fmt.Errorf("join with %d toolchains and %d steps", len(m.GetToolchains()), len(m.GetRunning()))
+	case len(m.GetOs()) > maxName, len(m.GetArch()) > maxName:
+		return nil, fmt.Errorf("platform names above %d bytes", maxName)
+	case !(m.GetBpu() >= 0 && m.GetBpu() <= 1e6): // NaN is neither
+		return nil, fmt.Errorf("%v BPU", m.GetBpu())
+	}
+	j := steal.Join{
+		Slots: int(min(m.GetSlots(), steal.MaxWant)), OS: m.GetOs(), Arch: m.GetArch(), BPU: m.GetBpu(), Toolchains: m.GetToolchains(),
+	}
+	for _, t := range j.Toolchains {
+		if len(t) > maxName {
+			return nil, fmt.Errorf("toolchain digest of %d bytes", len(t))
+		}
+	}
+	for _, rm := range m.GetRunning() {
+		s, a, err := stepAction(rm)
+		if err != nil {
+			return nil, err
+		}
+		j.Running = append(j.Running, steal.Running{Step: s, Action: a, Started: rm.GetStarted()})
+	}
+	return j, nil
+}
+
+func reportOf(m *schedpb.Report) (steal.Message, error) {
+	s, a, err := stepAction(m)
+	if err != nil {
+		return nil, err
+	}
+	r := steal.Report{Step: s, Action: a, Timings: timingsOf(m.GetTimings())}
+	if len(m.GetEntry()) > 0 {
+		e, err := action.UnmarshalEntry(m.GetEntry())
+		if err != nil {
+			return nil, err
+		}
+		r.Entry = &e
+		return r, nil
+	}
+	kind := m.GetFailure().GetKind()
+	if kind < uint32(steal.Broken) || kind > uint32(steal.WrongToolchain) {
+		return nil, fmt.Errorf("report of step %d: failure %d", s, kind)
+	}
+	r.Failure = steal.Failure{Kind: steal.FailureKind(kind), Text: text(m.GetFailure().GetText())}
+	return r, nil
+}
+
+func knownOf(m *schedpb.Known) (steal.Message, error) {
+	s, err := stepOf(m.GetStep())
+	if err != nil {
+		return nil, err
+	}
+	d, err := doneOf(m.GetDone())
+	return steal.Known{Step: s, Done: d, Secured: m.GetSecured()}, err
+}
+
+// verify checks the signatures of all entries in a message that from sent. A
+// worker reports only what it executed itself.
+func verify(msg steal.Message, from peer.ID) error {
+	switch msg := msg.(type) {
+	case steal.Report:
+		if msg.Entry == nil {
+			return nil
+		}
+		if msg.Entry.Executor != from {
+			return fmt.Errorf("%w: report of what %s executed", errMalformed, msg.Entry.Executor)
+		}
+		return msg.Entry.Verify()
+	case steal.Known:
+		return msg.Done.Entry.Verify()
+	case steal.Append:
+		for i := range msg.Ops {
+			if d := msg.Ops[i].Done; d != nil {
+				if err := d.Entry.Verify(); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}

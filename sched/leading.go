@@ -1,0 +1,259 @@
+package sched
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/buildnet/buildnet/mesh/peer"
+	"github.com/buildnet/buildnet/sched/action"
+	"github.com/buildnet/buildnet/sched/claim"
+	"github.com/buildnet/buildnet/sched/registry"
+	"github.com/buildnet/buildnet/sched/steal"
+	"github.com/buildnet/buildnet/store/digest"
+)
+
+// maxPublishing results of a build are given to their owners at once.
+const maxPublishing = 32
+
+// leading drives the Leader of one epoch of a build.
+type leading struct {
+	s       *Service
+	build   steal.BuildID
+	opts    steal.LeaderOptions
+	scope   registry.Scope
+	box     mailbox
+	dirs    *directories
+	publish *semaphore.Weighted
+
+	// Owned by run.
+	machine *steal.Leader
+	links   map[peer.ID]*link
+	over    bool
+
+	ctx    context.Context // of resolving and dialling; ends with the reign
+	cancel context.CancelFunc
+	// work is resolving and dialling, published what may go on after the end.
+	work, published sync.WaitGroup
+
+	mu     sync.Mutex
+	claims map[digest.Digest]struct{}
+}
+
+// reign makes this node the leader of a build, as t says.
+func (s *Service) reign(build steal.BuildID, t *steal.TakeOver, plan *steal.Plan) error {
+	if t.Epoch.Leader != s.opts.Self {
+		return fmt.Errorf("lead build %s: epoch %d is of %s: %w", build, t.Epoch.Number, t.Epoch.Leader, errMalformed)
+	}
+	l := &leading{
+		s: s, build: build, box: newMailbox(), links: map[peer.ID]*link{}, claims: map[digest.Digest]struct{}{},
+		publish: semaphore.NewWeighted(maxPublishing),
+		scope:   registry.Scope{Build: claim.Build(build), Initiator: t.Initiator, Reach: registry.Mesh},
+		opts: steal.LeaderOptions{
+			Self: s.opts.Self, Initiator: t.Initiator, Epoch: t.Epoch, Plan: plan, PlanDigest: t.Plan,
+			Log: t.Log, Predecessor: t.Predecessor,
+		},
+	}
+	if plan.Modes.Local {
+		l.scope.Reach = registry.Alone
+	}
+	l.dirs = newDirectories(s, t.Initiator)
+	key := ledKey{build, t.Epoch}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return ErrClosed
+	case s.led[key] != nil:
+		return nil // it is asked for twice
+	case len(s.led) >= maxLed:
+		return fmt.Errorf("lead build %s: this node leads %d builds already; try again later", build, maxLed)
+	}
+	s.led[key] = l
+	l.ctx, l.cancel = context.WithCancel(s.life)
+	s.running.Go(func() {
+		defer s.dethrone(key)
+		l.run()
+	})
+	return nil
+}
+
+func (s *Service) dethrone(key ledKey) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.led, key)
+}
+
+func (l *leading) run() {
+	defer l.leave()
+	l.opts.Members = l.s.alive()
+	machine, err := steal.NewLeader(l.opts)
+	if err != nil {
+		l.s.opts.Log.Warn("build not led", "build", l.build, "error", err)
+		return
+	}
+	l.machine, l.opts = machine, steal.LeaderOptions{Initiator: l.opts.Initiator, Epoch: l.opts.Epoch, Plan: l.opts.Plan}
+	l.s.opts.Log.Info("leading", "build", l.build, "epoch", l.opts.Epoch.Number)
+	changes, end := l.s.opts.Changes()
+	defer end()
+	beat := time.NewTicker(steal.BeatEvery)
+	defer beat.Stop()
+	l.do(l.machine.Tick(time.Now()))
+	for !l.over {
+		select {
+		case <-l.s.life.Done():
+			return
+		case <-beat.C:
+			l.do(l.machine.Tick(time.Now()))
+		case <-changes:
+			l.do(l.machine.Meet(time.Now(), l.s.alive()))
+		case f := <-l.box.in:
+			f()
+		}
+	}
+}
+
+// leave ends what is left of a reign. What was executed is still published.
+func (l *leading) leave() {
+	close(l.box.done)
+	l.cancel()
+	for _, k := range l.links {
+		k.finish()
+	}
+	l.work.Wait()
+	l.published.Wait()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for a := range l.claims {
+		l.s.opts.Results.Release(l.scope, a)
+	}
+}
+
+// do carries out what the machine wants, in its order.
+func (l *leading) do(out steal.Output) {
+	for _, d := range out.Dials {
+		l.dial(d)
+	}
+	for _, m := range out.Sends {
+		l.send(m)
+	}
+	for _, id := range out.Hangups {
+		if k, ok := l.links[id]; ok {
+			delete(l.links, id)
+			k.finish()
+		}
+	}
+	for _, r := range out.Resolves {
+		l.work.Go(func() {
+			resolved := l.resolve(l.ctx, r)
+			l.box.post(func() { l.do(l.machine.Resolved(time.Now(), resolved)) })
+		})
+	}
+	for _, p := range out.Publishes {
+		l.published.Go(func() { l.tell(p.Entry) })
+	}
+	for _, a := range out.Releases {
+		l.release(a)
+	}
+	l.over = l.over || out.Over
+}
+
+func (l *leading) send(m steal.Send) {
+	k, ok := l.links[m.To]
+	if !ok {
+		return // it broke; the machine hears of it in its turn
+	}
+	if err := k.send(m.Msg); err != nil {
+		l.s.opts.Log.Debug("message not sent", "build", l.build, "peer", m.To, "error", err)
+		k.reset(err)
+	}
+}
+
+// dial opens a stream beside, and reads it.
+func (l *leading) dial(d steal.Dial) {
+	l.work.Go(func() {
+		k, err := l.s.dial(l.ctx, d.To, envelope{l.build, l.opts.Epoch, d.Hello})
+		if err != nil {
+			l.s.opts.Log.Debug("member not reached", "build", l.build, "peer", d.To, "error", err)
+			l.box.post(func() { l.do(l.machine.Closed(time.Now(), d.To)) })
+			return
+		}
+		if !l.box.post(func() { l.opened(d.To, k) }) {
+			k.reset(ErrClosed)
+		}
+	})
+}
+
+func (l *leading) opened(to peer.ID, k *link) {
+	if old, ok := l.links[to]; ok {
+		old.reset(ErrClosed)
+	}
+	l.links[to] = k
+	spawned := l.s.spawn(k.write) && l.s.spawn(func() {
+		err := k.read(func(msg steal.Message) bool {
+			return l.box.post(func() { l.received(to, k, msg) })
+		})
+		k.reset(err)
+		l.box.post(func() { l.closed(to, k, err) })
+	})
+	if !spawned {
+		k.reset(ErrClosed)
+	}
+	l.do(l.machine.Opened(time.Now(), to))
+}
+
+func (l *leading) received(from peer.ID, k *link, msg steal.Message) {
+	if l.links[from] == k {
+		l.do(l.machine.Receive(time.Now(), from, msg))
+	}
+}
+
+func (l *leading) closed(from peer.ID, k *link, why error) {
+	if l.links[from] != k {
+		return
+	}
+	delete(l.links, from)
+	l.s.opts.Log.Debug("member's stream ended", "build", l.build, "peer", from, "error", why)
+	l.do(l.machine.Closed(time.Now(), from))
+}
+
+// claimed notes a claim at once, so that it is let go however the reign ends.
+func (l *leading) claimed(a digest.Digest) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.claims[a] = struct{}{}
+}
+
+func (l *leading) unclaimed(a digest.Digest) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, had := l.claims[a]
+	delete(l.claims, a)
+	return had
+}
+
+func (l *leading) release(a digest.Digest) {
+	if l.unclaimed(a) {
+		l.s.opts.Results.Release(l.scope, a)
+	}
+}
+
+// tell gives a result to the mesh. The initiator is named as a holder of the
+// outputs because it is bringing them to itself.
+func (l *leading) tell(e action.Entry) {
+	if err := l.publish.Acquire(l.s.life, 1); err != nil {
+		return
+	}
+	defer l.publish.Release(1)
+	holders := []peer.ID{e.Executor}
+	if l.opts.Initiator != e.Executor {
+		holders = append(holders, l.opts.Initiator)
+	}
+	if err := l.s.opts.Results.Publish(l.s.life, l.scope, e, holders); err != nil {
+		l.s.opts.Log.Warn("result not published", "build", l.build, "action", e.Action, "error", err)
+	}
+	l.unclaimed(e.Action)
+}

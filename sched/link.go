@@ -1,0 +1,217 @@
+package sched
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/buildnet/buildnet/mesh/peer"
+	"github.com/buildnet/buildnet/mesh/wire"
+	"github.com/buildnet/buildnet/sched/schedpb"
+	"github.com/buildnet/buildnet/sched/steal"
+)
+
+const (
+	// maxQueued bounds what waits to be written to one peer, in bytes: a
+	// standby's copy of a long log comes in one go.
+	maxQueued = 64 << 20
+	// openTime bounds how long a stream may take to open, and its first frame
+	// to come.
+	openTime = 2 * time.Second
+	// flushTime is what a stream has to carry its last messages.
+	flushTime = time.Second
+	// bufferBytes of a stream's reader and writer.
+	bufferBytes = 64 << 10
+)
+
+var errSlow = errors.New("it does not read what it is sent")
+
+// link is one end of a stream of one build and one epoch. Nothing of it blocks
+// the owner of a machine: a peer that does not read is cut off.
+type link struct {
+	stream peer.Stream
+	peer   peer.ID
+	build  steal.BuildID
+	epoch  steal.Epoch
+	r      *bufio.Reader
+	hello  steal.Hello // at the member's end
+
+	wake chan struct{} // holds one token while there is something to do
+
+	mu      sync.Mutex
+	queue   []*schedpb.Envelope
+	queued  int // bytes
+	closing bool
+	broken  error
+}
+
+func newLink(stream peer.Stream, r *bufio.Reader, p peer.ID, e envelope) *link {
+	return &link{stream: stream, r: r, peer: p, build: e.build, epoch: e.epoch, wake: make(chan struct{}, 1)}
+}
+
+// send queues a message. What the caller shares with it is free when it returns.
+func (l *link) send(msg steal.Message) error {
+	m, err := encode(envelope{l.build, l.epoch, msg})
+	if err != nil {
+		return err
+	}
+	size := proto.Size(m)
+	l.mu.Lock()
+	full := l.queued+size > maxQueued
+	if l.broken == nil && !full {
+		l.queue, l.queued = append(l.queue, m), l.queued+size
+	}
+	err = l.broken
+	l.mu.Unlock()
+	switch {
+	case err != nil:
+		return err
+	case full:
+		l.reset(errSlow)
+		return errSlow
+	}
+	l.signal()
+	return nil
+}
+
+func (l *link) signal() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// write carries the queue until the link breaks or is finished.
+func (l *link) write() {
+	w := bufio.NewWriterSize(l.stream, bufferBytes)
+	for range l.wake {
+		l.mu.Lock()
+		batch, closing, broken := l.queue, l.closing, l.broken
+		l.queue, l.queued = nil, 0
+		l.mu.Unlock()
+		if broken != nil {
+			return
+		}
+		err := flush(w, batch)
+		if err != nil {
+			l.reset(err)
+			return
+		}
+		if closing {
+			_ = l.stream.Close()
+			return
+		}
+	}
+}
+
+func flush(w *bufio.Writer, batch []*schedpb.Envelope) error {
+	for _, m := range batch {
+		if err := wire.Write(w, m); err != nil {
+			return err
+		}
+	}
+	return w.Flush()
+}
+
+// reset breaks the link at once.
+func (l *link) reset(why error) {
+	l.mu.Lock()
+	if l.broken == nil {
+		l.broken = why
+	}
+	l.mu.Unlock()
+	_ = l.stream.Reset()
+	l.signal()
+}
+
+// finish closes the link when what is queued has been written, or after a
+// while in which the peer did not read it.
+func (l *link) finish() {
+	l.mu.Lock()
+	l.closing = true
+	l.mu.Unlock()
+	l.signal()
+	time.AfterFunc(flushTime, func() { l.reset(ErrClosed) })
+}
+
+// read hands over the messages that come until the stream ends, or take
+// returns false.
+func (l *link) read(take func(steal.Message) bool) error {
+	for {
+		e, err := readEnvelope(l.r)
+		if err != nil {
+			return err
+		}
+		if e.build != l.build || e.epoch != l.epoch {
+			return fmt.Errorf("%w: it is of another build or epoch than its stream", errMalformed)
+		}
+		if err := verify(e.msg, l.peer); err != nil {
+			return err
+		}
+		if !take(e.msg) {
+			return ErrClosed
+		}
+	}
+}
+
+func readEnvelope(r *bufio.Reader) (envelope, error) {
+	var m schedpb.Envelope
+	if err := wire.Read(r, &m, maxFrame); err != nil {
+		return envelope{}, err
+	}
+	return decode(&m)
+}
+
+// dial opens a stream to a member, or to this node itself, and writes its
+// first message.
+func (s *Service) dial(ctx context.Context, to peer.ID, e envelope) (*link, error) {
+	ctx, cancel := context.WithTimeout(ctx, openTime)
+	defer cancel()
+	stream, err := s.open(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	m, err := encode(e)
+	if err == nil {
+		stop := context.AfterFunc(ctx, func() { _ = stream.Reset() })
+		err = wire.Write(stream, m)
+		if !stop() && err == nil {
+			err = ctx.Err()
+		}
+	}
+	if err != nil {
+		_ = stream.Reset()
+		return nil, fmt.Errorf("speak to %s: %w", to, err)
+	}
+	return newLink(stream, bufio.NewReaderSize(stream, bufferBytes), to, e), nil
+}
+
+func (s *Service) open(ctx context.Context, to peer.ID) (peer.Stream, error) {
+	if to != s.opts.Self {
+		return s.opts.Network.Open(ctx, to, Protocol)
+	}
+	near, far := net.Pipe()
+	if !s.spawn(func() {
+		defer far.Close()
+		s.serve(s.life, to, pipe{far})
+	}) {
+		return nil, ErrClosed
+	}
+	return pipe{near}, nil
+}
+
+// pipe is a stream within this node. A net.Pipe has no buffer: what was
+// written has been read.
+type pipe struct{ net.Conn }
+
+// CloseWrite closes: a pipe has no half.
+func (p pipe) CloseWrite() error { return p.Close() }
+
+// Reset closes: there is nothing on the way that could be lost.
+func (p pipe) Reset() error { return p.Close() }

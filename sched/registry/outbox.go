@@ -1,0 +1,60 @@
+package registry
+
+import (
+	"sync"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// maxBox bounds what waits to be written to one peer, in bytes: some entries
+// at their limit. A peer that lets it fill up is hung.
+const maxBox = 8 * maxFrame
+
+// outbox holds what is to be written to a stream. What came together is
+// written together.
+type outbox[T proto.Message] struct {
+	filled chan struct{} // holds one token while there is something
+
+	mu    sync.Mutex
+	items []T
+	bytes int
+}
+
+func newOutbox[T proto.Message]() *outbox[T] { return &outbox[T]{filled: make(chan struct{}, 1)} }
+
+// put adds an item; false says that the box is full.
+func (o *outbox[T]) put(item T) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	size := proto.Size(item)
+	if o.bytes+size > maxBox {
+		return false
+	}
+	o.items, o.bytes = append(o.items, item), o.bytes+size
+	o.signal()
+	return true
+}
+
+func (o *outbox[T]) signal() {
+	select {
+	case o.filled <- struct{}{}:
+	default:
+	}
+}
+
+// take returns the items of the next frame; there may be none.
+func (o *outbox[T]) take() []T {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n, size := 0, 0
+	for n < len(o.items) && n < maxBatch && size < batchBytes {
+		size += proto.Size(o.items[n])
+		n++
+	}
+	batch := o.items[:n:n]
+	o.items, o.bytes = o.items[n:], o.bytes-size
+	if len(o.items) > 0 {
+		o.signal()
+	}
+	return batch
+}

@@ -1,0 +1,122 @@
+package sched
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/buildnet/buildnet/mesh/peer"
+	"github.com/buildnet/buildnet/sched/action"
+	"github.com/buildnet/buildnet/sched/steal"
+	"github.com/buildnet/buildnet/store/digest"
+)
+
+const (
+	// maxDirectory in bytes, of one Directory message: some 300,000 entries.
+	maxDirectory = 32 << 20
+	// maxDirectories are remembered by one leader; steps of a build share most.
+	maxDirectories = 4096
+)
+
+var errMissing = errors.New("blob is missing")
+
+// resolve makes a step into an action, and looks whether it is known.
+func (l *leading) resolve(ctx context.Context, r steal.Resolve) steal.Resolved {
+	out := steal.Resolved{Step: r.Step, Attempt: r.Attempt}
+	step := &l.opts.Plan.Graph.Steps()[r.Step]
+	a, err := action.Assemble(ctx, step, r.Results, l.dirs.from(r.Holders))
+	if err == nil {
+		err = l.s.opts.Blobs.Put(ctx, a.Blobs...)
+	}
+	if err != nil {
+		out.Failure, out.Invalid = failureOf(err)
+		return out
+	}
+	out.Action = a.Action
+	switch {
+	case step.Sharing == action.Unshared:
+	case r.Fresh:
+		if f, ok := l.s.opts.Results.Lookup(ctx, l.scope, []digest.Digest{a.Action})[a.Action]; ok {
+			out.Known = &f.Entry
+		}
+	default:
+		l.claim(ctx, &out)
+	}
+	return out
+}
+
+func (l *leading) claim(ctx context.Context, out *steal.Resolved) {
+	l.claimed(out.Action)
+	f, known, err := l.s.opts.Results.Claim(ctx, l.scope, out.Action)
+	switch {
+	case err != nil:
+		l.unclaimed(out.Action)
+		out.Failure = &steal.Failure{Kind: steal.Broken, Text: err.Error()}
+	case known:
+		l.unclaimed(out.Action)
+		out.Found, out.Holders = &f.Entry, f.Holders
+	default:
+		out.Claimed = true
+	}
+}
+
+// failureOf says what an error is to a step, and whether it is the step's own.
+func failureOf(err error) (*steal.Failure, bool) {
+	f := &steal.Failure{Kind: steal.Broken, Text: err.Error()}
+	if errors.Is(err, errMissing) {
+		f.Kind = steal.MissingBlob
+		return f, false
+	}
+	return f, errors.Is(err, action.ErrInvalid) || errors.Is(err, digest.ErrMalformed)
+}
+
+// directories reads Directory messages out of the own store, which fetches
+// them from their holders, and remembers some.
+type directories struct {
+	s         *Service
+	initiator peer.ID
+
+	mu    sync.Mutex
+	known map[digest.Digest]*repb.Directory
+}
+
+func newDirectories(s *Service, initiator peer.ID) *directories {
+	return &directories{s: s, initiator: initiator, known: map[digest.Digest]*repb.Directory{}}
+}
+
+// heldBy is directories with the names of those who have what is missing.
+type heldBy struct {
+	*directories
+	holders []peer.ID
+}
+
+func (d *directories) from(holders []peer.ID) heldBy { return heldBy{d, holders} }
+
+// Directory returns the message called d.
+func (h heldBy) Directory(ctx context.Context, d digest.Digest) (*repb.Directory, error) {
+	h.mu.Lock()
+	dir, ok := h.known[d]
+	h.mu.Unlock()
+	if ok {
+		return dir, nil
+	}
+	b, err := h.s.blob(ctx, d, maxDirectory, h.holders)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errMissing, err)
+	}
+	dir = &repb.Directory{}
+	if err := proto.Unmarshal(b, dir); err != nil {
+		return nil, fmt.Errorf("directory %v: %w: %w", d, action.ErrInvalid, err)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.known) >= maxDirectories {
+		clear(h.known)
+	}
+	h.known[d] = dir
+	return dir, nil
+}

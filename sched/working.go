@@ -1,0 +1,137 @@
+package sched
+
+import (
+	"context"
+	"time"
+
+	"github.com/buildnet/buildnet/sched/action"
+	"github.com/buildnet/buildnet/sched/steal"
+	"github.com/buildnet/buildnet/store/digest"
+)
+
+type jobKey struct {
+	step   steal.Step
+	action digest.Digest
+}
+
+// job is an assignment while it is prepared or run.
+type job struct {
+	Job
+	key      jobKey
+	ctx      context.Context
+	cancel   context.CancelFunc
+	fetched  time.Duration
+	prepared time.Time
+}
+
+func (p *party) doHand(out steal.HandOutput) {
+	p.reply(out.Replies)
+	for _, a := range out.Cancels {
+		p.drop(jobKey{a.Step, a.Action})
+	}
+	if out.Probe != nil {
+		p.ask(out.Probe)
+	}
+	for _, a := range out.Prepares {
+		p.prepare(a)
+	}
+	for _, a := range out.Runs {
+		p.execute(jobKey{a.Step, a.Action})
+	}
+	if out.Over {
+		for key := range p.jobs {
+			p.drop(key)
+		}
+		p.hand = nil
+	}
+}
+
+func (p *party) drop(key jobKey) {
+	if j, ok := p.jobs[key]; ok {
+		j.cancel()
+		delete(p.jobs, key)
+	}
+}
+
+// ask finds out which toolchains are here. Only the last answer counts.
+func (p *party) ask(specs []steal.Spec) {
+	p.probe++
+	number := p.probe
+	p.work.Go(func() {
+		digests := make([]string, len(specs))
+		for i, s := range specs {
+			digests[i] = p.s.opts.Toolchains(p.ctx, s)
+		}
+		p.box.post(func() {
+			if p.hand != nil && number == p.probe {
+				p.doHand(p.hand.Probed(time.Now(), digests))
+			}
+		})
+	})
+}
+
+func (p *party) prepare(a steal.Assign) {
+	key := jobKey{a.Step, a.Action}
+	p.drop(key)
+	j := &job{key: key, Job: Job{
+		Build: p.build, Step: a.Name, Action: a.Action, Holders: a.Holders, Initiator: p.initiator,
+	}}
+	j.ctx, j.cancel = context.WithCancel(p.ctx)
+	p.jobs[key] = j
+	p.work.Go(func() {
+		begun := time.Now()
+		failure := p.s.opts.Runner.Prepare(j.ctx, j.Job)
+		fetched := time.Since(begun)
+		p.mine(j, func(h *steal.Hand) steal.HandOutput {
+			j.fetched, j.prepared = fetched, time.Now()
+			if failure != nil {
+				p.drop(key)
+			}
+			return h.Prepared(time.Now(), key.step, key.action, failure)
+		})
+	})
+}
+
+// mine tells the Hand about a job, if it is still in its hands.
+func (p *party) mine(j *job, f func(*steal.Hand) steal.HandOutput) {
+	p.box.post(func() {
+		if p.hand != nil && p.jobs[j.key] == j {
+			p.doHand(f(p.hand))
+		}
+	})
+}
+
+// execute runs a prepared job as soon as the node has a slot.
+func (p *party) execute(key jobKey) {
+	j, ok := p.jobs[key]
+	if !ok {
+		return
+	}
+	prepared, fetched := j.prepared, j.fetched
+	p.work.Go(func() {
+		if err := p.s.slots.Acquire(j.ctx, 1); err != nil {
+			return // cancelled
+		}
+		defer p.s.slots.Release(1)
+		queued := time.Since(prepared)
+		entry, timings, failure := p.s.opts.Runner.Run(j.ctx, j.Job, func() {
+			p.mine(j, func(h *steal.Hand) steal.HandOutput { return h.Running(time.Now(), key.step, key.action) })
+		})
+		timings.Queued, timings.Fetch = timings.Queued+queued, timings.Fetch+fetched
+		p.mine(j, func(h *steal.Hand) steal.HandOutput {
+			p.drop(key)
+			return h.Ended(time.Now(), report(key, entry, timings, failure))
+		})
+	})
+}
+
+func report(key jobKey, e *action.Entry, t steal.Timings, f *steal.Failure) steal.Report {
+	r := steal.Report{Step: key.step, Action: key.action, Timings: t, Entry: e}
+	switch {
+	case f != nil:
+		r.Entry, r.Failure = nil, *f
+	case e == nil:
+		r.Failure = steal.Failure{Kind: steal.Broken, Text: "the runner gave neither a result nor a failure"}
+	}
+	return r
+}
