@@ -1,0 +1,5 @@
+package toolchain
+
+import "os/exec"
+
+func unprivileged(*exec.Cmd) {}

@@ -1,0 +1,231 @@
+package toolchain
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// askTimeout bounds one question to a compiler driver.
+const askTimeout = 20 * time.Second
+
+// spec adds what a spec names, and everything in its directories.
+func (g *gathering) spec(ctx context.Context, s parsed) error {
+	for _, d := range s.dirs {
+		if _, err := os.Stat(d); err != nil {
+			return fmt.Errorf("toolchain directory: %w: make it on this machine, or take it out of `toolchains`", err)
+		}
+		if err := g.tree(d); err != nil {
+			return fmt.Errorf("toolchain directory %s: %w", d, err)
+		}
+	}
+	if s.kind == kindHost {
+		return g.host(ctx)
+	}
+	for _, n := range s.names {
+		p, declared, err := g.find(n, s.dirs)
+		if err != nil {
+			return err
+		}
+		switch {
+		case !driver.MatchString(n), declared:
+			// A declared directory is part of the digest as a whole, and
+			// nothing in it is ever run here: a peer may have named it.
+			err = g.program(p)
+		case s.kind == kindCompile:
+			err = g.compiler(ctx, p)
+		default:
+			err = g.linker(ctx, p)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", n, err)
+		}
+	}
+	return nil
+}
+
+// compiler adds what a driver runs and reads to compile.
+func (g *gathering) compiler(ctx context.Context, driver string) error {
+	if !g.first("compiler", driver) {
+		return nil
+	}
+	if err := g.program(driver); err != nil {
+		return err
+	}
+	for _, question := range []string{"-dumpmachine", "-dumpspecs"} { // clang has no specs
+		answer, _ := g.ask(ctx, driver, question)
+		g.text(question, answer)
+	}
+	if err := g.file1(ctx, driver, "specs"); err != nil {
+		return err
+	}
+	for _, n := range []string{"cc1", "cc1plus", "as"} {
+		if err := g.subprogram(ctx, driver, n); err != nil {
+			return err
+		}
+	}
+	for _, language := range []string{"c", "c++"} {
+		dirs, err := g.includeDirs(ctx, driver, language)
+		if err != nil {
+			return err
+		}
+		for _, d := range dirs {
+			if err := g.tree(d); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// linker adds what a driver runs and reads to link: all that it does to
+// compile, since one command may do both, and every library that it may find.
+func (g *gathering) linker(ctx context.Context, driver string) error {
+	if err := g.compiler(ctx, driver); err != nil {
+		return err
+	}
+	if !g.first("linker", driver) {
+		return nil
+	}
+	for _, n := range []string{"ld", "collect2", "lto1", "lto-wrapper"} {
+		if err := g.subprogram(ctx, driver, n); err != nil {
+			return err
+		}
+	}
+	if err := g.file1(ctx, driver, "liblto_plugin.so"); err != nil {
+		return err
+	}
+	answer, err := g.ask(ctx, driver, "-print-search-dirs")
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(answer) {
+		list, ok := strings.CutPrefix(strings.TrimSpace(line), "libraries: =")
+		if !ok {
+			continue
+		}
+		for d := range strings.SplitSeq(list, ":") {
+			if err := g.libraries(d); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// subprogram adds a program that a driver runs. One that it does not know it
+// does not run; it prints the name alone then, which is looked up in PATH.
+func (g *gathering) subprogram(ctx context.Context, driver, name string) error {
+	answer, err := g.ask(ctx, driver, "-print-prog-name="+name)
+	if err != nil {
+		return err
+	}
+	p := strings.TrimSpace(answer)
+	if !filepath.IsAbs(p) {
+		found, _, err := g.find(name, nil)
+		if err != nil {
+			g.text("absent", name)
+			return nil //nolint:nilerr // a compiler may have it built in
+		}
+		p = found
+	}
+	return g.optional(filepath.Clean(p))
+}
+
+// file1 adds a file that a driver reads, if it has one.
+func (g *gathering) file1(ctx context.Context, driver, name string) error {
+	answer, err := g.ask(ctx, driver, "-print-file-name="+name)
+	if p := strings.TrimSpace(answer); err == nil && filepath.IsAbs(p) {
+		if _, err := g.file(filepath.Clean(p), always); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// includeDirs asks a driver where it looks for headers. It knows no language
+// for which it has no compiler.
+func (g *gathering) includeDirs(ctx context.Context, driver, language string) ([]string, error) {
+	answer, err := g.ask(ctx, driver, "-E", "-v", "-x", language, os.DevNull)
+	if err != nil {
+		if language == "c" {
+			return nil, err
+		}
+		g.text("no language", language)
+		return nil, nil
+	}
+	_, list, ok := strings.Cut(answer, "#include <...> search starts here:\n")
+	list, _, end := strings.Cut(list, "End of search list.")
+	if !ok || !end {
+		return nil, fmt.Errorf("%s does not say where its headers are: declare its programs under `tools`", driver)
+	}
+	var dirs []string
+	for line := range strings.Lines(list) {
+		d, _, _ := strings.Cut(strings.TrimSpace(line), " (framework directory)")
+		g.text("headers of "+language, d)
+		dirs = append(dirs, filepath.Clean(d))
+	}
+	// Where it looked in vain, something may appear.
+	for line := range strings.Lines(answer) {
+		if d, ok := strings.CutPrefix(strings.TrimSpace(line), "ignoring nonexistent directory "); ok {
+			g.fact(filepath.Clean(strings.Trim(d, `"`)), always)
+		}
+	}
+	return dirs, nil
+}
+
+// libraries adds what -l and the driver itself can name in a directory.
+func (g *gathering) libraries(dir string) error {
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		g.fact(filepath.Clean(dir), always)
+		return nil //nolint:nilerr // drivers name many directories that are not there
+	}
+	if !g.first("libraries", real) {
+		return nil
+	}
+	g.fact(real, always)
+	entries, err := os.ReadDir(real)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !linkable(e.Name()) || e.IsDir() {
+			continue
+		}
+		if err := g.treeEntry(filepath.Join(real, e.Name()), e.Type()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func linkable(name string) bool {
+	return strings.HasSuffix(name, ".a") || strings.HasSuffix(name, ".o") ||
+		strings.HasPrefix(name, "lib") && (strings.HasSuffix(name, ".so") || strings.Contains(name, ".so."))
+}
+
+// ask runs a compiler driver as an action would see it, and returns all that
+// it prints.
+func (g *gathering) ask(ctx context.Context, driver string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, driver, args...)
+	cmd.Env = []string{"PATH=" + g.p.opts.Path, "LC_ALL=C", "LANG=C", "TZ=UTC", "HOME=/"}
+	cmd.Dir = "/"
+	cmd.WaitDelay = time.Second
+	unprivileged(cmd)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("ask %s %s: %w", driver, strings.Join(args, " "), err)
+	}
+	return out.String(), nil
+}

@@ -1,0 +1,210 @@
+package toolchain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/buildnet/buildnet/store"
+)
+
+// DefaultPath is where an action finds programs, unless its environment says
+// otherwise.
+const DefaultPath = "/usr/local/bin:/usr/bin:/bin"
+
+// Options say where a Prober looks.
+type Options struct {
+	// KV keeps digests across restarts; nil keeps them in memory alone.
+	KV  store.KV
+	Log *slog.Logger
+	// Path is the PATH of actions, which compiler drivers are run from; ""
+	// is DefaultPath.
+	Path string
+	// System is where the databases of installed packages are; "" is the root.
+	System string
+}
+
+// Prober computes digests of toolchains, once until a file changes. Its
+// methods may be called concurrently.
+type Prober struct {
+	opts Options
+
+	mu      sync.Mutex
+	entries map[Spec]*entry
+	hashes  map[string]fact // of files, by path
+	running map[Spec]*probe
+}
+
+// entry is a known digest.
+type entry struct {
+	record  *record
+	checked time.Time // when all of it was last seen to hold
+}
+
+// probe is a computation that callers wait for.
+type probe struct {
+	done   chan struct{}
+	record *record
+	err    error
+}
+
+// settled is for how long a full check counts: a build asks once for each step.
+const settled = time.Second
+
+// New returns a prober.
+func New(opts Options) *Prober {
+	if opts.Path == "" {
+		opts.Path = DefaultPath
+	}
+	if opts.System == "" {
+		opts.System = "/"
+	}
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Prober{opts: opts, entries: map[Spec]*entry{}, hashes: map[string]fact{}, running: map[Spec]*probe{}}
+}
+
+// Digest returns the digest of what s names on this machine, as text. The
+// operating system and architecture are part of it. Files are read again only
+// when their stat has changed. ErrSpec says that s is malformed; other errors
+// name the program that is not there.
+func (p *Prober) Digest(ctx context.Context, s Spec) (string, error) {
+	if r := p.recent(s); r != nil {
+		return r.Digest, nil
+	}
+	run, first := p.join(s)
+	if first {
+		// Others may wait for it, whatever becomes of this caller.
+		p.finish(context.WithoutCancel(ctx), s, run)
+	}
+	select {
+	case <-run.done:
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+	if run.err != nil {
+		return "", fmt.Errorf("toolchain %s: %w", s.Spec, run.err)
+	}
+	return run.record.Digest, nil
+}
+
+// Fresh reports whether digest is that of s, as far as a stat of its programs
+// and directories shows. A file that was changed in place, and is no program,
+// is noticed by Digest alone.
+func (p *Prober) Fresh(s Spec, digest string) bool {
+	r := p.known(s)
+	return r != nil && r.Digest == digest && r.fresh()
+}
+
+// recent returns the record of s if it was wholly checked a moment ago.
+func (p *Prober) recent(s Spec) *record {
+	p.mu.Lock()
+	e := p.entries[s]
+	ok := e != nil && time.Since(e.checked) < settled
+	p.mu.Unlock()
+	if !ok || !e.record.fresh() {
+		return nil
+	}
+	return e.record
+}
+
+// known returns the last record of s, from memory or from the last run.
+func (p *Prober) known(s Spec) *record {
+	p.mu.Lock()
+	e := p.entries[s]
+	p.mu.Unlock()
+	if e != nil {
+		return e.record
+	}
+	if p.opts.KV == nil {
+		return nil
+	}
+	value, err := p.opts.KV.Get(recordKey(s))
+	if err != nil {
+		if !errors.Is(err, store.ErrNotFound) {
+			p.opts.Log.Warn("toolchain is looked at anew", "toolchain", s.Spec, "error", err)
+		}
+		return nil
+	}
+	r, err := decodeRecord(value)
+	if err != nil {
+		p.opts.Log.Warn("toolchain is looked at anew", "toolchain", s.Spec, "error", err)
+		return nil
+	}
+	p.keep(s, r, time.Time{})
+	return r
+}
+
+func (p *Prober) keep(s Spec, r *record, checked time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.entries[s] = &entry{record: r, checked: checked}
+	for _, f := range r.Facts {
+		if f.Hash != "" {
+			p.hashes[f.Path] = f
+		}
+	}
+}
+
+// join returns the computation of s that is running, or a new one that the
+// caller must finish.
+func (p *Prober) join(s Spec) (run *probe, first bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if run, ok := p.running[s]; ok {
+		return run, false
+	}
+	run = &probe{done: make(chan struct{})}
+	p.running[s] = run
+	return run, true
+}
+
+func (p *Prober) finish(ctx context.Context, s Spec, run *probe) {
+	run.record, run.err = p.compute(ctx, s)
+	p.mu.Lock()
+	delete(p.running, s)
+	p.mu.Unlock()
+	close(run.done)
+}
+
+func (p *Prober) compute(ctx context.Context, s Spec) (*record, error) {
+	what, err := parse(s)
+	if err != nil {
+		return nil, err
+	}
+	begin := time.Now()
+	if old := p.known(s); old != nil && old.holds() {
+		r := &record{Digest: old.Digest, Facts: old.Facts, Mounts: mounts()}
+		p.keep(s, r, begin)
+		return r, nil
+	}
+	g := newGathering(p)
+	g.text("platform", runtime.GOOS+"/"+runtime.GOARCH)
+	if err := g.spec(ctx, what); err != nil {
+		return nil, err
+	}
+	r := g.record()
+	r.settle(begin)
+	p.keep(s, r, begin)
+	p.persist(s, r)
+	p.opts.Log.Info("toolchain looked at", "toolchain", s.Spec, "digest", r.Digest, "files", len(r.Facts), "took", time.Since(begin))
+	return r, nil
+}
+
+func (p *Prober) persist(s Spec, r *record) {
+	if p.opts.KV == nil {
+		return
+	}
+	value, err := r.encode()
+	if err == nil {
+		err = p.opts.KV.Put(recordKey(s), value)
+	}
+	if err != nil {
+		p.opts.Log.Warn("toolchain is looked at again after the next start", "toolchain", s.Spec, "error", err)
+	}
+}

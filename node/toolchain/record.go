@@ -1,0 +1,120 @@
+package toolchain
+
+import (
+	"bytes"
+	"encoding/gob"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// stat is what tells a changed file from an unchanged one, without reading it.
+// The zero stat is that of a file which is not there.
+type stat struct {
+	Mode         uint32
+	Size         int64
+	MTime, CTime int64
+	Dev, Ino     uint64
+}
+
+// watch says how often a file is looked at.
+type watch uint8
+
+const (
+	// seldom: a file whose replacement its directory shows.
+	seldom watch = iota
+	// always: a program, a directory, a database.
+	always
+)
+
+// fact is a file that a digest is of, or one that must stay absent.
+type fact struct {
+	Path  string
+	Stat  stat
+	Hash  string // of a regular file that was read
+	Watch watch
+}
+
+func (f *fact) holds() bool {
+	now, _ := statOf(f.Path)
+	return now == f.Stat
+}
+
+// record is a digest and all that it is of.
+type record struct {
+	Digest string
+	Facts  []fact
+	// Mounts is the mount table: over a file that a record is of, another may
+	// be mounted.
+	Mounts string
+}
+
+// holds reports whether every file is as it was.
+func (r *record) holds() bool {
+	return !slices.ContainsFunc(r.Facts, func(f fact) bool { return !f.holds() })
+}
+
+// fresh is holds without the files whose replacement their directory shows,
+// so it overlooks only what was changed in place and is no program.
+func (r *record) fresh() bool {
+	return r.Mounts == mounts() && !slices.ContainsFunc(r.Facts, func(f fact) bool { return f.Watch == always && !f.holds() })
+}
+
+// mounts returns what is mounted on files and directories of toolchains. What
+// sandboxes and containers mount for themselves is not seen here.
+func mounts() string {
+	content, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return ""
+	}
+	return strings.Clone(string(content))
+}
+
+// racy is how near to now a change may be for its time not to tell it from
+// another one yet.
+const racy = 50 * time.Millisecond
+
+// settle makes the facts of files that changed just now never hold.
+func (r *record) settle(now time.Time) {
+	for i := range r.Facts {
+		if f := &r.Facts[i]; now.Sub(time.Unix(0, f.Stat.CTime)) < racy && f.Hash != "" {
+			f.Stat.CTime = -1
+		}
+	}
+}
+
+// recordVersion changes whenever a digest comes about in another way.
+const recordVersion = 1
+
+func recordKey(s Spec) []byte {
+	return fmt.Appendf(nil, "toolchain/%d/%s\x00%s", recordVersion, s.Spec, s.Dirs)
+}
+
+func (r *record) encode() ([]byte, error) {
+	var b bytes.Buffer
+	z, err := zstd.NewWriter(&b, zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		return nil, err
+	}
+	if err := gob.NewEncoder(z).Encode(r); err != nil {
+		return nil, err
+	}
+	if err := z.Close(); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+func decodeRecord(b []byte) (*record, error) {
+	z, err := zstd.NewReader(bytes.NewReader(b), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(1<<30))
+	if err != nil {
+		return nil, err
+	}
+	defer z.Close()
+	var r record
+	return &r, gob.NewDecoder(z).Decode(&r)
+}

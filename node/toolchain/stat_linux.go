@@ -1,0 +1,14 @@
+package toolchain
+
+import "syscall"
+
+func statOf(p string) (stat, bool) {
+	var st syscall.Stat_t
+	if err := syscall.Lstat(p, &st); err != nil {
+		return stat{}, false
+	}
+	return stat{
+		Mode: st.Mode, Size: st.Size, Dev: uint64(st.Dev), Ino: st.Ino,
+		MTime: st.Mtim.Nano(), CTime: st.Ctim.Nano(),
+	}, true
+}
