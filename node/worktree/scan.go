@@ -169,13 +169,13 @@ func (l *listing) fileSet() digest.Digest {
 
 // each calls f for 0 to n-1, some at a time, until one fails.
 func (t *Tree) each(ctx context.Context, n int, f func(ctx context.Context, i int) error) error {
-	g, ctx := errgroup.WithContext(ctx)
+	g, groupCtx := errgroup.WithContext(ctx)
 	g.SetLimit(t.parallel)
 	for i := range n {
-		if ctx.Err() != nil {
+		if groupCtx.Err() != nil {
 			break
 		}
-		g.Go(func() error { return f(ctx, i) })
+		g.Go(func() error { return f(groupCtx, i) })
 	}
 	if err := g.Wait(); err != nil {
 		return err
