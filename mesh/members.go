@@ -22,21 +22,27 @@ func (m *Mesh) Members() []peer.Member {
 	if s == nil {
 		return nil
 	}
-	latest := map[peer.ID]serf.Member{}
+	present := m.present(s)
+	var all []peer.Member
+	for _, id := range slices.Sorted(maps.Keys(present)) {
+		all = append(all, m.member(s, present[id]))
+	}
+	return all
+}
+
+// present is what each ID is now.
+func (m *Mesh) present(s *serf.Serf) map[peer.ID]serf.Member {
+	out := map[peer.ID]serf.Member{}
 	for _, x := range s.Members() {
 		id, _ := splitName(x.Name)
 		if m.hidden(x) {
 			continue
 		}
-		if other, ok := latest[id]; !ok || supersedes(x, other) {
-			latest[id] = x
+		if other, ok := out[id]; !ok || m.supersedes(x, other) {
+			out[id] = x
 		}
 	}
-	var all []peer.Member
-	for _, id := range slices.Sorted(maps.Keys(latest)) {
-		all = append(all, m.member(s, latest[id]))
-	}
-	return all
+	return out
 }
 
 // hidden are other runs of this very node, and the revoked.
@@ -45,14 +51,46 @@ func (m *Mesh) hidden(x serf.Member) bool {
 	return id == m.Self() && life != m.life || m.banned(id)
 }
 
-// supersedes says whether x rather than other is what an ID is now: who is
-// alive, then the later run.
-func supersedes(x, other serf.Member) bool {
+// supersedes says whether x rather than other is what their ID is now: who is
+// alive, and of two the later. But one from elsewhere may be a copy: the
+// earlier stays until it is known to be gone.
+func (m *Mesh) supersedes(x, other serf.Member) bool {
 	a, b := x.Status == serf.StatusAlive, other.Status == serf.StatusAlive
 	if a != b {
 		return a
 	}
+	if a && addrOf(x) != addrOf(other) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.gone[x.Name] != m.gone[other.Name] {
+			return m.gone[other.Name]
+		}
+		return x.Name < other.Name
+	}
 	return x.Name > other.Name
+}
+
+// replaced asks the earlier runs of x's ID whether they are gone.
+func (m *Mesh) replaced(ctx context.Context, x serf.Member) {
+	id, _ := splitName(x.Name)
+	m.mu.Lock()
+	s := m.serf
+	m.mu.Unlock()
+	for _, other := range s.Members() {
+		if same, _ := splitName(other.Name); same != id || other.Status != serf.StatusAlive || other.Name >= x.Name {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(ctx, copyTime)
+		met, err := m.link.Hello(ctx, addrOf(other))
+		cancel()
+		if err == nil && met.ID == id && addrOf(other) != addrOf(x) {
+			continue // it lives: x is a copy
+		}
+		m.mu.Lock()
+		m.gone[other.Name] = true
+		m.mu.Unlock()
+		m.publish(id)
+	}
 }
 
 func (m *Mesh) find(id peer.ID) (peer.Member, bool) {
@@ -107,13 +145,8 @@ func (m *Mesh) Estimate(a, b peer.ID) time.Duration {
 	if s == nil {
 		return 0
 	}
-	names := map[peer.ID]string{}
-	for _, x := range s.Members() {
-		if id, _ := splitName(x.Name); (id == a || id == b) && !m.hidden(x) && x.Name > names[id] {
-			names[id] = x.Name
-		}
-	}
-	return distance(s, names[a], names[b])
+	present := m.present(s)
+	return distance(s, present[a].Name, present[b].Name)
 }
 
 func distance(s *serf.Serf, a, b string) time.Duration {
@@ -162,6 +195,7 @@ func (m *Mesh) changed(ctx context.Context, e serf.MemberEvent) {
 			m.since[x.Name] = time.Now()
 		case serf.EventMemberReap:
 			delete(m.since, x.Name)
+			delete(m.gone, x.Name)
 		}
 		m.mu.Unlock()
 		switch {
@@ -169,7 +203,10 @@ func (m *Mesh) changed(ctx context.Context, e serf.MemberEvent) {
 			m.otherRun(ctx, x, e.Type)
 		case e.Type == serf.EventMemberJoin && !m.banned(id):
 			m.note(id, addrOf(x))
-			m.background(ctx, func() { m.acquaint(ctx, x) })
+			m.background(ctx, func() {
+				m.replaced(ctx, x)
+				m.acquaint(ctx, x)
+			})
 		}
 		m.publish(id)
 	}

@@ -101,6 +101,7 @@ type Mesh struct {
 	caps     peer.Capabilities
 	rtt      map[peer.ID]time.Duration // of the hello
 	since    map[string]time.Time      // by serf name
+	gone     map[string]bool           // runs that a later one has replaced
 	known    map[peer.ID]known
 	tried    map[netip.AddrPort]time.Time
 	observed netip.AddrPort
@@ -119,7 +120,7 @@ func New(o Options) (*Mesh, error) {
 		opts: o, life: newLife(), caps: o.Capabilities, roll: &r, saved: &r,
 		ctx: context.Background(), ready: make(chan struct{}), saves: make(chan chan error, 1), copied: make(chan error, 1),
 		slots: make(chan struct{}, maxHellos),
-		rtt:   map[peer.ID]time.Duration{}, since: map[string]time.Time{}, known: map[peer.ID]known{},
+		rtt:   map[peer.ID]time.Duration{}, since: map[string]time.Time{}, gone: map[string]bool{}, known: map[peer.ID]known{},
 		tried: map[netip.AddrPort]time.Time{}, subs: map[chan Event]bool{},
 	}
 	l, err := link.New(link.Options{

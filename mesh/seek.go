@@ -33,8 +33,9 @@ const (
 	// a copy of this node, which delays the start.
 	helloTime = 2 * time.Second
 	copyTime  = 700 * time.Millisecond
-	// tryAgain is how long an address rests after a hello in the background.
-	tryAgain = 5 * time.Second
+	// tryAgain is how long an address rests before the next hello in the
+	// background: the LAN may name it many times at once.
+	tryAgain = 800 * time.Millisecond
 	// maxTried bounds the addresses that rest.
 	maxTried = 1024
 	// maxHellos bounds hellos in the background at once.

@@ -127,7 +127,7 @@ func (l *Link) met(a answer, rtt time.Duration) (Met, error) {
 	if !l.admit(peer.ID(id.String()), Current) {
 		return Met{}, fmt.Errorf("%w: %s", ErrBanned, id)
 	}
-	l.gate.admit(id)
+	l.gate.admit(id, a.from.Addr())
 	return Met{ID: peer.ID(id.String()), Addr: a.from, RTT: rtt, Seen: a.frame.Seen}, nil
 }
 
@@ -180,7 +180,7 @@ func (l *Link) receiveHello(b []byte, from netip.AddrPort) {
 			return
 		}
 		if id != l.host.ID() {
-			l.gate.admit(id)
+			l.gate.admit(id, from.Addr())
 		}
 	}
 	_ = l.sendHello(key, reply, from) // the other side asks again

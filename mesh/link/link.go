@@ -19,7 +19,6 @@ import (
 	golibp2p "github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
-	libp2p "github.com/libp2p/go-libp2p/core/peer"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/quicreuse"
@@ -68,7 +67,10 @@ type Options struct {
 // Link is the socket. Its methods may be called concurrently.
 type Link struct {
 	host    host.Host
+	shared  *quicreuse.ConnManager // holds the socket
 	packets net.PacketConn
+	release func() error // packets, once
+	closed  func() error // all, once
 	gate    *gate
 	key     ed25519.PrivateKey
 	admit   Admit
@@ -109,16 +111,20 @@ func New(o Options) (*Link, error) {
 		logged:    map[netip.Addr]bool{},
 	}
 	l.SetKeys(o.Keys)
-	l.gate = &gate{admitted: map[libp2p.ID]bool{}, refused: l.refuseDial}
-	var shared *quicreuse.ConnManager
-	h, err := newHost(o, l.gate, &shared)
+	l.gate = &gate{refused: l.refuseDial}
+	h, err := newHost(o, l.gate, &l.shared)
 	if err != nil {
+		if l.shared != nil {
+			err = errors.Join(err, l.shared.Close())
+		}
 		return nil, fmt.Errorf("listen on %s: %w; choose another address with --listen", o.Listen, err)
 	}
 	l.host = h
-	if err := l.share(shared); err != nil {
-		return nil, errors.Join(err, h.Close())
+	if err := l.share(l.shared); err != nil {
+		return nil, errors.Join(err, h.Close(), l.shared.Close())
 	}
+	l.release = sync.OnceValue(l.packets.Close)
+	l.closed = sync.OnceValue(l.close)
 	return l, nil
 }
 
@@ -146,7 +152,7 @@ func newHost(o Options, g *gate, shared **quicreuse.ConnManager) (host.Host, err
 		golibp2p.ListenAddrStrings(fmt.Sprintf("/%s/%s/udp/%d/quic-v1", family, o.Listen.Addr(), o.Listen.Port())),
 		golibp2p.Transport(libp2pquic.NewTransport),
 		golibp2p.QUICReuse(func(reset quic.StatelessResetKey, token quic.TokenGeneratorKey) (*quicreuse.ConnManager, error) {
-			m, err := quicreuse.NewConnManager(reset, token)
+			m, err := quicreuse.NewConnManager(reset, token, quicreuse.ConnContext(g.incoming))
 			*shared = m
 			return m, err
 		}),
@@ -202,13 +208,15 @@ func (l *Link) Counters() Counters {
 }
 
 // Close gives the socket back.
-func (l *Link) Close() error {
-	return errors.Join(l.packets.Close(), l.host.Close())
+func (l *Link) Close() error { return l.closed() }
+
+func (l *Link) close() error {
+	return errors.Join(l.release(), l.host.Close(), l.shared.Close())
 }
 
 // Run reads packets until ctx ends.
 func (l *Link) Run(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() { _ = l.packets.Close() })
+	stop := context.AfterFunc(ctx, func() { _ = l.release() })
 	defer stop()
 	buf := make([]byte, maxPacket)
 	for {
@@ -250,11 +258,9 @@ func (l *Link) send(prefix byte, b []byte, to netip.AddrPort) error {
 	return err
 }
 
-func (l *Link) refuseDial(_ libp2p.ID, at multiaddr.Multiaddr) {
+func (l *Link) refuseDial(from netip.AddrPort) {
 	l.dialRefused.Add(1)
-	if a, err := manet.ToNetAddr(firstUDP(at)); err == nil {
-		l.logOnce("connection of a stranger refused", a.(*net.UDPAddr).AddrPort())
-	}
+	l.logOnce("connection of a stranger refused", from)
 }
 
 func (l *Link) logOnce(message string, from netip.AddrPort) {

@@ -122,18 +122,36 @@ func (s *SWIM) Shutdown() error {
 	return nil
 }
 
+// maxState is what memberlist may read of one stream: the state of 10,000
+// members at 700 bytes each, and some room.
+const maxState = 8 << 20
+
+// errTooLong says that a peer sent more state than a mesh can have.
+var errTooLong = errors.New("membership state is too long")
+
 // conn is a libp2p stream as memberlist wants it.
 type conn struct {
 	network.Stream
 	local, remote net.Addr
+	left          int // bytes that may still be read; used by one reader
 }
 
 func newConn(s network.Stream) net.Conn {
-	return &conn{s, netAddr(s.Conn().LocalMultiaddr), netAddr(s.Conn().RemoteMultiaddr)}
+	return &conn{s, netAddr(s.Conn().LocalMultiaddr), netAddr(s.Conn().RemoteMultiaddr), maxState}
 }
 
 func (c *conn) LocalAddr() net.Addr  { return c.local }
 func (c *conn) RemoteAddr() net.Addr { return c.remote }
+
+// Read ends with an error, and the stream, after maxState bytes.
+func (c *conn) Read(b []byte) (int, error) {
+	if c.left == 0 && len(b) > 0 {
+		return 0, errors.Join(errTooLong, c.Reset())
+	}
+	n, err := c.Stream.Read(b[:min(len(b), c.left)])
+	c.left -= n
+	return n, err
+}
 
 func netAddr(of func() multiaddr.Multiaddr) net.Addr {
 	if a, err := manet.ToNetAddr(firstUDP(of())); err == nil {
