@@ -168,7 +168,6 @@ func (l *leading) send(m steal.Send) {
 	}
 	if err := k.send(m.Msg); err != nil {
 		l.s.opts.Log.Debug("message not sent", "build", l.build, "peer", m.To, "error", err)
-		k.reset(err)
 	}
 }
 

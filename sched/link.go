@@ -47,7 +47,7 @@ type link struct {
 	mu      sync.Mutex
 	queue   []*schedpb.Envelope
 	queued  int // bytes
-	closing bool
+	closing bool // in order, by the writer: what was sent still gets there
 	broken  error
 }
 
@@ -55,10 +55,12 @@ func newLink(stream peer.Stream, r *bufio.Reader, p peer.ID, e envelope) *link {
 	return &link{stream: stream, r: r, peer: p, build: e.build, epoch: e.epoch, wake: make(chan struct{}, 1)}
 }
 
-// send queues a message. What the caller shares with it is free when it returns.
+// send queues a message. What the caller shares with it is free when it
+// returns. After an error nothing more will be sent.
 func (l *link) send(msg steal.Message) error {
 	m, err := encode(envelope{l.build, l.epoch, msg})
 	if err != nil {
+		l.reset(err)
 		return err
 	}
 	size := proto.Size(m)
@@ -98,9 +100,8 @@ func (l *link) write() {
 		if broken != nil {
 			return
 		}
-		err := flush(w, batch)
-		if err != nil {
-			l.reset(err)
+		if err := flush(w, batch); err != nil {
+			l.mute(err)
 			return
 		}
 		if closing {
@@ -119,25 +120,39 @@ func flush(w *bufio.Writer, batch []*schedpb.Envelope) error {
 	return w.Flush()
 }
 
-// reset breaks the link at once.
-func (l *link) reset(why error) {
+// mute ends writing alone: a peer that has closed the stream in order takes
+// nothing any more, but its last messages may still be on their way.
+func (l *link) mute(why error) {
 	l.mu.Lock()
 	if l.broken == nil {
 		l.broken = why
 	}
 	l.mu.Unlock()
-	_ = l.stream.Reset()
-	l.signal()
+	time.AfterFunc(flushTime, func() { l.reset(why) })
 }
 
-// finish closes the link when what is queued has been written, or after a
-// while in which the peer did not read it.
+// reset breaks the link at once, unless it is being finished.
+func (l *link) reset(why error) {
+	l.mu.Lock()
+	closing := l.closing
+	if l.broken == nil && !closing {
+		l.broken = why
+	}
+	l.mu.Unlock()
+	if !closing {
+		_ = l.stream.Reset()
+		l.signal()
+	}
+}
+
+// finish closes the link when what is queued has been written. A peer that
+// does not read it in time does not get it.
 func (l *link) finish() {
 	l.mu.Lock()
 	l.closing = true
 	l.mu.Unlock()
 	l.signal()
-	time.AfterFunc(flushTime, func() { l.reset(ErrClosed) })
+	time.AfterFunc(flushTime, func() { _ = l.stream.Reset() })
 }
 
 // read hands over the messages that come until the stream ends, or take

@@ -131,7 +131,7 @@ func (p *party) attach(l *link, hello steal.Hello) {
 		p.hand = steal.NewHand(steal.HandOptions{
 			Self: p.s.opts.Self, Slots: p.s.opts.Slots, OS: p.s.opts.OS, Arch: p.s.opts.Arch, BPU: p.s.opts.BPU(),
 		})
-		if p.s.draining() {
+		if p.s.draining() || p.s.opts.OwnBuildsOnly && hello.Initiator != p.s.opts.Self {
 			p.doHand(p.hand.Drain(time.Now()))
 		}
 	}
@@ -199,7 +199,6 @@ func (p *party) reply(replies []steal.Reply) {
 		}
 		if err := l.send(r.Msg); err != nil {
 			p.s.opts.Log.Debug("message not sent", "build", p.build, "peer", l.peer, "error", err)
-			l.reset(err)
 		}
 	}
 }
