@@ -1,0 +1,151 @@
+// Package build is one build of one working tree, as its initiator sees it:
+// from the configuration to the files in place. It hashes what changed, takes
+// from the node's own cache what it knows, gives the rest to the scheduler,
+// and tells what happens as events. Start reading at Builder.Build.
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/buildnet/buildnet/mesh/peer"
+	"github.com/buildnet/buildnet/node/event"
+	"github.com/buildnet/buildnet/node/toolchain"
+	"github.com/buildnet/buildnet/node/worktree"
+	"github.com/buildnet/buildnet/sched"
+	"github.com/buildnet/buildnet/sched/action"
+	"github.com/buildnet/buildnet/sched/steal"
+	"github.com/buildnet/buildnet/store"
+	"github.com/buildnet/buildnet/store/actions"
+	"github.com/buildnet/buildnet/store/digest"
+	"github.com/buildnet/buildnet/store/history"
+)
+
+// ErrRequest is matched by what is wrong with a request or the project's
+// configuration: nothing was built.
+var ErrRequest = errors.New("cannot build")
+
+// Store is what a build needs of the node's store.
+type Store interface {
+	store.Blobs
+	store.Leaser
+}
+
+// Toolchains says what the programs of this machine are.
+type Toolchains interface {
+	// Digest returns the digest of what the spec names, in its text form.
+	Digest(ctx context.Context, s toolchain.Spec) (string, error)
+	// Fresh reports whether the spec's last digest still holds, by stat alone.
+	Fresh(s toolchain.Spec, digest string) bool
+}
+
+// Scheduler runs what is not known.
+type Scheduler interface {
+	Build(ctx context.Context, b sched.Build, o sched.Observer) error
+}
+
+// Fetcher brings the outputs of results here.
+type Fetcher interface {
+	Fetch(ctx context.Context, ds []digest.Digest, hints []peer.ID) (int64, error)
+	FetchTree(ctx context.Context, root digest.Digest, hints []peer.ID, hold func(...digest.Digest)) (int64, error)
+}
+
+// Options are what a Builder works with.
+type Options struct {
+	Self  peer.ID
+	Store Store
+	// State keeps what is remembered of working trees between builds.
+	State      store.KV
+	Watcher    *worktree.Watcher
+	Actions    *actions.Cache
+	History    *history.History
+	Costs      *history.CostHints
+	Toolchains Toolchains
+	Scheduler  Scheduler
+	Fetcher    Fetcher
+	Members    func() []peer.Member
+	// Moved returns the bytes fetched from and served to peers since the start.
+	Moved func() (in, out int64)
+	// Provide tells the mesh that this node holds blobs.
+	Provide func(...digest.Digest)
+	Log     *slog.Logger
+}
+
+// Request is what a user asks for.
+type Request struct {
+	// ID names the build across the mesh.
+	ID steal.BuildID
+	// Root is the project's root, an absolute path.
+	Root string
+	// Targets are packages, steps or output paths; none is everything.
+	Targets []string
+	Modes   steal.Modes
+	// Env is the user's environment: steps see what pass_env names of it,
+	// hooks all of it.
+	Env map[string]string
+	// Files is the tree at Root with the user's rights; nil is with this
+	// process' own.
+	Files worktree.Files
+}
+
+// Builder makes builds. Its methods may be called concurrently.
+type Builder struct {
+	opts  Options
+	queue queue
+	trees trees
+}
+
+// New returns a Builder.
+func New(opts Options) *Builder {
+	return &Builder{
+		opts:  opts,
+		queue: queue{running: map[string]string{}, changed: make(chan struct{})},
+		trees: trees{
+			kv: opts.State, blobs: opts.Store, open: map[string]*ownTree{},
+			opts: worktree.Options{Watcher: opts.Watcher, Log: opts.Log},
+		},
+	}
+}
+
+// Build runs a build to its end and tells of it through emit, which is called
+// by one goroutine at a time. The last event is BuildFinished, unless the
+// error is an ErrRequest: then there may be no event at all.
+//
+// Builds of one tree run one after the other.
+func (b *Builder) Build(ctx context.Context, r Request, emit func(event.Event)) error {
+	var mu sync.Mutex
+	say := func(e event.Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		emit(e)
+	}
+	started := time.Now()
+	leave, err := b.queue.enter(ctx, r.Root, string(r.ID), say)
+	if err != nil {
+		return b.unstarted(err, r, say)
+	}
+	defer leave()
+	b.trees.trim(b.queue.busy)
+	run := &run{opts: b.opts, req: r, trees: &b.trees, emit: say, started: started, lease: b.opts.Store.Lease()}
+	defer run.lease.Release()
+	return run.do(ctx)
+}
+
+// unstarted tells of a build that was cancelled before its turn came.
+func (b *Builder) unstarted(err error, r Request, emit func(event.Event)) error {
+	emit(event.BuildFinished{Build: string(r.ID), Cancelled: true, Error: err.Error(), Tier: event.InstantSkip, ByPeer: map[string]int{}})
+	return fmt.Errorf("build %s: %w", r.Root, err)
+}
+
+// graphOf makes the graph of steps, which are in topological order.
+func graphOf(steps []action.Step) (*action.Graph, error) {
+	g, err := action.NewGraph(steps)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrRequest, err)
+	}
+	return g, nil
+}

@@ -1,0 +1,116 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"github.com/buildnet/buildnet/node/config"
+	"github.com/buildnet/buildnet/node/project"
+	"github.com/buildnet/buildnet/node/worktree"
+	"github.com/buildnet/buildnet/sched/action"
+)
+
+// maxConfig bounds a project's configuration, in bytes.
+const maxConfig = 8 << 20
+
+// open finds the tree and reads its configuration's text.
+func (r *run) open(ctx context.Context) error {
+	if err := r.openTree(); err != nil {
+		return fmt.Errorf("%w: %w", ErrRequest, err)
+	}
+	for _, name := range config.ProjectFiles {
+		var err error
+		r.source, err = readFile(ctx, r.files, name)
+		if err == nil {
+			r.configName = name
+			return nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%w: read %s: %w", ErrRequest, name, err)
+		}
+	}
+	return fmt.Errorf("%w: %s: %w", ErrRequest, r.req.Root, config.ErrNoProject)
+}
+
+func (r *run) openTree() (err error) {
+	if r.files = r.req.Files; r.files == nil {
+		r.files, r.tree, err = r.trees.own(r.req.Root)
+		return err
+	}
+	r.tree, err = worktree.Open(r.files, r.trees.kv, r.trees.blobs, r.trees.opts)
+	return err
+}
+
+func readFile(ctx context.Context, files worktree.Files, name string) (_ []byte, err error) {
+	f, err := files.Open(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		_, closed := f.Close()
+		err = errors.Join(err, closed)
+	}()
+	content, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	if err == nil && len(content) > maxConfig {
+		err = fmt.Errorf("it is larger than %d bytes", maxConfig)
+	}
+	return content, err
+}
+
+// choose makes the plan of the tree as it is and picks the steps that the
+// targets need.
+func (r *run) choose(ctx context.Context) error {
+	var err error
+	if r.config, err = project.Parse(r.configName, r.source); err != nil {
+		return fmt.Errorf("%w: %w", ErrRequest, err)
+	}
+	return r.replan(ctx)
+}
+
+func (r *run) replan(ctx context.Context) error {
+	var err error
+	if r.snapshot, err = r.tree.Scan(ctx); err != nil {
+		return fmt.Errorf("%w: %w", ErrRequest, err)
+	}
+	listed := r.snapshot.Files()
+	files := make([]project.File, len(listed))
+	for i, f := range listed {
+		files[i] = project.File{Path: f.Path, Link: f.Link}
+	}
+	if r.plan, err = r.config.Plan(files); err != nil {
+		return fmt.Errorf("%w: %w", ErrRequest, err)
+	}
+	ids, err := r.plan.Select(r.req.Targets)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrRequest, err)
+	}
+	chosen := make(map[action.StepID]bool, len(ids))
+	for _, id := range ids {
+		chosen[id] = true
+	}
+	r.selected = r.selected[:0]
+	for i := range r.plan.Steps {
+		if chosen[r.plan.Steps[i].ID] {
+			r.selected = append(r.selected, &r.plan.Steps[i])
+		}
+	}
+	return nil
+}
+
+// packages returns the packages that have a selected step, in the plan's order.
+func (r *run) packages() []*project.Package {
+	wanted := map[string]bool{}
+	for _, s := range r.selected {
+		wanted[s.Package] = true
+	}
+	var ps []*project.Package
+	for i := range r.plan.Packages {
+		if wanted[r.plan.Packages[i].Name] {
+			ps = append(ps, &r.plan.Packages[i])
+		}
+	}
+	return ps
+}

@@ -1,0 +1,187 @@
+package build
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/buildnet/buildnet/mesh/peer"
+	"github.com/buildnet/buildnet/node/event"
+	"github.com/buildnet/buildnet/sched/action"
+	"github.com/buildnet/buildnet/sched/steal"
+	"github.com/buildnet/buildnet/store"
+)
+
+// maxOutput is how much of what a step printed is shown, in bytes.
+const maxOutput = 8 << 20
+
+// observer is the build as the scheduler's initiator tells of it. Secure is
+// called concurrently, the others one at a time.
+type observer struct {
+	run     *run
+	results map[steal.Step]*action.Result
+	failed  int
+}
+
+// Elected implements sched.Observer.
+func (o *observer) Elected(leader peer.ID, standbys []peer.ID, epoch uint64) {
+	o.run.leader, o.run.epoch = leader, epoch
+	names := make([]string, 0, len(standbys))
+	for _, id := range standbys {
+		names = append(names, string(id))
+	}
+	o.run.emit(event.LeaderElected{Build: string(o.run.req.ID), Leader: string(leader), Standbys: names, Epoch: epoch})
+}
+
+// Started implements sched.Observer.
+func (o *observer) Started(s steal.Step, by peer.ID) {
+	o.run.emit(event.StepStarted{Build: string(o.run.req.ID), Step: string(o.step(s).ID), Peer: string(by)})
+}
+
+func (o *observer) step(s steal.Step) *action.Step { return &o.run.graph.Steps()[s] }
+
+// Secure implements sched.Observer: the outputs come into this node's store
+// and stay there while the build runs.
+func (o *observer) Secure(ctx context.Context, s steal.Step, d *steal.Done) error {
+	r, res := o.run, &d.Entry.Result
+	if err := r.fetch(ctx, res, d.Holders); err != nil {
+		return fmt.Errorf("outputs of %s: %w", o.step(s).ID, err)
+	}
+	blobs, err := store.Closure(ctx, r.opts.Store, res)
+	if err != nil {
+		return fmt.Errorf("outputs of %s: %w", o.step(s).ID, err)
+	}
+	r.lease.Hold(blobs...)
+	if !res.OK() || o.step(s).Sharing == action.Unshared {
+		return nil
+	}
+	if err := r.opts.Actions.Put(ctx, d.Entry); err != nil {
+		return fmt.Errorf("result of %s: %w", o.step(s).ID, err)
+	}
+	r.opts.Provide(blobs...)
+	return nil
+}
+
+// fetch brings what a result names here, from the holders first.
+func (r *run) fetch(ctx context.Context, res *action.Result, holders []peer.ID) error {
+	if r.req.Modes.Local {
+		return nil // the store has it, or Closure says what it lacks
+	}
+	files, dirs := blobsOf(res)
+	r.lease.Hold(files...)
+	if _, err := r.opts.Fetcher.Fetch(ctx, files, holders); err != nil {
+		return err
+	}
+	for _, d := range dirs {
+		if _, err := r.opts.Fetcher.FetchTree(ctx, d, holders, r.lease.Hold); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Finished implements sched.Observer.
+func (o *observer) Finished(s steal.Step, d *steal.Done) {
+	r, step, res := o.run, o.step(s), &d.Entry.Result
+	ran := d.How == steal.Executed
+	done := event.StepFinished{
+		Step: string(step.ID), Digest: d.Entry.Action.String(), Peer: string(d.Entry.Executor), Status: event.Executed,
+		QueuedMS: d.Timings.Queued.Milliseconds(), FetchMS: d.Timings.Fetch.Milliseconds(),
+		RunMS: d.Timings.Run.Milliseconds(), UploadMS: d.Timings.Upload.Milliseconds(),
+	}
+	var saved time.Duration
+	switch {
+	case !res.OK():
+		o.failed++
+		done.Status = event.Failed
+		done.Failure = o.failure(step, res)
+	case !ran:
+		saved = res.Wall
+		done.Status = event.CachedMesh
+		if d.Entry.Executor == r.opts.Self {
+			done.Status = event.CachedLocal
+		}
+	}
+	if ran {
+		o.explain(step, d.Entry.Executor)
+		o.print(step, res)
+		r.learn(step, d)
+	}
+	if d.Differs {
+		r.differs = append(r.differs, string(step.ID))
+	}
+	if res.OK() {
+		r.outcomes[step.ID] = res
+	}
+	r.tally.step(done, ran, saved)
+}
+
+// learn keeps how much work a step was, for the order of the next build.
+func (r *run) learn(step *action.Step, d *steal.Done) {
+	bpu := 1.0
+	for _, m := range r.opts.Members() {
+		if m.ID == d.Entry.Executor && m.Caps.BPU > 0 {
+			bpu = m.Caps.BPU
+		}
+	}
+	if err := r.opts.Costs.Learn(string(step.ID), d.Entry.Result.CPU.Seconds()*bpu); err != nil {
+		r.opts.Log.Debug("run time is not kept", "step", step.ID, "error", err)
+	}
+}
+
+func (o *observer) failure(step *action.Step, res *action.Result) *event.Failure {
+	return &event.Failure{
+		Command: step.Argv, Dir: step.Dir, ExitCode: res.ExitCode, Message: res.Message, Output: o.printed(res),
+	}
+}
+
+// print tells what a successful step printed.
+func (o *observer) print(step *action.Step, res *action.Result) {
+	if text := o.printed(res); text != "" && res.OK() {
+		o.run.emit(event.StepOutput{Build: string(o.run.req.ID), Step: string(step.ID), Output: text})
+	}
+}
+
+func (o *observer) printed(res *action.Result) string {
+	if res.Stdout.IsZero() {
+		return ""
+	}
+	text, err := store.ReadAll(context.Background(), o.run.opts.Store, res.Stdout, maxOutput)
+	if err != nil {
+		return fmt.Sprintf("[what it printed cannot be read: %v]", err)
+	}
+	return string(text)
+}
+
+// explain counts why a step ran here and not elsewhere.
+func (o *observer) explain(step *action.Step, by peer.ID) {
+	r := o.run
+	if by != r.opts.Self {
+		return
+	}
+	others := slices.ContainsFunc(r.opts.Members(), func(m peer.Member) bool { return !m.Self && m.State == peer.Alive })
+	switch {
+	case r.req.Modes.Local:
+		r.tally.local("--local was given")
+	case step.Reach == action.InitiatorOnly:
+		r.tally.local("sandbox: none runs on the initiator")
+	case !others:
+		r.tally.local("no other member is there")
+	default:
+		r.tally.local("this node's share")
+	}
+}
+
+// Failed implements sched.Observer.
+func (o *observer) Failed(s steal.Step, why string) {
+	step := o.step(s)
+	o.failed++
+	o.run.tally.step(event.StepFinished{
+		Step: string(step.ID), Status: event.Failed,
+		Failure: &event.Failure{Command: step.Argv, Dir: step.Dir, ExitCode: -1, Message: why},
+	}, false, 0)
+}
+
+// Note implements sched.Observer.
+func (o *observer) Note(text string) { o.run.notice(event.Warning, "%s", text) }

@@ -1,0 +1,56 @@
+package build
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/buildnet/buildnet/node/event"
+	"github.com/buildnet/buildnet/node/worktree"
+	"github.com/buildnet/buildnet/sched/action"
+)
+
+// outputs returns what the selected steps made, in the order of the graph.
+func (r *run) outputs() []action.Output {
+	var outs []action.Output
+	for i := range r.graph.Steps() {
+		if res := r.outcomes[r.graph.Steps()[i].ID]; res != nil {
+			outs = append(outs, res.Outputs...)
+		}
+	}
+	return outs
+}
+
+// place brings the outputs into the tree. Only a whole success makes output
+// directories exact and removes what the configuration no longer has.
+func (r *run) place(ctx context.Context, success bool) error {
+	p := worktree.Placement{Outputs: r.outputs(), Declared: r.declared()}
+	if success {
+		for _, pkg := range r.packages() {
+			p.Dirs = append(p.Dirs, pkg.OutputDirs...)
+		}
+	}
+	report, err := r.tree.Place(ctx, p)
+	if err != nil {
+		return fmt.Errorf("bring the outputs into the tree: %w", err)
+	}
+	for _, path := range report.Modified {
+		r.notice(event.Warning, "%s is no output any more and was edited: it stays", path)
+	}
+	r.tally.note(func(f *event.BuildFinished) {
+		f.Foreign = report.Foreign
+		f.Uncached = r.uncached()
+	})
+	return nil
+}
+
+// declared returns every output of the configuration, built now or not.
+func (r *run) declared() []string {
+	var paths []string
+	for i := range r.plan.Steps {
+		paths = append(paths, r.plan.Steps[i].Outputs...)
+	}
+	for i := range r.plan.Packages {
+		paths = append(paths, r.plan.Packages[i].OutputDirs...)
+	}
+	return paths
+}

@@ -1,0 +1,181 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/buildnet/buildnet/mesh/peer"
+	"github.com/buildnet/buildnet/node/event"
+	"github.com/buildnet/buildnet/node/project"
+	"github.com/buildnet/buildnet/node/worktree"
+	"github.com/buildnet/buildnet/sched"
+	"github.com/buildnet/buildnet/sched/action"
+	"github.com/buildnet/buildnet/sched/steal"
+	"github.com/buildnet/buildnet/store"
+)
+
+// errSteps says that steps failed; each was told of by its event.
+var errSteps = errors.New("steps failed")
+
+// run is one build on its way. Its fields are set phase by phase, by the
+// goroutine of do.
+type run struct {
+	opts    Options
+	req     Request
+	emit    func(event.Event)
+	started time.Time
+	lease   store.Lease
+
+	trees      *trees
+	files      worktree.Files
+	tree       *worktree.Tree
+	config     *project.Config
+	configName string
+	source     []byte // of config
+	plan       *project.Plan
+	selected   []*project.Step
+	snapshot   *worktree.Snapshot
+
+	tally   *tally
+	journal *journal
+	dirs    *directories
+	sources []string // that selected steps read, sorted
+	graph   *action.Graph
+	specs   []sealedSpec
+
+	// outcomes has a result for each step that has a good one.
+	outcomes map[action.StepID]*action.Result
+	differs  []string
+	leader   peer.ID
+	epoch    uint64
+	in, out  int64 // bytes moved by this node before the build
+}
+
+// do takes the build through its phases. Once BuildStarted is told,
+// BuildFinished follows whatever happens.
+func (r *run) do(ctx context.Context) error {
+	r.in, r.out = r.opts.Moved()
+	if err := r.open(ctx); err != nil {
+		return err
+	}
+	if !r.req.Modes.Force {
+		skipped, err := r.instantSkip(ctx)
+		if err != nil || skipped {
+			return err
+		}
+	}
+	if err := r.choose(ctx); err != nil {
+		return err
+	}
+	r.begin()
+	return r.finish(ctx, r.work(ctx))
+}
+
+// begin tells that the build runs.
+func (r *run) begin() {
+	r.journal = newJournal(r.emit)
+	r.emit = r.journal.add
+	r.tally = newTally(string(r.req.ID), r.opts.Self, len(r.selected), r.emit)
+	r.dirs = newDirectories(r.opts.Store)
+	r.outcomes = make(map[action.StepID]*action.Result, len(r.selected))
+	started := event.BuildStarted{
+		Build: string(r.req.ID), Root: r.req.Root, Targets: r.req.Targets, Steps: len(r.selected),
+		Members: r.members(), Names: map[string]string{},
+	}
+	for _, m := range r.opts.Members() {
+		started.Names[string(m.ID)] = m.Name
+	}
+	r.emit(started)
+}
+
+// members counts those that are alive, this node included.
+func (r *run) members() int {
+	n := 0
+	for _, m := range r.opts.Members() {
+		if m.State == peer.Alive {
+			n++
+		}
+	}
+	return n
+}
+
+// work is everything between BuildStarted and BuildFinished.
+func (r *run) work(ctx context.Context) error {
+	if err := r.preBuild(ctx); err != nil {
+		return err
+	}
+	steps, err := r.prepare(ctx)
+	if err != nil {
+		return err
+	}
+	if r.graph, err = graphOf(steps); err != nil {
+		return err
+	}
+	given, err := r.known(ctx)
+	if err != nil {
+		return err
+	}
+	if len(given) < r.graph.Len() {
+		err = r.schedule(ctx, given)
+	}
+	return errors.Join(err, r.conclude(ctx, err))
+}
+
+// schedule gives the build to the leader that will be elected for it.
+func (r *run) schedule(ctx context.Context, given []steal.Given) error {
+	plan := &steal.Plan{Graph: r.graph, Given: given, Modes: r.req.Modes}
+	o := &observer{run: r, results: map[steal.Step]*action.Result{}}
+	if err := r.opts.Scheduler.Build(ctx, sched.Build{ID: r.req.ID, Plan: plan}, o); err != nil {
+		return fmt.Errorf("build %s: %w", r.req.Root, err)
+	}
+	if o.failed > 0 {
+		return fmt.Errorf("%d %w", o.failed, errSteps)
+	}
+	return nil
+}
+
+// conclude brings into the tree what was made, and after a success makes the
+// state that the next instant skip compares with. cause is why the build did
+// not succeed.
+func (r *run) conclude(ctx context.Context, cause error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	if cause != nil && !errors.Is(cause, errSteps) {
+		return nil
+	}
+	if err := r.place(ctx, cause == nil); err != nil || cause != nil {
+		return err
+	}
+	if err := r.postBuild(ctx); err != nil {
+		return err
+	}
+	return r.seal(ctx)
+}
+
+// finish tells the end of the build and writes it down.
+func (r *run) finish(ctx context.Context, err error) error {
+	f := r.tally.close()
+	f.OK = err == nil
+	f.Cancelled = ctx.Err() != nil
+	if err != nil && !errors.Is(err, errSteps) {
+		f.Error = err.Error()
+	}
+	f.Differs, f.Leader, f.Epoch = r.differs, string(r.leader), r.epoch
+	r.measure(&f)
+	r.record(f)
+	r.emit(f)
+	return err
+}
+
+func (r *run) measure(f *event.BuildFinished) {
+	in, out := r.opts.Moved()
+	f.BytesIn, f.BytesOut = in-r.in, out-r.out
+	f.WallMS = float64(time.Since(r.started).Microseconds()) / 1000
+}
+
+func (r *run) notice(level event.Level, format string, args ...any) {
+	r.emit(event.Notice{Build: string(r.req.ID), Level: level, Text: fmt.Sprintf(format, args...)})
+}

@@ -1,0 +1,270 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/buildnet/buildnet/mesh/peer"
+	"github.com/buildnet/buildnet/node/api"
+	"github.com/buildnet/buildnet/node/build"
+	"github.com/buildnet/buildnet/node/config"
+	"github.com/buildnet/buildnet/node/event"
+	"github.com/buildnet/buildnet/node/worktree"
+	"github.com/buildnet/buildnet/sched/steal"
+	"github.com/buildnet/buildnet/store"
+	"github.com/buildnet/buildnet/store/history"
+)
+
+// offer is the node as its API sees it: it is the api.Node.
+type offer struct {
+	node  *Node
+	parts *parts
+	since time.Time
+	// stop ends the node's life in its present mesh.
+	stop context.CancelFunc
+
+	builds   atomic.Int64
+	draining atomic.Bool
+	left     atomic.Bool
+}
+
+var _ api.Node = (*offer)(nil)
+
+// Status implements api.Node.
+func (o *offer) Status(context.Context) (api.Status, error) {
+	info, p := o.node.Info(), o.parts
+	level, missing := p.exec.Isolation()
+	s := api.Status{
+		State: api.Ready, Version: config.Version(), Peer: string(info.Peer), Name: info.Name, PID: os.Getpid(),
+		Home: o.node.cfg.Home, Ephemeral: o.node.cfg.Ephemeral, UptimeS: time.Since(o.since).Seconds(),
+		Listen: info.Listen.String(), API: info.API, Mesh: info.Mesh, Observed: []string{}, Note: info.Alone,
+		OS: runtime.GOOS, Arch: runtime.GOARCH, Slots: info.Slots, Cores: p.cores, BPU: p.bpu(),
+		Isolation: level.String(), IsolationMissing: missing, Toolchains: p.known.list(),
+		Builds: int(o.builds.Load()), Actions: p.runner.running(), Cache: o.cacheStats(), Counters: p.counters(),
+	}
+	if o.draining.Load() {
+		s.State = api.Draining
+	}
+	if at := p.mesh.Observed(); at.IsValid() {
+		s.Observed = append(s.Observed, at.String())
+	}
+	for _, m := range p.mesh.Members() {
+		if m.State == peer.Alive {
+			s.Members++
+		}
+	}
+	return s, nil
+}
+
+// Members implements api.Node.
+func (o *offer) Members(context.Context) ([]api.Member, error) {
+	members := []api.Member{}
+	for _, m := range o.parts.mesh.Members() {
+		members = append(members, api.Member{
+			Peer: string(m.ID), Name: m.Name, Addr: m.Addr.String(), State: m.State.String(), Self: m.Self,
+			BPU: round(m.Caps.BPU), Cores: m.Caps.Cores, OS: m.Caps.OS, Arch: m.Caps.Arch,
+			RTTMS: round(float64(m.RTT) / float64(time.Millisecond)), Version: m.Caps.Version,
+		})
+	}
+	return members, nil
+}
+
+// round keeps three decimals, for people.
+func round(x float64) float64 { return math.Round(x*1000) / 1000 }
+
+// Invite implements api.Node.
+func (o *offer) Invite(_ context.Context, r api.InviteRequest) (api.Invitation, error) {
+	token, err := o.parts.mesh.Invite(r.Reach == api.LAN)
+	if err != nil {
+		return api.Invitation{}, err
+	}
+	inv := api.Invitation{Token: token, Mesh: o.node.Info().Mesh, Addresses: []string{}}
+	if r.Reach != api.LAN {
+		for _, m := range o.parts.mesh.Members() {
+			if m.State == peer.Alive {
+				inv.Addresses = append(inv.Addresses, m.Addr.String())
+			}
+		}
+	}
+	return inv, nil
+}
+
+// Leave implements api.Node: the answer goes out while the node stops.
+func (o *offer) Leave(context.Context) (api.Left, error) {
+	o.left.Store(true)
+	o.stop()
+	return api.Left{Mesh: o.node.Info().Mesh}, nil
+}
+
+// Down implements api.Node.
+func (o *offer) Down(context.Context) error {
+	o.draining.Store(true)
+	o.node.Stop()
+	return nil
+}
+
+// Revoke implements api.Node.
+func (o *offer) Revoke(ctx context.Context, r api.RevokeRequest) (api.Revoked, error) {
+	m, err := find(o.parts.mesh.Members(), r.Peer)
+	if err != nil {
+		return api.Revoked{}, err
+	}
+	if err := o.parts.mesh.Revoke(ctx, m.ID); err != nil {
+		return api.Revoked{}, err
+	}
+	return api.Revoked{Peer: string(m.ID), Name: m.Name}, nil
+}
+
+// find returns the member that a user means.
+func find(members []peer.Member, name string) (peer.Member, error) {
+	var found []peer.Member
+	for _, m := range members {
+		if m.Self {
+			continue
+		}
+		if string(m.ID) == name || m.Name == name || len(name) >= 6 && strings.HasSuffix(string(m.ID), name) {
+			found = append(found, m)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return peer.Member{}, &api.Error{Kind: api.NotFound, Message: fmt.Sprintf("no other member is called %q", name), Hint: "see `buildnet node ls`"}
+	default:
+		return peer.Member{}, &api.Error{Kind: api.Conflict, Message: fmt.Sprintf("%d members are called %q", len(found), name), Hint: "give the whole peer ID"}
+	}
+}
+
+// Build implements api.Node.
+func (o *offer) Build(ctx context.Context, r api.BuildRequest, emit func(event.Event)) error {
+	files, err := o.files(ctx, r)
+	if err != nil {
+		return err
+	}
+	root := r.Dir
+	if files != nil {
+		defer func() { _ = files.Close() }()
+		root = files.Root()
+	}
+	if o.draining.Load() {
+		return &api.Error{Kind: api.Unavailable, Message: "the node is stopping", Hint: "start it again with `buildnet node up`"}
+	}
+	o.builds.Add(1)
+	defer o.builds.Add(-1)
+	last := false
+	err = o.parts.builder.Build(ctx, build.Request{
+		ID: newBuildID(), Root: root, Targets: r.Targets, Env: r.Env, Files: files,
+		Modes: steal.Modes{Force: r.Force, KeepGoing: r.KeepGoing, Local: r.Local, Jobs: r.Jobs},
+	}, func(e event.Event) {
+		_, last = e.(event.BuildFinished)
+		emit(e)
+	})
+	switch {
+	case last:
+		return nil // the summary says how it ended
+	case errors.Is(err, build.ErrRequest):
+		return &api.Error{Kind: api.Invalid, Message: err.Error()}
+	default:
+		return err
+	}
+}
+
+// files gives a caller who is another user than the node a tree that the
+// caller's own process works on.
+func (o *offer) files(ctx context.Context, r api.BuildRequest) (worktree.Files, error) {
+	if r.UID == api.UnknownUID || r.UID == os.Geteuid() {
+		return nil, nil
+	}
+	if r.Tree == nil {
+		return nil, api.Errorf(api.Forbidden, "the node belongs to another user and touches no file of yours: the client has to offer its tree")
+	}
+	return worktree.Dial(ctx, r.Tree)
+}
+
+func newBuildID() steal.BuildID {
+	var raw [6]byte
+	_, _ = rand.Read(raw[:]) // never fails since Go 1.24
+	return steal.BuildID(hex.EncodeToString(raw[:]))
+}
+
+// Builds implements api.Node.
+func (o *offer) Builds(_ context.Context, limit int) ([]api.BuildRecord, error) {
+	records, err := o.parts.history.List(limit)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]api.BuildRecord, len(records))
+	for i, r := range records {
+		out[i] = recordOf(r)
+	}
+	return out, nil
+}
+
+// ShowBuild implements api.Node.
+func (o *offer) ShowBuild(_ context.Context, id string) (api.BuildRecord, error) {
+	r, err := o.parts.history.Get(id)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return api.BuildRecord{}, &api.Error{Kind: api.NotFound, Message: fmt.Sprintf("no build begins with %q", id), Hint: "see `buildnet builds`"}
+	case errors.Is(err, history.ErrAmbiguous):
+		return api.BuildRecord{}, &api.Error{Kind: api.Conflict, Message: fmt.Sprintf("more than one build begins with %q", id), Hint: "give more of its ID"}
+	case err != nil:
+		return api.BuildRecord{}, err
+	}
+	out := recordOf(r)
+	for line := range bytes.Lines(r.Events) {
+		out.Events = append(out.Events, json.RawMessage(bytes.TrimSpace(line)))
+	}
+	return out, nil
+}
+
+func recordOf(r history.Record) api.BuildRecord {
+	return api.BuildRecord{Build: r.ID, Started: r.Started, Root: r.Root, Summary: r.Summary}
+}
+
+// CacheStats implements api.Node.
+func (o *offer) CacheStats(context.Context) (api.CacheStats, error) { return o.cacheStats(), nil }
+
+func (o *offer) cacheStats() api.CacheStats {
+	s := o.parts.store.Stats()
+	return api.CacheStats{
+		Blobs: s.Blobs, Bytes: s.Bytes, MaxBytes: s.MaxBytes, Actions: o.parts.actions.Len(), Leased: s.Leased,
+		Hits: s.Hits, Misses: s.Misses, Evicted: s.Evicted, Corrupt: s.Corrupt,
+	}
+}
+
+// VerifyCache implements api.Node.
+func (o *offer) VerifyCache(ctx context.Context) (api.CacheVerified, error) {
+	r, err := o.parts.store.Verify(ctx)
+	if err != nil {
+		return api.CacheVerified{}, err
+	}
+	v := api.CacheVerified{Blobs: r.Blobs, Bytes: r.Bytes, Corrupt: []string{}}
+	for _, d := range r.Corrupt {
+		v.Corrupt = append(v.Corrupt, d.String())
+	}
+	o.parts.dht.Withdraw(r.Corrupt...)
+	return v, nil
+}
+
+// ClearCache implements api.Node.
+func (o *offer) ClearCache(ctx context.Context) (api.CacheCleared, error) {
+	n := o.parts.actions.Len()
+	if err := o.parts.actions.Clear(); err != nil {
+		return api.CacheCleared{}, err
+	}
+	freed, err := o.parts.store.Clear(ctx)
+	return api.CacheCleared{Bytes: freed, Actions: n}, err
+}

@@ -1,0 +1,239 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/buildnet/buildnet/dht"
+	"github.com/buildnet/buildnet/mesh"
+	"github.com/buildnet/buildnet/mesh/peer"
+	"github.com/buildnet/buildnet/node/api"
+	"github.com/buildnet/buildnet/node/build"
+	"github.com/buildnet/buildnet/node/config"
+	"github.com/buildnet/buildnet/node/exec"
+	"github.com/buildnet/buildnet/node/host"
+	"github.com/buildnet/buildnet/node/toolchain"
+	"github.com/buildnet/buildnet/node/worktree"
+	"github.com/buildnet/buildnet/sched"
+	"github.com/buildnet/buildnet/sched/action"
+	"github.com/buildnet/buildnet/sched/registry"
+	"github.com/buildnet/buildnet/sched/steal"
+	"github.com/buildnet/buildnet/store/actions"
+	"github.com/buildnet/buildnet/store/digest"
+	"github.com/buildnet/buildnet/store/disk"
+	"github.com/buildnet/buildnet/store/history"
+)
+
+// parts are what a node is made of.
+type parts struct {
+	store      *disk.Store
+	actions    *actions.Cache
+	history    *history.History
+	meter      *host.Meter
+	exec       *exec.Executor
+	toolchains *toolchain.Prober
+	mesh       *mesh.Mesh
+	dht        *dht.DHT
+	registry   *registry.Registry
+	sched      *sched.Service
+	runner     *runner
+	watcher    *worktree.Watcher
+	builder    *build.Builder
+
+	credentials mesh.Credentials
+
+	known chains
+	cores float64
+	slots int
+}
+
+func (p *parts) bpu() float64 { return p.meter.BPU() }
+
+// assemble makes the parts, in the order in which they need each other.
+func (n *Node) assemble(ctx context.Context, settings config.Settings, blobs *disk.Store) (*parts, error) {
+	p := &parts{
+		store: blobs, actions: actions.New(blobs.CacheKV("actions")), history: history.New(blobs.CacheKV("history")),
+		meter: host.NewMeter(blobs.KV("host"), n.cfg.Log), cores: host.Cores(), slots: n.cfg.Slots,
+		toolchains: toolchain.New(toolchain.Options{KV: blobs.CacheKV("toolchain"), Log: n.cfg.Log}),
+		watcher:    worktree.NewWatcher(filepath.Join(n.cfg.Home, "watch"), n.cfg.Log),
+	}
+	if p.slots == 0 {
+		p.slots = host.Slots()
+	}
+	if _, err := p.meter.Measure(ctx); err != nil {
+		return nil, fmt.Errorf("measure this machine: %w", err)
+	}
+	var err error
+	p.exec, err = exec.New(exec.Options{
+		Dir: filepath.Join(n.cfg.Home, "scratch"), Blobs: blobs, Log: n.cfg.Log, Hidden: []string{n.cfg.Home},
+		ToolchainDirs: append(exec.DefaultToolchainDirs(), settings.ToolchainDirs...),
+	})
+	if err != nil {
+		return nil, err
+	}
+	id, err := n.join(p)
+	if err != nil {
+		return nil, err
+	}
+	if err := n.connect(p, id, settings); err != nil {
+		return nil, errors.Join(err, p.mesh.Close())
+	}
+	return p, nil
+}
+
+// join makes the node's part in its mesh.
+func (n *Node) join(p *parts) (mesh.Identity, error) {
+	id, credentials, seeds, err := n.membership()
+	if err != nil {
+		return id, err
+	}
+	p.credentials = credentials
+	name, err := os.Hostname()
+	if err != nil {
+		name = "unknown"
+	}
+	opts := mesh.Options{
+		Identity: id, Credentials: credentials, Home: n.cfg.Home, Listen: n.listen(), Host: name, Seeds: seeds, Log: n.cfg.Log,
+		Capabilities: p.capabilities(nil),
+	}
+	if n.cfg.Ephemeral {
+		opts.Look = JoinWithin
+	}
+	p.mesh, err = mesh.New(opts)
+	if err != nil && n.cfg.Ephemeral {
+		// Another home's node has the port; a build needs none in particular.
+		opts.Listen = netip.AddrPortFrom(opts.Listen.Addr(), 0)
+		p.mesh, err = mesh.New(opts)
+	}
+	if err != nil {
+		return id, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	n.mu.Lock()
+	n.info = Info{Peer: p.mesh.Self(), Name: name, Listen: p.mesh.Addr(), Mesh: credentials.Mesh, Slots: p.slots, BPU: p.bpu()}
+	n.mu.Unlock()
+	return id, nil
+}
+
+func (n *Node) listen() netip.AddrPort { return netip.MustParseAddrPort(n.cfg.Listen) }
+
+// capabilities are what the mesh is told of this machine.
+func (p *parts) capabilities(toolchains []string) peer.Capabilities {
+	return peer.Capabilities{
+		BPU: round(p.bpu()), Cores: round(p.cores), Slots: p.slots, OS: runtime.GOOS, Arch: runtime.GOARCH,
+		Toolchains: toolchains, Version: config.Version(),
+	}
+}
+
+// connect makes what works over the mesh.
+func (n *Node) connect(p *parts, id mesh.Identity, settings config.Settings) (err error) {
+	log := n.cfg.Log
+	p.dht, err = dht.New(dht.Options{
+		Self: p.mesh.Self(), Network: p.mesh, Blobs: sharedBlobs{p.store}, Members: p.alive,
+		RTT: func(to peer.ID) time.Duration { return p.mesh.Estimate(p.mesh.Self(), to) }, Host: p.mesh.Libp2p(), Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	p.registry = registry.New(registry.Options{
+		Self: p.mesh.Self(), Network: p.mesh, Owners: p.dht.Owners, Changes: p.changes, Store: p.actions,
+		ShareReduced: settings.ShareReduced, Log: log,
+	})
+	p.runner = &runner{
+		self: p.mesh.Self(), sign: id.Sign, store: p.store, dht: p.dht, exec: p.exec,
+		toolchains: p.toolchains, actions: p.actions, log: log,
+	}
+	level, _ := p.exec.Isolation()
+	p.sched = sched.New(sched.Options{
+		Self: p.mesh.Self(), Network: p.mesh, Members: p.mesh.Members, Changes: p.changes, Estimate: p.mesh.Estimate,
+		Blobs: messages{p.store}, Results: p.registry, Runner: p.runner, Slots: p.slots, BPU: p.bpu,
+		OS: runtime.GOOS, Arch: runtime.GOARCH, Log: log,
+		Fetch: func(ctx context.Context, ds []digest.Digest, hints []peer.ID) error {
+			_, err := p.dht.Fetch(ctx, ds, hints)
+			return err
+		},
+		Toolchains: func(ctx context.Context, s steal.Spec) string {
+			d, err := p.toolchains.Digest(ctx, toolchain.Spec(s))
+			if err != nil {
+				log.Info("toolchain is not here", "spec", s.Spec, "error", err)
+			}
+			return d
+		},
+		OwnBuildsOnly: level != action.Full && !settings.ShareReduced,
+	})
+	p.builder = build.New(build.Options{
+		Self: p.mesh.Self(), Store: p.store, State: p.store.CacheKV("trees"), Watcher: p.watcher, Actions: p.actions,
+		History: p.history, Costs: history.Costs(p.store.CacheKV("costs")), Toolchains: p.toolchains,
+		Scheduler: p.sched, Fetcher: p.dht, Members: p.mesh.Members, Provide: p.dht.Provide, Log: log,
+		Moved: func() (in, out int64) {
+			s := p.dht.Stats()
+			return s.BytesIn, s.BytesOut
+		},
+	})
+	return nil
+}
+
+// alive returns the members that answer, this node included.
+func (p *parts) alive() []peer.ID {
+	ids := []peer.ID{p.mesh.Self()}
+	for _, m := range p.mesh.Members() {
+		if m.State == peer.Alive && !m.Self {
+			ids = append(ids, m.ID)
+		}
+	}
+	return ids
+}
+
+// changes turns the mesh's events into a signal that something changed.
+func (p *parts) changes() (<-chan struct{}, func()) {
+	events, stop := p.mesh.Subscribe()
+	ctx, cancel := context.WithCancel(context.Background())
+	signal := make(chan struct{}, 1)
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-events:
+			}
+			select {
+			case signal <- struct{}{}:
+			default:
+			}
+		}
+	}()
+	return signal, func() { cancel(); stop() }
+}
+
+// counters are figures for whoever looks after a node.
+func (p *parts) counters() map[string]int64 {
+	c, d := p.mesh.Counters(), p.dht.Stats()
+	var corrupt int64
+	for _, n := range d.Corrupt {
+		corrupt += int64(n)
+	}
+	return map[string]int64{
+		"garbage_packets": int64(c.Garbage), "hellos_refused": int64(c.HelloRefused), "dials_refused": int64(c.DialRefused),
+		"swim_packets_dropped": int64(c.Dropped), "bytes_in": d.BytesIn, "bytes_out": d.BytesOut, "blobs_in": d.BlobsIn,
+		"blob_requests": d.Requests, "blob_requests_hedged": d.Hedges, "corrupt_answers": corrupt,
+	}
+}
+
+// services returns the stages in which the parts run: later ones use earlier
+// ones.
+func (p *parts) services(n *Node, o *offer, l *api.Listener) [][]service {
+	server := api.New(o, l, api.Options{Log: n.cfg.Log})
+	return [][]service{
+		{{"mesh", p.mesh.Run}},
+		{{"farewell", func(ctx context.Context) error { return farewell(ctx, p.mesh) }}},
+		{{"exchange", p.dht.Run}, {"results", p.registry.Run}, {"watch", func(ctx context.Context) error { return watch(ctx, p.watcher, n.cfg.Log) }}},
+		{{"scheduler", func(ctx context.Context) error { return schedule(ctx, p.sched) }}},
+		{{"api", server.Run}, {"greeting", func(ctx context.Context) error { return n.greet(ctx, p) }},
+			{"upkeep", func(ctx context.Context) error { return p.upkeep(ctx, n) }}},
+	}
+}

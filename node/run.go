@@ -1,0 +1,143 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/buildnet/buildnet/mesh"
+	"github.com/buildnet/buildnet/node/api"
+	"github.com/buildnet/buildnet/node/config"
+	"github.com/buildnet/buildnet/node/worktree"
+	"github.com/buildnet/buildnet/sched"
+	"github.com/buildnet/buildnet/store/disk"
+)
+
+// leaveTime bounds how long a node waits for the others to hear that it goes.
+const leaveTime = time.Second
+
+// Run is the node's life: it returns when ctx ends or Stop is called, after a
+// drain, and when the node cannot go on. It returns ErrHomeInUse when another
+// process has the home, and mesh.ErrNoMember when nobody answers an invitation.
+func (n *Node) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	n.mu.Lock()
+	n.stop = stop
+	if n.down {
+		stop()
+	}
+	n.mu.Unlock()
+	settings, err := config.LoadSettings(n.cfg.Home)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	if err := makeHome(n.cfg.Home); err != nil {
+		return err
+	}
+	blobs, err := disk.Open(filepath.Join(n.cfg.Home, "store"), disk.Options{MaxBytes: settings.CacheMaxBytes, Log: n.cfg.Log})
+	if err != nil {
+		return err
+	}
+	// The store outlives everything that uses it.
+	return errors.Join(n.live(ctx, settings, blobs), blobs.Close())
+}
+
+// live is a life in one mesh after the other: who leaves one goes on alone.
+func (n *Node) live(ctx context.Context, settings config.Settings, blobs *disk.Store) error {
+	for {
+		left, err := n.serve(ctx, settings, blobs)
+		if err != nil || !left {
+			return err
+		}
+		n.cfg.Join, n.cfg.Mesh = "", ""
+	}
+}
+
+// serve runs the node in its mesh until ctx ends, or until it leaves the mesh.
+func (n *Node) serve(ctx context.Context, settings config.Settings, blobs *disk.Store) (left bool, err error) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	p, err := n.assemble(ctx, settings, blobs)
+	if err != nil {
+		return false, err
+	}
+	l, err := api.Listen(ctx, api.ListenOptions{Home: n.cfg.Home, TCP: n.cfg.API})
+	if err != nil {
+		return false, errors.Join(fmt.Errorf("%w: %w", ErrConfig, err), p.mesh.Close())
+	}
+	n.mu.Lock()
+	n.info.API = l.TCPAddr()
+	n.mu.Unlock()
+	o := &offer{node: n, parts: p, since: time.Now(), stop: stop}
+	err = runStages(ctx, p.services(n, o, l)...)
+	if o.left.Load() {
+		err = errors.Join(err, mesh.ForgetCredentials(n.cfg.Home))
+	}
+	return o.left.Load(), err
+}
+
+// greet tells when the node takes work: once it is in its mesh, whose secret
+// the home keeps from then on.
+func (n *Node) greet(ctx context.Context, p *parts) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-p.mesh.Ready():
+	}
+	if n.cfg.Join != "" {
+		if err := mesh.SaveCredentials(n.cfg.Home, p.credentials); err != nil {
+			return err
+		}
+	}
+	p.tell(n)
+	n.readyOnce.Do(func() { close(n.ready) })
+	<-ctx.Done()
+	return nil
+}
+
+// farewell tells the members that this node goes, when all that uses the mesh
+// has stopped.
+func farewell(ctx context.Context, m *mesh.Mesh) error {
+	<-ctx.Done()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTime)
+	defer cancel()
+	_ = m.Leave(ctx) // whoever does not hear it notices the silence
+	return nil
+}
+
+// drainTime bounds how long a node that goes waits for the actions in its
+// hands; their leaders give them to others then.
+const drainTime = 10 * time.Second
+
+// schedule runs the scheduler; when ctx ends it takes no more work and first
+// finishes what it has.
+func schedule(ctx context.Context, s *sched.Service) error {
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(running) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	draining, cancel := context.WithTimeout(running, drainTime)
+	defer cancel()
+	_ = s.Drain(draining) // what is left is ended by Run, and run by others
+	stop()
+	return <-ended
+}
+
+// watch runs the watch on working trees. Without it trees are walked, which is
+// slower and no less right.
+func watch(ctx context.Context, w *worktree.Watcher, log *slog.Logger) error {
+	if err := w.Run(ctx); err != nil && ctx.Err() == nil {
+		log.Warn("working trees are not watched", "error", err)
+	}
+	<-ctx.Done()
+	return nil
+}

@@ -1,0 +1,163 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/buildnet/buildnet/dht"
+	"github.com/buildnet/buildnet/mesh/peer"
+	"github.com/buildnet/buildnet/node/exec"
+	"github.com/buildnet/buildnet/node/toolchain"
+	"github.com/buildnet/buildnet/sched"
+	"github.com/buildnet/buildnet/sched/action"
+	"github.com/buildnet/buildnet/sched/steal"
+	"github.com/buildnet/buildnet/store"
+	"github.com/buildnet/buildnet/store/actions"
+	"github.com/buildnet/buildnet/store/digest"
+	"github.com/buildnet/buildnet/store/disk"
+)
+
+// maxActionMessage bounds an Action message, in bytes.
+const maxActionMessage = 1 << 20
+
+// runner executes actions of builds on this machine: it is the sched.Runner.
+type runner struct {
+	self       peer.ID
+	sign       func([]byte) ([]byte, error)
+	store      *disk.Store
+	dht        *dht.DHT
+	exec       *exec.Executor
+	toolchains *toolchain.Prober
+	actions    *actions.Cache
+	log        *slog.Logger
+
+	active atomic.Int64
+}
+
+var _ sched.Runner = (*runner)(nil)
+
+// Prepare brings the action and all its inputs here. They are held until the
+// job's context ends, which it does when the job is over.
+func (r *runner) Prepare(ctx context.Context, j sched.Job) *steal.Failure {
+	lease := r.store.Lease()
+	context.AfterFunc(ctx, lease.Release)
+	if _, err := r.dht.FetchAction(ctx, j.Action, j.Holders, lease.Hold); err != nil {
+		return failureOf(err)
+	}
+	return nil
+}
+
+// Run executes a prepared job, keeps its outputs and signs what came of it.
+func (r *runner) Run(ctx context.Context, j sched.Job, started func()) (*action.Entry, steal.Timings, *steal.Failure) {
+	var t steal.Timings
+	platform, cached, err := r.action(ctx, j.Action)
+	if err != nil {
+		return nil, t, failureOf(err)
+	}
+	if f := r.checkToolchain(ctx, platform); f != nil {
+		return nil, t, f
+	}
+	r.active.Add(1)
+	defer r.active.Add(-1)
+	began := time.Now()
+	res, err := r.exec.Execute(ctx, exec.Request{Action: j.Action, Name: string(j.Step)}, started)
+	t.Run = time.Since(began)
+	if err != nil {
+		return nil, t, failureOf(err)
+	}
+	// A compiler that was replaced while it ran belongs to neither key.
+	if f := r.checkToolchain(ctx, platform); f != nil {
+		return nil, t, f
+	}
+	kept := time.Now()
+	entry, err := r.keep(ctx, j, *res, cached)
+	t.Upload = time.Since(kept)
+	if err != nil {
+		return nil, t, failureOf(err)
+	}
+	r.log.Info("executed", "build", j.Build, "step", j.Step, "action", j.Action, "exit", res.ExitCode,
+		"isolation", res.Isolation.String(), "run_ms", t.Run.Milliseconds())
+	return entry, t, nil
+}
+
+// running counts the actions that run now, for any build.
+func (r *runner) running() int { return int(r.active.Load()) }
+
+func (r *runner) action(ctx context.Context, d digest.Digest) (platform *repb.Platform, cached bool, err error) {
+	content, err := store.ReadAll(ctx, r.store, d, maxActionMessage)
+	if err != nil {
+		return nil, false, fmt.Errorf("action: %w", err)
+	}
+	var a repb.Action
+	if err := proto.Unmarshal(content, &a); err != nil {
+		return nil, false, fmt.Errorf("action %v: %w", d, err)
+	}
+	return a.GetPlatform(), !a.GetDoNotCache(), nil
+}
+
+// checkToolchain compares the programs of this machine with those that the
+// action's key names.
+func (r *runner) checkToolchain(ctx context.Context, p *repb.Platform) *steal.Failure {
+	var want string
+	var s toolchain.Spec
+	for _, prop := range p.GetProperties() {
+		switch prop.GetName() {
+		case action.PropertyToolchain:
+			want = prop.GetValue()
+		case action.PropertyToolchainSpec:
+			s.Spec = prop.GetValue()
+		case action.PropertyToolchainDirs:
+			s.Dirs = prop.GetValue()
+		}
+	}
+	if want == "" {
+		return nil
+	}
+	have, err := r.toolchains.Digest(ctx, s)
+	if err != nil {
+		return &steal.Failure{Kind: steal.WrongToolchain, Text: err.Error()}
+	}
+	if have != want {
+		return &steal.Failure{Kind: steal.WrongToolchain, Text: fmt.Sprintf("toolchain %s is %s here, not %s", s.Spec, have, want)}
+	}
+	return nil
+}
+
+// keep signs a result, caches it if others may use it, and announces its
+// outputs.
+func (r *runner) keep(ctx context.Context, j sched.Job, res action.Result, cached bool) (*action.Entry, error) {
+	entry, err := action.SignEntry(j.Action, res, r.self, r.sign)
+	if err != nil {
+		return nil, err
+	}
+	blobs, err := store.Closure(ctx, r.store, &res)
+	if err != nil {
+		return nil, fmt.Errorf("outputs of %s: %w", j.Step, err)
+	}
+	if cached && res.OK() {
+		if err := r.actions.Put(ctx, entry); err != nil {
+			return nil, err
+		}
+	}
+	r.dht.Provide(blobs...)
+	return &entry, nil
+}
+
+// failureOf says what an error around an action means to its leader.
+func failureOf(err error) *steal.Failure {
+	f := &steal.Failure{Kind: steal.Broken, Text: err.Error()}
+	switch {
+	case errors.Is(err, dht.ErrNoHolder), errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrCorrupt):
+		f.Kind = steal.MissingBlob
+	case errors.Is(err, store.ErrFull), errors.Is(err, exec.ErrNoSpace):
+		f.Kind = steal.NoSpace
+	}
+	return f
+}
