@@ -96,6 +96,9 @@ type Options struct {
 	Slots    int
 	BPU      func() float64
 	OS, Arch string
+	// OwnBuildsOnly is for a node whose isolation is not good enough for the
+	// results of others: it works for builds that were asked for here.
+	OwnBuildsOnly bool
 	Log      *slog.Logger
 }
 
