@@ -108,6 +108,13 @@ func (s *SWIM) DialAddressTimeout(addr memberlist.Address, timeout time.Duration
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
+	go func() { // memberlist does not end its dials when it ends
+		select {
+		case <-s.done:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	id, _, _ := strings.Cut(addr.Name, ".") // what follows names the run
 	stream, err := s.link.Open(ctx, peer.ID(id), unmap(to), swimProtocol)
 	if err != nil {

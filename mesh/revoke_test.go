@@ -1,0 +1,166 @@
+package mesh
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/buildnet/buildnet/mesh/join"
+	"github.com/buildnet/buildnet/mesh/peer"
+)
+
+// isIn waits until the node has the same secret as the other.
+func (n *node) agreesWith(other *node) {
+	n.t.Helper()
+	await(n.t, "common secret", func() bool { return n.currentRoll().Secret == other.currentRoll().Secret })
+}
+
+func TestRevokedMemberIsOutForGood(t *testing.T) {
+	c := NewCredentials("test")
+	a := up(t, home(t, c))
+	b, bad, sleeper := a.join(c), a.join(c), a.join(c)
+	for _, n := range []*node{b, bad, sleeper} {
+		a.sees(n.Self(), peer.Alive)
+		n.echo()
+	}
+	a.echo()
+	b.sees(bad.Self(), peer.Alive)
+	if err := bad.hears(b.Self()); err != nil {
+		t.Fatal(err)
+	}
+	sleeper.kill()
+	a.sees(sleeper.Self(), peer.Failed)
+
+	if err := a.Revoke(t.Context(), bad.Self()); err != nil {
+		t.Fatal(err)
+	}
+	b.agreesWith(a)
+	if a.currentRoll().Secret == c.Secret {
+		t.Fatal("the secret is the old one")
+	}
+	for _, n := range []*node{a, b} {
+		if _, listed := n.find(bad.Self()); listed {
+			t.Errorf("%s lists the revoked peer", n.Self().Short())
+		}
+		if err := bad.hears(n.Self()); err == nil {
+			t.Errorf("%s serves the revoked peer", n.Self().Short())
+		}
+		if saved, err := LoadCredentials(n.opts.Home); err != nil || saved.Secret != a.currentRoll().Secret {
+			t.Errorf("on disk of %s: %v", n.Self().Short(), err)
+		}
+	}
+
+	bad.kill()
+	t.Run("it does not return", func(t *testing.T) {
+		o := bad.opts
+		o.Seeds = []netip.AddrPort{a.Addr()}
+		refused(t, o, a)
+	})
+	t.Run("nor a new node with its secret", func(t *testing.T) {
+		o := home(t, c)
+		o.Seeds = []netip.AddrPort{a.Addr()}
+		refused(t, o, b)
+	})
+	t.Run("a member that slept does", func(t *testing.T) {
+		n := sleeper.again()
+		a.sees(n.Self(), peer.Alive)
+		n.sees(b.Self(), peer.Alive)
+		n.agreesWith(a)
+		if _, listed := n.find(bad.Self()); listed || !n.banned(bad.Self()) {
+			t.Error("it does not know of the revocation")
+		}
+		if err := n.hears(b.Self()); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("a new invitation works", func(t *testing.T) {
+		text, err := b.Invite(false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, err := join.ParseToken(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := home(t, Credentials{Mesh: token.Mesh, Secret: token.Secret})
+		o.Seeds = token.Addrs
+		n := up(t, o)
+		a.sees(n.Self(), peer.Alive)
+		if !n.banned(bad.Self()) {
+			t.Error("it does not know of the revocation")
+		}
+	})
+	t.Run("gossip goes on with the new key alone", func(t *testing.T) {
+		for _, n := range []*node{a, b} {
+			await(t, "the old key to go", func() bool {
+				keys := n.keyring.GetKeys()
+				return len(keys) == 1 && string(keys[0]) == string(a.currentRoll().Secret.GossipKey("test"))
+			})
+		}
+		a.sees(b.Self(), peer.Alive)
+		b.sees(a.Self(), peer.Alive)
+	})
+}
+
+// refused runs a node that nobody may answer.
+func refused(t *testing.T, o Options, by *node) {
+	t.Helper()
+	before := by.Counters().HelloRefused
+	if o.Seeds[0] != by.Addr() {
+		before = 0
+	}
+	n := run(t, o)
+	select {
+	case <-n.Ready():
+		t.Error("it got in")
+	case err := <-n.ended:
+		n.ended <- err
+		if !errors.Is(err, ErrNoMember) {
+			t.Errorf("Run: %v", err)
+		}
+	case <-time.After(2 * time.Second):
+	}
+	n.kill()
+	if o.Seeds[0] == by.Addr() && by.Counters().HelloRefused == before {
+		t.Error("nothing was refused")
+	}
+}
+
+func TestRevokersAtOnceComeToOneSecret(t *testing.T) {
+	c := NewCredentials("test")
+	a := up(t, home(t, c))
+	b, x, y := a.join(c), a.join(c), a.join(c)
+	for _, n := range []*node{a, b} {
+		for _, other := range []*node{a, b, x, y} {
+			n.sees(other.Self(), peer.Alive)
+		}
+	}
+	done := make(chan error, 2)
+	go func() { done <- a.Revoke(t.Context(), x.Self()) }()
+	go func() { done <- b.Revoke(t.Context(), y.Self()) }()
+	for range 2 {
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+	await(t, "one roll", func() bool {
+		p, q := a.currentRoll(), b.currentRoll()
+		return p.Secret == q.Secret && p.Banned(x.Self()) && p.Banned(y.Self()) && q.Banned(x.Self()) && q.Banned(y.Self())
+	})
+	for _, n := range []*node{x, y} {
+		if n.currentRoll().Secret == a.currentRoll().Secret {
+			t.Errorf("a revoked peer has the secret of the mesh")
+		}
+	}
+}
+
+func TestRevokingNobody(t *testing.T) {
+	a := up(t, home(t, NewCredentials("test")))
+	if err := a.Revoke(t.Context(), a.Self()); err == nil {
+		t.Error("a node revoked itself")
+	}
+	if err := a.Revoke(t.Context(), "12D3KooWNobody"); !errors.Is(err, ErrNoSuchMember) {
+		t.Errorf("Revoke: %v", err)
+	}
+}
