@@ -179,6 +179,13 @@ func start(s *child.Spec) (*running, error) {
 		}
 		files[i], files[i+1] = r, w
 	}
+	if s.HostUID >= 0 {
+		// Programs open /dev/stderr, which is this pipe.
+		if err := files[5].Chown(s.HostUID, s.HostUID); err != nil {
+			closeAll()
+			return nil, err
+		}
+	}
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args = []string{"buildnet-action"}
 	// The child has nothing to collect and needs no second processor.

@@ -10,6 +10,7 @@ const (
 	atRecursive     = 0x8000
 	attrReadOnly    = 1
 	attrNoSuid      = 2
+	attrNoDev       = 4
 	ioctlSetFlags   = 0x8914 // SIOCSIFFLAGS
 )
 
@@ -39,14 +40,17 @@ func sandbox(s *Spec) {
 	must("mount the root", syscall.Mount("buildnet", root, "tmpfs", syscall.MS_NOSUID, "mode=0755,size=1m"))
 	must("enter the root", syscall.Chdir(root))
 	skeleton(s)
+	writable(s.Scratch) // first: a toolchain may lie below /tmp
 	for _, p := range s.Binds {
 		bindHost(p, contains(s.Needed, p))
 	}
-	must("make the root read-only", setAttributes(".", attrReadOnly|attrNoSuid, atRecursive))
+	must("make the root read-only", setAttributes(".", change{set: attrReadOnly | attrNoSuid, flags: atRecursive}))
+	for _, p := range []string{"buildnet/work", "buildnet/home", "tmp", "dev/shm"} {
+		must("make /"+p+" writable", setAttributes(p, change{set: attrNoDev, clear: attrReadOnly}))
+	}
 	for _, p := range s.Hidden {
 		must("hide "+p, syscall.Mount("buildnet", "."+p, "tmpfs", syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_RDONLY, "mode=0555,size=4k"))
 	}
-	writable(s.Scratch)
 	must("mount /proc", syscall.Mount("proc", "proc", "proc", syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_NOEXEC, ""))
 	must("enter the new root", syscall.PivotRoot(".", "."))
 	must("leave the old root", syscall.Unmount(".", syscall.MNT_DETACH))
@@ -72,11 +76,10 @@ func skeleton(s *Spec) {
 }
 
 func writable(scratch string) {
-	for from, to := range map[string]string{"work": "buildnet/work", "home": "buildnet/home", "tmp": "tmp"} {
-		must("bind /"+to, syscall.Mount(scratch+"/"+from, to, "", syscall.MS_BIND, ""))
-		must("bar devices in /"+to, syscall.Mount("", to, "", syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_NOSUID|syscall.MS_NODEV, ""))
+	for _, b := range [][2]string{{"work", "buildnet/work"}, {"home", "buildnet/home"}, {"tmp", "tmp"}} {
+		must("bind /"+b[1], syscall.Mount(scratch+"/"+b[0], b[1], "", syscall.MS_BIND, ""))
 	}
-	must("mount /dev/shm", syscall.Mount("buildnet", "dev/shm", "tmpfs", syscall.MS_NOSUID|syscall.MS_NODEV, "mode=1777,size=256m"))
+	must("mount /dev/shm", syscall.Mount("buildnet", "dev/shm", "tmpfs", syscall.MS_NOSUID, "mode=1777,size=256m"))
 }
 
 // bindHost binds an absolute path of the host at the same path below the
@@ -139,15 +142,21 @@ func write(p, content string) {
 	_ = syscall.Close(fd)
 }
 
-func setAttributes(p string, attributes uint64, flags uintptr) error {
+// change is of the attributes of a mount, or with flags of all below it too.
+type change struct {
+	set, clear uint64
+	flags      uintptr
+}
+
+func setAttributes(p string, c change) error {
 	name, err := syscall.BytePtrFromString(p)
 	if err != nil {
 		return err
 	}
-	attr := [4]uint64{attributes} // struct mount_attr: set, clear, propagation, user namespace
+	attr := [4]uint64{c.set, c.clear} // struct mount_attr: and propagation, user namespace
 	const atFDCWD = -100
 	cwd := atFDCWD
-	_, _, e := syscall.Syscall6(sysMountSetattr, uintptr(cwd), uintptr(unsafe.Pointer(name)), flags, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr), 0)
+	_, _, e := syscall.Syscall6(sysMountSetattr, uintptr(cwd), uintptr(unsafe.Pointer(name)), c.flags, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr), 0)
 	if e != 0 {
 		return e
 	}
