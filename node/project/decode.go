@@ -22,7 +22,15 @@ var (
 	nameFormat     = regexp.MustCompile(namePattern)
 	variableFormat = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	wordFormat     = regexp.MustCompile(`^[a-z0-9_]+$`)
-	toolFormat     = regexp.MustCompile(`^[^\s,:]+$`)
+	// A path is no tool: a peer is asked for the same tool, and where it has
+	// its programs is its own affair.
+	toolFormat = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.+-]*$`)
+)
+
+// Limits of what a toolchain's digest is of; node/toolchain refuses more.
+const (
+	maxTools      = 100
+	maxToolchains = 50 // of the project, and again of a package
 )
 
 func decodeConfig(root *node, faults *collector) *Config {
@@ -49,7 +57,7 @@ func (n *node) has(key string) bool {
 // wrong reports a value of another type than is needed.
 func (c *collector) wrong(n *node, at place, want string) {
 	at.line = n.line
-	c.add(at, "write "+want, "this is %s, not %s", n.kind, want)
+	c.add(at, "write "+want, "this is %s", n.kind)
 }
 
 func (c *collector) text(n *node, at place) string {
@@ -180,7 +188,8 @@ func (p *pkg) readPath(d *collector, n *node, at place) {
 }
 
 func (p *pkg) readBuild(d *collector, n *node, at place) {
-	p.build, p.broken = d.command(n, at, p.broken)
+	cmd, ok := d.command(n, at)
+	p.build, p.broken = cmd, p.broken || !ok
 }
 
 func (p *pkg) readOutputDir(d *collector, n *node, at place) {
@@ -218,6 +227,11 @@ func (p *pkg) readSteps(d *collector, n *node, at place) {
 	}
 }
 
+func (s *step) readRun(d *collector, n *node, at place) {
+	cmd, ok := d.command(n, at)
+	s.run, s.broken = cmd, s.broken || !ok
+}
+
 func (s *step) readForeach(d *collector, n *node, at place) {
 	s.foreach = d.globs(n, at, nil)
 	s.broken = s.broken || !s.foreach.set
@@ -242,44 +256,41 @@ func (s *step) readOutputs(d *collector, n *node, at place) {
 }
 
 // command reads a string or a list of strings.
-func (c *collector) command(n *node, at place, broken bool) (command, bool) {
-	cmd := command{at: at, shell: n.kind == text}
+func (c *collector) command(n *node, at place) (cmd command, ok bool) {
+	cmd = command{at: at, shell: n.kind == text}
 	words := []*node{n}
 	switch {
-	case n.kind == list && len(n.items) == 0:
-		c.add(at, "name a program", "the command is empty")
-		return command{}, true
 	case n.kind == list:
 		words = n.items
 	case n.kind != text:
 		c.wrong(n, at, "a string for the shell, or a list of strings")
-		return command{}, true
+		return command{}, false
 	}
+	if len(words) == 0 || words[0].scalar() && strings.TrimSpace(words[0].text) == "" {
+		c.add(at, "name a program", "the command is empty")
+		return command{}, false
+	}
+	ok = true
 	for i, w := range words {
 		where := at
 		if n.kind == list {
 			where = at.item(i, w.line)
 		}
-		t, ok := c.argument(w, where, cmd.shell || i == 0)
-		if !ok {
-			broken = true
-			continue
-		}
+		t, fine := c.argument(w, where)
 		cmd.parts = append(cmd.parts, t)
+		ok = ok && fine
 	}
 	cmd.set = true
-	return cmd, broken
+	return cmd, ok
 }
 
-// argument reads a word of a command; needed says that it may not be empty.
-func (c *collector) argument(w *node, at place, needed bool) (template, bool) {
-	switch w.kind {
-	case null, list, mapping:
+// scalar reports whether n is text, a number or a boolean.
+func (n *node) scalar() bool { return n.kind == text || n.kind == number || n.kind == boolean }
+
+// argument reads a word of a command.
+func (c *collector) argument(w *node, at place) (template, bool) {
+	if !w.scalar() {
 		c.wrong(w, at, "a string")
-		return nil, false
-	}
-	if needed && strings.TrimSpace(w.text) == "" {
-		c.add(at, "name a program", "the command is empty")
 		return nil, false
 	}
 	if strings.ContainsRune(w.text, 0) {
@@ -305,6 +316,9 @@ func (c *collector) directories(n *node, at place) []string {
 		default:
 			dirs = append(dirs, path.Clean(d.text))
 		}
+	}
+	if len(dirs) > maxToolchains {
+		c.add(at, "name directories further up", "there are more than %d toolchains", maxToolchains)
 	}
 	return dirs
 }
@@ -390,13 +404,16 @@ func (c *collector) tools(n *node, at place) []string {
 	names := []string{}
 	for _, t := range c.strings(n, at) {
 		if !toolFormat.MatchString(t.text) {
-			c.add(t.at, "write a program's name, or its absolute path", "%q cannot be a program", t.text)
+			c.add(t.at, "name a program by its name alone, and its directory under toolchains", "%q cannot be a tool", t.text)
 			continue
 		}
 		names = append(names, t.text)
 	}
 	if n.kind == list && len(n.items) == 0 {
 		c.add(at, "name the programs that the step runs, or remove the key", "the list is empty")
+	}
+	if len(names) > maxTools {
+		c.add(at, "remove the key, so that the step sees the host as it is", "there are more than %d tools", maxTools)
 	}
 	slices.Sort(names)
 	return slices.Compact(names)

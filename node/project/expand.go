@@ -63,7 +63,7 @@ type compiled struct {
 func (p *planner) compile(pp *packagePlan, g globs, m match) []compiled {
 	all := make([]compiled, 0, len(g.list))
 	for _, one := range g.list {
-		laid, inside := compile(pp.path, one.rooted, one.text.fill(m, escapeGlob))
+		laid, inside := compile(one.from(pp.path), one.text.fill(m, escapeGlob))
 		if !inside {
 			p.faults.add(one.at, "name files of the project", "the glob leads out of the tree")
 			continue

@@ -23,7 +23,7 @@ func TestEveryFaultSaysWhereAndWhatToDo(t *testing.T) {
 	}{
 		"Empty": {" \n", nil, []string{`config.yaml: the configuration is empty; begin with "version: 1" and a list of packages`}},
 		"NotAMapping": {"- a\n", nil, []string{
-			"config.yaml:1: this is a list, not a mapping of keys to values; write a mapping of keys to values"}},
+			"config.yaml:1: this is a list; write a mapping of keys to values"}},
 		"Syntax": {"version: 1\npackages: [\n", nil, []string{
 			"config.yaml:2: not YAML that can be used: sequence end token ']' not found; correct the YAML there"}},
 		"TwoDocuments": {"version: 1\n---\nversion: 1\n", nil, []string{
@@ -38,7 +38,7 @@ func TestEveryFaultSaysWhereAndWhatToDo(t *testing.T) {
 		"Version": {"version: 2\npackages: [{name: a, build_cmd: x}]\n", nil, []string{
 			`config.yaml:1: version: version 2 is not known; write "version: 1", or install a newer BuildNet`}},
 		"VersionIsAString": {"version: \"1\"\npackages: [{name: a, build_cmd: x}]\n", nil, []string{
-			"config.yaml:1: version: this is a string, not the number 1; write the number 1"}},
+			"config.yaml:1: version: this is a string; write the number 1"}},
 		"NoPackages": {"version: 1\npackages: []\n", nil, []string{"config.yaml:2: packages: there are no packages; add a package"}},
 		"UnknownKeys": {one("    build_cmd: x\n    output_dirs: y\n    zzz: 1\n"), nil, []string{
 			`config.yaml:5: packages[0].output_dirs: unknown key "output_dirs"; did you mean output_dir, outputs?`,
@@ -48,12 +48,12 @@ func TestEveryFaultSaysWhereAndWhatToDo(t *testing.T) {
 		"NoValue": {one("    build_cmd: x\n    sources:\n"), nil, []string{
 			"config.yaml:5: packages[0].sources: the key has no value; give it one, or remove the key"}},
 		"WrongTypes": {one("    build_cmd: {a: b}\n    sources: src\n    path: 7\n    network: maybe\n    hooks: x\n    env: [A]\n    dependencies: b\n"), nil, []string{
-			"config.yaml:4: packages[0].build_cmd: this is a mapping, not a string for the shell, or a list of strings; write a string for the shell, or a list of strings",
-			`config.yaml:6: packages[0].path: this is a number, not a string: "7"; write a string: "7"`,
-			"config.yaml:7: packages[0].network: this is a string, not true or false; write true or false",
-			"config.yaml:8: packages[0].hooks: this is a string, not a mapping of keys to values; write a mapping of keys to values",
-			"config.yaml:9: packages[0].env: this is a list, not a mapping of variables to values; write a mapping of variables to values",
-			"config.yaml:10: packages[0].dependencies: this is a string, not a list of strings; write a list of strings"}},
+			"config.yaml:4: packages[0].build_cmd: this is a mapping; write a string for the shell, or a list of strings",
+			`config.yaml:6: packages[0].path: this is a number; write a string: "7"`,
+			"config.yaml:7: packages[0].network: this is a string; write true or false",
+			"config.yaml:8: packages[0].hooks: this is a string; write a mapping of keys to values",
+			"config.yaml:9: packages[0].env: this is a list; write a mapping of variables to values",
+			"config.yaml:10: packages[0].dependencies: this is a string; write a list of strings"}},
 		"NoName":  {"version: 1\npackages:\n  - build_cmd: x\n", nil, []string{"config.yaml:3: packages[0]: the package has no name; add name"}},
 		"BadName": {"version: 1\npackages:\n  - name: \"a:b\"\n    build_cmd: x\n", nil, []string{`config.yaml:3: packages[0].name: "a:b" cannot be a package's name; use letters, digits and @ _ . / + -, beginning with a letter or digit`}},
 		"TwoOfOneName": {"version: 1\npackages:\n  - {name: a, build_cmd: x}\n  - {name: a, build_cmd: y}\n", nil, []string{
@@ -67,7 +67,7 @@ func TestEveryFaultSaysWhereAndWhatToDo(t *testing.T) {
 		"StepWithoutRun": {one("    steps:\n      - outputs: [x]\n"), nil, []string{"config.yaml:5: packages[0].steps[0]: the step has no command; add run"}},
 		"EmptyCommands": {one("    steps:\n      - run: []\n      - run: [\"\"]\n      - run: \" \"\n"), nil, []string{
 			"config.yaml:5: packages[0].steps[0].run: the command is empty; name a program",
-			"config.yaml:6: packages[0].steps[1].run[0]: the command is empty; name a program",
+			"config.yaml:6: packages[0].steps[1].run: the command is empty; name a program",
 			"config.yaml:7: packages[0].steps[2].run: the command is empty; name a program"}},
 		"UnknownDependency": {"version: 1\npackages:\n  - {name: api, build_cmd: x, dependencies: [croe, core]}\n  - {name: core, build_cmd: x}\n", nil, []string{
 			`config.yaml:3: packages[0].dependencies[0]: there is no package "croe"; did you mean core?`}},
@@ -160,16 +160,16 @@ func TestEveryFaultSaysWhereAndWhatToDo(t *testing.T) {
 			`config.yaml:4: packages[0].build_cmd: the name of input "a\\b" has a backslash, a newline or bytes that are no UTF-8; rename it, or exclude it with !`,
 			`config.yaml:4: packages[0].build_cmd: the name of input "a\nb" has a backslash, a newline or bytes that are no UTF-8; rename it, or exclude it with !`}},
 		"BadSettings": {one("    build_cmd: x\n    timeout: 90\n    memory: lots\n    sandbox: some\n    tools: ['a,b']\n    platform: {os: Linux, cpu: x}\n    toolchains: [opt, /]\n    env: {A-B: c, D: [e]}\n    pass_env: [1A]\n"), nil, []string{
-			"config.yaml:5: packages[0].timeout: this is a number, not a duration: 90s, 10m, 1h30m; write a duration: 90s, 10m, 1h30m",
+			"config.yaml:5: packages[0].timeout: this is a number; write a duration: 90s, 10m, 1h30m",
 			`config.yaml:6: packages[0].memory: "lots" is no size; write 512MiB, 2GB, or a number of bytes`,
 			`config.yaml:7: packages[0].sandbox: "some" is no sandbox; write full or none`,
-			`config.yaml:8: packages[0].tools[0]: "a,b" cannot be a program; write a program's name, or its absolute path`,
+			`config.yaml:8: packages[0].tools[0]: "a,b" cannot be a tool; name a program by its name alone, and its directory under toolchains`,
 			`config.yaml:9: packages[0].platform.cpu: unknown key "cpu"; remove it`,
 			`config.yaml:9: packages[0].platform.os: "Linux" names no platform; write it as Go does: linux, darwin, windows; amd64, arm64`,
 			`config.yaml:10: packages[0].toolchains[0]: "opt" cannot be a toolchain's directory; write an absolute path without a colon, such as /opt/toolchain`,
 			"config.yaml:10: packages[0].toolchains[1]: the whole file system cannot be a toolchain; name the directory that holds the toolchain",
 			`config.yaml:11: packages[0].env.A-B: "A-B" cannot be an environment variable; use letters, digits and _`,
-			`config.yaml:11: packages[0].env.D: this is a list, not a string ("" for an empty one); write a string ("" for an empty one)`,
+			`config.yaml:11: packages[0].env.D: this is a list; write a string ("" for an empty one)`,
 			`config.yaml:12: packages[0].pass_env[0]: "1A" cannot be an environment variable; use letters, digits and _`}},
 		"NegativeTimeout": {one("    build_cmd: x\n    timeout: -1s\n    memory: -5\n"), nil, []string{
 			`config.yaml:5: packages[0].timeout: "-1s" is no duration; write a positive duration: 90s, 10m, 1h30m`,
@@ -213,7 +213,7 @@ func TestFaultsOfJSONHaveLines(t *testing.T) {
 		"Trailing":  {"{}\n{}\n", "config.json:2: not JSON: there is more after the value; correct the JSON there"},
 		"Unknown":   {"{\"version\": 1,\n\"packages\": [\n{\"name\": \"a\", \"build_cmd\": \"x\",\n\"pth\": \"y\"}]}", `config.json:4: packages[0].pth: unknown key "pth"; did you mean path?`},
 		"Duplicate": {"{\"version\": 1,\n\"version\": 1, \"packages\": [{\"name\": \"a\", \"build_cmd\": \"x\"}]}", "config.json:2: version: the key stands here twice, first on line 1; keep one of them"},
-		"WrongType": {"{\"version\": 1,\n\"packages\":\n{}}", "config.json:3: packages: this is a mapping, not a list of packages; write a list of packages"},
+		"WrongType": {"{\"version\": 1,\n\"packages\":\n{}}", "config.json:3: packages: this is a mapping; write a list of packages"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := project.Parse("config.json", []byte(tc.src))

@@ -104,11 +104,17 @@ type pattern struct {
 	literal string
 }
 
-// compile lays a glob's text out, whose package is at dir.
-func compile(dir string, rooted bool, text string) (pattern, bool) {
-	if rooted {
-		dir = ""
+// from returns the directory that g is relative to, for a package at dir.
+func (g glob) from(dir string) string {
+	if g.rooted {
+		return ""
 	}
+	return dir
+}
+
+// compile lays out a glob's text, which is relative to dir. It is not ok if
+// the glob leads out of the tree.
+func compile(dir, text string) (p pattern, ok bool) {
 	base, rest := doublestar.SplitPattern(text)
 	if base == "." {
 		base = ""

@@ -48,7 +48,7 @@ var stepFields = slices.Concat([]field[step]{
 	{"foreach", globSchema("Globs: the step is done once for each file that matches, which is its {in}."),
 		func(d *collector, n *node, at place, s *step) { s.readForeach(d, n, at) }},
 	{"run", commandSchema("The command. A string is run by /bin/sh -e -c, a list as it is."),
-		func(d *collector, n *node, at place, s *step) { s.run, s.broken = d.command(n, at, s.broken) }},
+		func(d *collector, n *node, at place, s *step) { s.readRun(d, n, at) }},
 	{"inputs", globSchema("Globs of what the step reads: files, and outputs of other steps."),
 		func(d *collector, n *node, at place, s *step) { s.readInputs(d, n, at) }},
 	{"outputs", stringsSchema("The files or directories that the step makes. Without any it is a check."),

@@ -65,7 +65,7 @@ func (p *planner) takeForeign(pp *packagePlan) {
 func (pp *packagePlan) narrowed() []action.Dep {
 	var patterns []pattern
 	for _, o := range pp.pkg.outputs {
-		if c, ok := compile(pp.path, false, o.text); ok {
+		if c, ok := compile(pp.path, o.text); ok {
 			patterns = append(patterns, c)
 		}
 	}
@@ -91,7 +91,7 @@ func (p *planner) checkShown(pp *packagePlan) {
 			p.faults.add(o.at, err.do, "%s", err.what)
 			continue
 		}
-		c, ok := compile(pp.path, false, o.text)
+		c, ok := compile(pp.path, o.text)
 		if !ok || pp.unsure {
 			continue
 		}

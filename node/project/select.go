@@ -19,6 +19,11 @@ var ErrUnknownTarget = errors.New("unknown target")
 // something within one, or of a directory with outputs in it.
 func (p *Plan) Select(targets []string) ([]action.StepID, error) {
 	wanted := map[action.StepID]bool{}
+	for i := range p.Steps {
+		if len(targets) == 0 {
+			wanted[p.Steps[i].ID] = true
+		}
+	}
 	var unknown []error
 	for _, t := range targets {
 		found := p.find(t)
@@ -32,12 +37,12 @@ func (p *Plan) Select(targets []string) ([]action.StepID, error) {
 	if len(unknown) > 0 {
 		return nil, errors.Join(unknown...)
 	}
-	return p.ancestors(wanted, len(targets) == 0), nil
+	return p.withAncestors(wanted), nil
 }
 
-// ancestors returns the wanted steps, or all, and what they depend on.
-func (p *Plan) ancestors(wanted map[action.StepID]bool, all bool) []action.StepID {
-	for i := len(p.Steps) - 1; i >= 0 && !all; i-- {
+// withAncestors returns the wanted steps and what they depend on.
+func (p *Plan) withAncestors(wanted map[action.StepID]bool) []action.StepID {
+	for i := len(p.Steps) - 1; i >= 0; i-- {
 		if wanted[p.Steps[i].ID] {
 			for _, d := range p.Steps[i].Deps {
 				wanted[d.Step] = true
@@ -46,7 +51,7 @@ func (p *Plan) ancestors(wanted map[action.StepID]bool, all bool) []action.StepI
 	}
 	ids := make([]action.StepID, 0, len(p.Steps))
 	for i := range p.Steps {
-		if all || wanted[p.Steps[i].ID] {
+		if wanted[p.Steps[i].ID] {
 			ids = append(ids, p.Steps[i].ID)
 		}
 	}

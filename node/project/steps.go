@@ -62,7 +62,7 @@ func (p *planner) takeDeps(s *instance, outs []string) {
 // happens to match one does not mean it.
 func (p *planner) ownOutput(s *instance, o string) {
 	for _, g := range s.inputs.list {
-		c, ok := compile(s.owner.path, g.rooted, g.text.fill(s.match, escapeGlob))
+		c, ok := compile(g.from(s.owner.path), g.text.fill(s.match, escapeGlob))
 		if ok && !g.exclude && c.rest == "" && c.literal == o {
 			p.faults.add(g.at, "remove it from the inputs, or from the outputs", "steps depend on each other: %s -> %s, which reads the %s that it makes", s.id, s.id, o)
 		}
@@ -178,7 +178,11 @@ func (p *planner) placeholder(s *instance, one part) (paths, outs []string) {
 // globOutputs returns the outputs of other steps that {outputs:GLOB} names.
 func (p *planner) globOutputs(s *instance, glob string) []string {
 	text, rooted := strings.CutPrefix(glob, "/")
-	c, ok := compile(s.owner.path, rooted, strings.TrimPrefix(text, "./"))
+	dir := s.owner.path
+	if rooted {
+		dir = ""
+	}
+	c, ok := compile(dir, strings.TrimPrefix(text, "./"))
 	var found []string
 	if ok {
 		for _, i := range p.outputs.index.match(c) {
