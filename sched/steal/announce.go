@@ -49,7 +49,18 @@ func (o *Origin) heard(index uint64, op Op) {
 			o.note(op.Step, op.Peer, fmt.Sprintf("a try on %s came to nothing: %s", op.Peer.Short(), op.Text))
 		}
 	case OpFailed:
-		o.steps[op.Step].failed, o.steps[op.Step].failedAt = op.Text, index
+		o.hasFailed(index, op)
+	}
+}
+
+// hasFailed notes that a step was given up. It was not, if its result is here.
+func (o *Origin) hasFailed(index uint64, op Op) {
+	k := &o.steps[op.Step]
+	switch {
+	case k.secured && k.done != nil:
+		o.reply(o.watch.lead, Known{Step: op.Step, Done: *k.done, Secured: true})
+	case !k.announced:
+		k.failed, k.failedAt = op.Text, index
 	}
 }
 
@@ -58,8 +69,14 @@ func (o *Origin) heard(index uint64, op Op) {
 func (o *Origin) hasResult(index uint64, op Op) {
 	k := &o.steps[op.Step]
 	switch {
+	case k.announced && !k.secured:
+		o.reply(o.watch.lead, Known{Step: op.Step, Failed: k.failed})
 	case k.done != nil && sameDone(k.done, op.Done):
 		k.index = index
+		if k.secured {
+			// It may have been said before the leader had the result.
+			o.reply(o.watch.lead, Secured{Step: op.Step, Action: op.Done.Entry.Action})
+		}
 	case k.secured:
 		if k.done != nil {
 			o.reply(o.watch.lead, Known{Step: op.Step, Done: *k.done, Secured: true})
@@ -74,8 +91,8 @@ func (o *Origin) hasResult(index uint64, op Op) {
 
 func (o *Origin) reopened(op Op) {
 	k := &o.steps[op.Step]
-	k.index, k.startedBy = 0, ""
-	if k.secured {
+	k.index, k.failedAt, k.startedBy = 0, 0, ""
+	if k.secured || k.announced {
 		return
 	}
 	k.done, k.fetched, k.unsecured = nil, false, nil
@@ -85,12 +102,18 @@ func (o *Origin) reopened(op Op) {
 	}
 }
 
-// Brought tells what came of a Securing: why is empty if all is here now.
+// Brought tells what came of a Securing: why is empty if all is here now, and
+// otherwise says why it cannot be had.
 func (o *Origin) Brought(now time.Time, s Step, attempt uint64, why string) OriginOutput {
 	o.begin(now)
 	k := &o.steps[s]
 	if o.over || k.attempt != attempt || k.done == nil || k.fetched {
 		return o.out
+	}
+	if why != "" && !k.done.Entry.Result.OK() {
+		// That it failed is known; to run it again would show nothing new.
+		o.note(s, k.done.Peer, "what it printed is lost: "+why)
+		why = ""
 	}
 	if why != "" {
 		k.unsecured = &Unsecured{Step: s, Action: k.done.Entry.Action, Text: why}

@@ -124,7 +124,7 @@ func (l *Leader) dial(m *member) {
 	if m.id == l.opts.Initiator {
 		have := newBits(len(l.tasks))
 		for i := range l.record.Steps {
-			if l.record.Steps[i].Result != nil && l.record.Steps[i].Secured {
+			if l.record.Steps[i].Settled() {
 				have.set(Step(i))
 			}
 		}
@@ -188,7 +188,7 @@ func (l *Leader) lose(m *member) {
 			l.lostHand(m, Step(i), r.Started)
 		}
 	}
-	if worked {
+	if worked && !l.record.Ended {
 		l.append(Op{Kind: OpGone, Peer: m.id})
 	}
 	if slices.Contains(l.record.Standbys, m.id) {

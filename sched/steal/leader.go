@@ -72,7 +72,9 @@ type Output struct {
 	// Dials are streams to open, with the first message of each.
 	Dials []Dial
 	Sends []Send
-	// Hangups are streams to close; there may be none to the peer.
+	// Hangups are streams to close, after what was sent on them: the last one
+	// is often End, which has to arrive. Give it a Lease, then reset. There may
+	// be no stream to the peer, or one that is being opened.
 	Hangups  []peer.ID
 	Resolves []Resolve
 	// Publishes are results to tell the mesh.
@@ -219,10 +221,8 @@ func (l *Leader) arrange() {
 			}
 		}
 		t.fresh = r.Before != nil && r.Result == nil
-		if (r.Failed != "" || r.Result != nil && !r.Result.OK()) && !l.opts.Plan.Modes.KeepGoing {
-			l.stopping = true
-		}
 	}
+	l.stopping = l.failedForGood()
 	for i := range l.tasks {
 		l.unblock(Step(i))
 	}
@@ -263,7 +263,28 @@ func (l *Leader) Receive(now time.Time, from peer.ID, msg Message) Output {
 	if s, named := stepOf(msg); named && (s < 0 || int(s) >= len(l.tasks)) {
 		return l.finish()
 	}
-	if from == l.opts.Initiator {
+	switch msg := msg.(type) {
+	case Ack:
+		l.acked(m, msg.Index)
+	case Cancel:
+		if from == l.opts.Initiator {
+			l.end()
+		}
+	case Refuse:
+		if msg.Epoch.Compare(l.opts.Epoch) > 0 {
+			l.over()
+		}
+	default:
+		if !l.record.Ended {
+			l.take(m, msg)
+		}
+	}
+	return l.finish()
+}
+
+// take takes what is said while there is still something to do.
+func (l *Leader) take(m *member, msg Message) {
+	if m.id == l.opts.Initiator {
 		l.fromInitiator(msg)
 	}
 	switch msg := msg.(type) {
@@ -277,14 +298,7 @@ func (l *Leader) Receive(now time.Time, from peer.ID, msg Message) Output {
 		l.reported(m, msg)
 	case Return:
 		l.returned(m, msg.Step)
-	case Ack:
-		l.acked(m, msg.Index)
-	case Refuse:
-		if msg.Epoch.Compare(l.opts.Epoch) > 0 {
-			l.over()
-		}
 	}
-	return l.finish()
 }
 
 func (l *Leader) fromInitiator(msg Message) {
@@ -297,8 +311,6 @@ func (l *Leader) fromInitiator(msg Message) {
 		l.secured(msg)
 	case Unsecured:
 		l.unsecuredBy(msg)
-	case Cancel:
-		l.end()
 	}
 }
 
@@ -333,8 +345,11 @@ func (l *Leader) Meet(now time.Time, members []peer.Member) Output {
 // Resolved answers a Resolve.
 func (l *Leader) Resolved(now time.Time, r Resolved) Output {
 	l.begin(now)
-	if !l.ended {
+	switch {
+	case !l.ended && !l.record.Ended:
 		l.resolved(r)
+	case r.Claimed:
+		l.out.Releases = append(l.out.Releases, r.Action)
 	}
 	return l.finish()
 }
@@ -361,7 +376,7 @@ func (l *Leader) finish() Output {
 // end ends the build for everybody.
 func (l *Leader) end() {
 	reason := Cancelled
-	if l.record.Ended {
+	if l.record.Ended && l.commit == uint64(len(l.log)) {
 		reason = Completed
 	}
 	for _, id := range l.order {

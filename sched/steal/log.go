@@ -24,7 +24,8 @@ const (
 	OpLost
 	// OpGone says that the worker Peer is lost.
 	OpGone
-	// OpReopened takes a result back that was not secured: Text says why.
+	// OpReopened takes a result back that was not secured, or a failure: Text
+	// says why.
 	OpReopened
 	// OpSecured says that the initiator has Step's outputs.
 	OpSecured
@@ -32,7 +33,8 @@ const (
 	OpFailed
 	// OpNote is Text for the user.
 	OpNote
-	// OpEnded is the last op: nothing is left that can be done.
+	// OpEnded says that nothing is left that can be done. Only OpStandbys may
+	// come after it.
 	OpEnded
 )
 
@@ -131,7 +133,7 @@ func NewRecord(p *Plan) *Record {
 
 // Apply adds an op. It refuses one that cannot follow what came before.
 func (r *Record) Apply(o Op) error {
-	if r.Ended {
+	if r.Ended && o.Kind != OpStandbys {
 		return fmt.Errorf("%w log: op %d after the end", action.ErrInvalid, o.Kind)
 	}
 	switch o.Kind {
@@ -160,7 +162,11 @@ func (s *StepRecord) apply(o Op) error {
 		if !open {
 			return fmt.Errorf("op %d on a step that is done", o.Kind)
 		}
-	case OpReopened, OpSecured:
+	case OpReopened:
+		if s.Failed == "" && (s.Result == nil || s.Secured) {
+			return fmt.Errorf("op %d on a step with nothing to take back", o.Kind)
+		}
+	case OpSecured:
 		if s.Result == nil || s.Secured {
 			return fmt.Errorf("op %d on a step without a result at stake", o.Kind)
 		}
@@ -180,7 +186,10 @@ func (s *StepRecord) apply(o Op) error {
 		}
 		s.Done, s.Result, s.Began = o.Done, &o.Done.Entry.Result, ""
 	case OpReopened:
-		s.Before, s.Result, s.Done = s.Done, nil, nil
+		if s.Done != nil {
+			s.Before = s.Done
+		}
+		s.Result, s.Done, s.Failed = nil, nil, ""
 	case OpSecured:
 		s.Secured = true
 	case OpFailed:

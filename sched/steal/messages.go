@@ -42,9 +42,9 @@ type (
 		// Specs are the toolchains that the build's steps ask for; Join answers
 		// in the same order.
 		Specs []Spec
-		// Have is only for the initiator: a bit for each step of which the leader
-		// knows that the initiator has its result. The initiator answers with
-		// what is missing in it.
+		// Have is only for the initiator: a bit for each step that the leader
+		// knows to be given up, or to have a result which the initiator has. The
+		// initiator answers with what is missing in it.
 		Have []byte
 	}
 	// Append carries ops of the leader's log to those who keep it: the standbys
@@ -110,11 +110,14 @@ type (
 	Return struct{ Step Step }
 	// Ack says that the log is kept up to Index.
 	Ack struct{ Index uint64 }
-	// Known tells a new leader of a result that its log lacks.
+	// Known tells a new leader of a result that its log may lack, or of a step
+	// that was announced as given up: Failed says why, and there is no Done.
+	// (On the wire Failed is field 4 of schedpb.Known.)
 	Known struct {
 		Step    Step
 		Done    Done
 		Secured bool
+		Failed  string
 	}
 	// Follow is the initiator's answer to Hello, after every Known.
 	Follow struct{}

@@ -164,7 +164,7 @@ func (o *Origin) Tick(now time.Time) OriginOutput {
 			o.ask()
 		}
 	case o.watch.lead == o.guard.highest && o.watch.lost(now, o.turn()):
-		o.leaderLost()
+		o.takeOver()
 	}
 	return o.out
 }
@@ -204,9 +204,6 @@ func (o *Origin) Closed(now time.Time, of Epoch) OriginOutput {
 	o.begin(now)
 	if of == o.watch.lead {
 		o.watch.closed(now)
-		if o.record.Ended && !o.over {
-			o.ended(Completed)
-		}
 	}
 	return o.out
 }
@@ -282,14 +279,6 @@ func (o *Origin) turn() time.Duration {
 	return time.Duration(len(without(o.copy.standbys, o.opts.Self))) * stagger
 }
 
-func (o *Origin) leaderLost() {
-	if o.record.Ended {
-		o.ended(Completed)
-		return
-	}
-	o.takeOver()
-}
-
 // hello follows a leader: what its log may lack comes before Follow.
 func (o *Origin) hello(of Epoch, hello Hello) {
 	if of != o.watch.lead {
@@ -305,6 +294,8 @@ func (o *Origin) hello(of Epoch, hello Hello) {
 		k := &o.steps[i]
 		switch {
 		case bits(hello.Have).has(Step(i)):
+		case k.announced && !k.secured:
+			o.reply(of, Known{Step: Step(i), Failed: k.failed})
 		case k.done != nil:
 			o.reply(of, Known{Step: Step(i), Done: *k.done, Secured: k.secured})
 		case k.unsecured != nil:

@@ -38,6 +38,7 @@ var moves = map[Phase][]Phase{
 	Queued:    {Blocked, Ready, Assigned, Finished, GivenUp},
 	Assigned:  {Blocked, Ready, Finished, GivenUp},
 	Finished:  {Blocked},
+	GivenUp:   {Blocked},
 }
 
 // To returns q if p may become q, and panics if not: no message of a peer can

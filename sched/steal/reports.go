@@ -47,6 +47,11 @@ func (l *Leader) joined(m *member, j Join) {
 			l.again(s)
 		}
 	}
+	for i := range l.tasks {
+		if l.held > 0 && l.tasks[i].heldBy == m.id {
+			l.unhold(Step(i))
+		}
+	}
 	for _, r := range j.Running {
 		if running[r.Step] == r {
 			l.inHand(m, r)
@@ -251,34 +256,40 @@ func (l *Leader) confirmLater(to peer.ID, r Report) {
 	l.confirm = append(l.confirm, confirmation{index: uint64(len(l.log)), to: to, report: Confirm{Step: r.Step, Action: r.Action}})
 }
 
-// told takes what the initiator knows and the log may lack. It has all results
-// that were ever secured: nothing that is secured may be made again. What is
-// not may be out of date, and waits until it is clear that it is not.
+// told takes what the initiator knows and the log may lack. What it announced
+// or has secured is decided. A result that it does not have yet may be out of
+// date, and waits until it is clear that it is not.
 func (l *Leader) told(k Known) {
 	r, t := &l.record.Steps[k.Step], &l.tasks[k.Step]
-	if r.Failed != "" || k.Done.Entry.Action == (digest.Digest{}) {
-		return
-	}
+	have := r.Done != nil && sameDone(r.Done, &k.Done)
 	switch {
-	case r.Result != nil && r.Done != nil && sameDone(r.Done, &k.Done):
+	case r.Secured:
+	case k.Failed != "":
+		if r.Failed == "" {
+			l.undecide(k.Step)
+			l.giveUp(k.Step, k.Failed)
+		}
+	case k.Done.Entry.Action.IsZero():
 	case !k.Secured:
-		if r.Result == nil && !l.following && t.phase != Assigned && t.phase != Queued {
+		if t.phase < Queued && !l.following {
 			l.leaveOrphan(k.Step, orphan{done: &k.Done})
 		}
-		return
-	case r.Secured:
-		return
+	case have:
+		l.secure(k.Step)
 	default:
-		if r.Result != nil {
-			l.reopen(k.Step, "the initiator has another result")
-		}
-		l.withdraw(k.Step)
-		l.dropOrphan(k.Step)
+		l.undecide(k.Step)
 		l.complete(k.Step, k.Done)
-	}
-	if k.Secured && !r.Secured {
 		l.secure(k.Step)
 	}
+}
+
+// undecide clears the way for what the initiator decided already.
+func (l *Leader) undecide(s Step) {
+	r := &l.record.Steps[s]
+	if r.Result != nil || r.Failed != "" {
+		l.reopen(s, "the initiator knows better")
+	}
+	l.withdraw(s)
 }
 
 func (l *Leader) secure(s Step) {
@@ -295,7 +306,7 @@ func (l *Leader) secured(msg Secured) {
 // unsecuredBy takes back a result whose outputs are nowhere to be had.
 func (l *Leader) unsecuredBy(msg Unsecured) {
 	r := &l.record.Steps[msg.Step]
-	if r.Secured || !r.isOf(msg.Action) {
+	if r.Secured || !r.isOf(msg.Action) || !r.OK() {
 		return
 	}
 	holder := r.Done.Peer

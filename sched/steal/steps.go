@@ -267,16 +267,33 @@ func (l *Leader) outdate(s Step) {
 	}
 }
 
-// bury takes back what was made of an earlier result of s, which has none any
-// more that is of use.
-func (l *Leader) bury(s Step) {
-	for _, a := range l.deps.above[s] {
-		finished := l.tasks[a].phase == Finished && !l.record.Steps[a].Secured
-		l.outdate(a)
-		if finished {
-			l.bury(a)
+// bury takes back all that was made of earlier results of steps which have none
+// any more that is of use.
+func (l *Leader) bury(steps ...Step) {
+	seen := make(map[Step]struct{}, len(steps))
+	for ; len(steps) > 0; steps = steps[1:] {
+		for _, a := range l.deps.above[steps[0]] {
+			if _, again := seen[a]; again {
+				continue
+			}
+			seen[a] = struct{}{}
+			if l.outdate(a); l.record.Steps[a].Result == nil {
+				steps = append(steps, a)
+			}
 		}
 	}
+}
+
+// buryOpen gives up, in a build that stops, what was made of results that are
+// not going to be made again.
+func (l *Leader) buryOpen() {
+	var open []Step
+	for i := range l.record.Steps {
+		if l.record.Steps[i].Result == nil {
+			open = append(open, Step(i))
+		}
+	}
+	l.bury(open...)
 }
 
 // settle clears away what the crew has of a step that is about to be decided.
@@ -287,19 +304,23 @@ func (l *Leader) settle(s Step) {
 	}
 }
 
-// reopen takes a result back. Those that were made of it keep theirs until it
+// reopen takes a result back, or a failure. What was made of it stays until it
 // is clear that the second run brings something else.
 func (l *Leader) reopen(s Step, why string) {
 	r, t := &l.record.Steps[s], &l.tasks[s]
-	if r.Result == nil || r.Secured {
+	if r.Secured || r.Result == nil && r.Failed == "" {
 		return
 	}
-	wasOK := r.OK()
+	had, wasOK := r.Result != nil, r.OK()
 	l.append(Op{Kind: OpReopened, Step: s, Text: why})
-	l.unsecured--
 	l.move(s, Blocked)
 	t.fresh = true
-	if wasOK {
+	if had {
+		l.unsecured--
+	}
+	if !wasOK {
+		l.stopping = l.failedForGood()
+	} else {
 		for _, a := range l.deps.above[s] {
 			l.tasks[a].missing++
 			switch l.tasks[a].phase {
@@ -309,6 +330,13 @@ func (l *Leader) reopen(s Step, why string) {
 		}
 	}
 	l.unblock(s)
+}
+
+// failedForGood reports whether something went wrong that ends the build.
+func (l *Leader) failedForGood() bool {
+	return !l.opts.Plan.Modes.KeepGoing && slices.ContainsFunc(l.record.Steps, func(r StepRecord) bool {
+		return r.Failed != "" || r.Result != nil && !r.Result.OK()
+	})
 }
 
 // tried counts a failure around a step and lets another member try later.
@@ -380,7 +408,13 @@ func (l *Leader) giveUp(s Step, why string) {
 // concludeIfDone ends the log when nothing is left that can be done and the
 // initiator has everything that was made.
 func (l *Leader) concludeIfDone() {
-	if l.record.Ended || !l.following || !l.hearUntil.IsZero() || l.unsecured > 0 || l.assigned > 0 {
+	if l.record.Ended || !l.following || !l.hearUntil.IsZero() || l.assigned > 0 {
+		return
+	}
+	if l.stopping && l.unsecured > 0 {
+		l.buryOpen()
+	}
+	if l.unsecured > 0 {
 		return
 	}
 	if !l.stopping {
