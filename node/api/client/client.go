@@ -73,14 +73,14 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 	}
 }
 
-// Running reports whether a node serves the socket.
-func (c *Client) Running(ctx context.Context) bool {
+// Probe returns nil if a node serves the socket.
+func (c *Client) Probe(ctx context.Context) error {
 	conn, err := c.dial(ctx)
 	if err != nil {
-		return false
+		return err
 	}
 	_ = conn.Close()
-	return true
+	return nil
 }
 
 // Status returns how the node is.

@@ -1,0 +1,233 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/buildnet/buildnet/node/api"
+	"github.com/buildnet/buildnet/node/api/client"
+	"github.com/buildnet/buildnet/node/config"
+	"github.com/buildnet/buildnet/node/event"
+)
+
+type buildFlags struct {
+	dir       string
+	targets   []string
+	json      bool
+	force     bool
+	local     bool
+	keepGoing bool
+	jobs      int
+}
+
+func (a *app) buildCommand() *cobra.Command {
+	var o buildFlags
+	c := &cobra.Command{
+		Use:   "build [-C DIR] [TARGET...] [--json] [--force] [--local] [--keep-going] [-j N]",
+		Short: "build a project",
+		Long: "Builds the project of this directory, or of the nearest one above that has a\n" +
+			".buildnet/config.yaml, on all machines of the mesh. TARGET is a package, a step of\n" +
+			"one, or the path of an output from the project's root; none is everything.\n\n" +
+			"It uses the node of `buildnet node up`; where none runs it is a node itself for as\n" +
+			"long as the build takes. The first Ctrl-C ends the build and keeps what had\n" +
+			"finished, the second ends the command at once. `buildnet builds show` shows a build\n" +
+			"again.",
+		Example:               "  buildnet build -C ~/src/project api --keep-going",
+		DisableFlagsInUseLine: true,
+		Annotations:           map[string]string{"exit": exits(exitOK, exitFailed, exitUsage, exitUnreachable, exitInterrupted)},
+		RunE: func(c *cobra.Command, args []string) error {
+			o.targets = args
+			if o.jobs < 0 {
+				return usage{fmt.Errorf("-j %d: want a positive number, or none for no bound", o.jobs)}
+			}
+			return a.build(c.Context(), o)
+		},
+	}
+	f := c.Flags()
+	f.SortFlags = false
+	f.StringVarP(&o.dir, "dir", "C", ".", "build the project of `DIR`")
+	f.BoolVar(&o.json, "json", false, "print one JSON object a line, as it happens; the last is build.finished")
+	f.BoolVar(&o.force, "force", false, "execute every step of the targets again, and name results that differ")
+	f.BoolVar(&o.local, "local", false, "ask no other machine for bytes or work; this one's cache counts")
+	f.BoolVar(&o.keepGoing, "keep-going", false, "after a failure, go on with what does not need the failed step")
+	f.IntVarP(&o.jobs, "jobs", "j", 0, "run at most `N` steps at once, on all machines together")
+	return c
+}
+
+// build runs one build from the search for a node to the summary.
+func (a *app) build(ctx context.Context, o buildFlags) (err error) {
+	root, err := config.ProjectRoot(o.dir)
+	if err != nil {
+		return usage{err}
+	}
+	if root, err = filepath.EvalSymlinks(root); err != nil {
+		return usage{fmt.Errorf("project directory: %w", err)}
+	}
+	request := api.BuildRequest{
+		Dir: root, Targets: o.targets, Force: o.force, Local: o.local, KeepGoing: o.keepGoing, Jobs: o.jobs,
+		Env: environment(a.sys.Environ),
+	}
+	show := a.viewOf(o)
+	a.restore.Store(&show.screen)
+	s, err := a.buildOn(ctx, request, show)
+	defer func() { err = errors.Join(err, s.close(a)) }()
+	summary := show.close()
+	switch {
+	case summary != nil:
+		return outcome(ctx, *summary)
+	case wasSignalled(ctx):
+		return errInterrupted
+	default:
+		return err
+	}
+}
+
+// outcome maps how a build ended to an error.
+func outcome(ctx context.Context, f event.BuildFinished) error {
+	switch {
+	case f.OK:
+		return nil
+	case f.Cancelled || wasSignalled(ctx):
+		return errInterrupted
+	default:
+		return errFailed
+	}
+}
+
+// buildOn runs the build on the node that there is, or on one that it starts.
+// A node that is about to end is waited for.
+func (a *app) buildOn(ctx context.Context, r api.BuildRequest, show *shown) (session, error) {
+	deadline := time.Now().Add(drainTime)
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for {
+		s, err := a.connect(ctx)
+		if err != nil {
+			return session{}, err
+		}
+		err = a.request(ctx, s.Client, r, show)
+		if !goneMeanwhile(err) || show.begun() || time.Now().After(deadline) {
+			return s, err
+		}
+		if cerr := s.close(a); cerr != nil {
+			return session{}, errors.Join(err, cerr)
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return session{}, errInterrupted
+		}
+	}
+}
+
+// goneMeanwhile reports whether a node ended between our finding it and our
+// asking it.
+func goneMeanwhile(err error) bool {
+	var e *api.Error
+	return errors.Is(err, client.ErrNoNode) || errors.As(err, &e) && e.Kind == api.Unavailable
+}
+
+// request asks a node for the build. A node of another user gets a stream over
+// which it asks this process for every file operation.
+func (a *app) request(ctx context.Context, c *client.Client, r api.BuildRequest, show *shown) error {
+	if c.Foreign() {
+		id, stream, err := c.OfferTree(ctx)
+		if err != nil {
+			return err
+		}
+		served := make(chan error, 1)
+		go func() { served <- serveTree(ctx, stream, r.Dir) }()
+		// The stream's end is the build's: what serving it says then is no news.
+		defer func() { _ = stream.Close(); <-served }()
+		r.TreeID = id
+	}
+	return c.Build(ctx, r, show.line)
+}
+
+// environment makes a map of an environment; the last of a name counts.
+func environment(environ []string) map[string]string {
+	env := make(map[string]string, len(environ))
+	for _, e := range environ {
+		// Windows has variables like "=C:", which are no environment of a command.
+		if name, value, ok := strings.Cut(e, "="); ok && name != "" {
+			env[name] = value
+		}
+	}
+	return env
+}
+
+// showCursor undoes what a live view does to the terminal.
+const showCursor = "\x1b[?25h\r\n"
+
+// shown passes a build's events to a view and remembers the last.
+type shown struct {
+	view    view
+	lines   func(line []byte) error // nil unless --json
+	any     bool
+	summary *event.BuildFinished
+	closed  bool
+	// screen makes the terminal usable again without closing the view.
+	screen func()
+}
+
+// view shows a build to people. Its methods are not called concurrently.
+type view interface {
+	event(e event.Event)
+	// close ends the view; after it, lines may be printed.
+	close()
+}
+
+// viewOf chooses how to show a build.
+func (a *app) viewOf(o buildFlags) *shown {
+	switch {
+	case o.json:
+		return &shown{view: silent{}, lines: func(line []byte) error { return a.print("%s\n", line) }, screen: func() {}}
+	case a.sys.Screen == Terminal:
+		live := newLive(a.sys.Stdout, a.sys.Stderr)
+		return &shown{view: live, screen: func() { fmt.Fprint(a.sys.Stderr, showCursor) }}
+	default:
+		return &shown{view: newPlain(a.sys.Stdout, a.sys.Stderr), screen: func() {}}
+	}
+}
+
+// line takes one event as it came.
+func (s *shown) line(line []byte) error {
+	s.any = true
+	if s.lines != nil {
+		if err := s.lines(line); err != nil {
+			return err
+		}
+	}
+	e, err := event.Decode(line)
+	if err != nil {
+		return nil //nolint:nilerr // an event that a newer node added
+	}
+	if f, ok := e.(event.BuildFinished); ok {
+		s.summary = &f
+	}
+	s.view.event(e)
+	return nil
+}
+
+func (s *shown) begun() bool { return s.any }
+
+// close ends the view and returns the summary, if there was one.
+func (s *shown) close() *event.BuildFinished {
+	if !s.closed {
+		s.closed = true
+		s.view.close()
+	}
+	return s.summary
+}
+
+// silent shows nothing.
+type silent struct{}
+
+func (silent) event(event.Event) {}
+func (silent) close()            {}

@@ -1,0 +1,222 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/buildnet/buildnet/node/event"
+)
+
+const (
+	// tickEvery is how often ages are drawn again.
+	tickEvery = 250 * time.Millisecond
+	// maxRunning is how many running steps are shown.
+	maxRunning = 12
+	// barWidth of the progress, in cells.
+	barWidth = 24
+)
+
+// live shows a build on a terminal: what runs now, below what is worth keeping.
+type live struct {
+	out     io.Writer
+	program *tea.Program
+	ended   chan struct{}
+	// summary waits for the view's end.
+	summary string
+	names   names
+}
+
+func newLive(out, screen io.Writer) *live {
+	l := &live{out: out, ended: make(chan struct{}), names: names{}}
+	l.program = tea.NewProgram(&board{began: time.Now(), running: map[string]runningStep{}, width: 80},
+		tea.WithOutput(screen), tea.WithInput(nil), tea.WithoutSignalHandler())
+	go func() {
+		defer close(l.ended)
+		// It ends when it is told to; a terminal that cannot be written to is
+		// no reason for a build to fail.
+		_, _ = l.program.Run()
+	}()
+	return l
+}
+
+// event implements view.
+func (l *live) event(e event.Event) {
+	switch e := e.(type) {
+	case event.BuildStarted:
+		if e.Names != nil {
+			l.names = e.Names
+		}
+	case event.BuildFinished:
+		l.summary = summaryOf(e, l.names)
+	}
+	l.program.Send(happened{event: e, at: time.Now()})
+	if text := l.worthKeeping(e); text != "" {
+		l.program.Println(strings.TrimRight(text, "\n"))
+	}
+}
+
+// worthKeeping is what stays on the terminal above the view.
+func (l *live) worthKeeping(e event.Event) string {
+	if s, ok := e.(event.StepFinished); ok && s.Status != event.Failed {
+		return ""
+	}
+	if _, ok := e.(event.HookStarted); ok {
+		return ""
+	}
+	return l.names.describe(e)
+}
+
+// close implements view.
+func (l *live) close() {
+	l.program.Quit()
+	<-l.ended
+	// The summary is data, and may be all that the user wants to keep.
+	fmt.Fprint(l.out, l.summary)
+}
+
+// happened is an event and when it came.
+type happened struct {
+	event event.Event
+	at    time.Time
+}
+
+// tick is the time.
+type tick time.Time
+
+type runningStep struct {
+	peer  string
+	since time.Time
+}
+
+// board is what the live view shows. It is a tea.Model, and pure.
+type board struct {
+	now, began  time.Time
+	width       int
+	names       names
+	steps, done int
+	cached      int
+	leader      string
+	running     map[string]runningStep
+	hook        string
+	over        bool
+	// busy is the run time of finished steps, for the guess of what is left.
+	executed int
+}
+
+// Init implements tea.Model.
+func (b *board) Init() tea.Cmd { return nextTick() }
+
+func nextTick() tea.Cmd { return tea.Tick(tickEvery, func(t time.Time) tea.Msg { return tick(t) }) }
+
+// Update implements tea.Model.
+func (b *board) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	switch msg := msg.(type) {
+	case tick:
+		b.now = time.Time(msg)
+		return b, nextTick()
+	case tea.WindowSizeMsg:
+		b.width = msg.Width
+	case happened:
+		b.now = msg.at
+		b.take(msg.event)
+	}
+	return b, nil
+}
+
+func (b *board) take(e event.Event) {
+	switch e := e.(type) {
+	case event.BuildStarted:
+		b.steps, b.names, b.began = e.Steps, e.Names, b.now
+	case event.LeaderElected:
+		b.leader = e.Leader
+	case event.StepStarted:
+		b.running[e.Step] = runningStep{peer: e.Peer, since: b.now}
+	case event.StepFinished:
+		delete(b.running, e.Step)
+		b.done, b.steps = e.Done, e.Steps
+		switch e.Status {
+		case event.Executed:
+			b.executed++
+		case event.CachedLocal, event.CachedMesh, event.Skipped:
+			b.cached++
+		}
+	case event.HookStarted:
+		b.hook = e.Package + ": " + e.Hook
+	case event.HookFinished:
+		b.hook = ""
+	case event.BuildFinished:
+		b.over = true
+	}
+}
+
+// View implements tea.Model.
+func (b *board) View() tea.View {
+	if b.over || b.steps == 0 && b.hook == "" {
+		return tea.NewView("")
+	}
+	lines := []string{b.progress()}
+	if b.hook != "" {
+		lines = append(lines, "  running "+b.hook)
+	}
+	oldest := b.oldest()
+	for _, step := range oldest[:min(len(oldest), maxRunning)] {
+		r := b.running[step]
+		lines = append(lines, fmt.Sprintf("  %6s  %s  %s", age(b.now.Sub(r.since)), b.names.of(r.peer), step))
+	}
+	if more := len(oldest) - maxRunning; more > 0 {
+		lines = append(lines, fmt.Sprintf("  and %d more", more))
+	}
+	for i := range lines {
+		lines[i] = cut(lines[i], b.width)
+	}
+	return tea.NewView(strings.Join(lines, "\n"))
+}
+
+// progress is the line with the counts.
+func (b *board) progress() string {
+	filled := 0
+	if b.steps > 0 {
+		filled = min(barWidth, barWidth*b.done/b.steps)
+	}
+	text := fmt.Sprintf("[%s%s] %d/%d, %d cached, %d running, %s", strings.Repeat("#", filled), strings.Repeat(".", barWidth-filled),
+		b.done, b.steps, b.cached, len(b.running), age(b.now.Sub(b.began)))
+	if left, ok := b.left(); ok {
+		text += ", about " + age(left) + " left"
+	}
+	return text
+}
+
+// left guesses how long the rest takes, from how fast steps were executed.
+func (b *board) left() (time.Duration, bool) {
+	if b.executed < 3 || b.done >= b.steps {
+		return 0, false
+	}
+	return time.Duration(float64(b.now.Sub(b.began)) / float64(b.executed) * float64(b.steps-b.done)), true
+}
+
+func (b *board) oldest() []string {
+	steps := sortedKeys(b.running)
+	slices.SortStableFunc(steps, func(x, y string) int { return b.running[x].since.Compare(b.running[y].since) })
+	return steps
+}
+
+func age(d time.Duration) string {
+	if d < time.Minute {
+		return fmt.Sprintf("%.1fs", max(0, d).Seconds())
+	}
+	return d.Round(time.Second).String()
+}
+
+// cut keeps a line within the terminal, so that no line takes two.
+func cut(line string, width int) string {
+	runes := []rune(line)
+	if width <= 0 || len(runes) <= width {
+		return line
+	}
+	return string(runes[:width])
+}

@@ -1,0 +1,127 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/buildnet/buildnet/node/event"
+)
+
+// maxNamed is how many files or steps one line of a summary names.
+const maxNamed = 5
+
+// summaryOf says how a build ended, in one to three lines.
+func summaryOf(f event.BuildFinished, n names) string {
+	lines := []string{headline(f)}
+	if where := whereRun(f, n); where != "" {
+		lines = append(lines, where)
+	}
+	if odd := oddities(f); odd != "" {
+		lines = append(lines, odd)
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+// headline has the outcome, the tier, the counts and the time.
+func headline(f event.BuildFinished) string {
+	outcome := "built"
+	switch {
+	case f.Cancelled:
+		outcome = "interrupted"
+	case !f.OK:
+		outcome = "FAILED"
+	}
+	text := fmt.Sprintf("%s: %s, %s", outcome, f.Tier, plural(f.Steps, "step"))
+	var parts []string
+	for _, c := range []struct {
+		n    int
+		what string
+	}{
+		{f.Executed, "executed"}, {f.CachedLocal, "cached here"}, {f.CachedMesh, "cached in the mesh"},
+		{f.Skipped, "in place"}, {f.Failed, "failed"}, {f.NotRun, "not run"},
+	} {
+		if c.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", c.n, c.what))
+		}
+	}
+	if len(parts) > 0 {
+		text += ": " + joined(parts)
+	}
+	text += ", in " + wall(f.WallMS)
+	if f.SavedMS > 0 {
+		text += fmt.Sprintf(", saved %s of running", seconds(time.Duration(f.SavedMS)*time.Millisecond))
+	}
+	if f.Error != "" {
+		text += ": " + f.Error
+	}
+	return text
+}
+
+func wall(ms float64) string {
+	d := time.Duration(ms * float64(time.Millisecond))
+	if d < 100*time.Millisecond {
+		return fmt.Sprintf("%.1fms", ms)
+	}
+	return seconds(d)
+}
+
+// whereRun has the machines, the reasons for what ran here, and the bytes.
+func whereRun(f event.BuildFinished, n names) string {
+	var parts []string
+	if f.RunLocal > 0 {
+		text := fmt.Sprintf("%d ran here", f.RunLocal)
+		if why := reasons(f.LocalReasons); why != "" {
+			text += " (" + why + ")"
+		}
+		parts = append(parts, text)
+	}
+	if f.RunRemote > 0 {
+		parts = append(parts, fmt.Sprintf("%d ran on others (of all: %s)", f.RunRemote, byPeer(f, n)))
+	}
+	if f.BytesIn > 0 || f.BytesOut > 0 {
+		parts = append(parts, fmt.Sprintf("%s in, %s out", bytesText(f.BytesIn), bytesText(f.BytesOut)))
+	}
+	return joined(parts)
+}
+
+func byPeer(f event.BuildFinished, n names) string {
+	var parts []string
+	for _, peer := range sortedKeys(f.ByPeer) {
+		parts = append(parts, fmt.Sprintf("%s %d", n.of(peer), f.ByPeer[peer]))
+	}
+	return joined(parts)
+}
+
+func reasons(why map[string]int) string {
+	var parts []string
+	for _, reason := range sortedKeys(why) {
+		parts = append(parts, fmt.Sprintf("%d %s", why[reason], reason))
+	}
+	return joined(parts)
+}
+
+// oddities are what a user may not expect.
+func oddities(f event.BuildFinished) string {
+	var parts []string
+	for _, o := range []struct {
+		names []string
+		what  string
+	}{
+		{f.Uncached, "not cached, as they run without a sandbox"},
+		{f.Differs, "came out otherwise than before"},
+		{f.Foreign, "kept in output directories, though no build made them"},
+	} {
+		if len(o.names) > 0 {
+			parts = append(parts, o.what+": "+few(o.names))
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
+func few(all []string) string {
+	if len(all) <= maxNamed {
+		return joined(all)
+	}
+	return fmt.Sprintf("%s and %d more", joined(all[:maxNamed]), len(all)-maxNamed)
+}

@@ -1,0 +1,41 @@
+// Command buildnet is the node and its command line.
+package main
+
+import (
+	// First: when this process is to be an action's sandbox, it takes over and
+	// never returns.
+	_ "github.com/buildnet/buildnet/node/exec/child"
+
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+
+	"golang.org/x/term"
+
+	"github.com/buildnet/buildnet/cmd/buildnet/cli"
+)
+
+// twoSignals is enough for the first and the second Ctrl-C.
+const twoSignals = 2
+
+func main() {
+	executable, err := os.Executable()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "buildnet: find this program:", err)
+		os.Exit(1)
+	}
+	signals := make(chan os.Signal, twoSignals)
+	signal.Notify(signals, cli.EndSignals...)
+	os.Exit(cli.Run(context.Background(), os.Args[1:], cli.System{
+		Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(), Screen: screen(),
+		Signals: signals, Exit: os.Exit, Start: startNode, Executable: executable,
+	}))
+}
+
+func screen() cli.Screen {
+	if kind := os.Getenv("TERM"); kind == "" || kind == "dumb" || !term.IsTerminal(int(os.Stderr.Fd())) {
+		return cli.Lines
+	}
+	return cli.Terminal
+}
