@@ -68,7 +68,10 @@ func skeleton(s *Spec) {
 		write("etc/hosts", hosts)
 	}
 	for _, d := range devices {
-		bindFile("/dev/"+d, "dev/"+d)
+		var st syscall.Stat_t
+		if syscall.Lstat("/dev/"+d, &st) == nil { // a container may lack some
+			bindFile("/dev/"+d, "dev/"+d)
+		}
 	}
 	for name, target := range map[string]string{"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"} {
 		must("link /dev/"+name, syscall.Symlink("/proc/self/fd"+target, "dev/"+name))
