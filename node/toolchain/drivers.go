@@ -175,7 +175,7 @@ func (g *gathering) includeDirs(ctx context.Context, driver, language string) ([
 	// Where it looked in vain, something may appear.
 	for line := range strings.Lines(answer) {
 		if d, ok := strings.CutPrefix(strings.TrimSpace(line), "ignoring nonexistent directory "); ok {
-			g.fact(filepath.Clean(strings.Trim(d, `"`)), always)
+			g.fact(filepath.Clean(strings.Trim(d, `"`)), often)
 		}
 	}
 	return dirs, nil
@@ -185,13 +185,13 @@ func (g *gathering) includeDirs(ctx context.Context, driver, language string) ([
 func (g *gathering) libraries(dir string) error {
 	real, err := filepath.EvalSymlinks(dir)
 	if err != nil {
-		g.fact(filepath.Clean(dir), always)
+		g.fact(filepath.Clean(dir), often)
 		return nil //nolint:nilerr // drivers name many directories that are not there
 	}
 	if !g.first("libraries", real) {
 		return nil
 	}
-	g.fact(real, always)
+	g.fact(real, often)
 	entries, err := os.ReadDir(real)
 	if err != nil {
 		return err

@@ -158,7 +158,7 @@ func (g *gathering) tree(dir string) error {
 	if !g.first("tree", dir) {
 		return nil
 	}
-	if _, there := g.fact(dir, always); !there {
+	if _, there := g.fact(dir, often); !there {
 		return nil
 	}
 	if real, err := filepath.EvalSymlinks(dir); err == nil && real != dir {

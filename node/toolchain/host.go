@@ -40,7 +40,7 @@ func (g *gathering) host(ctx context.Context) error {
 }
 
 func (g *gathering) programsIn(dir string) error {
-	if _, there := g.fact(dir, always); !there {
+	if _, there := g.fact(dir, often); !there {
 		return nil
 	}
 	entries, err := os.ReadDir(dir)
@@ -49,8 +49,8 @@ func (g *gathering) programsIn(dir string) error {
 	}
 	for _, e := range entries {
 		p := filepath.Join(dir, e.Name())
-		if !e.IsDir() && g.executable(p) {
-			if _, err := g.file(p, always); err != nil && !os.IsPermission(err) {
+		if !e.IsDir() && g.executable(p, often) {
+			if _, err := g.file(p, often); err != nil && !os.IsPermission(err) {
 				return err
 			}
 		}

@@ -37,12 +37,16 @@ type Prober struct {
 	entries map[Spec]*entry
 	hashes  map[string]fact // of files, by path
 	running map[Spec]*probe
+	// turn counts what the watch saw; 0 while nothing is watched.
+	turn uint64
+	news chan struct{} // there are records to watch
 }
 
 // entry is a known digest.
 type entry struct {
 	record  *record
 	checked time.Time // when all of it was last seen to hold
+	turn    uint64    // of the prober, when all of it was seen to hold and was watched
 }
 
 // probe is a computation that callers wait for.
@@ -66,7 +70,7 @@ func New(opts Options) *Prober {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Prober{opts: opts, entries: map[Spec]*entry{}, hashes: map[string]fact{}, running: map[Spec]*probe{}}
+	return &Prober{opts: opts, entries: map[Spec]*entry{}, hashes: map[string]fact{}, running: map[Spec]*probe{}, news: make(chan struct{}, 1)}
 }
 
 // Digest returns the digest of what s names on this machine, as text. The
@@ -95,10 +99,13 @@ func (p *Prober) Digest(ctx context.Context, s Spec) (string, error) {
 
 // Fresh reports whether digest is that of s, as far as a stat of its programs
 // and directories shows. A file that was changed in place, and is no program,
-// is noticed by Digest alone.
+// is noticed by Digest alone, unless Run watches.
 func (p *Prober) Fresh(s Spec, digest string) bool {
 	r := p.known(s)
-	return r != nil && r.Digest == digest && r.fresh()
+	if r == nil || r.Digest != digest {
+		return false
+	}
+	return r.fresh(p.least(s))
 }
 
 // recent returns the record of s if it was wholly checked a moment ago.
@@ -107,7 +114,7 @@ func (p *Prober) recent(s Spec) *record {
 	e := p.entries[s]
 	ok := e != nil && time.Since(e.checked) < settled
 	p.mu.Unlock()
-	if !ok || !e.record.fresh() {
+	if !ok || !e.record.fresh(often) {
 		return nil
 	}
 	return e.record
@@ -148,6 +155,10 @@ func (p *Prober) keep(s Spec, r *record, checked time.Time) {
 		if f.Hash != "" {
 			p.hashes[f.Path] = f
 		}
+	}
+	select {
+	case p.news <- struct{}{}:
+	default: // they are told already
 	}
 }
 

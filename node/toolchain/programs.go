@@ -16,13 +16,13 @@ import (
 // declared directories and their bin. Where it is not is a fact too.
 func (g *gathering) find(name string, dirs []string) (p string, declared bool, err error) {
 	for d := range strings.SplitSeq(g.p.opts.Path, ":") {
-		if p := filepath.Join(d, name); g.executable(p) {
+		if p := filepath.Join(d, name); g.executable(p, always) {
 			return p, false, nil
 		}
 	}
 	for _, d := range dirs {
 		for _, sub := range []string{"", "bin"} {
-			if p := filepath.Join(d, sub, name); g.executable(p) {
+			if p := filepath.Join(d, sub, name); g.executable(p, always) {
 				return p, true, nil
 			}
 		}
@@ -34,8 +34,8 @@ func (g *gathering) find(name string, dirs []string) (p string, declared bool, e
 	return "", false, fmt.Errorf("%s is not on this machine (looked in %s): install it, or name its directory under `toolchains`", name, where)
 }
 
-func (g *gathering) executable(p string) bool {
-	g.links(p, always)
+func (g *gathering) executable(p string, w watch) bool {
+	g.links(p, w)
 	info, err := os.Stat(p)
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }
@@ -177,7 +177,7 @@ func (g *gathering) configuredDirs(file string, depth int) []string {
 		switch {
 		case len(words) == 2 && words[0] == "include":
 			pattern := words[1]
-			g.fact(filepath.Dir(pattern), always)
+			g.fact(filepath.Dir(pattern), often)
 			files, _ := filepath.Glob(pattern)
 			for _, f := range files {
 				dirs = append(dirs, g.configuredDirs(f, depth+1)...)

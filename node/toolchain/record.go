@@ -27,7 +27,10 @@ type watch uint8
 const (
 	// seldom: a file whose replacement its directory shows.
 	seldom watch = iota
-	// always: a program, a directory, a database.
+	// often: a directory, a file that must stay absent, a program that most
+	// commands do not run. Not looked at while the prober watches directories.
+	often
+	// always: a program or a database that the digest is named after.
 	always
 )
 
@@ -58,10 +61,11 @@ func (r *record) holds() bool {
 	return !slices.ContainsFunc(r.Facts, func(f fact) bool { return !f.holds() })
 }
 
-// fresh is holds without the files whose replacement their directory shows,
-// so it overlooks only what was changed in place and is no program.
-func (r *record) fresh() bool {
-	return r.Mounts == mounts() && !slices.ContainsFunc(r.Facts, func(f fact) bool { return f.Watch == always && !f.holds() })
+// fresh is holds for the facts that are looked at that often, and for what is
+// mounted. With often it overlooks only what was changed in place and is no
+// program.
+func (r *record) fresh(w watch) bool {
+	return r.Mounts == mounts() && !slices.ContainsFunc(r.Facts, func(f fact) bool { return f.Watch >= w && !f.holds() })
 }
 
 // mounts returns what is mounted on files and directories of toolchains. What

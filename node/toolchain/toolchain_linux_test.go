@@ -1,10 +1,12 @@
 package toolchain
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -231,6 +233,59 @@ func TestFreshNoticesWhatIsReplaced(t *testing.T) {
 	}
 }
 
+func TestWatchSparesTheLookAndNoticesWhatIsWrittenInPlace(t *testing.T) {
+	b := newBench(t)
+	s := Spec{Spec: "link:cc"}
+	d := b.digest(s)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- b.Run(ctx) }()
+	eventually(t, "it is watched", func() bool { return b.least(s) == always })
+	if !b.Fresh(s, d) {
+		t.Error("not fresh")
+	}
+	f, err := os.OpenFile(b.path("include/sub/b.h"), os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString("int x;"); err != nil {
+		t.Fatal(err)
+	}
+	_ = f.Close()
+	eventually(t, "the change is noticed", func() bool { return !b.Fresh(s, d) })
+	if b.digest(s) == d {
+		t.Error("the digest did not change")
+	}
+	if err := os.RemoveAll(b.path("include/sub")); err != nil {
+		t.Fatal(err)
+	}
+	d = b.digest(s)
+	eventually(t, "it is watched again", func() bool { return b.least(s) == always })
+	b.write("include/sub/c.h", "", 0o644)
+	eventually(t, "the change is noticed", func() bool { return !b.Fresh(s, d) })
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if b.least(s) != often {
+		t.Error("still watched")
+	}
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(20 * time.Second)
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("not in time: %s", what)
+		}
+	}
+}
+
 func TestLinksOnTheWayCount(t *testing.T) {
 	b := newBench(t)
 	b.write("one/tool", "1", 0o755)
@@ -421,12 +476,27 @@ func BenchmarkFresh(b *testing.B) {
 		if err != nil {
 			b.Skip(err)
 		}
-		b.Run(s.Spec, func(b *testing.B) {
+		ctx, cancel := context.WithCancel(b.Context())
+		ended := make(chan error, 1)
+		b.Run("Unwatched/"+s.Spec, func(b *testing.B) {
 			for b.Loop() {
 				if !p.Fresh(s, d) {
 					b.Fatal("not fresh")
 				}
 			}
 		})
+		go func() { ended <- p.Run(ctx) }()
+		for p.least(s) != always {
+			runtime.Gosched()
+		}
+		b.Run("Watched/"+s.Spec, func(b *testing.B) {
+			for b.Loop() {
+				if !p.Fresh(s, d) {
+					b.Fatal("not fresh")
+				}
+			}
+		})
+		cancel()
+		<-ended
 	}
 }
