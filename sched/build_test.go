@@ -342,11 +342,11 @@ func TestDeaths(t *testing.T) {
 			return append([]peer.ID{d.leader()}, standbys...)
 		}, 2},
 	} {
-		for _, after := range []int{1, 7, 19, 33} {
+		for _, after := range []int{1, 9, 21} {
 			t.Run(fmt.Sprint(name, after), func(t *testing.T) {
 				inWorld(t, 5, func(t *testing.T, w *world) {
 					m := w.at(0)
-					g := m.compile(40)
+					g := m.compile(24)
 					d := m.diary(g, after)
 					ended := m.start(t.Context(), "b", m.plan(g, steal.Modes{}, w.ids(1, 2, 3, 4, 0)...), d)
 					<-d.reached

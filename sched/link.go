@@ -46,7 +46,7 @@ type link struct {
 
 	mu      sync.Mutex
 	queue   []*schedpb.Envelope
-	queued  int // bytes
+	queued  int  // bytes
 	closing bool // in order, by the writer: what was sent still gets there
 	broken  error
 }

@@ -18,8 +18,9 @@ import (
 const (
 	// maxDirectory in bytes, of one Directory message: some 300,000 entries.
 	maxDirectory = 32 << 20
-	// maxDirectories are remembered by one leader; steps of a build share most.
-	maxDirectories = 4096
+	// maxRemembered in bytes, of the directories that one leader has read;
+	// steps of a build share most of them.
+	maxRemembered = 64 << 20
 )
 
 var errMissing = errors.New("blob is missing")
@@ -82,6 +83,7 @@ type directories struct {
 
 	mu    sync.Mutex
 	known map[digest.Digest]*repb.Directory
+	bytes int64 // of known, encoded
 }
 
 func newDirectories(s *Service, initiator peer.ID) *directories {
@@ -114,9 +116,11 @@ func (h heldBy) Directory(ctx context.Context, d digest.Digest) (*repb.Directory
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.known) >= maxDirectories {
+	if h.bytes+d.Size() > maxRemembered {
 		clear(h.known)
+		h.bytes = 0
 	}
 	h.known[d] = dir
+	h.bytes += d.Size()
 	return dir, nil
 }

@@ -32,7 +32,7 @@ const (
 	// maxLed are led at once.
 	maxLed = 64
 	// maxStreams one peer may have open here: one for each build that it leads.
-	maxStreams = maxBuilds
+	maxStreams = maxLed
 )
 
 // ErrClosed says that the Service does not run any more.
@@ -99,7 +99,7 @@ type Options struct {
 	// OwnBuildsOnly is for a node whose isolation is not good enough for the
 	// results of others: it works for builds that were asked for here.
 	OwnBuildsOnly bool
-	Log      *slog.Logger
+	Log           *slog.Logger
 }
 
 // Service is one node's part in all builds.

@@ -382,7 +382,7 @@ func (m *runner) Prepare(ctx context.Context, j sched.Job) *steal.Failure {
 
 // Run makes each output of the digest of the action.
 func (m *runner) Run(ctx context.Context, j sched.Job, started func()) (*action.Entry, steal.Timings, *steal.Failure) {
-	begun := m.begin(j)
+	begun, at := m.begin(j), time.Now()
 	defer m.end()
 	started()
 	select {
@@ -399,7 +399,7 @@ func (m *runner) Run(ctx context.Context, j sched.Job, started func()) (*action.
 		return nil, steal.Timings{}, &steal.Failure{Kind: steal.Broken, Text: err.Error()}
 	}
 	m.w.ended(begun)
-	return &e, steal.Timings{Run: time.Since(m.w.runs[begun].begun)}, nil
+	return &e, steal.Timings{Run: time.Since(at)}, nil
 }
 
 func (m *runner) begin(j sched.Job) int {

@@ -35,6 +35,8 @@ type waiting struct {
 // here is the table of claims that this node keeps, for itself and for peers.
 type here struct {
 	known func(context.Context, digest.Digest, peer.ID) (Found, bool)
+	// claimed holds one token when there may be leases that can end.
+	claimed chan struct{}
 
 	mu       sync.Mutex
 	table    *claim.Table
@@ -44,19 +46,40 @@ type here struct {
 }
 
 func newHere(known func(context.Context, digest.Digest, peer.ID) (Found, bool)) *here {
-	return &here{known: known, table: claim.NewTable(), waits: map[claim.Ticket]waiting{}}
+	return &here{known: known, claimed: make(chan struct{}, 1), table: claim.NewTable(), waits: map[claim.Ticket]waiting{}}
 }
 
+// run ends leases in time. Where there are none it sleeps.
 func (h *here) run(ctx context.Context) {
-	t := time.NewTicker(tickEvery)
-	defer t.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-t.C:
-			h.change(func(table *claim.Table) claim.Output { return table.Tick(time.Now()) })
+		case <-h.claimed:
 		}
+		tick := time.NewTimer(tickEvery)
+		select {
+		case <-ctx.Done():
+			tick.Stop()
+			return
+		case <-tick.C:
+			h.change(func(table *claim.Table) claim.Output { return table.Tick(time.Now()) })
+			h.watch()
+		}
+	}
+}
+
+// watch keeps run going while there are claims.
+func (h *here) watch() {
+	h.mu.Lock()
+	n := h.table.Len()
+	h.mu.Unlock()
+	if n == 0 {
+		return
+	}
+	select {
+	case h.claimed <- struct{}{}:
+	default:
 	}
 }
 
@@ -101,9 +124,13 @@ func (h *here) claim(ctx context.Context, s Scope, a digest.Digest) (Found, bool
 	}
 }
 
-// request claims, and only then looks for a result: one that is published
-// between the two is seen, and one that comes later wakes those who wait.
+// request looks for a result, claims, and looks again: one that is published
+// meanwhile is seen, and one that comes later wakes those who wait.
 func (h *here) request(ctx context.Context, req request, answer func(reply)) {
+	if f, ok := h.known(ctx, req.action, req.initiator); ok {
+		answer(reply{verdictFound, f})
+		return
+	}
 	h.mu.Lock()
 	h.tickets++
 	ticket := h.tickets
@@ -112,6 +139,7 @@ func (h *here) request(ctx context.Context, req request, answer func(reply)) {
 		h.waits[ticket] = waiting{req, answer}
 	}
 	h.mu.Unlock()
+	h.watch()
 	if v == claim.Waiting {
 		return
 	}

@@ -21,6 +21,9 @@ const (
 	// of life; patience is how long it may give none.
 	beatEvery = 500 * time.Millisecond
 	patience  = 2 * time.Second
+	// coolOff is how long an owner that did not answer is passed over: until
+	// membership knows of its death, questions need not wait for it.
+	coolOff = 2 * time.Second
 	// idleTime closes a stream that carries nothing.
 	idleTime = time.Minute
 	// maxOwed answers of one peer are waited for at once.
@@ -30,6 +33,7 @@ const (
 var (
 	errSilent = errors.New("it gives no sign of life")
 	errBusy   = errors.New("too many questions are open")
+	errCold   = errors.New("it did not answer a moment ago")
 )
 
 // lanes are the streams to owners, one for each, opened when it is needed.
@@ -41,13 +45,14 @@ type lanes struct {
 	mu      sync.Mutex
 	closed  bool
 	peers   map[peer.ID]*lane
+	cold    map[peer.ID]time.Time // until when
 	running sync.WaitGroup
 	held    map[heldKey]*lane // where the claims of this node are
 }
 
 func newLanes(n peer.Network) *lanes {
 	life, end := context.WithCancel(context.Background())
-	return &lanes{net: n, life: life, end: end, peers: map[peer.ID]*lane{}, held: map[heldKey]*lane{}}
+	return &lanes{net: n, life: life, end: end, peers: map[peer.ID]*lane{}, cold: map[peer.ID]time.Time{}, held: map[heldKey]*lane{}}
 }
 
 // close breaks every lane and waits for it.
@@ -66,21 +71,29 @@ func (l *lanes) to(id peer.ID) (*lane, error) {
 	if l.closed {
 		return nil, errClosed
 	}
+	if until, ok := l.cold[id]; ok {
+		if time.Now().Before(until) {
+			return nil, errCold
+		}
+		delete(l.cold, id)
+	}
 	c, ok := l.peers[id]
 	if !ok || c.over() {
 		c = &lane{to: id, box: newOutbox[*schedpb.Question](), owed: map[uint64]chan<- result{}}
 		l.peers[id] = c
 		l.running.Go(func() {
-			c.run(l.life, l.net)
-			l.forget(c)
+			l.forget(c, c.run(l.life, l.net))
 		})
 	}
 	return c, nil
 }
 
-func (l *lanes) forget(c *lane) {
+func (l *lanes) forget(c *lane, why error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if errors.Is(why, errSilent) || errors.Is(why, peer.ErrUnreachable) || errors.Is(why, context.DeadlineExceeded) {
+		l.cold[c.to] = time.Now().Add(coolOff)
+	}
 	if l.peers[c.to] == c {
 		delete(l.peers, c.to)
 	}
@@ -177,7 +190,7 @@ func (c *lane) renews(by int) {
 }
 
 // run carries the lane's questions until it breaks or has been idle for long.
-func (c *lane) run(ctx context.Context, n peer.Network) {
+func (c *lane) run(ctx context.Context, n peer.Network) error {
 	err := c.carry(ctx, n)
 	c.mu.Lock()
 	c.broken = err
@@ -187,6 +200,7 @@ func (c *lane) run(ctx context.Context, n peer.Network) {
 	for _, answered := range owed {
 		answered <- result{err: err}
 	}
+	return err
 }
 
 func (c *lane) carry(ctx context.Context, n peer.Network) error {

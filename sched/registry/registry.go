@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -106,6 +107,8 @@ type Registry struct {
 	hints *hints
 	lanes *lanes
 	guard *guard
+	// owing says that a result may be lacking at one of its owners.
+	owing atomic.Bool
 }
 
 // New returns a Registry that answers peers while Run runs.
@@ -250,6 +253,9 @@ func (r *Registry) Publish(ctx context.Context, s Scope, e action.Entry, holders
 	r.here.publish(ctx, f, r.serves)
 	if r.shares(&e) {
 		r.offerAll(ctx, f, r.others(s, e.Action))
+		if s.Reach == Alone {
+			r.owing.Store(true)
+		}
 	}
 	r.letGo(s, e.Action)
 	if kept != nil {
@@ -265,6 +271,7 @@ func (r *Registry) offerAll(ctx context.Context, f *Found, to []peer.ID) {
 	for _, id := range to {
 		offers.Go(func() {
 			if err := r.offer(ctx, id, f); err != nil {
+				r.owing.Store(true)
 				r.opts.Log.Debug("result not given to its owner", "peer", id, "action", f.Entry.Action, "error", err)
 			}
 		})

@@ -20,7 +20,8 @@ const (
 	debounce = time.Second
 	// maxUnrest bounds how long a mesh that is never still puts it off.
 	maxUnrest = 10 * time.Second
-	// retryEvery is when owners that did not answer are tried again.
+	// retryEvery is when owners that did not answer are tried again, and when
+	// results that stayed on this node are given to theirs.
 	retryEvery = time.Minute
 	// offersPerSecond bounds what a change of membership costs the mesh.
 	offersPerSecond = 500
@@ -52,7 +53,9 @@ func (s *spread) run(ctx context.Context) {
 	changes, end := s.r.opts.Changes()
 	defer end()
 	for {
+		s.r.owing.Store(false)
 		if err := s.pass(ctx); err != nil && ctx.Err() == nil {
+			s.r.owing.Store(true)
 			s.r.opts.Log.Debug("results not handed over to all owners; tried again later", "error", err)
 		}
 		if !s.await(ctx, changes) {
@@ -61,17 +64,28 @@ func (s *spread) run(ctx context.Context) {
 	}
 }
 
-// await returns when membership has changed and come to rest, or after a while.
+// await returns when membership has changed and come to rest, or after a
+// while if something is owed to owners.
 func (s *spread) await(ctx context.Context, changes <-chan struct{}) bool {
-	retry := time.NewTimer(retryEvery)
+	retry := time.NewTicker(retryEvery)
 	defer retry.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-retry.C:
-		return true
-	case <-changes:
+	for changed := false; !changed; {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-retry.C:
+			if s.r.owing.Load() {
+				return true
+			}
+		case <-changes:
+			changed = true
+		}
 	}
+	return s.rest(ctx, changes)
+}
+
+// rest returns when membership has come to rest.
+func (s *spread) rest(ctx context.Context, changes <-chan struct{}) bool {
 	unrest := time.NewTimer(maxUnrest)
 	defer unrest.Stop()
 	for {

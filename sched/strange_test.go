@@ -1,0 +1,119 @@
+package sched_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"os"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/buildnet/buildnet/mesh/peer"
+	"github.com/buildnet/buildnet/mesh/wire"
+	"github.com/buildnet/buildnet/sched"
+	"github.com/buildnet/buildnet/sched/schedpb"
+	"github.com/buildnet/buildnet/sched/steal"
+	"github.com/buildnet/buildnet/store/digest"
+)
+
+// frames writes messages as a peer would.
+func frames(t *testing.T, ms ...*schedpb.Envelope) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	for _, m := range ms {
+		if err := wire.Write(&b, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b.Bytes()
+}
+
+// A member that says what no member would: each is cut off, and the build
+// goes on as if it was not there.
+func TestStrangeStreamsDoNotHarmABuild(t *testing.T) {
+	noise := make([]byte, 64<<10)
+	src := rand.NewChaCha8([32]byte{1})
+	_, _ = src.Read(noise)
+	for name, say := range map[string]func(t *testing.T, me, initiator peer.ID) []byte{
+		"Noise":   func(*testing.T, peer.ID, peer.ID) []byte { return noise },
+		"Nothing": func(*testing.T, peer.ID, peer.ID) []byte { return nil },
+		"TooLong": func(*testing.T, peer.ID, peer.ID) []byte { return protowire.AppendVarint(nil, 1<<40) },
+		"NoHello": func(t *testing.T, me, _ peer.ID) []byte {
+			return frames(t, &schedpb.Envelope{
+				Build: "b", Epoch: &schedpb.Epoch{Number: 9, Leader: string(me)},
+				Body: &schedpb.Envelope_End{End: &schedpb.End{Reason: uint32(steal.Completed)}},
+			})
+		},
+		"AnothersEpoch": func(t *testing.T, _, initiator peer.ID) []byte {
+			return frames(t, hello(initiator, initiator, 9))
+		},
+		"AnotherInitiator": func(t *testing.T, me, _ peer.ID) []byte { return frames(t, hello(me, me, 9)) },
+		"TwoBuildsOnAStream": func(t *testing.T, me, initiator peer.ID) []byte {
+			return frames(t, hello(me, initiator, 1), &schedpb.Envelope{
+				Build: "other", Epoch: &schedpb.Epoch{Number: 1, Leader: string(me)},
+				Body: &schedpb.Envelope_End{End: &schedpb.End{Reason: uint32(steal.Completed)}},
+			})
+		},
+		"PlanThatIsNone": func(t *testing.T, me, _ peer.ID) []byte {
+			return frames(t, &schedpb.Envelope{
+				Build: "c", Epoch: &schedpb.Epoch{Number: 1, Leader: string(me)},
+				Body: &schedpb.Envelope_Lead{Lead: &schedpb.Lead{Plan: digest.Of(digest.BLAKE3, []byte("none")).Binary()}},
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, 3, func(t *testing.T, w *world) {
+				m := w.at(0)
+				id, _ := identity(t, 99)
+				stranger := w.net.Join(id)
+				g := m.compile(20)
+				d := m.diary(g, 3)
+				ended := m.start(t.Context(), "b", m.plan(g, steal.Modes{}, w.ids(1, 2, 0)...), d)
+				<-d.reached
+				for i := range 3 {
+					for range 4 {
+						saying(t, stranger, w.at(i).id, say(t, id, m.id))
+					}
+				}
+				if err := <-ended; err != nil {
+					t.Fatal(err)
+				}
+				d.complete()
+				for step, times := range w.executions() {
+					if times != 1 {
+						t.Errorf("%s ran %d times", step, times)
+					}
+				}
+			})
+		})
+	}
+}
+
+func hello(leader, initiator peer.ID, number uint64) *schedpb.Envelope {
+	return &schedpb.Envelope{
+		Build: "b", Epoch: &schedpb.Epoch{Number: number, Leader: string(leader)},
+		Body: &schedpb.Envelope_Hello{Hello: &schedpb.Hello{
+			Initiator: string(initiator), Plan: digest.Of(digest.BLAKE3, nil).Binary(),
+		}},
+	}
+}
+
+// saying opens a stream, says something on it, and waits for the end of it.
+func saying(t *testing.T, from peer.Network, to peer.ID, what []byte) {
+	t.Helper()
+	s, err := from.Open(t.Context(), to, sched.Protocol)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Reset()
+	if err := s.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _ = s.Write(what) }()
+	if _, err := io.Copy(io.Discard, s); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("the stream is still open")
+	}
+}
