@@ -14,6 +14,10 @@ import (
 	"github.com/buildnet/buildnet/sched/action"
 )
 
+// maxIntents bounds how many contents of a path are known as a build's, after
+// builds that died while they placed.
+const maxIntents = 4
+
 // Placement is what a build puts into its tree.
 type Placement struct {
 	// Outputs are what its steps made. Their blobs, Directory messages
@@ -109,6 +113,7 @@ func (x *placing) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	x.settle(paths)
 	return x.foreign(ctx)
 }
 
@@ -218,18 +223,28 @@ func (x *placing) differing(ctx context.Context, paths []string, stats []Stat) (
 	return at, err
 }
 
-// intend writes down what is about to lie where, so that after a crash both the
-// old and the new content are known as a build's.
+// intend writes down what is about to lie where, so that after a crash the
+// old and the new content are both known as a build's.
 func (x *placing) intend(paths []string, differ []int) error {
 	for _, p := range paths {
 		if ids, _ := x.t.placed.get(p); !slices.Contains(ids, x.want.items[p]) {
-			x.t.placed.put(p, append(slices.Clone(ids[max(0, len(ids)-1):]), x.want.items[p]))
+			x.t.placed.put(p, append(slices.Clone(ids[max(0, len(ids)-maxIntents+1):]), x.want.items[p]))
 		}
 	}
 	if len(differ) == 0 {
 		return nil
 	}
 	return x.t.placed.save()
+}
+
+// settle forgets what lay there before: now it is an edit if somebody makes it
+// so again.
+func (x *placing) settle(paths []string) {
+	for _, p := range paths {
+		if ids, _ := x.t.placed.get(p); len(ids) > 1 {
+			x.t.placed.put(p, []identity{x.want.items[p]})
+		}
+	}
 }
 
 // remove removes files that are going and the directories that this empties.
@@ -305,7 +320,6 @@ func (x *placing) placeOne(ctx context.Context, path string, s Stat) error {
 	if err != nil {
 		return advise(err)
 	}
-	x.t.placed.put(path, []identity{want})
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.report.Written++

@@ -304,3 +304,15 @@ func TestPlacedFilesAreTrustedAtOnceAndEditsOfTheMomentSeen(t *testing.T) {
 		}
 	})
 }
+
+func TestAnEditBackToAnEarlierOutputIsAnEdit(t *testing.T) {
+	b := newBench(t, openLocal)
+	first, second := b.out("o", "first"), b.out("o", "second")
+	b.place(Placement{Outputs: []action.Output{first}, Declared: []string{"o"}})
+	b.write("o", "second")
+	b.place(Placement{Outputs: []action.Output{second}, Declared: []string{"o"}})
+	b.write("o", "first")
+	if r := b.place(Placement{}); !slices.Equal(r.Modified, []string{"o"}) {
+		t.Errorf("report %+v", r)
+	}
+}

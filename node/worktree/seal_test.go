@@ -356,6 +356,32 @@ func TestNestedTrees(t *testing.T) {
 	}
 }
 
+func TestAMovedTreeWithinATree(t *testing.T) {
+	b := newProject(t, openLocal)
+	b.write("other/in/f", "x")
+	b.watched(t)
+	inner := newBench(t, openLocal)
+	inner.root = filepath.Join(b.root, "other/in")
+	inner.files = &counting{Files: openLocal(t, inner.root)}
+	inner.opts = b.opts
+	inner.reopen()
+	b.build()
+	if err := inner.Seal(t.Context(), "all", State{Snapshot: inner.scan()}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(b.root, "other"), filepath.Join(b.root, "moved")); err != nil {
+		t.Fatal(err)
+	}
+	b.build()
+	if _, same := b.unchanged(); !same {
+		t.Fatal("changed")
+	}
+	b.write("moved/in/new", "x")
+	if _, same := b.unchanged(); same {
+		t.Error("a file in a directory that moved was missed")
+	}
+}
+
 func TestSealRefusesATreeThatMoved(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(b *bench)

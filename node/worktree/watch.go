@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -165,13 +166,29 @@ func (w *Watcher) happened(e fsnotify.Event) {
 	}
 	for _, t := range w.dirs[e.Name] { // a directory itself
 		t.events++
-		t.stale = t.stale || e.Has(fsnotify.Remove|fsnotify.Rename)
+		t.stale = t.stale || moved(e)
+	}
+	if _, ok := w.dirs[e.Name]; ok && moved(e) {
+		w.movedWith(e.Name)
 	}
 	if hidden(name) || isTemp(name) {
 		return
 	}
 	for _, t := range w.dirs[dir] {
 		t.events++
+	}
+}
+
+// moved reports whether what the event is of is no longer there.
+func moved(e fsnotify.Event) bool { return e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename) }
+
+// movedWith notes that the trees below a directory are not where they were.
+func (w *Watcher) movedWith(dir string) {
+	for _, t := range w.trees {
+		if strings.HasPrefix(t.root, dir+string(filepath.Separator)) {
+			t.events++
+			t.stale = true
+		}
 	}
 }
 

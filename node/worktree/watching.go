@@ -75,9 +75,22 @@ func (w *Watcher) tree(root string, info os.FileInfo) (*watchedTree, notifier, [
 	t.used = w.uses
 	if t.stale || !os.SameFile(info, t.info) {
 		unwatched = append(unwatched, w.clear(t)...)
+		unwatched = append(unwatched, w.clearStale()...)
 		t.info, t.stale = info, false
 	}
 	return t, w.notify, unwatched
+}
+
+// clearStale clears all trees that are stale: a watch that one of them shared
+// would go on under the name that the directory had.
+func (w *Watcher) clearStale() []string {
+	var unwatched []string
+	for _, t := range w.trees {
+		if t.stale {
+			unwatched = append(unwatched, w.clear(t)...)
+		}
+	}
+	return unwatched
 }
 
 func (w *Watcher) dropOldest(but *watchedTree) []string {
