@@ -136,6 +136,7 @@ func (n *Node) connect(p *parts, id mesh.Identity, settings config.Settings) (er
 	p.dht, err = dht.New(dht.Options{
 		Self: p.mesh.Self(), Network: p.mesh, Blobs: sharedBlobs{p.store}, Members: p.alive,
 		RTT: func(to peer.ID) time.Duration { return p.mesh.Estimate(p.mesh.Self(), to) }, Host: p.mesh.Libp2p(), Log: log,
+		OnCorrupt: func(id peer.ID, _ digest.Digest) { p.builder.Corrupt(id) },
 	})
 	if err != nil {
 		return err

@@ -97,12 +97,15 @@ type Builder struct {
 	opts  Options
 	queue queue
 	trees trees
+
+	mu   sync.Mutex
+	runs map[*run]struct{}
 }
 
 // New returns a Builder.
 func New(opts Options) *Builder {
 	return &Builder{
-		opts:  opts,
+		opts: opts, runs: map[*run]struct{}{},
 		queue: queue{running: map[string]string{}, changed: make(chan struct{})},
 		trees: trees{
 			kv: opts.State, blobs: opts.Store, open: map[string]*ownTree{},
@@ -132,7 +135,25 @@ func (b *Builder) Build(ctx context.Context, r Request, emit func(event.Event)) 
 	b.trees.trim(b.queue.busy)
 	run := &run{opts: b.opts, req: r, trees: &b.trees, emit: say, started: started, lease: b.opts.Store.Lease()}
 	defer run.lease.Release()
+	b.mu.Lock()
+	b.runs[run] = struct{}{}
+	b.mu.Unlock()
+	defer func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		delete(b.runs, run)
+	}()
 	return run.do(ctx)
+}
+
+// Corrupt tells the running builds that a peer answered with other bytes than
+// asked for. It does not wait for them.
+func (b *Builder) Corrupt(id peer.ID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for run := range b.runs {
+		run.blame.add(id)
+	}
 }
 
 // unstarted tells of a build that was cancelled before its turn came.

@@ -2,6 +2,7 @@ package build
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -19,9 +20,10 @@ const maxOutput = 8 << 20
 // observer is the build as the scheduler's initiator tells of it. Secure is
 // called concurrently, the others one at a time.
 type observer struct {
-	run     *run
-	results map[steal.Step]*action.Result
-	failed  int
+	run *run
+	// abort ends the build for a cause that no other member can mend.
+	abort  context.CancelCauseFunc
+	failed int
 }
 
 // Elected implements sched.Observer.
@@ -44,6 +46,14 @@ func (o *observer) step(s steal.Step) *action.Step { return &o.run.graph.Steps()
 // Secure implements sched.Observer: the outputs come into this node's store
 // and stay there while the build runs.
 func (o *observer) Secure(ctx context.Context, s steal.Step, d *steal.Done) error {
+	err := o.secure(ctx, s, d)
+	if errors.Is(err, store.ErrFull) {
+		o.abort(fmt.Errorf("%w; free some of the disk, or give the cache more with cache.max in node.yaml", err))
+	}
+	return err
+}
+
+func (o *observer) secure(ctx context.Context, s steal.Step, d *steal.Done) error {
 	r, res := o.run, &d.Entry.Result
 	if err := r.fetch(ctx, res, d.Holders); err != nil {
 		return fmt.Errorf("outputs of %s: %w", o.step(s).ID, err)

@@ -50,6 +50,7 @@ type run struct {
 	differs  []string
 	leader   peer.ID
 	epoch    uint64
+	blame    blame
 	in, out  int64 // bytes moved by this node before the build
 }
 
@@ -126,12 +127,22 @@ func (r *run) work(ctx context.Context) error {
 // schedule gives the build to the leader that will be elected for it.
 func (r *run) schedule(ctx context.Context, given []steal.Given) error {
 	plan := &steal.Plan{Graph: r.graph, Given: given, Modes: r.req.Modes}
-	o := &observer{run: r, results: map[steal.Step]*action.Result{}}
+	ctx, abort := context.WithCancelCause(ctx)
+	defer abort(nil)
+	o := &observer{run: r, abort: abort}
 	if err := r.opts.Scheduler.Build(ctx, sched.Build{ID: r.req.ID, Plan: plan}, o); err != nil {
-		return fmt.Errorf("build %s: %w", r.req.Root, err)
+		return fmt.Errorf("build %s: %w", r.req.Root, errors.Join(aborted(ctx), err))
 	}
 	if o.failed > 0 {
 		return fmt.Errorf("%d %w", o.failed, errSteps)
+	}
+	return nil
+}
+
+// aborted returns why the build itself ended its scheduling, if it did.
+func aborted(ctx context.Context) error {
+	if cause := context.Cause(ctx); errors.Is(cause, store.ErrFull) {
+		return cause
 	}
 	return nil
 }
@@ -157,6 +168,7 @@ func (r *run) conclude(ctx context.Context, cause error) error {
 
 // finish tells the end of the build and writes it down.
 func (r *run) finish(ctx context.Context, err error) error {
+	r.accuse()
 	f := r.tally.close()
 	f.OK = err == nil
 	f.Cancelled = ctx.Err() != nil
