@@ -93,10 +93,14 @@ func (l *Leader) assignQueue(n int) {
 		}
 		return
 	}
-	free := l.takers(n)
-	for _, s := range slices.Clone(l.queued[n]) {
+	free, slots := l.takers(n)
+	queue := slices.Clone(l.queued[n])
+	for i, s := range queue {
 		if len(free) == 0 || l.busy() {
 			return
+		}
+		if len(queue)-i <= slots {
+			free = slices.DeleteFunc(free, func(m *member) bool { return !m.idle() })
 		}
 		m := l.choose(s, free)
 		if m == nil {
@@ -120,14 +124,26 @@ func (l *Leader) takes(m *member) bool {
 	return m.free() > 0 && (l.opts.Plan.Modes.Jobs == 0 || len(m.hands) < max(m.join.Slots, 1))
 }
 
-func (l *Leader) takers(n int) []*member {
-	var free []*member
+// takers returns who takes steps of a need, and how many of the last steps are
+// to be kept for slots that are idle, or will be: to prepare on one what another
+// could run sooner makes the end of a build long.
+func (l *Leader) takers(n int) (free []*member, keep int) {
+	ables := 0
 	for _, id := range l.order {
-		if m := l.crew[id]; l.able(l.needs[n], m) && l.takes(m) {
+		m := l.crew[id]
+		if !l.able(l.needs[n], m) {
+			continue
+		}
+		ables++
+		keep += m.join.Slots
+		if l.takes(m) {
 			free = append(free, m)
 		}
 	}
-	return free
+	if ables < 2 {
+		keep = 0
+	}
+	return free, keep
 }
 
 func (l *Leader) give(s Step, m *member) {
@@ -149,7 +165,7 @@ func (l *Leader) choose(s Step, free []*member) *member {
 		if last && m.id != l.opts.Initiator || slices.Contains(t.avoid, m.id) && l.othersAble(s) {
 			continue
 		}
-		idle := len(m.hands) < m.join.Slots
+		idle := m.idle()
 		score := place.Score(l.suits(s, m))
 		if best == nil || idle && !bestIdle || idle == bestIdle && score > bestScore {
 			best, bestIdle, bestScore = m, idle, score

@@ -69,6 +69,9 @@ func (m *member) free() int {
 	return m.wanted.Free - int(crossed)
 }
 
+// idle reports whether a step would run on m at once.
+func (m *member) idle() bool { return len(m.hands) < m.join.Slots }
+
 func (m *member) want(w Want) {
 	w.Free = min(max(w.Free, 0), MaxWant)
 	m.wanted = w
@@ -210,7 +213,8 @@ func (l *Leader) nameStandbys() {
 			names = append(names, id)
 		}
 	}
-	if len(l.log) == 0 || !slices.Equal(names, l.record.Standbys) {
+	if !l.named || !slices.Equal(names, l.record.Standbys) {
+		l.named = true
 		l.append(Op{Kind: OpStandbys, Peers: names})
 	}
 	l.advance()

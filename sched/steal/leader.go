@@ -58,6 +58,7 @@ type Leader struct {
 	openedAt  time.Time
 	ableAt    []time.Time // by need: when somebody could last run it
 	hearUntil time.Time   // zero when the hearing is over
+	named     bool        // the standbys of this epoch are in the log
 	following bool        // the initiator has told what it knows
 	stopping  bool        // a step failed, and the build does not keep going
 	ended     bool

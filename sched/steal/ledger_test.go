@@ -19,6 +19,8 @@ type ledger struct {
 	announced  map[Step]*Done
 	gaveUp     map[Step]string
 	executions map[Step]int
+	by         map[peer.ID]int // executions
+	most       int             // running at once
 	began      map[Step]bool
 	elections  []Event
 	notes      []string
@@ -31,7 +33,7 @@ type ledger struct {
 func (g *ledger) init(w *world) {
 	*g = ledger{
 		w: w, hand: map[Epoch]map[Step]peer.ID{}, acked: map[Epoch]map[peer.ID]uint64{}, secured: map[Step]bool{}, alone: map[Epoch]uint64{},
-		announced: map[Step]*Done{}, gaveUp: map[Step]string{}, executions: map[Step]int{}, began: map[Step]bool{},
+		announced: map[Step]*Done{}, gaveUp: map[Step]string{}, executions: map[Step]int{}, began: map[Step]bool{}, by: map[peer.ID]int{},
 	}
 }
 
@@ -147,6 +149,16 @@ func (g *ledger) kept(n *node, r Reply) {
 func (g *ledger) executes(n *node, a Assign) {
 	g.w.log("%s runs %d", n.id, a.Step)
 	g.executions[a.Step]++
+	g.by[n.id]++
+	running := 0
+	for _, id := range g.w.ids {
+		for _, j := range g.w.nodes[id].jobs {
+			if j.runs && !j.cancelled {
+				running++
+			}
+		}
+	}
+	g.most = max(g.most, running)
 	if g.announced[a.Step] != nil && !g.parted {
 		g.w.fatalf("step %d is executed on %s, and was announced", a.Step, n.id)
 	}

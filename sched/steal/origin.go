@@ -45,7 +45,7 @@ type Origin struct {
 	passed uint64 // ops up to here were looked at since they are committed
 
 	asked     int
-	leadUntil time.Time // zero when no member is being asked to lead
+	leadUntil time.Time // for the Hello of who was chosen last; zero when it came
 
 	cancelUntil time.Time // zero unless the build was cancelled
 	over        bool
@@ -78,7 +78,8 @@ type OriginOutput struct {
 	// Leads are streams to open to Epoch.Leader, with nothing but the message
 	// on each, in the name of Epoch. Unled tells if that cannot be done.
 	Leads []Asking
-	// TakeOver, if not nil, makes this node the leader: see KeeperOutput.
+	// TakeOver, if not nil, makes this node the leader: see KeeperOutput. A
+	// Leader that it has from before may go on; it is going to be refused.
 	TakeOver *TakeOver
 	// Secures are results whose outputs (and what they printed) are to be
 	// brought into the own store. Brought answers each. They may go on at once.
@@ -161,7 +162,7 @@ func (o *Origin) Tick(now time.Time) OriginOutput {
 		o.ask()
 	case !o.leadUntil.IsZero():
 		if !now.Before(o.leadUntil) {
-			o.ask()
+			o.askAgain()
 		}
 	case o.watch.lead == o.guard.highest && o.watch.lost(now, o.turn()):
 		o.takeOver()
@@ -212,7 +213,7 @@ func (o *Origin) Closed(now time.Time, of Epoch) OriginOutput {
 func (o *Origin) Unled(now time.Time, e Epoch) OriginOutput {
 	o.begin(now)
 	if !o.over && o.cancelUntil.IsZero() && e == o.guard.highest && !o.leadUntil.IsZero() {
-		o.ask()
+		o.askAgain()
 	}
 	return o.out
 }
@@ -242,11 +243,20 @@ func (o *Origin) note(s Step, id peer.ID, text string) {
 	o.event(Event{Kind: Noted, Step: s, Peer: id, Text: text})
 }
 
+// askAgain chooses another leader when the last one did not say Hello. Its own
+// node's may have been refused for an epoch of the same number.
+func (o *Origin) askAgain() {
+	last := o.guard.highest.Leader
+	if last == o.opts.Self {
+		o.takeOver()
+		return
+	}
+	o.note(-1, last, fmt.Sprintf("%s did not take the lead", last.Short()))
+	o.ask()
+}
+
 // ask asks the next candidate to lead, and leads itself when they are no use.
 func (o *Origin) ask() {
-	if !o.leadUntil.IsZero() {
-		o.note(-1, o.guard.highest.Leader, fmt.Sprintf("%s did not take the lead", o.guard.highest.Leader.Short()))
-	}
 	candidates := o.opts.Plan.Candidates
 	if o.opts.Plan.Modes.Local {
 		candidates = nil
@@ -269,7 +279,7 @@ func (o *Origin) takeOver() {
 		Predecessor: o.watch.lead.Leader, Plan: o.opts.PlanDigest, Log: o.copy.ops,
 	}
 	o.guard.admit(t.Epoch)
-	o.leadUntil = time.Time{}
+	o.leadUntil = o.now.Add(LeadTime)
 	o.out.TakeOver = t
 }
 

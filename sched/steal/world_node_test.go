@@ -214,7 +214,7 @@ func (n *node) receive(st *stream, msg Message) {
 		}
 		n.streams[e] = st
 		if n.hand == nil {
-			opts := HandOptions{Self: n.id, Slots: n.w.spec.slots, OS: "linux", Arch: "amd64", BPU: 1}
+			opts := HandOptions{Self: n.id, Slots: n.w.slots(n), OS: "linux", Arch: "amd64", BPU: 1}
 			n.hand, n.keeper = NewHand(opts), NewKeeper(n.id)
 		}
 	}
@@ -441,7 +441,7 @@ func (n *node) execute(a Assign) action.Entry {
 	if n.w.spec.careless[s] {
 		out = digestOf("output", a.Action, n.w.now)
 	}
-	n.blobs[out] = true
+	n.blobs[out] = !n.w.spec.loses[s] || n.w.ledger.executions[a.Step] > 1
 	r.Outputs = []action.Output{{Path: fmt.Sprintf("out%04d", s), Kind: action.File, Digest: out}}
 	return action.Entry{Action: a.Action, Result: r, Executor: n.id}
 }

@@ -75,6 +75,8 @@ type spec struct {
 	// Steps that fail, that kill their worker, and that come out otherwise each
 	// time.
 	fails, kills, careless map[int]bool
+	// loses are steps whose outputs are lost when they are made first.
+	loses map[int]bool
 	// Steps for the initiator only, and steps that need a toolchain that only
 	// the last peer has.
 	here, special map[int]bool
@@ -82,7 +84,9 @@ type spec struct {
 	candidates []int
 	// flaky is how many of a hundred preparations, resolves and securings fail.
 	flaky int
-	run   time.Duration // at most
+	// workless peers have no slots.
+	workless map[int]bool
+	run      time.Duration // at most
 }
 
 type node struct {
@@ -181,6 +185,13 @@ func (w *world) makePlan() *Plan {
 		p.Candidates = append(p.Candidates, w.ids[i])
 	}
 	return p
+}
+
+func (w *world) slots(n *node) int {
+	if w.spec.workless[slices.Index(w.ids, n.id)] {
+		return 0
+	}
+	return w.spec.slots
 }
 
 func stepID(i int) action.StepID { return action.StepID(fmt.Sprintf("step%04d", i)) }
