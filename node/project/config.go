@@ -14,6 +14,7 @@ const Version = 1
 type Config struct {
 	name       string
 	faults     []Fault // of the text; Plan reports them again
+	limits     limits
 	settings   settings
 	toolchains []string
 	packages   []*pkg

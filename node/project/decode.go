@@ -34,7 +34,7 @@ const (
 )
 
 func decodeConfig(root *node, faults *collector) *Config {
-	c := &Config{}
+	c := &Config{limits: standardLimits}
 	readMapping(faults, root, place{line: root.line}, topFields, c)
 	if root.kind != mapping {
 		return c

@@ -94,8 +94,8 @@ func (p *planner) expand() {
 		next := newOutputs(steps, dirs)
 		settled := slices.Equal(next.index.paths, p.outputs.index.paths)
 		p.outputs = next
-		if len(steps) > action.MaxSteps {
-			p.faults.add(place{}, "narrow the globs of foreach", "there are more than %d steps", action.MaxSteps)
+		if len(steps) > p.config.limits.steps {
+			p.faults.add(place{}, "narrow the globs of foreach", "there are more than %d steps", p.config.limits.steps)
 			p.dropSteps()
 			return
 		}
@@ -117,11 +117,15 @@ func (p *planner) dropSteps() {
 	p.cover()
 }
 
-// cover notes which files are no sources, once that is settled.
+// cover notes which files are no sources, once that is settled. Links among
+// them lead nowhere: what an earlier build left must not matter.
 func (p *planner) cover() {
 	p.covered = make([]bool, len(p.files.paths))
 	for i, name := range p.files.paths {
-		p.covered[i] = p.outputs.covers(name)
+		if p.outputs.covers(name) {
+			p.covered[i] = true
+			delete(p.links.targets, name)
+		}
 	}
 }
 
@@ -154,7 +158,7 @@ func (p *planner) round() []*instance {
 			}
 			for _, file := range p.candidates(e) {
 				pp.steps = append(pp.steps, p.instance(e, file))
-				if len(all)+len(pp.steps) > action.MaxSteps {
+				if len(all)+len(pp.steps) > p.config.limits.steps {
 					return append(all, pp.steps...)
 				}
 			}
@@ -200,7 +204,7 @@ func (p *planner) instance(e *entry, in string) *instance {
 	if in != "" {
 		s.match = matchOf(e.owner.path, in)
 	}
-	for _, o := range e.step.outputs {
+	for _, o := range e.outputs {
 		if made, ok := p.output(e, o, s.match); ok {
 			if s.first == "" {
 				s.first = relative(e.owner.path, made)

@@ -230,3 +230,28 @@ func TestOtherFormatsAreRefused(t *testing.T) {
 		t.Errorf("fault = %q, want %q", got, want)
 	}
 }
+
+func TestPlansThatWouldNotFitIntoMemoryAreRefused(t *testing.T) {
+	files := filesOf("1.c", "2.c", "3.c", "4.c", "5.c", "1.h", "2.h", "3.h", "4.h", "5.h")
+	for name, tc := range map[string]struct {
+		step                 string
+		steps, deps, sources int
+		want                 string
+	}{
+		"Steps":   {"{foreach: '*.c', run: x}", 4, 100, 100, "there are more than 4 steps; narrow the globs of foreach"},
+		"Edges":   {"{foreach: '*.c', run: x, inputs: ['*'], outputs: ['{stem}.o']}", 5, 7, 100, "read outputs of other steps more than 7 times; narrow its inputs"},
+		"Sources": {"{foreach: '*.c', run: x, inputs: ['*.h'], outputs: ['{stem}.o']}", 5, 100, 20, "read files more than 20 times; narrow its inputs"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := project.Parse("config.yaml", []byte(one("    steps: ["+tc.step+"]\n")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Limit(tc.steps, tc.deps, tc.sources)
+			_, err = c.Plan(files)
+			if got := strings.Join(faultsOf(t, err), "\n"); !strings.Contains(got, tc.want) {
+				t.Errorf("faults lack %q: %s", tc.want, got)
+			}
+		})
+	}
+}

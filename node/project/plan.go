@@ -11,13 +11,20 @@ import (
 	"github.com/buildnet/buildnet/sched/action"
 )
 
-// Limits of a plan.
-const (
-	// maxRounds bounds how often foreach may build on what foreach made.
-	maxRounds = 64
-	// maxDeps bounds the edges of a plan, which the graph of a build carries.
-	maxDeps = 4_000_000
-)
+// maxRounds bounds how often foreach may build on what foreach made.
+const maxRounds = 64
+
+// limits keep a plan within memory.
+type limits struct {
+	steps int // what a graph may have
+	// deps bounds the edges of a plan, which the graph of a build carries.
+	deps int
+	// sources bounds the names of sources that a plan lists step by step: half
+	// a GiB. 10,000 steps that each read 3,000 headers are below it.
+	sources int
+}
+
+var standardLimits = limits{steps: action.MaxSteps, deps: 4_000_000, sources: 32_000_000}
 
 // planner lays a configuration over a tree.
 type planner struct {
@@ -31,6 +38,7 @@ type planner struct {
 	odd      map[int]bool    // files whose names no action can carry
 	homes    map[string]bool // the packages' directories
 	edges    int
+	listed   int // sources
 }
 
 // packagePlan is a package on its way to steps.
@@ -173,7 +181,7 @@ func (p *planner) takeEntries() {
 			}
 		}
 		for _, e := range pp.entries {
-			e.resolved = p.config.resolve(pp.pkg, &e.step.settings)
+			e.resolved = p.config.resolve(pp.pkg, &e.settings)
 			e.reported = map[place]bool{}
 		}
 	}
@@ -185,7 +193,7 @@ func (p *planner) buildStep(pp *packagePlan) *step {
 	if pp.outputDir != nil {
 		s.outputs = append(s.outputs, outputPath{pp.outputDir.at, template{{literal: pp.outputDir.text}}})
 	}
-	for _, o := range pp.pkg.outputs {
+	for _, o := range pp.outputs {
 		s.outputs = append(s.outputs, outputPath{o.at, template{{literal: o.text}}})
 	}
 	return s
@@ -286,6 +294,9 @@ func (o *ordering) visit(s *instance) {
 // cycle reports the cycle from the chain's end to s, unless a step of it has
 // been in one already: one glob can close thousands.
 func (o *ordering) cycle(s *instance) {
+	if o.named[s] {
+		return
+	}
 	chain := o.chain[slices.Index(o.chain, s):]
 	if slices.ContainsFunc(chain, func(s *instance) bool { return o.named[s] }) {
 		return

@@ -30,12 +30,25 @@ func (p *planner) resolve() {
 		}
 		for _, s := range pp.steps {
 			p.resolveStep(s, sources)
-		}
-		if p.edges > maxDeps {
-			p.faults.add(pp.at, "give the packages that it depends on outputs, so that it sees only those", "the steps up to here read outputs of other steps more than %d times", maxDeps)
-			return
+			if p.tooMuch(s) {
+				return
+			}
 		}
 	}
+}
+
+// tooMuch ends a plan that would not fit into memory.
+func (p *planner) tooMuch(s *instance) bool {
+	switch {
+	case p.edges > p.config.limits.deps:
+		p.faults.add(s.at, "narrow its inputs, or give the packages that it depends on outputs, so that it sees only those",
+			"the steps up to here read outputs of other steps more than %d times", p.config.limits.deps)
+	case p.listed > p.config.limits.sources:
+		p.faults.add(s.at, "narrow its inputs", "the steps up to here read files more than %d times", p.config.limits.sources)
+	default:
+		return false
+	}
+	return true
 }
 
 func (e *entry) inputsFixed() bool {
@@ -49,7 +62,7 @@ func (p *planner) takeForeign(pp *packagePlan) {
 		pp.foreign = append(pp.foreign, dep.shown...)
 	}
 	slices.SortFunc(pp.foreign, compareDeps)
-	if pp.build.set || len(pp.pkg.outputs) == 0 {
+	if pp.build.set || len(pp.outputs) == 0 {
 		for _, s := range pp.steps {
 			if len(s.outputs) > 0 {
 				pp.shown = append(pp.shown, action.Dep{Step: s.id})
@@ -64,7 +77,7 @@ func (p *planner) takeForeign(pp *packagePlan) {
 // narrowed returns the edges to what a package's outputs, beside its steps, say.
 func (pp *packagePlan) narrowed() []action.Dep {
 	var patterns []pattern
-	for _, o := range pp.pkg.outputs {
+	for _, o := range pp.outputs {
 		if c, ok := compile(pp.path, o.text); ok {
 			patterns = append(patterns, c)
 		}
@@ -86,7 +99,7 @@ func (pp *packagePlan) narrowed() []action.Dep {
 
 // checkShown finds package outputs that no step makes.
 func (p *planner) checkShown(pp *packagePlan) {
-	for _, o := range pp.pkg.outputs {
+	for _, o := range pp.outputs {
 		if err := checkGlob(o.text); err != nil {
 			p.faults.add(o.at, err.do, "%s", err.what)
 			continue
@@ -143,10 +156,21 @@ func (p *planner) entryReads(e *entry, m match, sources []int) *reads {
 	p.checkMatches(e.owner, patterns, e)
 	files := slices.Concat(sources, p.withoutOutputs(filesOf(patterns, p.files)))
 	r := &reads{files: p.withLinked(e, files), outs: p.outputsOf(e.owner, patterns)}
-	for _, i := range r.files {
-		r.paths = append(r.paths, p.files.paths[i])
-	}
+	r.paths = p.pathsOf(r.files)
 	return r
+}
+
+// pathsOf returns the names of files, nil if there are none.
+func (p *planner) pathsOf(files []int) []string {
+	if len(files) == 0 {
+		return nil
+	}
+	p.listed += len(files)
+	paths := make([]string, len(files))
+	for i, f := range files {
+		paths[i] = p.files.paths[f]
+	}
+	return paths
 }
 
 // withLinked sorts files and adds what the links among them lead to.
@@ -335,13 +359,9 @@ func (p *planner) insert(e *entry, r *reads, file string) []string {
 	}
 	p.checkNames(e, i)
 	if more := p.linked(e, i); len(more) > 0 {
-		files := p.withLinked(e, slices.Concat(r.files, more, []int{i}))
-		paths := make([]string, len(files))
-		for j, f := range files {
-			paths[j] = p.files.paths[f]
-		}
-		return paths
+		return p.pathsOf(p.withLinked(e, slices.Concat(r.files, more, []int{i})))
 	}
+	p.listed += len(r.paths) + 1
 	paths := make([]string, 0, len(r.paths)+1)
 	paths = append(paths, r.paths[:at]...)
 	paths = append(paths, file)
