@@ -107,7 +107,7 @@ func (m *Mesh) change(ctx context.Context, f func(roll.Roll) (roll.Roll, error))
 		if err != nil {
 			return err
 		}
-		if len(after.Bans) == len(before.Bans) && after.Sum() == before.Sum() && after.Generation == before.Generation {
+		if after.Equal(*before) {
 			return nil
 		}
 		m.mu.Lock()

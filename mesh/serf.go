@@ -146,11 +146,14 @@ func cut(s string) string {
 	return s[:min(len(s), maxText)]
 }
 
+// maxNumber is above every machine's.
+const maxNumber = 1e9
+
 func finite(f float64) float64 {
-	if math.IsNaN(f) || math.IsInf(f, 0) {
+	if math.IsNaN(f) {
 		return 0
 	}
-	return math.Round(f*1000) / 1000
+	return math.Round(min(max(f, 0), maxNumber)*1000) / 1000
 }
 
 func decodeTags(tags map[string]string) (c peer.Capabilities) {

@@ -12,7 +12,7 @@ func (r Roll) Learn(bans []Ban) (Roll, error) {
 	out := r
 	out.Bans = slices.Clone(r.Bans)
 	for _, b := range bans {
-		if r.Banned(b.Peer) {
+		if out.Banned(b.Peer) {
 			continue
 		}
 		if b.Generation > r.Generation+maxStep {
@@ -24,17 +24,27 @@ func (r Roll) Learn(bans []Ban) (Roll, error) {
 		if len(out.Bans) >= MaxBans {
 			return r, fmt.Errorf("%w: more than %d bans", ErrRefused, MaxBans)
 		}
-		if !r.endedBefore(b.By, b.Generation) {
-			out.Bans = insert(out.Bans, b)
+		if !ended(out.Bans, b.By, b.Generation) {
+			out.Bans = slices.DeleteFunc(insert(out.Bans, b), func(x Ban) bool {
+				return x.By == b.Peer && x.Generation >= b.Generation
+			})
 		}
 	}
 	return out, nil
 }
 
-// endedBefore says whether id was revoked before the generation: what it has
-// signed since does not count.
-func (r Roll) endedBefore(id peer.ID, generation uint64) bool {
-	return slices.ContainsFunc(r.Bans, func(b Ban) bool { return b.Peer == id && b.Generation < generation })
+// ended says whether id was revoked by the generation: what it has signed since
+// does not count. Of two that revoke each other the one heard first counts, so
+// that a revoked peer cannot revoke its revoker where that is known.
+func ended(bans []Ban, id peer.ID, generation uint64) bool {
+	return slices.ContainsFunc(bans, func(b Ban) bool { return b.Peer == id && b.Generation <= generation })
+}
+
+// Equal says whether r and o make the same decisions.
+func (r Roll) Equal(o Roll) bool {
+	return r.Generation == o.Generation && r.Secret == o.Secret && slices.EqualFunc(r.Bans, o.Bans, func(a, b Ban) bool {
+		return a.Peer == b.Peer && a.Generation == b.Generation && a.By == b.By
+	})
 }
 
 // Adopt takes over the secret of o if it is newer than r's. Again says that o
