@@ -21,7 +21,8 @@ var (
 	// speaks of the giver; the store is unchanged.
 	ErrMismatch = errors.New("content does not match its digest")
 	// ErrCorrupt says that bytes which the store had kept are no longer those
-	// of their digest. The blob is gone when this is returned.
+	// of their digest. The blob is gone when this is returned: such an error
+	// matches ErrNotFound too.
 	ErrCorrupt = errors.New("stored blob is corrupt")
 	// ErrFull says that the store's bound, or the disk, leaves no room even
 	// after everything that may go has gone.

@@ -89,11 +89,11 @@ func (c *Cache) Each(f func(action.Entry) bool) error {
 	return nil
 }
 
-// Len counts the entries, which reads all of them. It is 0 if they cannot be
-// read.
+// Len returns how many entries there are; the first call counts. It is 0 if
+// they cannot be read.
 func (c *Cache) Len() int {
-	n := 0
-	if err := c.shelf.Each(func([]byte, []byte) bool { n++; return true }); err != nil {
+	n, err := c.shelf.Len()
+	if err != nil {
 		return 0
 	}
 	return n

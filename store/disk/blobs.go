@@ -52,15 +52,24 @@ func (s *Store) Open(_ context.Context, d digest.Digest) (store.Reader, error) {
 	verified := b.generation == s.generation
 	s.mu.Unlock()
 
-	r, err := s.read(d)
-	if err == nil && !verified {
-		err = s.verify(d, r)
-	}
+	r, err := s.check(d, verified)
 	if err != nil {
-		if r != nil {
-			_ = r.Close()
-		}
 		return nil, s.broken(d, err)
+	}
+	return r, nil
+}
+
+// check returns a reader of what is kept under d, which it hashes first if it
+// is doubtful.
+func (s *Store) check(d digest.Digest, verified bool) (store.Reader, error) {
+	r, err := s.read(d)
+	if err != nil {
+		return nil, err
+	}
+	if !verified {
+		if err := s.verify(d, r); err != nil {
+			return nil, errors.Join(err, r.Close())
+		}
 	}
 	return r, nil
 }
@@ -105,32 +114,53 @@ func (s *Store) verify(d digest.Digest, r store.Reader) error {
 }
 
 // broken says what an error of reading a blob means, and drops the blob if it
-// is no good.
+// is no good. It may have been dropped and come back meanwhile, so that it is
+// read again while nobody can do either.
 func (s *Store) broken(d digest.Digest, err error) error {
-	gone := errors.Is(err, pebble.ErrNotFound) || isNotExist(err)
-	if !gone && !errors.Is(err, store.ErrCorrupt) {
+	if !bad(err) {
 		return fmt.Errorf("open %v: %w", d, err)
 	}
+	way := s.way(d)
+	way.Lock()
+	defer way.Unlock()
+	if !s.holds(d) {
+		return fmt.Errorf("open %v: %w", d, store.ErrNotFound) // evicted meanwhile
+	}
+	r, again := s.check(d, false)
+	if again == nil {
+		_ = r.Close()
+		return fmt.Errorf("open %v: %w", d, store.ErrNotFound) // as at that moment
+	}
+	if !bad(again) {
+		return fmt.Errorf("open %v: %w", d, again)
+	}
+	s.forget(d)
+	s.log.Warn("stored blob is corrupt; dropped", "digest", d, "error", err)
+	if err := s.eraseHeld(d); err != nil {
+		s.log.Warn("corrupt blob stays on disk", "digest", d, "error", err)
+	}
+	// Whoever can do without a blob that is not here can do without this one.
+	return fmt.Errorf("open %v: %w: %w", d, store.ErrCorrupt, store.ErrNotFound)
+}
+
+// bad reports whether err of reading a blob speaks of the blob, not of the disk.
+func bad(err error) bool {
+	return errors.Is(err, pebble.ErrNotFound) || isNotExist(err) || errors.Is(err, store.ErrCorrupt)
+}
+
+// forget takes a corrupt blob out of the index.
+func (s *Store) forget(d digest.Digest) {
 	s.mu.Lock()
-	b, still := s.ix.blobs[d]
-	if still {
+	defer s.mu.Unlock()
+	if b, ok := s.ix.blobs[d]; ok {
 		s.ix.remove(b)
 		s.stats.Corrupt++
 	}
-	s.mu.Unlock()
-	if !still {
-		return fmt.Errorf("open %v: %w", d, store.ErrNotFound) // evicted meanwhile
-	}
-	s.log.Warn("stored blob is corrupt; dropped", "digest", d, "error", err)
-	if err := s.erase(d); err != nil {
-		s.log.Warn("corrupt blob stays on disk", "digest", d, "error", err)
-	}
-	return fmt.Errorf("open %v: %w", d, store.ErrCorrupt)
 }
 
 // Put implements store.Blobs.
 func (s *Store) Put(ctx context.Context, d digest.Digest, r io.Reader) error {
-	if here, _ := s.Has(ctx, []digest.Digest{d}); here[0] {
+	if s.sound(d) {
 		return nil
 	}
 	// One byte more than there may be shows that there is too much.
@@ -142,6 +172,18 @@ func (s *Store) Put(ctx context.Context, d digest.Digest, r io.Reader) error {
 		return fmt.Errorf("put %v: %w", d, store.ErrMismatch)
 	}
 	return nil
+}
+
+// sound reports whether d is here beyond doubt, and uses it. A blob that an
+// unclean stop made doubtful is better written again than trusted.
+func (s *Store) sound(d digest.Digest) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b, ok := s.ix.blobs[d]
+	if ok = ok && b.generation == s.generation; ok {
+		s.ix.use(b)
+	}
+	return ok || empty(d)
 }
 
 // Add implements store.Blobs.
@@ -175,7 +217,7 @@ func (s *Store) writeSmall(d digest.Digest, content []byte, want digest.Digest) 
 	if !want.IsZero() && d != want || empty(d) {
 		return d, nil
 	}
-	if here, _ := s.Has(context.Background(), []digest.Digest{d}); here[0] {
+	if s.sound(d) {
 		return d, nil
 	}
 	if err := s.reserve(cost(d.Size())); err != nil {
@@ -259,8 +301,10 @@ func (s *Store) settle(d digest.Digest, temp string) error {
 func (s *Store) keep(b *blob) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, twice := s.ix.blobs[b.digest]; twice {
-		s.ix.bytes -= cost(b.digest.Size()) // somebody else wrote the same bytes
+	if old, twice := s.ix.blobs[b.digest]; twice {
+		s.ix.bytes -= cost(b.digest.Size()) // the same bytes were written before
+		old.generation, old.dirty = b.generation, true
+		s.ix.use(old)
 		return
 	}
 	s.ix.add(b)

@@ -27,7 +27,7 @@ const (
 	// a file, half a block.
 	blobOverhead = 256
 	// minFree is how much of the disk stays free, in bytes: pebble cannot go on
-	// after a write that found no room.
+	// after a write that found no room. A quarter of a small disk does.
 	minFree = 64 << 20
 	// cacheBytes is pebble's block cache.
 	cacheBytes = 32 << 20

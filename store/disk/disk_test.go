@@ -7,31 +7,17 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"syscall"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
 	"github.com/buildnet/buildnet/store"
 	"github.com/buildnet/buildnet/store/digest"
 	"github.com/buildnet/buildnet/store/storetest"
 )
-
-// writerEnv makes the test binary a process that fills a store until it is killed.
-const writerEnv = "BUILDNET_TEST_WRITER"
-
-func TestMain(m *testing.M) {
-	if dir := os.Getenv(writerEnv); dir != "" {
-		fill(dir)
-		return
-	}
-	goleak.VerifyTestMain(m)
-}
 
 func open(t testing.TB, dir string, opts Options) *Store {
 	t.Helper()
@@ -89,64 +75,6 @@ func TestSecondOpenNamesTheHolder(t *testing.T) {
 	_, err := Open(dir, Options{})
 	if !errors.Is(err, ErrLocked) || !bytes.Contains([]byte(err.Error()), []byte(strconv.Itoa(os.Getpid()))) {
 		t.Errorf("second open: %v", err)
-	}
-}
-
-// fill writes blobs forever; each is on stdout before the next.
-func fill(dir string) {
-	s, err := Open(dir, Options{MaxBytes: 64 << 20})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	for seed := 0; ; seed++ {
-		content := storetest.Bytes([]int{100, 5000, 300_000}[seed%3], byte(seed))
-		if _, err := store.AddBytes(context.Background(), s, content); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		fmt.Println(seed)
-	}
-}
-
-func TestKilledProcess(t *testing.T) {
-	dir := t.TempDir()
-	survived := 0
-	for range 4 {
-		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), writerEnv+"="+dir)
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := out.Read(make([]byte, 1)); err != nil {
-			t.Error(err)
-		}
-		for range 10 + rand.IntN(20) {
-			_, _ = out.Read(make([]byte, 64))
-		}
-		if err := cmd.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		_ = cmd.Wait()
-		s := open(t, dir, Options{})
-		report, err := s.Verify(t.Context())
-		if err != nil || len(report.Corrupt) > 0 {
-			t.Errorf("after kill -9: %+v, %v", report, err)
-		}
-		survived = report.Blobs
-		if names, _ := os.ReadDir(filepath.Join(dir, tempDir)); len(names) > 0 {
-			t.Errorf("temporary files stay: %v", names)
-		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if survived == 0 {
-		t.Error("nothing at all survived")
 	}
 }
 

@@ -44,7 +44,7 @@ func (s *Store) diskHasRoom(n int64) error {
 	if err != nil {
 		return nil //nolint:nilerr // not every file system says; the write itself will
 	}
-	if int64(usage.AvailBytes) < n+minFree {
+	if int64(usage.AvailBytes) < n+min(minFree, int64(usage.TotalBytes/4)) {
 		return fmt.Errorf("%w: the disk that holds %s has %d bytes left; free some, or run `buildnet cache clear`", store.ErrFull, s.dir, usage.AvailBytes)
 	}
 	return nil
@@ -81,6 +81,11 @@ func (s *Store) erase(d digest.Digest) error {
 	if s.holds(d) {
 		return nil
 	}
+	return s.eraseHeld(d)
+}
+
+// eraseHeld is erase for a caller who holds d's way.
+func (s *Store) eraseHeld(d digest.Digest) error {
 	batch := s.db.NewBatch()
 	defer batch.Close()
 	_ = batch.Delete(indexKey(d), nil)
@@ -157,12 +162,11 @@ func (s *Store) Verify(ctx context.Context) (Report, error) {
 		if err := ctx.Err(); err != nil {
 			return rep, err
 		}
-		r, err := s.Open(ctx, d)
+		r, err := s.check(d, false)
 		if err == nil {
-			if err = s.verify(d, r); err != nil {
-				err = s.broken(d, err)
-			}
 			_ = r.Close()
+		} else {
+			err = s.broken(d, err)
 		}
 		switch {
 		case err == nil:

@@ -7,10 +7,21 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// FailingFS is a file system on which writes to, and creations of, files
-// outside of pebble's directory fail on cue.
+// Scope is which files of a FailingFS fail.
+type Scope uint8
+
+const (
+	// OwnFiles are those that the store writes itself.
+	OwnFiles Scope = iota
+	// AllFiles are pebble's too.
+	AllFiles
+)
+
+// FailingFS is a file system on which writes to, and creations of, files fail
+// on cue.
 type FailingFS struct {
 	vfs.FS
+	Scope Scope
 
 	mu  sync.Mutex
 	err error
@@ -43,7 +54,7 @@ func (f *FailingFS) spend(n int) error {
 
 // Create implements vfs.FS.
 func (f *FailingFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	if category != vfs.WriteCategoryUnspecified {
+	if category != vfs.WriteCategoryUnspecified && f.Scope == OwnFiles {
 		return f.FS.Create(name, category) // pebble's own
 	}
 	if err := f.spend(0); err != nil {

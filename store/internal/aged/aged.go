@@ -40,7 +40,8 @@ type Shelf struct {
 
 	counted  atomic.Bool
 	counting atomic.Bool
-	// keys and bytes are never less than what there is, once counted.
+	// keys and bytes are what there is, once counted, but for what two wrote at
+	// once.
 	keys, bytes atomic.Int64
 }
 
@@ -56,7 +57,7 @@ func (s *Shelf) Get(key []byte) ([]byte, error) {
 	}
 	value, _, ok := open(raw)
 	if !ok {
-		if err := s.kv.Delete(key); err != nil {
+		if err := s.Delete(key); err != nil {
 			return nil, err
 		}
 		return nil, fmt.Errorf("damaged value of %q: %w", key, store.ErrNotFound)
@@ -66,11 +67,13 @@ func (s *Shelf) Get(key []byte) ([]byte, error) {
 
 // Put keeps a value, and drops the oldest when there are too many.
 func (s *Shelf) Put(key, value []byte) error {
+	if err := s.uncount(key); err != nil {
+		return err
+	}
 	if err := s.kv.Put(key, seal(value, time.Now())); err != nil {
 		return err
 	}
-	keys := s.keys.Add(1)
-	bytes := s.bytes.Add(size(key, value))
+	keys, bytes := s.keys.Add(1), s.bytes.Add(int64(len(key)+headBytes+len(value)))
 	over := keys > int64(s.limits.Keys) || bytes > s.limits.Bytes
 	if over || !s.counted.Load() && rand.IntN(countOdds) == 0 {
 		return s.prune()
@@ -78,8 +81,37 @@ func (s *Shelf) Put(key, value []byte) error {
 	return nil
 }
 
+// uncount takes a value that is about to go out of the count.
+func (s *Shelf) uncount(key []byte) error {
+	old, err := s.kv.Get(key)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err == nil {
+		s.keys.Add(-1)
+		s.bytes.Add(-int64(len(key) + len(old)))
+	}
+	return err
+}
+
 // Delete removes a value; there may be none.
-func (s *Shelf) Delete(key []byte) error { return s.kv.Delete(key) }
+func (s *Shelf) Delete(key []byte) error {
+	if err := s.uncount(key); err != nil {
+		return err
+	}
+	return s.kv.Delete(key)
+}
+
+// Len returns how many values there are, give or take those that are being
+// written. The first call counts.
+func (s *Shelf) Len() (int, error) {
+	if !s.counted.Load() {
+		if err := s.prune(); err != nil {
+			return 0, err
+		}
+	}
+	return max(0, int(s.keys.Load())), nil
+}
 
 // Each calls f for all values that are not damaged, by key, until f returns
 // false. f must not call the shelf.
@@ -98,12 +130,10 @@ func (s *Shelf) Clear() error {
 	}
 	var errs error
 	for _, key := range keys {
-		errs = errors.Join(errs, s.kv.Delete(key))
+		errs = errors.Join(errs, s.Delete(key))
 	}
 	return errs
 }
-
-func size(key, value []byte) int64 { return int64(len(key) + headBytes + len(value)) }
 
 func seal(value []byte, now time.Time) []byte {
 	b := make([]byte, sumBytes, headBytes+len(value))

@@ -33,6 +33,9 @@ func TestTheOldestGo(t *testing.T) {
 			}); err != nil {
 				t.Fatal(err)
 			}
+			if got, err := s.Len(); err != nil || got != n {
+				t.Errorf("Len = %d, %v; there are %d", got, err, n)
+			}
 			if n == 0 || n > 100 || first != fmt.Sprintf("%04d", 1000-n) {
 				t.Errorf("%d values stay, from %s", n, first)
 			}
@@ -79,8 +82,20 @@ func TestClear(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if n, err := s.Len(); n != 5 || err != nil {
+		t.Errorf("Len = %d, %v", n, err)
+	}
+	if err := s.Put([]byte{3}, []byte("again")); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Len(); n != 5 || err != nil {
+		t.Errorf("Len = %d, %v after one was written again", n, err)
+	}
 	if err := s.Clear(); err != nil {
 		t.Fatal(err)
+	}
+	if n, err := s.Len(); n != 0 || err != nil {
+		t.Errorf("Len = %d, %v after all went", n, err)
 	}
 	if err := s.Each(func(key, _ []byte) bool { t.Errorf("%q stays", key); return true }); err != nil {
 		t.Fatal(err)

@@ -1,0 +1,140 @@
+package disk
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"go.uber.org/goleak"
+
+	"github.com/buildnet/buildnet/store"
+	"github.com/buildnet/buildnet/store/storetest"
+)
+
+const (
+	// writerEnv makes the test binary a process that fills a store until it is
+	// killed, and fullEnv one whose disk gets full under it.
+	writerEnv = "BUILDNET_TEST_WRITER"
+	fullEnv   = "BUILDNET_TEST_FULL"
+	// fullAfter is when that disk is full, in bytes.
+	fullAfter = 3 << 20
+)
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(writerEnv); dir != "" {
+		fill(dir, vfs.Default)
+	}
+	if dir := os.Getenv(fullEnv); dir != "" {
+		fs := &storetest.FailingFS{FS: vfs.Default, Scope: storetest.AllFiles}
+		fs.Fail(syscall.ENOSPC, fullAfter)
+		fill(dir, fs)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// fill writes blobs and state forever, or until an error; what is durable is on
+// stdout before the next.
+func fill(dir string, fs vfs.FS) {
+	s, err := Open(dir, Options{FS: fs, MaxBytes: 64 << 20})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	for seed := 0; ; seed++ {
+		content := storetest.Bytes([]int{100, 5000, 300_000}[seed%3], byte(seed))
+		if _, err = store.AddBytes(context.Background(), s, content); err == nil {
+			err = s.KV("n").Put([]byte("seed"), []byte(strconv.Itoa(seed)))
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		fmt.Println(seed)
+	}
+}
+
+// sound checks that the store in dir opens as it is, serves nothing corrupt,
+// has the durable state and no temporary files, and returns its blobs.
+func sound(t *testing.T, dir string, durable int) int {
+	t.Helper()
+	s := open(t, dir, Options{})
+	report, err := s.Verify(t.Context())
+	if err != nil || len(report.Corrupt) > 0 {
+		t.Errorf("verify: %+v, %v", report, err)
+	}
+	if names, _ := os.ReadDir(filepath.Join(dir, tempDir)); len(names) > 0 {
+		t.Errorf("temporary files stay: %v", names)
+	}
+	value, err := s.KV("n").Get([]byte("seed"))
+	if got, _ := strconv.Atoi(string(value)); err != nil || got < durable {
+		t.Errorf("durable state %d came back as %q, %v", durable, value, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return report.Blobs
+}
+
+func TestKilledProcess(t *testing.T) {
+	dir := t.TempDir()
+	survived := 0
+	for range 4 {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), writerEnv+"="+dir)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(out)
+		durable := 0
+		for range 5 + rand.IntN(20) {
+			if !lines.Scan() {
+				t.Fatal("the writer ended by itself")
+			}
+			durable, _ = strconv.Atoi(lines.Text())
+		}
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait()
+		survived = sound(t, dir, durable)
+	}
+	if survived == 0 {
+		t.Error("nothing at all survived")
+	}
+}
+
+// TestDiskThatGetsFullUnderPebble ends a process in the way that a full disk
+// does which minFree did not see coming.
+func TestDiskThatGetsFullUnderPebble(t *testing.T) {
+	dir := t.TempDir()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), fullEnv+"="+dir)
+	var out, talk bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &talk
+	if err := cmd.Run(); err == nil {
+		t.Fatal("a full disk went unnoticed")
+	}
+	if !bytes.Contains(talk.Bytes(), []byte("no space left")) {
+		t.Errorf("the process ended otherwise: %.2000s", talk.String())
+	}
+	durable := 0
+	for line := range bytes.Lines(out.Bytes()) {
+		durable, _ = strconv.Atoi(string(bytes.TrimSpace(line)))
+	}
+	if sound(t, dir, durable) == 0 || durable == 0 {
+		t.Errorf("nothing survived: %s", talk.String())
+	}
+}
