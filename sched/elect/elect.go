@@ -78,7 +78,9 @@ func Rank(build string, initiator peer.ID, members []peer.Member, estimate func(
 
 func extremes(members []peer.Member) (strongest float64, oldest time.Time) {
 	for i, m := range members {
-		strongest = max(strongest, m.Caps.Power())
+		if p := m.Caps.Power(); p > strongest && !math.IsInf(p, 0) {
+			strongest = p
+		}
 		if i == 0 || m.Since.Before(oldest) {
 			oldest = m.Since
 		}
@@ -87,7 +89,7 @@ func extremes(members []peer.Member) (strongest float64, oldest time.Time) {
 }
 
 func weakness(power, strongest float64) int {
-	if !(power > 0) || math.IsInf(strongest, 0) {
+	if !(power > 0) || math.IsInf(power, 0) {
 		return weakest
 	}
 	return min(int(math.Log2(strongest/power)), weakest)

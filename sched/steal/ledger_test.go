@@ -28,6 +28,8 @@ type ledger struct {
 	outcome    Reason
 	// parted says that the mesh was split once: then each side may run a step.
 	parted bool
+	// lenient says that members lie: only the machines' own sums have to agree.
+	lenient bool
 }
 
 func (g *ledger) init(w *world) {
@@ -49,7 +51,7 @@ func (g *ledger) sent(e Epoch, s Send) {
 	switch msg := s.Msg.(type) {
 	case Assign:
 		g.w.log("%s assigns %d to %s", e.Leader, msg.Step, s.To)
-		if by, taken := g.hands(e)[msg.Step]; taken {
+		if by, taken := g.hands(e)[msg.Step]; taken && !g.lenient {
 			g.w.fatalf("step %d assigned to %s while it is in the hands of %s, in one epoch", msg.Step, s.To, by)
 		}
 		g.hands(e)[msg.Step] = s.To
@@ -129,7 +131,7 @@ func (l *leading) check() {
 		l.on.w.fatalf("counts: assigned %d held %d unsecured %d, kept as %d %d %d",
 			assigned, held, unsecured, l.leader.assigned, l.leader.held, l.leader.unsecured)
 	}
-	if jobs := l.leader.opts.Plan.Modes.Jobs; jobs > 0 && assigned > jobs {
+	if jobs := l.leader.opts.Plan.Modes.Jobs; jobs > 0 && assigned > jobs && !g.lenient {
 		l.on.w.fatalf("%d steps in the crew's hands, the bound is %d", assigned, jobs)
 	}
 }
@@ -159,7 +161,7 @@ func (g *ledger) executes(n *node, a Assign) {
 		}
 	}
 	g.most = max(g.most, running)
-	if g.announced[a.Step] != nil && !g.parted {
+	if g.announced[a.Step] != nil && !g.parted && !g.lenient {
 		g.w.fatalf("step %d is executed on %s, and was announced", a.Step, n.id)
 	}
 }
@@ -176,7 +178,7 @@ func (g *ledger) event(e Event) {
 		g.announces(e)
 	case GaveUp:
 		g.w.log("gave up %d: %s", e.Step, e.Text)
-		if g.settled(e.Step) {
+		if g.settled(e.Step) && !g.lenient {
 			g.w.fatalf("step %d given up after it was announced", e.Step)
 		}
 		g.gaveUp[e.Step] = e.Text
@@ -193,13 +195,14 @@ func (g *ledger) settled(s Step) bool { return g.announced[s] != nil || g.gaveUp
 func (g *ledger) announces(e Event) {
 	o := g.w.init.origin
 	switch {
+	case g.lenient:
 	case g.settled(e.Step):
 		g.w.fatalf("step %d announced twice", e.Step)
 	case !g.secured[e.Step] && e.Done.Entry.Result.OK():
 		g.w.fatalf("step %d announced before its outputs were here", e.Step)
 	}
 	for _, on := range o.deps.below[e.Step] {
-		if !g.settled(on) {
+		if !g.settled(on) && !g.lenient {
 			g.w.fatalf("step %d announced before %d, of which it was made", e.Step, on)
 		}
 	}
@@ -207,7 +210,7 @@ func (g *ledger) announces(e Event) {
 	for id, upTo := range g.acked[o.watch.lead] {
 		safe = safe || id != g.w.init.id && upTo >= index
 	}
-	if !safe {
+	if !safe && !g.lenient {
 		g.w.fatalf("step %d announced, and no standby knows of it", e.Step)
 	}
 	g.announced[e.Step] = e.Done

@@ -51,7 +51,10 @@ func (n *node) lead(t TakeOver) {
 		Log: slices.Clone(t.Log), Predecessor: t.Predecessor, Members: n.w.members(n),
 	})
 	if err != nil {
-		n.w.fatalf("lead: %v", err)
+		if !n.w.ledger.lenient {
+			n.w.fatalf("lead: %v", err)
+		}
+		return
 	}
 	l := &leading{on: n, leader: leader, epoch: t.Epoch, streams: map[peer.ID]*stream{}, dials: map[peer.ID]int{}}
 	n.leading = append(n.leading, l)

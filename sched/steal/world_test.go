@@ -269,7 +269,7 @@ func (w *world) step() {
 }
 
 func (w *world) reaches(a, b *node) bool {
-	return a.alive && b.alive && w.apart[a.id] == w.apart[b.id]
+	return a != nil && b != nil && a.alive && b.alive && w.apart[a.id] == w.apart[b.id]
 }
 
 func (w *world) ticks(n *node) {

@@ -1,0 +1,96 @@
+package elect
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/buildnet/buildnet/mesh/peer"
+)
+
+var epoch = time.Unix(1_000_000, 0)
+
+func member(id string, power float64) peer.Member {
+	return peer.Member{ID: peer.ID(id), State: peer.Alive, Since: epoch, Caps: peer.Capabilities{BPU: power, Cores: 1}}
+}
+
+func near(peer.ID, peer.ID) time.Duration { return time.Millisecond }
+
+func TestTheBetterOneLeads(t *testing.T) {
+	for name, c := range map[string]struct {
+		a, b peer.Member
+		rtt  map[peer.ID]time.Duration
+	}{
+		"more power": {a: member("a", 8), b: member("b", 4)},
+		"much less far": {a: member("a", 1), b: member("b", 1),
+			rtt: map[peer.ID]time.Duration{"a": 2 * time.Millisecond, "b": 40 * time.Millisecond}},
+		"an old member": {a: member("a", 1), b: func() peer.Member {
+			m := member("b", 1)
+			m.Since = epoch.Add(time.Hour)
+			return m
+		}()},
+		"of known distance": {a: member("a", 1), b: member("b", 4), rtt: map[peer.ID]time.Duration{"a": time.Millisecond}},
+		"of known power":    {a: member("a", 1), b: member("b", math.NaN())},
+	} {
+		estimate := near
+		if c.rtt != nil {
+			estimate = func(a, _ peer.ID) time.Duration { return c.rtt[a] }
+		}
+		for i := range 20 {
+			got := Rank(fmt.Sprint("build", i), "initiator", []peer.Member{c.b, c.a}, estimate)
+			if !slices.Equal(got, []peer.ID{"a", "b"}) {
+				t.Fatalf("%s: %v", name, got)
+			}
+		}
+	}
+}
+
+func TestEqualsTakeTurns(t *testing.T) {
+	members := []peer.Member{member("a", 1), member("b", 1.4), member("c", 1.9)}
+	leads := map[peer.ID]int{}
+	for i := range 300 {
+		leads[Rank(fmt.Sprint("build", i), "a", members, near)[0]]++
+	}
+	for id, n := range leads {
+		if n < 60 || n > 140 {
+			t.Errorf("%s leads %d of 300 builds", id, n)
+		}
+	}
+}
+
+func TestOnlyTheAliveAreRanked(t *testing.T) {
+	gone := member("gone", 100)
+	gone.State = peer.Suspect
+	if got := Rank("build", "a", []peer.Member{gone, member("a", 1)}, near); !slices.Equal(got, []peer.ID{"a"}) {
+		t.Errorf("ranked %v", got)
+	}
+	if got := Rank("build", "a", nil, near); len(got) != 0 {
+		t.Errorf("ranked %v of nobody", got)
+	}
+}
+
+func TestAllWithTheSameViewRankTheSame(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var members []peer.Member
+		for i := range rapid.IntRange(0, 12).Draw(t, "members") {
+			m := member(fmt.Sprint("peer", i), rapid.Float64().Draw(t, "power"))
+			m.Since = epoch.Add(time.Duration(rapid.IntRange(0, 200).Draw(t, "since")) * time.Second)
+			members = append(members, m)
+		}
+		rtt := time.Duration(rapid.Int64().Draw(t, "rtt"))
+		estimate := func(a, b peer.ID) time.Duration { return rtt / time.Duration(len(a)+len(b)) }
+		first := Rank("build", "peer0", members, estimate)
+		rand.New(rand.NewPCG(1, 2)).Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
+		if second := Rank("build", "peer0", members, estimate); !slices.Equal(first, second) {
+			t.Fatalf("%v, then %v", first, second)
+		}
+		if len(first) != len(members) {
+			t.Fatalf("%d of %d ranked", len(first), len(members))
+		}
+	})
+}
