@@ -64,6 +64,8 @@ func TestEveryFaultSaysWhereAndWhatToDo(t *testing.T) {
 			`config.yaml:3: packages[0]: package "a" has both build_cmd and steps; keep one: build_cmd for one action, steps for several`}},
 		"BothOutputs": {one("    build_cmd: x\n    output_dir: d\n    outputs: [f]\n"), nil, []string{
 			`config.yaml:5: packages[0].output_dir: package "a" has both output_dir and outputs; keep one of them`}},
+		"NothingLeftOfTheCommand": {one("    build_cmd: ['{outputs}']\n"), nil, []string{
+			"config.yaml:4: packages[0].build_cmd: the command of a is empty once its placeholders are filled in; begin it with a program"}},
 		"StepWithoutRun": {one("    steps:\n      - outputs: [x]\n"), nil, []string{"config.yaml:5: packages[0].steps[0]: the step has no command; add run"}},
 		"EmptyCommands": {one("    steps:\n      - run: []\n      - run: [\"\"]\n      - run: \" \"\n"), nil, []string{
 			"config.yaml:5: packages[0].steps[0].run: the command is empty; name a program",

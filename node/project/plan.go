@@ -260,7 +260,9 @@ func (p *planner) order() {
 	for _, pp := range p.packages {
 		o := &ordering{state: make([]uint8, len(pp.steps)), named: map[*instance]bool{}, faults: p.faults}
 		for _, s := range pp.steps {
-			o.visit(s)
+			if o.state[s.order] == 0 {
+				o.visit(s)
+			}
 		}
 		pp.steps = o.done
 	}

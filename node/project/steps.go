@@ -120,6 +120,9 @@ func (p *planner) writeCommand(s *instance) (named []string) {
 	if len(argv) > maxArguments {
 		p.faults.add(s.run.at, "pass them by a file", "the command has %d arguments, the limit is %d", len(argv), maxArguments)
 	}
+	if len(argv) == 0 || argv[0] == "" {
+		p.faults.add(s.run.at, "begin it with a program", "the command of %s is empty once its placeholders are filled in", s.id)
+	}
 	s.argv = argv
 	return named
 }
