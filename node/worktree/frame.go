@@ -96,6 +96,9 @@ var matches = map[string]error{
 
 func failureOf(err error) *failure {
 	f := &failure{Text: err.Error()}
+	if notDirectory(err) {
+		f.Is = "not_exist"
+	}
 	for name, e := range matches {
 		if errors.Is(err, e) {
 			f.Is = name

@@ -2,11 +2,11 @@ package worktree
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/buildnet/buildnet/sched/action"
@@ -78,7 +78,7 @@ func (t *Tree) Ingest(ctx context.Context, s *Snapshot, paths []string, hold fun
 		return nil, fmt.Errorf("ingest: %w", err)
 	}
 	t.prune(s.listing)
-	if err := t.stats.save(); err != nil {
+	if err := errors.Join(t.stats.save(), t.used()); err != nil {
 		return nil, err
 	}
 	outs := make(map[string]action.Output, len(paths))
@@ -160,31 +160,57 @@ func (t *Tree) ChangedSince(ctx context.Context, s *Snapshot, paths []string) ([
 	if err != nil {
 		return nil, fmt.Errorf("look for changed sources: %w", err)
 	}
-	var mu sync.Mutex
+	want := make([]identity, len(paths))
+	for i, p := range paths {
+		want[i], _ = s.recall(p)
+	}
+	same, _, err := t.compareAll(ctx, paths, stats, want)
 	var changed []string
-	err = t.each(ctx, len(paths), func(ctx context.Context, i int) error {
-		want, ok := s.recall(paths[i])
-		same := ok && stats[i].Kind == want.kind
-		if same {
-			same = t.still(ctx, paths[i], stats[i], want)
+	for i, p := range paths {
+		if !same[i] || want[i].kind == Absent {
+			changed = append(changed, p)
 		}
-		if !same {
-			mu.Lock()
-			defer mu.Unlock()
-			changed = append(changed, paths[i])
-		}
-		return nil
-	})
+	}
 	slices.Sort(changed)
 	return changed, err
 }
 
-// still reports whether the file at path, with this stat, is want. One that
-// cannot be read is not.
-func (t *Tree) still(ctx context.Context, path string, s Stat, want identity) bool {
-	if s.Kind != want.kind || s.Executable != want.executable || s.Kind == Regular && s.Size != want.digest.Size() {
-		return false
+// compareAll says for each path, which has this stat, whether it is what is
+// wanted there, and whether it had to be read to say so.
+func (t *Tree) compareAll(ctx context.Context, paths []string, stats []Stat, want []identity) (same, reread []bool, err error) {
+	same, reread = make([]bool, len(paths)), make([]bool, len(paths))
+	var unsure []int
+	for i, p := range paths {
+		var sure bool
+		if same[i], sure = t.decide(p, stats[i], want[i]); !sure {
+			unsure = append(unsure, i)
+		}
 	}
-	id, err := t.identify(ctx, path, s)
+	err = t.each(ctx, len(unsure), func(ctx context.Context, k int) error {
+		i := unsure[k]
+		same[i], reread[i] = t.still(ctx, paths[i], stats[i], want[i]), true
+		return ctx.Err()
+	})
+	return same, reread, err
+}
+
+// decide reports whether the file at path, with this stat, is want, and whether
+// that is sure without reading it.
+func (t *Tree) decide(path string, s Stat, want identity) (same, sure bool) {
+	if s.Kind != want.kind || s.Executable != want.executable || s.Kind == Regular && s.Size != want.digest.Size() {
+		return false, true
+	}
+	id, known := t.known(path, s)
+	return known && id == want, known
+}
+
+// still is decide that reads the file if it has to. One that cannot be read is
+// not what is wanted.
+func (t *Tree) still(ctx context.Context, path string, s Stat, want identity) bool {
+	same, sure := t.decide(path, s, want)
+	if sure {
+		return same
+	}
+	id, err := t.read(ctx, path, t.hash)
 	return err == nil && id == want
 }

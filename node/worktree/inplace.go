@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync/atomic"
 
 	"github.com/buildnet/buildnet/sched/action"
 )
@@ -51,14 +50,12 @@ func (t *Tree) inPlace(ctx context.Context, e *expansion) (bool, error) {
 			return false, nil
 		}
 	}
-	var differ atomic.Bool
-	err = t.each(ctx, len(paths), func(ctx context.Context, i int) error {
-		if !differ.Load() && !t.still(ctx, paths[i], stats[i], e.items[paths[i]]) {
-			differ.Store(true)
-		}
-		return nil
-	})
-	return !differ.Load(), err
+	want := make([]identity, len(paths))
+	for i, p := range paths {
+		want[i] = e.items[p]
+	}
+	same, _, err := t.compareAll(ctx, paths, stats[:len(paths)], want)
+	return !slices.Contains(same, false), err
 }
 
 // stalePaths returns those of placed, which is sorted, that are dir or lie

@@ -54,9 +54,9 @@ func native(p string) string {
 
 // List implements Files.
 func (l *local) List(_ context.Context, dir string) ([]Entry, error) {
-	d, err := l.root.Open(native(dir))
+	d, err := l.plainDir(dir)
 	if err != nil {
-		return nil, fmt.Errorf("list: %w", err)
+		return nil, fmt.Errorf("list %s: %w", dir, err)
 	}
 	defer d.Close()
 	names, err := d.Readdirnames(-1)

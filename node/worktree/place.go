@@ -208,14 +208,14 @@ func (x *placing) directories(paths []string) []string {
 
 // differing returns the indices of the paths that do not lie there yet.
 func (x *placing) differing(ctx context.Context, paths []string, stats []Stat) ([]int, error) {
-	differs := make([]bool, len(paths))
-	err := x.t.each(ctx, len(paths), func(ctx context.Context, i int) error {
-		differs[i] = !x.t.still(ctx, paths[i], stats[i], x.want.items[paths[i]])
-		return nil
-	})
+	want := make([]identity, len(paths))
+	for i, p := range paths {
+		want[i] = x.want.items[p]
+	}
+	same, _, err := x.t.compareAll(ctx, paths, stats, want)
 	var at []int
-	for i, d := range differs {
-		if d {
+	for i := range paths {
+		if !same[i] {
 			at = append(at, i)
 		}
 	}

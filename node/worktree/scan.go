@@ -34,7 +34,7 @@ type listing struct {
 	linked []string
 	// set names the file set: paths, kinds and targets.
 	set digest.Digest
-	// ignored are names that no step can have.
+	// ignored is what no step can have.
 	ignored []string
 }
 
@@ -56,8 +56,8 @@ func (s *Snapshot) Files() []File {
 	return files
 }
 
-// Ignored returns paths that no step can have as an input because of their
-// characters, such as a newline.
+// Ignored returns what no step can have as an input: names with characters such
+// as a newline, and directories that the user may not read.
 func (s *Snapshot) Ignored() []string { return slices.Clone(s.listing.ignored) }
 
 func (s *Snapshot) remember(path string, id identity) {
@@ -99,10 +99,11 @@ func (t *Tree) walk(ctx context.Context, arm func(dir string)) (*listing, error)
 	l := &listing{stats: map[string]Stat{}}
 	level := []string{""}
 	for len(level) > 0 {
-		lists, err := t.listAll(ctx, level, arm)
+		lists, closed, err := t.listAll(ctx, level, arm)
 		if err != nil {
 			return nil, err
 		}
+		l.ignored = append(l.ignored, closed...)
 		var next []string
 		for i, dir := range level {
 			next = append(next, l.add(dir, lists[i])...)
@@ -119,19 +120,26 @@ func (t *Tree) walk(ctx context.Context, arm func(dir string)) (*listing, error)
 	return l, nil
 }
 
-// listAll lists directories at once. One that is gone by now is empty.
-func (t *Tree) listAll(ctx context.Context, dirs []string, arm func(dir string)) ([][]Entry, error) {
-	lists := make([][]Entry, len(dirs))
-	err := t.each(ctx, len(dirs), func(ctx context.Context, i int) error {
+// listAll lists directories at once, and says which the user may not read. One
+// that is gone by now is empty.
+func (t *Tree) listAll(ctx context.Context, dirs []string, arm func(dir string)) (lists [][]Entry, closed []string, err error) {
+	lists = make([][]Entry, len(dirs))
+	denied := make([]bool, len(dirs))
+	err = t.each(ctx, len(dirs), func(ctx context.Context, i int) (err error) {
 		arm(dirs[i])
-		entries, err := t.files.List(ctx, dirs[i])
-		if errors.Is(err, fs.ErrNotExist) && dirs[i] != "" {
-			err = nil
+		lists[i], err = t.files.List(ctx, dirs[i])
+		denied[i] = errors.Is(err, fs.ErrPermission)
+		if dirs[i] != "" && (missing(err) || denied[i]) {
+			return nil
 		}
-		lists[i] = entries
 		return err
 	})
-	return lists, err
+	for i, dir := range dirs {
+		if denied[i] {
+			closed = append(closed, dir)
+		}
+	}
+	return lists, closed, err
 }
 
 // add takes the entries of a directory and returns the directories among them.

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/buildnet/buildnet/sched/action"
 	"github.com/buildnet/buildnet/store"
@@ -134,7 +134,7 @@ func (t *Tree) seal(ctx context.Context, key string, state State) error {
 		return fmt.Errorf("%w: %s", ErrChanged, naming(changed))
 	}
 	s.set = l.set
-	if err := errors.Join(t.kv.Put(t.sealKey(key), s.encode()), t.stats.save()); err != nil {
+	if err := errors.Join(t.kv.Put(t.sealKey(key), s.encode()), t.stats.save(), t.used()); err != nil {
 		return err
 	}
 	w.settle(l)
@@ -172,26 +172,19 @@ func (t *Tree) compare(ctx context.Context, s *seal, l *listing) (changed, rehas
 			changed = append(changed, dir)
 		}
 	}
-	paths := make([]string, 0, len(s.items))
-	for p := range s.items {
-		paths = append(paths, p)
+	paths := slices.Sorted(maps.Keys(s.items))
+	stats, want := make([]Stat, len(paths)), make([]identity, len(paths))
+	for i, p := range paths {
+		stats[i], want[i] = l.stats[p], s.items[p]
 	}
-	var mu sync.Mutex
-	err = t.each(ctx, len(paths), func(ctx context.Context, i int) error {
-		p := paths[i]
-		_, known := t.known(p, l.stats[p])
-		same := t.still(ctx, p, l.stats[p], s.items[p])
-		mu.Lock()
-		defer mu.Unlock()
-		if !same {
+	same, reread, err := t.compareAll(ctx, paths, stats, want)
+	for i, p := range paths {
+		if !same[i] {
 			changed = append(changed, p)
-		} else if !known {
+		} else if reread[i] {
 			rehashed = append(rehashed, p)
 		}
-		return nil
-	})
-	slices.Sort(changed)
-	slices.Sort(rehashed)
+	}
 	return changed, rehashed, err
 }
 

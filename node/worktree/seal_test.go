@@ -465,3 +465,28 @@ func BenchmarkUnchanged(b *testing.B) {
 		b.Run(mode, func(b *testing.B) { benchmarkUnchanged(b, mode) })
 	}
 }
+
+func TestCollectForgetsTheOldestTrees(t *testing.T) {
+	b, other := newProject(t, openLocal), newProject(t, openLocal)
+	other.kv = b.kv
+	other.reopen()
+	b.build()
+	other.build()
+	// The time is in seconds: make the first one older.
+	if err := b.kv.Put([]byte(usedPrefix+b.prefix), make([]byte, 8)); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		keep     int
+		b, other bool
+	}{{2, true, true}, {1, false, true}, {0, false, false}} {
+		if err := Collect(b.kv, c.keep); err != nil {
+			t.Fatal(err)
+		}
+		_, one := b.unchanged()
+		if _, two := other.unchanged(); one != c.b || two != c.other {
+			t.Errorf("keep %d: remembered %v and %v", c.keep, one, two)
+		}
+	}
+	_ = b.kv.Scan(nil, func(key, _ []byte) bool { t.Errorf("%q is left", key); return true })
+}

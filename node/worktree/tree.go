@@ -210,12 +210,3 @@ func (t *Tree) known(path string, s Stat) (identity, bool) {
 	}
 	return identity{kind: Regular, executable: s.Executable, digest: r.digest}, true
 }
-
-// identify returns the identity of the file at path, which has this stat, and
-// reads it if it has to.
-func (t *Tree) identify(ctx context.Context, path string, s Stat) (identity, error) {
-	if id, ok := t.known(path, s); ok {
-		return id, nil
-	}
-	return t.read(ctx, path, t.hash)
-}

@@ -26,7 +26,8 @@ const (
 	maxSeals = 64
 	// cookieWait is how long an answer waits for the events that came before
 	// it. A stat walk takes about as long.
-	cookieWait = 250 * time.Millisecond
+	cookieWait   = 250 * time.Millisecond
+	cookiePrefix = "cookie-"
 )
 
 var errNotWatching = errors.New("the watch does not run")
@@ -108,11 +109,15 @@ func (w *Watcher) Run(ctx context.Context) error {
 }
 
 func (w *Watcher) start() (*fsnotify.Watcher, error) {
-	if err := os.RemoveAll(w.dir); err != nil {
-		return nil, err
-	}
 	if err := os.MkdirAll(w.dir, 0o700); err != nil {
 		return nil, err
+	}
+	left, err := filepath.Glob(filepath.Join(w.dir, cookiePrefix+"*"))
+	if err != nil {
+		return nil, err
+	}
+	for _, cookie := range left { // of a node that was killed
+		_ = os.Remove(cookie)
 	}
 	notify, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -200,7 +205,7 @@ func (w *Watcher) sync(ctx context.Context) error {
 		return errNotWatching
 	}
 	w.made++
-	name, seen, stopped := "cookie-"+strconv.FormatUint(w.made, 10), make(chan struct{}), w.stopped
+	name, seen, stopped := cookiePrefix+strconv.FormatUint(w.made, 10), make(chan struct{}), w.stopped
 	w.cookies[name] = seen
 	w.mu.Unlock()
 	defer func() {
