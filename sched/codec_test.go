@@ -105,7 +105,7 @@ func TestEveryMessageReadsBackAsItWasWritten(t *testing.T) {
 		if err := proto.Unmarshal(wire, &back); err != nil {
 			t.Fatal(err)
 		}
-		got, err := decode(&back)
+		got, err := newDecoder().decode(&back)
 		if err != nil {
 			t.Errorf("%T: %v", msg, err)
 			continue
@@ -134,7 +134,7 @@ func TestWhatNoMachineWouldSayIsRefused(t *testing.T) {
 	good := func() *schedpb.Envelope {
 		return &schedpb.Envelope{Build: "b", Epoch: &schedpb.Epoch{Number: 1, Leader: id}, Body: &schedpb.Envelope_Follow{Follow: &schedpb.Follow{}}}
 	}
-	if _, err := decode(good()); err != nil {
+	if _, err := newDecoder().decode(good()); err != nil {
 		t.Fatal(err)
 	}
 	for name, spoil := range map[string]func(*schedpb.Envelope){
@@ -167,7 +167,7 @@ func TestWhatNoMachineWouldSayIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := good()
 			spoil(m)
-			if got, err := decode(m); err == nil {
+			if got, err := newDecoder().decode(m); err == nil {
 				t.Errorf("decode = %+v, want an error", got)
 			}
 		})
@@ -257,7 +257,7 @@ func FuzzEnvelope(f *testing.F) {
 		if proto.Unmarshal(b, &m) != nil {
 			return
 		}
-		e, err := decode(&m)
+		e, err := newDecoder().decode(&m)
 		if err != nil {
 			return
 		}
@@ -266,7 +266,7 @@ func FuzzEnvelope(f *testing.F) {
 		if err != nil {
 			t.Fatalf("what was read cannot be written: %v", err)
 		}
-		got, err := decode(again)
+		got, err := newDecoder().decode(again)
 		if err != nil || !reflect.DeepEqual(got, e) {
 			t.Fatalf("%+v reads back as %+v, %v", e, got, err)
 		}

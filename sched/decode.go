@@ -12,38 +12,47 @@ import (
 	"github.com/buildnet/buildnet/store/digest"
 )
 
+// maxKnown bounds the IDs that a decoder remembers.
+const maxKnown = 1024
+
+// decoder reads the messages of one stream. It remembers the IDs that it has
+// seen: the same few come again and again. It is not safe for concurrent use.
+type decoder struct{ known map[string]peer.ID }
+
+func newDecoder() *decoder { return &decoder{known: map[string]peer.ID{}} }
+
 // decode reads an envelope and trusts none of it. Signatures of entries are
 // not checked: see verify.
-func decode(m *schedpb.Envelope) (envelope, error) {
+func (d *decoder) decode(m *schedpb.Envelope) (envelope, error) {
 	e := envelope{build: steal.BuildID(m.GetBuild())}
 	if e.build == "" || len(e.build) > maxName {
 		return envelope{}, fmt.Errorf("%w: build name of %d bytes", errMalformed, len(e.build))
 	}
-	epoch, err := epochOf(m.GetEpoch())
+	epoch, err := d.epochOf(m.GetEpoch())
 	if err != nil {
 		return envelope{}, err
 	}
 	e.epoch = epoch
-	e.msg, err = fromLeader(m)
+	e.msg, err = d.fromLeader(m)
 	if err != nil {
 		return envelope{}, fmt.Errorf("%w: %w", errMalformed, err)
 	}
 	return e, nil
 }
 
-func fromLeader(m *schedpb.Envelope) (steal.Message, error) {
+func (d *decoder) fromLeader(m *schedpb.Envelope) (steal.Message, error) {
 	switch body := m.GetBody().(type) {
 	case *schedpb.Envelope_Lead:
 		plan, err := digest.FromBinary(body.Lead.GetPlan())
 		return steal.Lead{Plan: plan}, err
 	case *schedpb.Envelope_Hello:
-		return helloOf(body.Hello)
+		return d.helloOf(body.Hello)
 	case *schedpb.Envelope_Append:
-		return appendOf(body.Append)
+		return d.appendOf(body.Append)
 	case *schedpb.Envelope_Beat:
 		return steal.Beat{Commit: body.Beat.GetCommit()}, nil
 	case *schedpb.Envelope_Assign:
-		return assignOf(body.Assign)
+		return d.assignOf(body.Assign)
 	case *schedpb.Envelope_Revoke:
 		s, err := stepOf(body.Revoke.GetStep())
 		return steal.Revoke{Step: s}, err
@@ -57,11 +66,11 @@ func fromLeader(m *schedpb.Envelope) (steal.Message, error) {
 		}
 		return steal.End{Reason: steal.Reason(r)}, nil
 	default:
-		return toLeader(m)
+		return d.toLeader(m)
 	}
 }
 
-func toLeader(m *schedpb.Envelope) (steal.Message, error) {
+func (d *decoder) toLeader(m *schedpb.Envelope) (steal.Message, error) {
 	switch body := m.GetBody().(type) {
 	case *schedpb.Envelope_Join:
 		return joinOf(body.Join)
@@ -78,7 +87,7 @@ func toLeader(m *schedpb.Envelope) (steal.Message, error) {
 	case *schedpb.Envelope_Ack:
 		return steal.Ack{Index: body.Ack.GetIndex()}, nil
 	case *schedpb.Envelope_Known:
-		return knownOf(body.Known)
+		return d.knownOf(body.Known)
 	case *schedpb.Envelope_Follow:
 		return steal.Follow{}, nil
 	case *schedpb.Envelope_Secured:
@@ -90,15 +99,15 @@ func toLeader(m *schedpb.Envelope) (steal.Message, error) {
 	case *schedpb.Envelope_Cancel:
 		return steal.Cancel{}, nil
 	case *schedpb.Envelope_Refuse:
-		e, err := epochOf(body.Refuse.GetEpoch())
+		e, err := d.epochOf(body.Refuse.GetEpoch())
 		return steal.Refuse{Epoch: e}, err
 	default:
 		return nil, fmt.Errorf("no body, or one of a later version")
 	}
 }
 
-func epochOf(m *schedpb.Epoch) (steal.Epoch, error) {
-	id, err := peerOf(m.GetLeader())
+func (d *decoder) epochOf(m *schedpb.Epoch) (steal.Epoch, error) {
+	id, err := d.peerOf(m.GetLeader())
 	if err != nil {
 		return steal.Epoch{}, fmt.Errorf("epoch %d: %w", m.GetNumber(), err)
 	}
@@ -108,20 +117,27 @@ func epochOf(m *schedpb.Epoch) (steal.Epoch, error) {
 	return steal.Epoch{Number: m.GetNumber(), Leader: id}, nil
 }
 
-func peerOf(s string) (peer.ID, error) {
+func (d *decoder) peerOf(s string) (peer.ID, error) {
+	if id, ok := d.known[s]; ok {
+		return id, nil
+	}
 	if len(s) > maxName {
 		return "", fmt.Errorf("%w: peer ID of %d bytes", errMalformed, len(s))
 	}
-	return peer.Parse(s)
+	id, err := peer.Parse(s)
+	if err == nil && len(d.known) < maxKnown {
+		d.known[s] = id
+	}
+	return id, err
 }
 
-func peersOf(ss []string) ([]peer.ID, error) {
+func (d *decoder) peersOf(ss []string) ([]peer.ID, error) {
 	if len(ss) > maxPeers {
 		return nil, fmt.Errorf("%d peers, the limit is %d", len(ss), maxPeers)
 	}
 	ids := make([]peer.ID, 0, len(ss))
 	for _, s := range ss {
-		id, err := peerOf(s)
+		id, err := d.peerOf(s)
 		if err != nil {
 			return nil, err
 		}
@@ -151,8 +167,8 @@ func stepAction(m interface {
 	return s, a, err
 }
 
-func helloOf(m *schedpb.Hello) (steal.Message, error) {
-	initiator, err := peerOf(m.GetInitiator())
+func (d *decoder) helloOf(m *schedpb.Hello) (steal.Message, error) {
+	initiator, err := d.peerOf(m.GetInitiator())
 	if err != nil {
 		return nil, err
 	}
@@ -173,13 +189,13 @@ func helloOf(m *schedpb.Hello) (steal.Message, error) {
 	return h, nil
 }
 
-func appendOf(m *schedpb.Append) (steal.Message, error) {
+func (d *decoder) appendOf(m *schedpb.Append) (steal.Message, error) {
 	if len(m.GetOps()) > maxOps {
 		return nil, fmt.Errorf("%d ops, the limit is %d", len(m.GetOps()), maxOps)
 	}
 	a := steal.Append{First: m.GetFirst(), Commit: m.GetCommit(), Ops: make([]steal.Op, 0, len(m.GetOps()))}
 	for _, om := range m.GetOps() {
-		o, err := opOf(om)
+		o, err := d.opOf(om)
 		if err != nil {
 			return nil, err
 		}
@@ -188,42 +204,42 @@ func appendOf(m *schedpb.Append) (steal.Message, error) {
 	return a, nil
 }
 
-func opOf(m *schedpb.Op) (steal.Op, error) {
+func (d *decoder) opOf(m *schedpb.Op) (steal.Op, error) {
 	s, err := stepOf(m.GetStep())
 	if err != nil {
 		return steal.Op{}, err
 	}
 	o := steal.Op{Kind: steal.OpKind(min(m.GetKind(), math.MaxUint8)), Step: s, Text: text(m.GetText())}
 	if m.GetPeer() != "" {
-		if o.Peer, err = peerOf(m.GetPeer()); err != nil {
+		if o.Peer, err = d.peerOf(m.GetPeer()); err != nil {
 			return steal.Op{}, err
 		}
 	}
 	if len(m.GetPeers()) > 0 {
-		if o.Peers, err = peersOf(m.GetPeers()); err != nil {
+		if o.Peers, err = d.peersOf(m.GetPeers()); err != nil {
 			return steal.Op{}, err
 		}
 	}
 	if m.GetDone() != nil {
-		d, err := doneOf(m.GetDone())
+		done, err := d.doneOf(m.GetDone())
 		if err != nil {
 			return steal.Op{}, err
 		}
-		o.Done = &d
+		o.Done = &done
 	}
 	return o, nil
 }
 
-func doneOf(m *schedpb.Done) (steal.Done, error) {
+func (d *decoder) doneOf(m *schedpb.Done) (steal.Done, error) {
 	entry, err := action.UnmarshalEntry(m.GetEntry())
 	if err != nil {
 		return steal.Done{}, err
 	}
-	by, err := peerOf(m.GetPeer())
+	by, err := d.peerOf(m.GetPeer())
 	if err != nil {
 		return steal.Done{}, err
 	}
-	holders, err := peersOf(m.GetHolders())
+	holders, err := d.peersOf(m.GetHolders())
 	if err != nil {
 		return steal.Done{}, err
 	}
@@ -244,7 +260,7 @@ func timingsOf(m *schedpb.Timings) steal.Timings {
 
 func timing(ns int64) time.Duration { return min(max(time.Duration(ns), 0), maxTiming) }
 
-func assignOf(m *schedpb.Assign) (steal.Message, error) {
+func (d *decoder) assignOf(m *schedpb.Assign) (steal.Message, error) {
 	s, a, err := stepAction(m)
 	if err != nil {
 		return nil, err
@@ -252,7 +268,7 @@ func assignOf(m *schedpb.Assign) (steal.Message, error) {
 	if len(m.GetName()) > maxText {
 		return nil, fmt.Errorf("step name of %d bytes", len(m.GetName()))
 	}
-	holders, err := peersOf(m.GetHolders())
+	holders, err := d.peersOf(m.GetHolders())
 	if err != nil {
 		return nil, err
 	}
@@ -308,13 +324,13 @@ func reportOf(m *schedpb.Report) (steal.Message, error) {
 	return r, nil
 }
 
-func knownOf(m *schedpb.Known) (steal.Message, error) {
+func (d *decoder) knownOf(m *schedpb.Known) (steal.Message, error) {
 	s, err := stepOf(m.GetStep())
 	if err != nil {
 		return nil, err
 	}
-	d, err := doneOf(m.GetDone())
-	return steal.Known{Step: s, Done: d, Secured: m.GetSecured()}, err
+	done, err := d.doneOf(m.GetDone())
+	return steal.Known{Step: s, Done: done, Secured: m.GetSecured()}, err
 }
 
 // verify checks the signatures of all entries in a message that from sent. A

@@ -40,7 +40,10 @@ type link struct {
 	build  steal.BuildID
 	epoch  steal.Epoch
 	r      *bufio.Reader
-	hello  steal.Hello // at the member's end
+	dec    *decoder
+	// trusted links are those within this node, which believes itself.
+	trusted bool
+	hello   steal.Hello // at the member's end
 
 	wake chan struct{} // holds one token while there is something to do
 
@@ -52,7 +55,11 @@ type link struct {
 }
 
 func newLink(stream peer.Stream, r *bufio.Reader, p peer.ID, e envelope) *link {
-	return &link{stream: stream, r: r, peer: p, build: e.build, epoch: e.epoch, wake: make(chan struct{}, 1)}
+	_, within := stream.(pipe)
+	return &link{
+		stream: stream, r: r, dec: newDecoder(), trusted: within, peer: p, build: e.build, epoch: e.epoch,
+		wake: make(chan struct{}, 1),
+	}
 }
 
 // send queues a message. What the caller shares with it is free when it
@@ -159,14 +166,17 @@ func (l *link) finish() {
 // returns false.
 func (l *link) read(take func(steal.Message) bool) error {
 	for {
-		e, err := readEnvelope(l.r)
+		e, err := readEnvelope(l.r, l.dec)
 		if err != nil {
 			return err
 		}
 		if e.build != l.build || e.epoch != l.epoch {
 			return fmt.Errorf("%w: it is of another build or epoch than its stream", errMalformed)
 		}
-		if err := verify(e.msg, l.peer); err != nil {
+		if !l.trusted {
+			err = verify(e.msg, l.peer)
+		}
+		if err != nil {
 			return err
 		}
 		if !take(e.msg) {
@@ -175,12 +185,12 @@ func (l *link) read(take func(steal.Message) bool) error {
 	}
 }
 
-func readEnvelope(r *bufio.Reader) (envelope, error) {
+func readEnvelope(r *bufio.Reader, d *decoder) (envelope, error) {
 	var m schedpb.Envelope
 	if err := wire.Read(r, &m, maxFrame); err != nil {
 		return envelope{}, err
 	}
-	return decode(&m)
+	return d.decode(&m)
 }
 
 // dial opens a stream to a member, or to this node itself, and writes its

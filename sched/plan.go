@@ -62,6 +62,7 @@ func givenMessage(g *steal.Given) (*schedpb.Given, error) {
 // decodePlan reads a plan and trusts none of it.
 func decodePlan(b []byte) (*steal.Plan, error) {
 	var m schedpb.Plan
+	d := newDecoder()
 	if err := proto.Unmarshal(b, &m); err != nil {
 		return nil, fmt.Errorf("decode plan: %w: %w", errMalformed, err)
 	}
@@ -72,12 +73,12 @@ func decodePlan(b []byte) (*steal.Plan, error) {
 	p := &steal.Plan{Graph: graph, Modes: steal.Modes{
 		Force: m.GetForce(), KeepGoing: m.GetKeepGoing(), Local: m.GetLocal(), Jobs: int(min(m.GetJobs(), math.MaxInt32)),
 	}}
-	if p.Candidates, err = candidatesOf(m.GetCandidates()); err != nil {
+	if p.Candidates, err = d.candidatesOf(m.GetCandidates()); err != nil {
 		return nil, fmt.Errorf("decode plan: %w", err)
 	}
 	given := make(map[steal.Step]bool, len(m.GetGiven()))
 	for _, gm := range m.GetGiven() {
-		g, err := givenOf(gm)
+		g, err := d.givenOf(gm)
 		if err == nil && (int(g.Step) >= graph.Len() || given[g.Step]) {
 			err = fmt.Errorf("%w: given twice, or beyond the graph", errMalformed)
 		}
@@ -90,13 +91,13 @@ func decodePlan(b []byte) (*steal.Plan, error) {
 	return p, nil
 }
 
-func candidatesOf(ss []string) ([]peer.ID, error) {
+func (d *decoder) candidatesOf(ss []string) ([]peer.ID, error) {
 	if len(ss) > maxCandidates {
 		return nil, fmt.Errorf("%w: %d candidates, the limit is %d", errMalformed, len(ss), maxCandidates)
 	}
 	ids := make([]peer.ID, 0, len(ss))
 	for _, s := range ss {
-		id, err := peerOf(s)
+		id, err := d.peerOf(s)
 		if err != nil {
 			return nil, err
 		}
@@ -105,7 +106,7 @@ func candidatesOf(ss []string) ([]peer.ID, error) {
 	return ids, nil
 }
 
-func givenOf(m *schedpb.Given) (steal.Given, error) {
+func (d *decoder) givenOf(m *schedpb.Given) (steal.Given, error) {
 	s, err := stepOf(m.GetStep())
 	if err != nil {
 		return steal.Given{}, err
@@ -115,10 +116,10 @@ func givenOf(m *schedpb.Given) (steal.Given, error) {
 		g.Result, err = action.UnmarshalResult(m.GetResult())
 		return g, err
 	}
-	d, err := doneOf(m.GetDone())
+	done, err := d.doneOf(m.GetDone())
 	if err != nil {
 		return steal.Given{}, err
 	}
-	g.Done, g.Result = &d, &d.Entry.Result
-	return g, d.Entry.Verify()
+	g.Done, g.Result = &done, &done.Entry.Result
+	return g, done.Entry.Verify()
 }

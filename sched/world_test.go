@@ -42,7 +42,7 @@ var errAbsent = errors.New("not here")
 // world is a mesh in memory of whole nodes: everything but bytes and
 // executions is real.
 type world struct {
-	t   *testing.T
+	t   testing.TB
 	net *peertest.Network
 
 	mu      sync.Mutex
@@ -84,17 +84,21 @@ type machine struct {
 func inWorld(t *testing.T, n int, test func(t *testing.T, w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{
-			t: t, net: peertest.NewNetwork(), nodes: map[peer.ID]*machine{}, cut: map[[2]peer.ID]bool{},
-			watch: map[chan struct{}]bool{}, runTime: runTime,
-			log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
-		}
+		w := newWorld(t)
+		w.log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 		defer w.close()
 		for i := range n {
 			w.join(byte(i + 1))
 		}
 		test(t, w)
 	})
+}
+
+func newWorld(t testing.TB) *world {
+	return &world{
+		t: t, net: peertest.NewNetwork(), nodes: map[peer.ID]*machine{}, cut: map[[2]peer.ID]bool{},
+		watch: map[chan struct{}]bool{}, runTime: runTime, log: slog.New(slog.DiscardHandler),
+	}
 }
 
 func (w *world) close() {
@@ -134,7 +138,7 @@ func (w *world) join(seed byte) *machine {
 	return m
 }
 
-func identity(t *testing.T, seed byte) (peer.ID, ed25519.PrivateKey) {
+func identity(t testing.TB, seed byte) (peer.ID, ed25519.PrivateKey) {
 	t.Helper()
 	key := ed25519.NewKeyFromSeed(append(make([]byte, ed25519.SeedSize-1), seed))
 	public, err := crypto.UnmarshalEd25519PublicKey(key.Public().(ed25519.PublicKey))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/sched/action"
@@ -69,10 +70,17 @@ func (r *Registry) accept(s Scope, a digest.Digest, from peer.ID, got *schedpb.A
 		return Found{}, errAbsent
 	}
 	if err != nil {
-		r.opts.Log.Warn("peer gave a bad result; it is ignored", "peer", from, "action", a, "error", err)
+		r.accuse(from, err)
 		return Found{}, err
 	}
 	return f, nil
+}
+
+// accuse tells whoever runs this node about a peer's bad results.
+func (r *Registry) accuse(from peer.ID, err error) {
+	if r.blame.due(from, time.Now()) {
+		r.opts.Log.Warn("peer gave a bad result; it is ignored", "peer", from, "error", err)
+	}
 }
 
 // claimAway claims at the first owner that answers, while it asks the others

@@ -107,6 +107,7 @@ type Registry struct {
 	hints *hints
 	lanes *lanes
 	guard *guard
+	blame *blame
 	// owing says that a result may be lacking at one of its owners.
 	owing atomic.Bool
 }
@@ -116,7 +117,7 @@ func New(opts Options) *Registry {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	r := &Registry{opts: opts, hints: newHints(), lanes: newLanes(opts.Network), guard: newGuard()}
+	r := &Registry{opts: opts, hints: newHints(), lanes: newLanes(opts.Network), guard: newGuard(), blame: newBlame()}
 	r.here = newHere(r.known)
 	opts.Network.Handle(Protocol, r.serve)
 	return r

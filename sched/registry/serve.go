@@ -255,7 +255,7 @@ func (v *visit) lacking(ctx context.Context, number uint64, m *schedpb.Lacking) 
 func (r *Registry) offered(ctx context.Context, from peer.ID, m *schedpb.Offer) reply {
 	f, err := foundOf(m.GetEntry(), m.GetHolders())
 	if err != nil {
-		r.opts.Log.Warn("peer offered a bad result; it is refused", "peer", from, "error", err)
+		r.accuse(from, err)
 		return reply{verdict: verdictRefused}
 	}
 	if !r.shares(&f.Entry) {
