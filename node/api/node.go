@@ -88,6 +88,12 @@ type Status struct {
 	Counters map[string]int64 `json:"counters,omitempty"`
 }
 
+// Health is what GET /health answers, in next to no time.
+type Health struct {
+	State  State `json:"state"`
+	Builds int   `json:"builds"` // running, as their initiator
+}
+
 // State is what a node is doing.
 //
 //	Ready -> Draining

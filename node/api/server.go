@@ -187,21 +187,28 @@ func (s *Server) tcpHandler() http.Handler {
 }
 
 func (s *Server) public(mux *http.ServeMux) {
-	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, http.StatusOK, map[string]bool{"ok": true})
-	})
+	mux.HandleFunc("GET /health", answer(func(*http.Request) (Health, error) { return s.health(), nil }))
 	mux.HandleFunc("GET /status", answer(s.status))
 }
 
 func (s *Server) status(r *http.Request) (Status, error) {
 	st, err := s.node.Status(r.Context())
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	st.Builds = s.builds
-	if s.draining {
+	h := s.health()
+	st.Builds = h.Builds
+	if h.State == Draining {
 		st.State = Draining
 	}
 	return st, err
+}
+
+func (s *Server) health() Health {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := Health{State: Ready, Builds: s.builds}
+	if s.draining {
+		h.State = Draining
+	}
+	return h
 }
 
 // checkHost refuses requests by a name that anybody could have pointed here:

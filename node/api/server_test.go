@@ -377,11 +377,11 @@ func TestDrainingRefusesNewBuildsAndWaitsForRunningOnes(t *testing.T) {
 	go func() { stopped <- s.stop() }()
 	var e *api.Error
 	for { // until the drain has begun
-		st, err := s.client.Status(t.Context())
-		if err != nil {
-			t.Fatal(err)
+		h, err := s.client.Health(t.Context())
+		if err != nil || h.Builds != 1 {
+			t.Fatalf("%+v, %v", h, err)
 		}
-		if st.State == api.Draining {
+		if st, err := s.client.Status(t.Context()); h.State == api.Draining && err == nil && st.State == api.Draining {
 			break
 		}
 	}

@@ -100,19 +100,26 @@ func outcome(ctx context.Context, f event.BuildFinished) error {
 	}
 }
 
+// maxUnanswered is how often a node may hang up on us: once because it was
+// about to end; a node that always does has a fault that the user must see.
+const maxUnanswered = 3
+
 // buildOn runs the build on the node that there is, or on one that it starts.
 // A node that is about to end is waited for.
 func (a *app) buildOn(ctx context.Context, r api.BuildRequest, show *shown) (session, error) {
 	deadline := time.Now().Add(drainTime)
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
-	for {
+	for unanswered := 0; ; {
 		s, err := a.connect(ctx)
 		if err != nil {
 			return session{}, err
 		}
 		err = a.request(ctx, s.Client, r, show)
-		if !goneMeanwhile(err) || show.begun() || time.Now().After(deadline) {
+		if errors.Is(err, client.ErrUnanswered) {
+			unanswered++
+		}
+		if !ending(err) || unanswered == maxUnanswered || show.any || time.Now().After(deadline) {
 			return s, err
 		}
 		if cerr := s.close(a); cerr != nil {
@@ -126,11 +133,11 @@ func (a *app) buildOn(ctx context.Context, r api.BuildRequest, show *shown) (ses
 	}
 }
 
-// goneMeanwhile reports whether a node ended between our finding it and our
-// asking it.
-func goneMeanwhile(err error) bool {
+// ending reports whether err is that of a node that was about to end when we
+// asked it.
+func ending(err error) bool {
 	var e *api.Error
-	return errors.Is(err, client.ErrNoNode) || errors.As(err, &e) && e.Kind == api.Unavailable
+	return errors.Is(err, client.ErrNoNode) || errors.Is(err, client.ErrUnanswered) || errors.As(err, &e) && e.Kind == api.Unavailable
 }
 
 // request asks a node for the build. A node of another user gets a stream over
@@ -214,8 +221,6 @@ func (s *shown) line(line []byte) error {
 	s.view.event(e)
 	return nil
 }
-
-func (s *shown) begun() bool { return s.any }
 
 // close ends the view and returns the summary, if there was one.
 func (s *shown) close() *event.BuildFinished {

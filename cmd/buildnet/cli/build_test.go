@@ -248,7 +248,7 @@ func TestTwoBuildsOfOneHomeShareTheNodeOfTheFirst(t *testing.T) {
 	go func() { two <- m.runTo(&bytes.Buffer{}, &bytes.Buffer{}, "build", "-C", m.project) }()
 	<-second.begun
 	close(first.proceed)
-	for !strings.Contains(talk.String(), "waiting for them") {
+	for !strings.Contains(talk.String(), "waiting; another") {
 		select {
 		case status := <-one:
 			t.Fatalf("the first ended with %d under the second: %s", status, talk.String())
@@ -279,24 +279,31 @@ func TestTheLoserOfTheRaceForTheHomeUsesTheWinnersNode(t *testing.T) {
 }
 
 func TestConnectionThatBreaksIsStatus3(t *testing.T) {
-	m := newMachine(t)
-	l, err := net.Listen("unix", filepath.Join(m.home, "node.sock"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	go func() {
-		for {
-			conn, err := l.Accept()
+	for name, answer := range map[string]string{
+		"Unanswered": "",
+		"MidBuild":   "HTTP/1.1 200 OK\r\n\r\n{\"event\":\"build.started\",\"build\":\"b\"}\n{\"event\":\"ste",
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t)
+			l, err := net.Listen("unix", filepath.Join(m.home, "node.sock"))
 			if err != nil {
-				return
+				t.Fatal(err)
 			}
-			_, _ = conn.Read(make([]byte, 4096))
-			_, _ = conn.Write([]byte("HTTP/1.1 200 OK\r\n\r\n{\"event\":\"build.started\",\"build\":\"b\"}\n{\"event\":\"ste"))
-			conn.Close()
-		}
-	}()
-	m.run("build", "-C", m.project).want(t, 3, "", "the connection to the node broke")
+			defer l.Close()
+			go func() {
+				for {
+					conn, err := l.Accept()
+					if err != nil {
+						return
+					}
+					_, _ = conn.Read(make([]byte, 4096))
+					_, _ = conn.Write([]byte(answer))
+					conn.Close()
+				}
+			}()
+			m.run("build", "-C", m.project).want(t, 3, "", "the connection to the node broke")
+		})
+	}
 }
 
 func TestNodeOfAnotherUserIsOfferedTheTree(t *testing.T) {

@@ -167,5 +167,12 @@ func (a *app) printBuild(r api.BuildRecord) error {
 	if err := flush(w); err != nil {
 		return err
 	}
+	if sum == "" { // nothing was done that would be worth events
+		var f event.BuildFinished
+		if err := json.Unmarshal(r.Summary, &f); err != nil {
+			return fmt.Errorf("read the summary of build %s: %w", r.Build, err)
+		}
+		sum = summaryOf(f, n)
+	}
 	return a.print("%s%s", talk.String(), sum)
 }

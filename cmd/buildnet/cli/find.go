@@ -79,8 +79,8 @@ func (s session) close(a *app) error {
 	if s.own == nil {
 		return nil
 	}
-	if st, err := s.Status(context.Background()); err == nil && st.Builds > 0 {
-		a.say("%d more builds run on this process' node: waiting for them; Ctrl-C ends them", st.Builds)
+	if h, err := s.Health(context.Background()); err == nil && h.Builds > 0 {
+		a.say("%s of others on this process' node: waiting; another Ctrl-C ends them", plural(h.Builds, "build"))
 	}
 	s.own.cancel()
 	err := <-s.own.done
@@ -144,9 +144,10 @@ func (a *app) host(ctx context.Context) (session, error) {
 	go func() { h.done <- n.Run(running) }()
 	select {
 	case <-n.Ready():
-		s := session{Client: client.New(homes[0]), own: h}
-		a.introduce(ctx, s)
-		return s, nil
+		if note := n.Note(); note != "" {
+			a.say("%s", note)
+		}
+		return session{Client: client.New(homes[0]), own: h}, nil
 	case err = <-h.done:
 	case <-ctx.Done():
 		cancel()
@@ -158,13 +159,6 @@ func (a *app) host(ctx context.Context) (session, error) {
 		err = errors.New("the node ended before it was ready")
 	}
 	return session{}, err
-}
-
-// introduce says that the node is this process' own, where that matters.
-func (a *app) introduce(ctx context.Context, s session) {
-	if st, err := s.Status(ctx); err == nil && st.Note != "" {
-		a.say("%s", st.Note)
-	}
 }
 
 // openLog opens the log of a node that has no terminal.

@@ -78,11 +78,11 @@ func exchange(conn net.Conn, r api.BuildRequest, each func(line []byte) error) e
 		return fmt.Errorf("ask for a build: %w", err)
 	}
 	if err := req.Write(conn); err != nil {
-		return fmt.Errorf("%w: %w", ErrLost, err)
+		return fmt.Errorf("%w: %w", ErrUnanswered, err)
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(conn), req)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrLost, err)
+		return fmt.Errorf("%w: %w", ErrUnanswered, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {

@@ -37,6 +37,9 @@ var (
 	ErrDenied = errors.New("no permission to use the node")
 	// ErrLost says that the connection ended before the build did.
 	ErrLost = errors.New("the connection to the node broke")
+	// ErrUnanswered is an ErrLost before the node had answered at all, as when it
+	// was about to end.
+	ErrUnanswered = fmt.Errorf("%w before it answered", ErrLost)
 )
 
 // Client is a client of one node. Its methods may be called concurrently.
@@ -81,6 +84,11 @@ func (c *Client) Probe(ctx context.Context) error {
 	}
 	_ = conn.Close()
 	return nil
+}
+
+// Health returns whether the node takes builds, and how many run.
+func (c *Client) Health(ctx context.Context) (api.Health, error) {
+	return call[api.Health](ctx, c, http.MethodGet, "/health", nil)
 }
 
 // Status returns how the node is.
