@@ -41,7 +41,7 @@ func (l *Leader) allJoined() bool {
 
 // able reports whether m could run steps of the need.
 func (l *Leader) able(n need, m *member) bool {
-	if m.join == nil || n.initiator && m.id != l.opts.Initiator {
+	if m.join == nil || m.join.Slots == 0 || n.initiator && m.id != l.opts.Initiator {
 		return false
 	}
 	if l.opts.Plan.Modes.Local && m.id != l.opts.Initiator {
@@ -54,18 +54,22 @@ func (l *Leader) able(n need, m *member) bool {
 // "" while one has it, or may yet come.
 func (l *Leader) impossible(i int) string {
 	n := l.needs[i]
-	lack := ""
+	lack, slotless := "", false
 	for _, id := range l.order {
 		m := l.crew[id]
 		if l.able(n, m) {
 			l.ableAt[i] = l.now
 			return ""
 		}
-		if m.join != nil {
-			if lacks := n.lacks(m.join); lacks != "" && (lack == "" || id == l.opts.Initiator) {
+		if m.join != nil && (!n.initiator || id == l.opts.Initiator) {
+			if lacks := n.lacks(m.join); lack == "" || lacks != "" && id == l.opts.Initiator {
 				lack = lacks
 			}
+			slotless = slotless || m.join.Slots == 0
 		}
+	}
+	if lack == "" && slotless {
+		lack = "a member that takes work"
 	}
 	since := l.openedAt
 	if at := l.ableAt[i]; !at.IsZero() {

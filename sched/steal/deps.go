@@ -43,3 +43,6 @@ func newDeps(g *action.Graph) *deps {
 func (d *deps) order(a, b Step) int {
 	return cmp.Or(cmp.Compare(d.rank[b], d.rank[a]), cmp.Compare(a, b))
 }
+
+// reversed is order from the other end.
+func (d *deps) reversed(a, b Step) int { return d.order(b, a) }

@@ -218,6 +218,7 @@ func (h *Hand) Drain(now time.Time) HandOutput {
 			}
 		}
 	}
+	h.joined = false // to join again, as one who has no slots
 	return h.finish()
 }
 
@@ -266,11 +267,18 @@ func (h *Hand) join() {
 		return
 	}
 	h.joined = true
-	j := Join{Slots: h.opts.Slots, OS: h.opts.OS, Arch: h.opts.Arch, BPU: h.opts.BPU, Toolchains: h.toolchains}
+	j := Join{Slots: h.slots(), OS: h.opts.OS, Arch: h.opts.Arch, BPU: h.opts.BPU, Toolchains: h.toolchains}
 	for _, job := range h.jobs {
 		j.Running = append(j.Running, Running{Step: job.Step, Action: job.Action, Started: job.stage == running})
 	}
 	h.reply(j)
+}
+
+func (h *Hand) slots() int {
+	if h.draining {
+		return 0
+	}
+	return h.opts.Slots
 }
 
 // want asks for as many jobs as there are slots, and as many again to prepare
@@ -280,8 +288,8 @@ func (h *Hand) want() {
 		return
 	}
 	free := 0
-	if !h.draining && len(h.reports) < maxReports {
-		free = max(0, min(2*h.opts.Slots, MaxWant)-len(h.jobs))
+	if len(h.reports) < maxReports {
+		free = max(0, min(2*h.slots(), MaxWant)-len(h.jobs))
 	}
 	if h.seen+uint64(free) != h.asked.Seen+uint64(h.asked.Free) {
 		h.asked = Want{Seen: h.seen, Free: free}

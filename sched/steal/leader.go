@@ -44,7 +44,7 @@ type Leader struct {
 	confirm []confirmation
 
 	tasks     []task
-	ready     []Step   // by deps.order
+	ready     []Step   // by deps.order, the first one last: it goes first
 	queued    [][]Step // by need, then deps.order
 	resolving int
 	assigned  int
@@ -225,8 +225,12 @@ func (l *Leader) arrange() {
 	}
 	l.stopping = l.failedForGood()
 	for i := range l.tasks {
-		l.unblock(Step(i))
+		if t := &l.tasks[i]; t.phase == Blocked && t.missing == 0 {
+			t.phase, t.readyAt = t.phase.To(Ready), l.now
+			l.ready = append(l.ready, Step(i))
+		}
 	}
+	slices.SortFunc(l.ready, l.deps.reversed)
 }
 
 // Tick tells the time. It is to be called every BeatEvery at least, and first.

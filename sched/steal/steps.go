@@ -59,13 +59,13 @@ type task struct {
 
 func (l *Leader) step(s Step) *action.Step { return &l.opts.Plan.Graph.Steps()[s] }
 
-func (l *Leader) insert(list []Step, s Step) []Step {
-	at, _ := slices.BinarySearchFunc(list, s, l.deps.order)
+func insert(list []Step, s Step, order func(a, b Step) int) []Step {
+	at, _ := slices.BinarySearchFunc(list, s, order)
 	return slices.Insert(list, at, s)
 }
 
-func (l *Leader) remove(list []Step, s Step) []Step {
-	at, ok := slices.BinarySearchFunc(list, s, l.deps.order)
+func remove(list []Step, s Step, order func(a, b Step) int) []Step {
+	at, ok := slices.BinarySearchFunc(list, s, order)
 	if !ok {
 		panic(fmt.Sprintf("steal: step %d is not where its phase says", s))
 	}
@@ -77,11 +77,11 @@ func (l *Leader) move(s Step, to Phase) {
 	t := &l.tasks[s]
 	switch t.phase {
 	case Ready:
-		l.ready = l.remove(l.ready, s)
+		l.ready = remove(l.ready, s, l.deps.reversed)
 	case Resolving:
 		l.resolving--
 	case Queued:
-		l.queued[l.needOf[s]] = l.remove(l.queued[l.needOf[s]], s)
+		l.queued[l.needOf[s]] = remove(l.queued[l.needOf[s]], s, l.deps.order)
 	case Assigned:
 		l.assigned--
 		delete(l.crew[t.worker].hands, s)
@@ -90,12 +90,12 @@ func (l *Leader) move(s Step, to Phase) {
 	t.phase = t.phase.To(to)
 	switch to {
 	case Ready:
-		l.ready = l.insert(l.ready, s)
+		l.ready = insert(l.ready, s, l.deps.reversed)
 		t.readyAt = l.now
 	case Resolving:
 		l.resolving++
 	case Queued:
-		l.queued[l.needOf[s]] = l.insert(l.queued[l.needOf[s]], s)
+		l.queued[l.needOf[s]] = insert(l.queued[l.needOf[s]], s, l.deps.order)
 	case Assigned:
 		l.assigned++
 	}
@@ -135,8 +135,9 @@ func (l *Leader) resolve() {
 	for _, q := range l.queued {
 		waiting += len(q)
 	}
-	// Failing a step changes l.ready, so that it is walked as it was.
-	for _, s := range slices.Clone(l.ready[:min(len(l.ready), maxResolving+window)]) {
+	// What is done with a step changes l.ready, so that it is walked as it was.
+	first := slices.Clone(l.ready[max(0, len(l.ready)-maxResolving-window):])
+	for _, s := range slices.Backward(first) {
 		t := &l.tasks[s]
 		if l.resolving >= maxResolving || l.resolving+waiting >= window {
 			return
