@@ -76,8 +76,12 @@ func (a *app) build(ctx context.Context, o buildFlags) (err error) {
 	show := a.viewOf(o)
 	a.restore.Store(&show.screen)
 	s, err := a.buildOn(ctx, request, show)
-	defer func() { err = errors.Join(err, s.close(a)) }()
 	summary := show.close()
+	left := nothing
+	if summary == nil && wasSignalled(ctx) {
+		left = aBuild
+	}
+	defer func() { err = errors.Join(err, s.close(a, left)) }()
 	switch {
 	case summary != nil:
 		return outcome(ctx, *summary)
@@ -122,7 +126,7 @@ func (a *app) buildOn(ctx context.Context, r api.BuildRequest, show *shown) (ses
 		if !ending(err) || unanswered == maxUnanswered || show.any || time.Now().After(deadline) {
 			return s, err
 		}
-		if cerr := s.close(a); cerr != nil {
+		if cerr := s.close(a, nothing); cerr != nil {
 			return session{}, errors.Join(err, cerr)
 		}
 		select {

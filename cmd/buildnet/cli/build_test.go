@@ -211,6 +211,29 @@ func TestSecondInterruptEndsAtOnce(t *testing.T) {
 	}
 }
 
+func TestBuildThatDoesNotEndIsLeftBehind(t *testing.T) {
+	m := newMachine(t)
+	begun, proceed := make(chan struct{}), make(chan struct{})
+	m.node.OnBuild = func(_ context.Context, _ api.BuildRequest, emit func(event.Event)) error {
+		emit(event.BuildStarted{Build: "b"})
+		close(begun)
+		<-proceed // deaf to ctx
+		return nil
+	}
+	go func() { <-begun; m.signals <- os.Interrupt }()
+	r := m.run("build", "-C", m.project)
+	r.want(t, 130, "", "interrupted")
+	if strings.Contains(r.talked, "others") {
+		t.Errorf("its own build is another's: %s", r.talked)
+	}
+	close(proceed)
+	for { // until the node has ended, so that nothing of it outlives the test
+		if _, ok := held.Load(m.home); !ok {
+			break
+		}
+	}
+}
+
 // lockedBuffer may be written to by several.
 type lockedBuffer struct {
 	mu sync.Mutex

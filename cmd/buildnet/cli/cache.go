@@ -71,7 +71,7 @@ func (a *app) inSession(ctx context.Context, f func(context.Context, session) er
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.close(a)) }()
+	defer func() { err = errors.Join(err, s.close(a, nothing)) }()
 	return f(ctx, s)
 }
 

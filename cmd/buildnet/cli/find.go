@@ -19,6 +19,9 @@ const (
 	startTime = 30 * time.Second
 	// drainTime is how long a node that is about to end may take.
 	drainTime = time.Minute
+	// lastTime is what a node of this process still gets when a build on it has
+	// not ended in client.EndWithin after an interrupt.
+	lastTime = 200 * time.Millisecond
 	// lookEvery is how often we look for either.
 	lookEvery = 10 * time.Millisecond
 
@@ -74,19 +77,40 @@ type hosted struct {
 	log    *os.File
 }
 
+// leftover is what a command leaves on its node.
+type leftover int
+
+const (
+	nothing leftover = iota
+	// aBuild was interrupted and has not ended in time.
+	aBuild
+)
+
 // close ends the node if it is ours, once no other process' build runs on it.
-func (s session) close(a *app) error {
+func (s session) close(a *app, left leftover) error {
 	if s.own == nil {
 		return nil
 	}
-	if h, err := s.Health(context.Background()); err == nil && h.Builds > 0 {
-		a.say("%s of others on this process' node: waiting; another Ctrl-C ends them", plural(h.Builds, "build"))
+	others := 0
+	if h, err := s.Health(context.Background()); err == nil {
+		others = h.Builds - int(left)
+	}
+	if others > 0 {
+		a.say("%s of others on this process' node: waiting; another Ctrl-C ends them", plural(others, "build"))
 	}
 	s.own.cancel()
-	err := <-s.own.done
-	_ = s.own.log.Close()
-	if err != nil {
-		return fmt.Errorf("end the node: %w", err)
+	var late <-chan time.Time // nil waits as long as it takes
+	if left == aBuild && others <= 0 {
+		late = time.After(lastTime)
+	}
+	select {
+	case err := <-s.own.done:
+		_ = s.own.log.Close()
+		if err != nil {
+			return fmt.Errorf("end the node: %w", err)
+		}
+	case <-late:
+		// The end of the process ends what is left, as kill -9 would.
 	}
 	return nil
 }
