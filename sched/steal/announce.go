@@ -2,7 +2,6 @@ package steal
 
 import (
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -130,10 +129,13 @@ func (o *Origin) Brought(now time.Time, s Step, attempt uint64, why string) Orig
 func (o *Origin) secureFrom(s Step) {
 	for todo := []Step{s}; len(todo) > 0; todo = todo[1:] {
 		s, k := todo[0], &o.steps[todo[0]]
-		if k.secured || !k.fetched || slices.ContainsFunc(o.deps.below[s], func(on Step) bool { return !o.steps[on].secured }) {
+		if k.secured || !k.fetched || k.toSecure > 0 {
 			continue
 		}
 		k.secured = true
+		for _, a := range o.deps.above[s] {
+			o.steps[a].toSecure--
+		}
 		o.reply(o.watch.lead, Secured{Step: s, Action: k.done.Entry.Action})
 		o.announceFrom(s)
 		todo = append(todo, o.deps.above[s]...)
@@ -155,6 +157,9 @@ func (o *Origin) committed(commit uint64) {
 func (o *Origin) announceFrom(s Step) {
 	for todo := []Step{s}; len(todo) > 0; todo = todo[1:] {
 		if o.announce(todo[0]) {
+			for _, a := range o.deps.above[todo[0]] {
+				o.steps[a].toAnnounce--
+			}
 			todo = append(todo, o.deps.above[todo[0]]...)
 		}
 	}
@@ -168,7 +173,7 @@ func (o *Origin) announce(s Step) bool {
 	case k.failedAt != 0 && k.failedAt <= o.commit:
 		k.announced = true
 		o.event(Event{Kind: GaveUp, Step: s, Text: k.failed})
-	case k.secured && k.index != 0 && k.index <= o.commit && o.depsSettled(s):
+	case k.secured && k.index != 0 && k.index <= o.commit && k.toAnnounce == 0:
 		k.announced = true
 		o.event(Event{Kind: Announced, Step: s, Peer: k.done.Peer, Done: k.done})
 	}

@@ -28,6 +28,8 @@ type ledger struct {
 	outcome    Reason
 	// parted says that the mesh was split once: then each side may run a step.
 	parted bool
+	// blind does not look into leaders, which takes as long as a build is large.
+	blind bool
 	// lenient says that members lie: only the machines' own sums have to agree.
 	lenient bool
 }
@@ -91,6 +93,9 @@ func (g *ledger) replied(e Epoch, from peer.ID, msg Message) {
 // check looks into a leader.
 func (l *leading) check() {
 	g := &l.on.w.ledger
+	if g.blind {
+		return
+	}
 	for _, op := range l.leader.log {
 		if op.Kind == OpDone {
 			delete(g.hands(l.epoch), op.Step)

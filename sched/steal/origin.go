@@ -2,7 +2,6 @@ package steal
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/buildnet/buildnet/mesh/peer"
@@ -16,6 +15,8 @@ const (
 	// maxAsked is how many members are asked to lead before the initiator does
 	// it itself.
 	maxAsked = 3
+	// maxOwn is how often this node tries to lead itself before the build ends.
+	maxOwn = 5
 	// CancelTime is how long a cancelled build waits for its leader to end it.
 	CancelTime = 500 * time.Millisecond
 )
@@ -45,6 +46,7 @@ type Origin struct {
 	passed uint64 // ops up to here were looked at since they are committed
 
 	asked     int
+	own       int       // reigns of this node in a row that did not begin
 	leadUntil time.Time // for the Hello of who was chosen last; zero when it came
 
 	cancelUntil time.Time // zero unless the build was cancelled
@@ -69,6 +71,8 @@ type kept struct {
 	// unsecured is what the leader may not have heard yet.
 	unsecured *Unsecured
 	startedBy peer.ID
+	// How many of those below it are not secured, and not announced.
+	toSecure, toAnnounce int
 }
 
 // OriginOutput is what a call to an Origin wants done, in this order. It is
@@ -144,6 +148,12 @@ func NewOrigin(opts OriginOptions) *Origin {
 	for i := range o.record.Steps {
 		if r := &o.record.Steps[i]; r.Result != nil {
 			o.steps[i].secured, o.steps[i].announced, o.steps[i].done = true, true, r.Done
+		}
+		for _, on := range o.deps.below[i] {
+			if !o.steps[on].announced {
+				o.steps[i].toSecure++
+				o.steps[i].toAnnounce++
+			}
 		}
 	}
 	return o
@@ -247,7 +257,12 @@ func (o *Origin) note(s Step, id peer.ID, text string) {
 // node's may have been refused for an epoch of the same number.
 func (o *Origin) askAgain() {
 	last := o.guard.highest.Leader
-	if last == o.opts.Self {
+	switch {
+	case last == o.opts.Self && o.own >= maxOwn:
+		o.note(-1, last, "nobody can lead this build, not even this node: see its log for why")
+		o.end(Cancelled)
+		return
+	case last == o.opts.Self:
 		o.takeOver()
 		return
 	}
@@ -279,6 +294,7 @@ func (o *Origin) takeOver() {
 		Predecessor: o.watch.lead.Leader, Plan: o.opts.PlanDigest, Log: o.copy.ops,
 	}
 	o.guard.admit(t.Epoch)
+	o.own++
 	o.leadUntil = o.now.Add(LeadTime)
 	o.out.TakeOver = t
 }
@@ -295,7 +311,7 @@ func (o *Origin) hello(of Epoch, hello Hello) {
 		o.follow(of)
 	}
 	o.watch.opened(o.now)
-	o.leadUntil = time.Time{}
+	o.leadUntil, o.own = time.Time{}, 0
 	if !o.cancelUntil.IsZero() {
 		o.reply(of, Cancel{})
 		return
@@ -342,8 +358,4 @@ func (o *Origin) ended(why Reason) {
 
 func (o *Origin) end(how Reason) {
 	o.over, o.out.Over, o.out.Outcome = true, true, how
-}
-
-func (o *Origin) depsSettled(s Step) bool {
-	return !slices.ContainsFunc(o.deps.below[s], func(on Step) bool { return !o.steps[on].announced })
 }

@@ -1,0 +1,67 @@
+package steal
+
+import (
+	"testing"
+	"time"
+
+	"github.com/buildnet/buildnet/mesh/peer"
+)
+
+func hello(k *Keeper, at time.Time, e Epoch, standbys ...peer.ID) KeeperOutput {
+	k.Receive(at, e, Hello{Initiator: "initiator", Plan: digestOf("plan")})
+	return k.Receive(at, e, Append{First: 1, Ops: []Op{{Kind: OpStandbys, Peers: standbys}, {Kind: OpStarted, Step: 3}}})
+}
+
+func TestKeepersTakeOverInTheirOrder(t *testing.T) {
+	for name, c := range map[string]struct {
+		self   peer.ID
+		broken bool
+		after  time.Duration
+	}{
+		"first, silence":         {"standby", false, Lease},
+		"second, silence":        {"other", false, Lease + stagger},
+		"first, broken stream":   {"standby", true, Rupture},
+		"second, broken stream":  {"other", true, Rupture + stagger},
+		"no standby, until over": {"third", false, 0},
+	} {
+		k := NewKeeper(c.self)
+		expect(t, name+": acks", said(hello(k, start, first, "standby", "other").Replies), []Message{Ack{Index: 2}})
+		if c.broken {
+			k.Closed(start, first)
+		}
+		if c.after == 0 {
+			if out := k.Tick(start.Add(Bereft)); out.TakeOver != nil || !out.Over {
+				t.Errorf("%s: %+v", name, out)
+			}
+			continue
+		}
+		if out := k.Tick(start.Add(c.after - 1)); out.TakeOver != nil {
+			t.Errorf("%s: too early", name)
+		}
+		expect(t, name, k.Tick(start.Add(c.after)).TakeOver, &TakeOver{
+			Epoch: Epoch{Number: 2, Leader: c.self}, Initiator: "initiator", Predecessor: "leader", Plan: digestOf("plan"),
+			Log: []Op{{Kind: OpStandbys, Peers: []peer.ID{"standby", "other"}}, {Kind: OpStarted, Step: 3}},
+		})
+		if out := k.Tick(start.Add(c.after + time.Millisecond)); out.TakeOver != nil {
+			t.Errorf("%s: it takes over twice", name)
+		}
+	}
+}
+
+func TestKeeperKeepsTheLogOfOneEpochWithoutGaps(t *testing.T) {
+	k := NewKeeper("other")
+	hello(k, start, first, "other")
+	if out := k.Receive(start, first, Append{First: 4, Ops: []Op{{Kind: OpNote}}}); len(out.Replies) > 0 {
+		t.Error("a gap is acknowledged")
+	}
+	out := k.Receive(start, first, Append{First: 2, Ops: []Op{{Kind: OpStarted, Step: 3}, {Kind: OpNote}}})
+	expect(t, "what it knows already is passed over", said(out.Replies), []Message{Ack{Index: 3}})
+	hello(k, start, next, "other")
+	if out := k.Receive(start, first, Append{First: 4, Ops: []Op{{Kind: OpNote}}}); len(out.Replies) > 0 {
+		t.Error("a lower epoch is kept")
+	}
+	k.Closed(start, next)
+	if got := k.Tick(start.Add(Rupture)).TakeOver; got == nil || len(got.Log) != 2 || got.Epoch.Number != 3 {
+		t.Errorf("takes over with %+v", got)
+	}
+}

@@ -1,0 +1,108 @@
+package steal
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+func origin(deps [][]int, candidates ...int) (*world, *Origin) {
+	w := &world{spec: spec{deps: deps, candidates: candidates}, ids: nil}
+	w.ids = append(w.ids, "peer0", "peer1", "peer2")
+	return w, NewOrigin(OriginOptions{Self: "peer0", Plan: w.makePlan(), PlanDigest: digestOf("plan")})
+}
+
+func TestOriginAsksCandidatesAndThenLeadsItself(t *testing.T) {
+	_, o := origin(chain(1), 1, 2, 0)
+	out := o.Tick(start)
+	one := Epoch{Number: 1, Leader: "peer1"}
+	expect(t, "asks", out.Leads, []Asking{{Epoch: one, Lead: Lead{Plan: digestOf("plan")}}})
+	expect(t, "asks the next one when it cannot be reached", o.Unled(start, one).Leads[0].Epoch, Epoch{Number: 2, Leader: "peer2"})
+	if out := o.Tick(start.Add(LeadTime - 1)); len(out.Leads) > 0 || out.TakeOver != nil {
+		t.Error("it does not wait")
+	}
+	out = o.Tick(start.Add(LeadTime))
+	expect(t, "leads itself", out.TakeOver, &TakeOver{Epoch: Epoch{Number: 3, Leader: "peer0"}, Initiator: "peer0", Plan: digestOf("plan")})
+	expect(t, "refuses who comes late", o.Receive(start.Add(LeadTime), one, Hello{}).Replies,
+		[]Reply{{To: one, Msg: Refuse{Epoch: out.TakeOver.Epoch}}})
+}
+
+func TestOriginGivesUpWhenItCannotLeadItself(t *testing.T) {
+	_, o := origin(chain(1), 0)
+	at, reigns := start, 0
+	for range 2 * maxOwn {
+		out := o.Tick(at)
+		if out.TakeOver != nil {
+			reigns++
+		}
+		if out.Over {
+			expect(t, "outcome", out.Outcome, Cancelled)
+			expect(t, "reigns", reigns, maxOwn)
+			return
+		}
+		at = at.Add(LeadTime)
+	}
+	t.Error("it never ends")
+}
+
+func TestOriginTellsANewLeaderWhatItDecided(t *testing.T) {
+	_, o := origin([][]int{{}, {0}, {}, {}}, 1)
+	o.Tick(start)
+	one := Epoch{Number: 1, Leader: "peer1"}
+	expect(t, "a first leader has nothing to learn", said(o.Receive(start, one, Hello{}).Replies), []Message{Follow{}})
+	g := garbageDone
+	done := []*Done{g(0), g(1), g(2)}
+	out := o.Receive(start, one, Append{First: 1, Commit: 5, Ops: []Op{
+		{Kind: OpStandbys}, {Kind: OpDone, Step: 0, Done: done[0]}, {Kind: OpDone, Step: 1, Done: done[1]},
+		{Kind: OpDone, Step: 2, Done: done[2]}, {Kind: OpFailed, Step: 3, Text: "why"},
+	}})
+	expect(t, "what is to be secured", len(out.Secures), 3)
+	expect(t, "above before below", kinds(o.Brought(start, 1, 1, "")), []EventKind(nil))
+	expect(t, "below", kinds(o.Brought(start, 0, 1, "")), []EventKind{Announced, Announced})
+	expect(t, "again", kinds(o.Brought(start, 0, 1, "")), []EventKind(nil))
+
+	o.Closed(start, one)
+	two := Epoch{Number: 2, Leader: "peer2"}
+	expect(t, "what the next leader is told", said(o.Receive(start, two, Hello{Have: []byte{1}}).Replies), []Message{
+		Known{Step: 1, Done: *done[1], Secured: true}, Known{Step: 2, Done: *done[2]}, Known{Step: 3, Failed: "why"}, Follow{},
+	})
+	expect(t, "an announced step is defended", said(o.Receive(start, two, Append{First: 1, Ops: []Op{{Kind: OpDone, Step: 0, Done: g(9)}}}).Replies), []Message{
+		Known{Step: 0, Done: *done[0], Secured: true}, Ack{Index: 1},
+	})
+}
+
+func TestOriginEndsACancelledBuildAlthoughNobodyAnswers(t *testing.T) {
+	_, o := origin(chain(1), 1)
+	o.Tick(start)
+	o.Cancel(start)
+	expect(t, "who comes late hears of it", said(o.Receive(start, Epoch{Number: 1, Leader: "peer1"}, Hello{}).Replies), []Message{Cancel{}})
+	out := o.Tick(start.Add(CancelTime))
+	if !out.Over || out.Outcome != Cancelled {
+		t.Errorf("%+v", out)
+	}
+}
+
+func kinds(out OriginOutput) (ks []EventKind) {
+	for _, e := range out.Events {
+		ks = append(ks, e.Kind)
+	}
+	return ks
+}
+
+func garbageDone(s int) *Done {
+	d := &Done{Peer: "peer1", How: Executed}
+	d.Entry.Action = digestOf(s)
+	return d
+}
+
+func TestALargeBuild(t *testing.T) {
+	s := led(wide(5000))
+	s.run, s.slots = time.Millisecond, 16
+	w := newWorld(t, s)
+	w.ledger.blind = true
+	w.finish()
+	w.all()
+	if !slices.Equal(w.lastElection().Peers, w.ids[2:4]) {
+		t.Errorf("elected %+v", w.lastElection())
+	}
+}
