@@ -12,7 +12,7 @@ import (
 )
 
 // maxRounds bounds how often foreach may build on what foreach made.
-const maxRounds = 64
+const maxRounds = 20
 
 // limits keep a plan within memory.
 type limits struct {
