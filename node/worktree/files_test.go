@@ -6,13 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -234,22 +232,6 @@ func put(ctx context.Context, files Files, path string) error {
 	}
 	_, err = temp.Commit()
 	return err
-}
-
-func TestFilesRefusePipesWithoutWaiting(t *testing.T) {
-	onBoth(t, func(t *testing.T, open opener) {
-		root := t.TempDir()
-		if err := syscall.Mkfifo(filepath.Join(root, "pipe"), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		files := open(t, root)
-		if _, err := files.Open(t.Context(), "pipe"); err == nil {
-			t.Error("opened a pipe")
-		}
-		if _, err := files.Open(t.Context(), "none"); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("open of nothing: %v", err)
-		}
-	})
 }
 
 func TestLeftoversOfADeadProcessGo(t *testing.T) {

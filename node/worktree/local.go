@@ -31,6 +31,10 @@ func Local(root string) (Files, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open tree %s: %w", root, err)
 	}
+	// One tree has one name, however it was reached.
+	if real, err := filepath.EvalSymlinks(abs); err == nil {
+		abs = real
+	}
 	r, err := os.OpenRoot(abs)
 	if err != nil {
 		return nil, fmt.Errorf("open tree: %w", err)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -38,6 +39,7 @@ type counting struct {
 	stat   func(Stat) Stat
 	closed func(path string, s Stat) Stat
 	create func(path string) error
+	list   func(dir string) error
 }
 
 func (c *counting) see(s Stat) Stat {
@@ -49,6 +51,11 @@ func (c *counting) see(s Stat) Stat {
 
 func (c *counting) List(ctx context.Context, dir string) ([]Entry, error) {
 	c.listed.Add(1)
+	if c.list != nil {
+		if err := c.list(dir); err != nil {
+			return nil, err
+		}
+	}
 	entries, err := c.Files.List(ctx, dir)
 	for i := range entries {
 		entries[i].Stat = c.see(entries[i].Stat)
@@ -276,6 +283,28 @@ func TestScanSeesFilesAndLinks(t *testing.T) {
 			t.Error("read more than the limit")
 		}
 	})
+}
+
+func TestDirectoriesThatCannotBeRead(t *testing.T) {
+	b := newBench(t, openLocal)
+	b.write("open/f", "x")
+	b.write("shut/f", "x")
+	b.write("gone/f", "x")
+	b.files.list = func(dir string) error {
+		return map[string]error{"shut": os.ErrPermission, "gone": os.ErrNotExist}[dir]
+	}
+	s := b.scan()
+	if got := s.Files(); !slices.Equal(got, []File{{Path: "open/f"}}) || !slices.Equal(s.Ignored(), []string{"shut"}) {
+		t.Errorf("files %v, ignored %v", got, s.Ignored())
+	}
+	b.files.list = func(string) error { return os.ErrPermission }
+	if _, err := b.Scan(t.Context()); !errors.Is(err, os.ErrPermission) {
+		t.Errorf("the root cannot be read: %v", err)
+	}
+	b.files.list = func(string) error { return errors.New("disk broken") }
+	if _, err := b.Scan(t.Context()); err == nil || !strings.Contains(err.Error(), b.root) {
+		t.Errorf("a broken disk: %v", err)
+	}
 }
 
 func TestIngestReadsOnlyWhatChanged(t *testing.T) {

@@ -52,8 +52,21 @@ type Watcher struct {
 	cookies map[string]chan struct{}
 	made    uint64 // cookies so far
 	uses    uint64
-	trees   map[string]*watchedTree   // by root
-	dirs    map[string][]*watchedTree // by watched directory
+	trees   map[string]*watchedTree // by root
+	dirs    map[string]*watchedDir  // by path
+	// names are the paths of watched directories. inotify knows a directory
+	// by its inode and fsnotify names it by the first path, so that under a
+	// second one, as of a bind mount, no event would come.
+	names map[inode]string
+}
+
+// inode is the identity of a directory.
+type inode struct{ dev, ino uint64 }
+
+// watchedDir is a directory under watch, for all trees that it is in.
+type watchedDir struct {
+	inode inode
+	trees []*watchedTree
 }
 
 // watchedTree is a tree under watch. All of it is guarded by Watcher.mu.
@@ -65,7 +78,9 @@ type watchedTree struct {
 	// stale says that the watch lost track: of events, or of which directory
 	// is where. All watches are then set anew.
 	stale bool
-	dirs  map[string]struct{}
+	// warned says that the user knows that it is not watched.
+	warned bool
+	dirs   map[string]struct{}
 	// info identifies the directory that the root was.
 	info os.FileInfo
 	// listing was true when there had been listedAt events, and so were seals.
@@ -80,8 +95,8 @@ func NewWatcher(dir string, log *slog.Logger) *Watcher {
 		log = slog.New(slog.DiscardHandler)
 	}
 	return &Watcher{
-		dir: dir, log: log, cookies: map[string]chan struct{}{},
-		trees: map[string]*watchedTree{}, dirs: map[string][]*watchedTree{},
+		dir: filepath.Clean(dir), log: log, cookies: map[string]chan struct{}{},
+		trees: map[string]*watchedTree{}, dirs: map[string]*watchedDir{}, names: map[inode]string{},
 	}
 }
 
@@ -138,6 +153,7 @@ func (w *Watcher) stop(notify *fsnotify.Watcher) {
 	w.notify = nil
 	clear(w.trees)
 	clear(w.dirs)
+	clear(w.names)
 	w.mu.Unlock()
 	_ = notify.Close()
 }
@@ -169,18 +185,20 @@ func (w *Watcher) happened(e fsnotify.Event) {
 		}
 		return
 	}
-	for _, t := range w.dirs[e.Name] { // a directory itself
-		t.events++
-		t.stale = t.stale || moved(e)
+	if d, ok := w.dirs[e.Name]; ok { // a directory itself
+		for _, t := range d.trees {
+			t.events++
+			t.stale = t.stale || moved(e)
+		}
+		if moved(e) {
+			delete(w.names, d.inode)
+			w.movedWith(e.Name)
+		}
 	}
-	if _, ok := w.dirs[e.Name]; ok && moved(e) {
-		w.movedWith(e.Name)
-	}
-	if hidden(name) || isTemp(name) {
-		return
-	}
-	for _, t := range w.dirs[dir] {
-		t.events++
+	if d, ok := w.dirs[dir]; ok && !hidden(name) && !isTemp(name) {
+		for _, t := range d.trees {
+			t.events++
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package worktree
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -24,23 +25,23 @@ var watched = []int64{
 	unix.F2FS_SUPER_MAGIC, unix.OVERLAYFS_SUPER_MAGIC, bcachefsMagic, zfsMagic,
 }
 
-// watchable says why the watch on a directory would miss changes.
-func watchable(dir string, root os.FileInfo) error {
+// watchable identifies a directory, or says why a watch would miss changes.
+func watchable(dir string, root os.FileInfo) (inode, error) {
 	var f unix.Statfs_t
 	if err := unix.Statfs(dir, &f); err != nil {
-		return &os.PathError{Op: "statfs", Path: dir, Err: err}
+		return inode{}, &os.PathError{Op: "statfs", Path: dir, Err: err}
 	}
 	if !slices.Contains(watched, int64(f.Type)) {
-		return fmt.Errorf("file system of type %#x does not report all changes", f.Type)
+		return inode{}, fmt.Errorf("a file system of type %#x does not report all changes", f.Type)
 	}
 	var st unix.Stat_t
 	if err := unix.Lstat(dir, &st); err != nil {
-		return &os.PathError{Op: "stat", Path: dir, Err: err}
+		return inode{}, &os.PathError{Op: "stat", Path: dir, Err: err}
 	}
 	if sys, ok := root.Sys().(*syscall.Stat_t); ok && sys.Dev != st.Dev {
-		return fmt.Errorf("another file system is mounted there")
+		return inode{}, errors.New("another file system is mounted there")
 	}
-	return nil
+	return inode{dev: uint64(st.Dev), ino: st.Ino}, nil
 }
 
 // sameInfo reports whether info is what the stat was of.

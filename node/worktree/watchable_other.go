@@ -10,6 +10,6 @@ import (
 // canWatch is false: see Watcher.
 const canWatch = false
 
-func watchable(string, os.FileInfo) error { return errors.ErrUnsupported }
+func watchable(string, os.FileInfo) (inode, error) { return inode{}, errors.ErrUnsupported }
 
 func sameInfo(Stat, os.FileInfo) bool { return false }

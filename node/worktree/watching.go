@@ -3,6 +3,7 @@ package worktree
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -122,12 +123,15 @@ func (w *Watcher) clear(t *watchedTree) []string {
 
 // leave takes a tree from a directory and reports whether it was the last.
 func (w *Watcher) leave(t *watchedTree, dir string) bool {
-	rest := slices.DeleteFunc(slices.Clone(w.dirs[dir]), func(o *watchedTree) bool { return o == t })
-	if len(rest) > 0 {
-		w.dirs[dir] = rest
+	d := w.dirs[dir]
+	d.trees = slices.DeleteFunc(d.trees, func(o *watchedTree) bool { return o == t })
+	if len(d.trees) > 0 {
 		return false
 	}
 	delete(w.dirs, dir)
+	if w.names[d.inode] == dir {
+		delete(w.names, d.inode)
+	}
 	return true
 }
 
@@ -137,38 +141,60 @@ func (a *watching) add(dir string) {
 		return
 	}
 	abs := filepath.Join(a.tree.root, native(dir))
-	isNew, ok := a.register(abs)
-	if ok && !isNew {
+	if a.has(abs) {
 		return
 	}
-	err := errors.New("too many directories")
-	if ok {
-		// The event of whatever happens after Add finds the tree registered.
-		if err = watchable(abs, a.info); err == nil {
-			err = a.notify.Add(abs)
-		}
+	id, err := watchable(abs, a.info)
+	if err == nil {
+		err = a.register(abs, id)
 	}
 	if err == nil {
-		return
+		// The event of whatever happens from here on finds the tree registered.
+		err = a.notify.Add(abs)
 	}
-	if !a.failed.Swap(true) && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil && !a.failed.Swap(true) && !errors.Is(err, fs.ErrNotExist) && a.firstFailure() {
 		a.w.log.Warn("tree is not watched; it is walked at each build", "root", a.tree.root, "dir", abs, "err", err)
 	}
 }
 
-// register reports whether the directory is new, and whether there is room.
-func (a *watching) register(abs string) (isNew, ok bool) {
+// firstFailure reports whether the user does not know yet.
+func (a *watching) firstFailure() bool {
 	a.w.mu.Lock()
 	defer a.w.mu.Unlock()
-	if _, ok := a.tree.dirs[abs]; ok {
-		return false, true
+	first := !a.tree.warned
+	a.tree.warned = true
+	return first
+}
+
+func (a *watching) has(abs string) bool {
+	a.w.mu.Lock()
+	defer a.w.mu.Unlock()
+	_, ok := a.tree.dirs[abs]
+	return ok
+}
+
+// register gives the events of a directory to the tree.
+func (a *watching) register(abs string, id inode) error {
+	a.w.mu.Lock()
+	defer a.w.mu.Unlock()
+	if name, ok := a.w.names[id]; ok && name != abs {
+		return fmt.Errorf("the directory is watched as %s", name)
 	}
-	if len(a.w.dirs) >= maxWatches {
-		return true, false
+	d, ok := a.w.dirs[abs]
+	switch {
+	case ok && d.inode != id:
+		return errors.New("the directory is another one than before")
+	case !ok && len(a.w.dirs) >= maxWatches:
+		return fmt.Errorf("%d directories are watched", len(a.w.dirs))
+	case !ok:
+		d = &watchedDir{inode: id}
+		a.w.dirs[abs], a.w.names[id] = d, abs
 	}
 	a.tree.dirs[abs] = struct{}{}
-	a.w.dirs[abs] = append(slices.Clone(a.w.dirs[abs]), a.tree)
-	return true, true
+	if !slices.Contains(d.trees, a.tree) {
+		d.trees = append(d.trees, a.tree)
+	}
+	return nil
 }
 
 // valid reports whether nothing happened since begin that was counted.
