@@ -25,14 +25,11 @@ func summaryOf(f event.BuildFinished, n names) string {
 
 // headline has the outcome, the tier, the counts and the time.
 func headline(f event.BuildFinished) string {
-	outcome := "built"
-	switch {
-	case f.Cancelled:
-		outcome = "interrupted"
-	case !f.OK:
-		outcome = "FAILED"
+	text := outcomeText(f) + ": "
+	if !f.Cancelled {
+		text += string(f.Tier) + ", "
 	}
-	text := fmt.Sprintf("%s: %s, %s", outcome, f.Tier, plural(f.Steps, "step"))
+	text += plural(f.Steps, "step")
 	var parts []string
 	for _, c := range []struct {
 		n    int
@@ -52,7 +49,7 @@ func headline(f event.BuildFinished) string {
 	if f.SavedMS > 0 {
 		text += fmt.Sprintf(", saved %s of running", seconds(time.Duration(f.SavedMS)*time.Millisecond))
 	}
-	if f.Error != "" {
+	if f.Error != "" && !f.Cancelled {
 		text += ": " + f.Error
 	}
 	return text
