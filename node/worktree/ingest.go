@@ -77,7 +77,7 @@ func (t *Tree) Ingest(ctx context.Context, s *Snapshot, paths []string, hold fun
 	if err != nil {
 		return nil, fmt.Errorf("ingest: %w", err)
 	}
-	t.prune(s.listing)
+	t.stats.keep(func(p string) bool { _, ok := s.listing.stats[p]; return ok })
 	if err := errors.Join(t.stats.save(), t.used()); err != nil {
 		return nil, err
 	}
@@ -142,15 +142,6 @@ func (t *Tree) lost(ctx context.Context, ids []identity, hold func(...digest.Dig
 		}
 	}
 	return todo, nil
-}
-
-// prune forgets the stats of files that are gone.
-func (t *Tree) prune(l *listing) {
-	for _, p := range t.stats.paths() {
-		if _, ok := l.stats[p]; !ok {
-			t.stats.delete(p)
-		}
-	}
 }
 
 // ChangedSince returns those of paths, which were ingested, whose content is no

@@ -18,14 +18,17 @@ func (t *Tree) InPlace(ctx context.Context, outs []action.Output) ([]bool, error
 		return nil, err
 	}
 	there := make([]bool, len(outs))
-	placed := t.placed.paths()
+	var placed []string
+	if slices.ContainsFunc(outs, func(o action.Output) bool { return o.Kind == action.Directory }) {
+		placed = t.placed.paths()
+	}
 	err := t.each(ctx, len(outs), func(ctx context.Context, i int) error {
 		e, err := t.expand(ctx, outs[i:i+1])
 		if err != nil {
 			return nil //nolint:nilerr // what cannot be resolved is not in place
 		}
 		there[i], err = t.inPlace(ctx, e)
-		if err == nil && there[i] {
+		if err == nil && there[i] && outs[i].Kind == action.Directory {
 			var stale []string
 			stale, _, err = t.leftovers(ctx, stalePaths(placed, e, outs[i].Path))
 			there[i] = len(stale) == 0

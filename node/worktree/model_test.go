@@ -203,7 +203,6 @@ func (m *model) checkPlaced(r *rapid.T, p Placement, want, before, after map[str
 			continue
 		}
 		was, ours := m.placed[path]
-		ours = ours && (withinAny(path, p.Declared) || !withinAny(path, p.Declared))
 		now, is := after[path]
 		switch {
 		case ours && was == strings.TrimPrefix(content, "x:"):

@@ -50,7 +50,7 @@ type placing struct {
 	t     *Tree
 	p     Placement
 	want  *expansion
-	exact []string
+	exact pathSet
 
 	mu     sync.Mutex
 	report PlaceReport
@@ -68,9 +68,9 @@ func (t *Tree) Place(ctx context.Context, p Placement) (PlaceReport, error) {
 	if err != nil {
 		return PlaceReport{}, fmt.Errorf("place outputs: %w", err)
 	}
-	x := &placing{t: t, p: p, want: want, exact: slices.Clone(p.Dirs)}
+	x := &placing{t: t, p: p, want: want, exact: newPathSet(p.Dirs)}
 	for _, o := range p.Outputs {
-		x.exact = append(x.exact, o.Path)
+		x.exact[o.Path] = struct{}{}
 	}
 	if err := x.run(ctx); err != nil {
 		// What was placed before the error stays known as a build's.
@@ -120,21 +120,18 @@ func (x *placing) run(ctx context.Context) error {
 // leaving returns what earlier builds placed and is to go.
 func (x *placing) leaving(ctx context.Context) ([]string, error) {
 	var gone []string
+	declared := newPathSet(x.p.Declared)
 	for _, p := range x.t.placed.paths() {
 		if _, made := x.want.items[p]; made {
 			continue
 		}
-		if withinAny(p, x.exact) || !withinAny(p, x.p.Declared) {
+		if x.exact.covers(p) || !declared.covers(p) {
 			gone = append(gone, p)
 		}
 	}
 	leaving, modified, err := x.t.leftovers(ctx, gone)
 	x.report.Modified = modified
 	return leaving, err
-}
-
-func withinAny(p string, dirs []string) bool {
-	return slices.ContainsFunc(dirs, func(dir string) bool { return within(p, dir) })
 }
 
 // unblocked returns ErrBlocked if a directory that does not go away lies where

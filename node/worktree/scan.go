@@ -195,3 +195,26 @@ func (t *Tree) each(ctx context.Context, n int, f func(ctx context.Context, i in
 func within(p, dir string) bool {
 	return p == dir || dir == "" || strings.HasPrefix(p, dir) && len(p) > len(dir) && p[len(dir)] == '/'
 }
+
+// pathSet is a set of files and directories.
+type pathSet map[string]struct{}
+
+func newPathSet(paths []string) pathSet {
+	s := pathSet{}
+	for _, p := range paths {
+		s[p] = struct{}{}
+	}
+	return s
+}
+
+// covers reports whether p is in the set or lies below a directory that is.
+func (s pathSet) covers(p string) bool {
+	for p != "" {
+		if _, ok := s[p]; ok {
+			return true
+		}
+		p, _ = split(p)
+	}
+	_, ok := s[""]
+	return ok
+}

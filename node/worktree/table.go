@@ -3,7 +3,6 @@ package worktree
 import (
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"slices"
 	"sync"
 
@@ -39,9 +38,11 @@ func newTable[V any](kv store.KV, prefix string, r rows[V]) *table[V] {
 }
 
 func shardOf(path string) int {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(path))
-	return int(h.Sum32() % shards)
+	h := uint32(2166136261) // FNV-1a
+	for i := range len(path) {
+		h = (h ^ uint32(path[i])) * 16777619
+	}
+	return int(h % shards)
 }
 
 func (t *table[V]) key(shard int) []byte { return append([]byte(t.prefix), byte(shard)) }
@@ -108,6 +109,18 @@ func (t *table[V]) delete(path string) {
 	}
 }
 
+// keep forgets all but the paths for which f says true.
+func (t *table[V]) keep(f func(path string) bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for path := range t.values {
+		if !f(path) {
+			delete(t.values, path)
+			t.dirty[shardOf(path)] = true
+		}
+	}
+}
+
 // paths returns the paths in the table, sorted.
 func (t *table[V]) paths() []string {
 	t.mu.Lock()
@@ -124,6 +137,9 @@ func (t *table[V]) paths() []string {
 func (t *table[V]) save() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if !slices.Contains(t.dirty[:], true) {
+		return nil
+	}
 	var bodies [shards][]byte
 	var counts [shards]uint64
 	for path, v := range t.values {
