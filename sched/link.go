@@ -223,8 +223,8 @@ func (s *Service) open(ctx context.Context, to peer.ID) (peer.Stream, error) {
 	}
 	near, far := net.Pipe()
 	if !s.spawn(func() {
-		defer far.Close()
 		s.serve(s.life, to, pipe{far})
+		_ = far.Close()
 	}) {
 		return nil, ErrClosed
 	}

@@ -1,7 +1,6 @@
 package sched
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -253,16 +252,16 @@ func (p *party) secure(g *origin, sec steal.Securing) {
 
 // appoint asks a member to lead, and returns when it has begun to.
 func (s *Service) appoint(ctx context.Context, build steal.BuildID, a steal.Asking) error {
-	stream, err := s.dial(ctx, a.Epoch.Leader, envelope{build, a.Epoch, a.Lead})
+	l, err := s.dial(ctx, a.Epoch.Leader, envelope{build, a.Epoch, a.Lead})
 	if err != nil {
 		return err
 	}
-	defer context.AfterFunc(ctx, func() { _ = stream.stream.Reset() })()
-	defer stream.stream.Close()
-	if err := stream.stream.SetDeadline(time.Now().Add(steal.LeadTime + openTime)); err != nil {
+	defer func() { _ = l.stream.Reset() }() // nothing more is said on it
+	defer context.AfterFunc(ctx, func() { _ = l.stream.Reset() })()
+	if err := l.stream.SetDeadline(time.Now().Add(steal.LeadTime + openTime)); err != nil {
 		return err
 	}
-	if _, err := bufio.NewReader(stream.stream).ReadByte(); err != io.EOF {
+	if _, err := l.r.ReadByte(); err != io.EOF {
 		return fmt.Errorf("%s does not lead: %w", a.Epoch.Leader, errors.Join(err, errStrange))
 	}
 	return nil

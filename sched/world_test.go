@@ -111,8 +111,11 @@ func (w *world) close() {
 func (w *world) join(seed byte) *machine {
 	w.t.Helper()
 	id, key := identity(w.t, seed)
+	return w.joinOver(id, key, w.net.Join(id))
+}
+
+func (w *world) joinOver(id peer.ID, key ed25519.PrivateKey, net peer.Network) *machine {
 	m := &machine{w: w, id: id, key: key, slots: 2, blobs: map[digest.Digest][]byte{}, entries: map[digest.Digest]action.Entry{}}
-	net := w.net.Join(id)
 	results := registry.New(registry.Options{Self: id, Network: net, Owners: w.owners, Changes: w.changes, Store: m})
 	m.Service = sched.New(sched.Options{
 		Self: id, Network: net, Members: func() []peer.Member { return w.members(id) }, Changes: w.changes,

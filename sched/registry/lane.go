@@ -210,7 +210,6 @@ func (c *lane) carry(ctx context.Context, n peer.Network) error {
 	if err != nil {
 		return err
 	}
-	defer s.Reset()
 	defer context.AfterFunc(ctx, func() { _ = s.Reset() })()
 	read := make(chan error, 1)
 	go func() { read <- c.read(s) }()

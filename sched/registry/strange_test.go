@@ -26,7 +26,7 @@ const (
 
 // bad returns entries that nobody may take for the result of a.
 func (n *node) bad(a digest.Digest, other *node) map[string]action.Entry {
-	failed, err := action.SignEntry(a, action.Result{ExitCode: 1, Isolation: action.Full}, n.id, func(b []byte) ([]byte, error) {
+	failed, err := action.SignEntry(a, action.Result{ExitCode: 1, Isolation: action.Full}, n.id, func([]byte) ([]byte, error) {
 		e := n.entry(a, action.Full)
 		return e.Signature, nil
 	})
