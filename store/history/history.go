@@ -22,6 +22,8 @@ const (
 	// the oldest go.
 	MaxBuilds = 1000
 	MaxBytes  = 64 << 20
+	// keepShare of the bounds, in per cent, stays when they were passed.
+	keepShare = 95
 	// maxEvents bounds the events of one record, in bytes before compression:
 	// 200,000 steps. Beyond it the middle goes.
 	maxEvents = 128 << 20
@@ -46,8 +48,13 @@ type Record struct {
 // History is the records of builds. All methods may be called concurrently.
 type History struct {
 	kv store.KV
+
 	// write orders Puts, over their I/O: there is one at the end of each build.
 	write sync.Mutex
+	// builds and bytes are what there is, once counted.
+	counted bool
+	builds  int
+	bytes   int64
 }
 
 // New returns the history that kv holds; losing its newest records in an
@@ -94,6 +101,11 @@ func (h *History) Put(r Record) error {
 	if err := h.kv.Put([]byte(headPrefix+key), value); err != nil {
 		return fmt.Errorf("keep record of build %s: %w", r.ID, err)
 	}
+	h.builds++
+	h.bytes += int64(len(value) + len(events))
+	if h.counted && h.builds <= MaxBuilds && h.bytes <= MaxBytes {
+		return nil
+	}
 	return h.prune()
 }
 
@@ -109,30 +121,38 @@ func shorten(events []byte) []byte {
 	return append(bytes.Clone(head), events[last:]...)
 }
 
-// prune drops the oldest records beyond the bounds.
+// prune counts, and if there is too much drops the oldest, to a little below
+// the bounds, so that not every Put has to.
 func (h *History) prune() error {
-	var over []string
-	n, total := 0, int64(0)
+	type kept struct {
+		key   string
+		bytes int64
+	}
+	var all []kept
+	var total int64
 	err := h.kv.Scan([]byte(headPrefix), func(key, value []byte) bool {
-		n++
-		total += int64(len(value))
+		k := kept{key: strings.TrimPrefix(string(key), headPrefix), bytes: int64(len(value))}
 		if len(value) >= 8 {
-			total += int64(binary.BigEndian.Uint64(value))
+			k.bytes += int64(binary.BigEndian.Uint64(value))
 		}
-		// The newest stays, however large.
-		if n > MaxBuilds || total > MaxBytes && n > 1 {
-			over = append(over, strings.TrimPrefix(string(key), headPrefix))
-		}
+		all = append(all, k)
+		total += k.bytes
 		return true
 	})
 	if err != nil {
 		return fmt.Errorf("list builds: %w", err)
 	}
-	for _, key := range over {
-		if err := errors.Join(h.kv.Delete([]byte(headPrefix+key)), h.kv.Delete([]byte(eventPrefix+key))); err != nil {
-			return fmt.Errorf("drop the record of an old build: %w", err)
+	if len(all) > MaxBuilds || total > MaxBytes {
+		// The newest stays, however large.
+		for len(all) > 1 && (len(all) > MaxBuilds*keepShare/100 || total > MaxBytes*keepShare/100) {
+			oldest := all[len(all)-1]
+			if err := errors.Join(h.kv.Delete([]byte(headPrefix+oldest.key)), h.kv.Delete([]byte(eventPrefix+oldest.key))); err != nil {
+				return fmt.Errorf("drop the record of an old build: %w", err)
+			}
+			all, total = all[:len(all)-1], total-oldest.bytes
 		}
 	}
+	h.counted, h.builds, h.bytes = true, len(all), total
 	return nil
 }
 
