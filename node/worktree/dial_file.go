@@ -8,13 +8,22 @@ import (
 
 // Open implements Files.
 func (r *remote) Open(ctx context.Context, path string) (Source, error) {
-	a, err := r.call(ctx, &request{Op: opOpen, Path: path})
+	a, err := r.finish(ctx, &request{Op: opOpen, Path: path})
 	if err != nil {
 		return nil, err
 	}
 	f := &remoteSource{r: r, ctx: ctx, stat: a.Stat}
 	f.take(a)
 	return f, nil
+}
+
+// finish is a call that is not left half-way: what it opens at the other end
+// would stay open. It is one short operation.
+func (r *remote) finish(ctx context.Context, q *request) (*response, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return r.call(context.WithoutCancel(ctx), q)
 }
 
 // remoteSource reads a file whose small content came with the answer to Open.
@@ -45,7 +54,7 @@ func (f *remoteSource) Read(p []byte) (int, error) {
 		if f.eof {
 			return 0, io.EOF
 		}
-		a, err := f.r.call(f.ctx, &request{Op: opRead, Handle: f.handle})
+		a, err := f.r.finish(f.ctx, &request{Op: opRead, Handle: f.handle})
 		if err != nil {
 			return 0, err
 		}
@@ -100,13 +109,13 @@ func (t *remoteTemp) Write(p []byte) (int, error) {
 
 func (t *remoteTemp) flush() error {
 	if t.handle == 0 {
-		a, err := t.r.call(t.ctx, &request{Op: opCreate, Path: t.path, Mode: t.mode})
+		a, err := t.r.finish(t.ctx, &request{Op: opCreate, Path: t.path, Mode: t.mode})
 		if err != nil {
 			return err
 		}
 		t.handle = a.Handle
 	}
-	_, err := t.r.call(t.ctx, &request{Op: opWrite, Handle: t.handle, body: t.buf})
+	_, err := t.r.finish(t.ctx, &request{Op: opWrite, Handle: t.handle, body: t.buf})
 	t.buf = t.buf[:0]
 	return err
 }

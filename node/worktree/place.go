@@ -27,7 +27,8 @@ type Placement struct {
 	// beside what no build made. Outputs that are directories are so anyway.
 	Dirs []string
 	// Declared are all outputs and output directories of the configuration,
-	// built now or not. What builds placed elsewhere is removed.
+	// built now or not. What builds placed elsewhere is removed, unless
+	// Declared is nil.
 	Declared []string
 }
 
@@ -125,7 +126,7 @@ func (x *placing) leaving(ctx context.Context) ([]string, error) {
 		if _, made := x.want.items[p]; made {
 			continue
 		}
-		if x.exact.covers(p) || !declared.covers(p) {
+		if x.exact.covers(p) || x.p.Declared != nil && !declared.covers(p) {
 			gone = append(gone, p)
 		}
 	}

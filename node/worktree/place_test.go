@@ -148,10 +148,19 @@ func TestOutputsThatLeftTheConfiguration(t *testing.T) {
 		if err := os.Remove(filepath.Join(b.root, "y/other")); err != nil {
 			t.Fatal(err)
 		}
-		if r := b.place(Placement{}); !slices.Equal(r.Removed, []string{"z"}) {
+		if r := b.place(Placement{Declared: []string{}}); !slices.Equal(r.Removed, []string{"z"}) {
 			t.Errorf("report %+v", r)
 		}
 	})
+}
+
+func TestNothingLeavesAnUnknownConfiguration(t *testing.T) {
+	b := newBench(t, openLocal)
+	b.place(Placement{Outputs: []action.Output{b.out("a", "a")}, Declared: []string{"a"}})
+	if r := b.place(Placement{Outputs: []action.Output{b.out("b", "b")}}); len(r.Removed) != 0 {
+		t.Errorf("report %+v", r)
+	}
+	b.expect(map[string]string{"a": "a", "b": "b"})
 }
 
 func TestFilesAndDirectoriesChangePlaces(t *testing.T) {
@@ -312,7 +321,7 @@ func TestAnEditBackToAnEarlierOutputIsAnEdit(t *testing.T) {
 	b.write("o", "second")
 	b.place(Placement{Outputs: []action.Output{second}, Declared: []string{"o"}})
 	b.write("o", "first")
-	if r := b.place(Placement{}); !slices.Equal(r.Modified, []string{"o"}) {
+	if r := b.place(Placement{Declared: []string{}}); !slices.Equal(r.Modified, []string{"o"}) {
 		t.Errorf("report %+v", r)
 	}
 }

@@ -80,6 +80,7 @@ func (t *Tree) Scan(ctx context.Context) (*Snapshot, error) {
 	if err != nil {
 		return nil, fmt.Errorf("scan %s: %w", t.Root(), err)
 	}
+	clear(t.removed)
 	return &Snapshot{listing: l, ingested: map[string]identity{}}, nil
 }
 

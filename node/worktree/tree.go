@@ -54,7 +54,8 @@ type Tree struct {
 	stats *table[record]
 	// placed knows what builds put where.
 	placed *table[[]identity]
-	// removed are the paths that Place removed; owned by the build.
+	// removed are the paths that Place removed since the last Scan; owned by
+	// the build.
 	removed map[string]struct{}
 }
 
