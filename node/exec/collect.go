@@ -42,7 +42,7 @@ func (e *Executor) collect(ctx context.Context, j *job, dir *scratchDir, result 
 	if err != nil {
 		return fmt.Errorf("collect outputs: %w", err)
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	c := &collection{blobs: e.opts.Blobs, root: root, left: e.opts.OutputBytes, limit: e.opts.OutputBytes}
 	outputs, err := c.all(ctx, j.outputs)
 	var f fault

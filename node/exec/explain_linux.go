@@ -34,16 +34,16 @@ func cover(binds, needed, hidden []string) (outer, covered []string, err error) 
 		}
 	}
 	for _, h := range hidden {
-		real, err := filepath.EvalSymlinks(h)
+		home, err := filepath.EvalSymlinks(h)
 		if err != nil {
 			continue // it is not there
 		}
 		for _, n := range needed {
-			if target, err := filepath.EvalSymlinks(n); err == nil && within(target, real) {
+			if target, err := filepath.EvalSymlinks(n); err == nil && within(target, home) {
 				return nil, nil, fmt.Errorf("%w: toolchain directory %s lies in the node's home", ErrMalformed, n)
 			}
 		}
-		covered = append(covered, seenAs(real, outer)...)
+		covered = append(covered, seenAs(home, outer)...)
 	}
 	return outer, covered, nil
 }

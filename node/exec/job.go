@@ -70,7 +70,7 @@ func load(ctx context.Context, blobs store.Blobs, d digest.Digest) (*job, error)
 	}
 	platform := a.GetPlatform()
 	if platform == nil {
-		platform = c.GetPlatform()
+		platform = c.GetPlatform() //nolint:staticcheck // clients of REAPI 2.1 and before have it here alone
 	}
 	if err := j.apply(platform); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)

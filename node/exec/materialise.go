@@ -160,7 +160,7 @@ func (l *layout) parents(p string) error {
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	made := ""
 	for name := range strings.SplitSeq(path.Dir(p), "/") {
 		made = path.Join(made, name)

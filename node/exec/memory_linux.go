@@ -35,7 +35,7 @@ func newMemoryGroup(limit int64, name string) (*memoryGroup, error) {
 			continue
 		}
 		g := &memoryGroup{}
-		file := ""
+		var file string
 		switch parts[1] {
 		case "memory":
 			g.dir, file, g.events = "/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.oom_control"

@@ -186,7 +186,7 @@ func start(s *child.Spec) (*running, error) {
 			return nil, err
 		}
 	}
-	cmd := exec.Command("/proc/self/exe")
+	cmd := exec.Command("/proc/self/exe") //nolint:noctx // attend ends it, by way of its pipe
 	cmd.Args = []string{"buildnet-action"}
 	// The child has nothing to collect and needs no second processor.
 	cmd.Env = []string{child.Marker + "=1", "GOGC=off", "GOMAXPROCS=1"}

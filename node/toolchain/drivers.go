@@ -183,16 +183,16 @@ func (g *gathering) includeDirs(ctx context.Context, driver, language string) ([
 
 // libraries adds what -l and the driver itself can name in a directory.
 func (g *gathering) libraries(dir string) error {
-	real, err := filepath.EvalSymlinks(dir)
+	target, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		g.fact(filepath.Clean(dir), often)
 		return nil //nolint:nilerr // drivers name many directories that are not there
 	}
-	if !g.first("libraries", real) {
+	if !g.first("libraries", target) {
 		return nil
 	}
-	g.fact(real, often)
-	entries, err := os.ReadDir(real)
+	g.fact(target, often)
+	entries, err := os.ReadDir(target)
 	if err != nil {
 		return err
 	}
@@ -200,7 +200,7 @@ func (g *gathering) libraries(dir string) error {
 		if !linkable(e.Name()) || e.IsDir() {
 			continue
 		}
-		if err := g.treeEntry(filepath.Join(real, e.Name()), e.Type()); err != nil {
+		if err := g.treeEntry(filepath.Join(target, e.Name()), e.Type()); err != nil {
 			return err
 		}
 	}

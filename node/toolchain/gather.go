@@ -74,18 +74,18 @@ var errTooMany = errors.New("too many files")
 
 // file adds a file: the links that lead to it, and its content. It returns
 // where they lead.
-func (g *gathering) file(p string, w watch) (real string, err error) {
-	real, err = filepath.EvalSymlinks(p)
+func (g *gathering) file(p string, w watch) (target string, err error) {
+	target, err = filepath.EvalSymlinks(p)
 	if err != nil {
 		return "", err
 	}
 	g.links(p, w)
-	hash, err := g.hash(real, w)
+	hash, err := g.hash(target, w)
 	if err != nil {
 		return "", err
 	}
-	g.lines = append(g.lines, fmt.Sprintf("file %q %q %s", p, real, hash))
-	return real, nil
+	g.lines = append(g.lines, fmt.Sprintf("file %q %q %s", p, target, hash))
+	return target, nil
 }
 
 // maxLinks is the kernel's limit of links on a path.

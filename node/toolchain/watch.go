@@ -25,7 +25,7 @@ func (p *Prober) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	defer w.Close()
+	defer func() { _ = w.Close() }()
 	p.turned()
 	defer p.unwatched()
 	dirs := map[string]bool{}

@@ -1,6 +1,7 @@
 package child
 
 import (
+	"errors"
 	"runtime"
 	"strconv"
 	"syscall"
@@ -35,7 +36,8 @@ func run() {
 		fail("read the spec", err)
 	}
 	go endWithNode(s.Mode)
-	prctl(prSetDumpable, 0, 0) // the command may be the same user: it must not trace us
+	// The command may be the same user: it must not trace us.
+	must("bar tracing", prctl(prSetDumpable, 0, 0))
 	syscall.Umask(0o022)
 	if s.Mode == Plain {
 		plain(&s)
@@ -151,7 +153,10 @@ func setRights(m Mode) error {
 	if m != Sandbox {
 		return nil
 	}
-	for c := uintptr(0); prctl(prCapbsetDrop, c, 0) == nil; c++ {
+	for c := uintptr(0); ; c++ {
+		if prctl(prCapbsetDrop, c, 0) != nil {
+			break // there are no more
+		}
 	}
 	if err := prctl(prCapAmbient, prAmbientClearAll, 0); err != nil {
 		return err
@@ -260,8 +265,8 @@ func report(line string) {
 }
 
 func noCommand(program string, err error) {
-	e, ok := err.(syscall.Errno)
-	if !ok {
+	var e syscall.Errno
+	if !errors.As(err, &e) {
 		fail("start "+program, err)
 	}
 	report(NoCommand + " " + strconv.Itoa(int(e)) + " " + program + ": " + e.Error())

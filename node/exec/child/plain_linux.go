@@ -46,7 +46,7 @@ func list(dir string) []string {
 	if err != nil {
 		return nil
 	}
-	defer syscall.Close(fd)
+	defer func() { _ = syscall.Close(fd) }()
 	var names []string
 	b := make([]byte, 4096)
 	for {
@@ -63,7 +63,7 @@ func contentOf(file string) []byte {
 	if err != nil {
 		return nil
 	}
-	defer syscall.Close(fd)
+	defer func() { _ = syscall.Close(fd) }()
 	b, n := make([]byte, 64<<10), 0
 	for n < len(b) {
 		m, err := syscall.Read(fd, b[n:])

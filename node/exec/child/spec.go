@@ -46,13 +46,13 @@ const UID = 1000
 type Mode uint8
 
 const (
-	// Sandbox: in namespaces that the node has made, with the rights of the
+	// Sandbox is in namespaces that the node has made, with the rights of the
 	// user that the node runs as.
 	Sandbox Mode = iota + 1
-	// RootSandbox: as Sandbox, begun as root; the command gets a user
+	// RootSandbox is a Sandbox begun as root; the command gets a user
 	// namespace of its own.
 	RootSandbox
-	// Plain: an ordinary process, with everything that it starts.
+	// Plain is an ordinary process, with everything that it starts.
 	Plain
 )
 
