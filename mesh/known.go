@@ -167,18 +167,30 @@ func (m *Mesh) saveSoon() {
 	}
 }
 
+// errOver says that Run has returned, or was never called.
+var errOver = errors.New("the node is no longer in its mesh")
+
 // saveNow returns when all is on disk.
 func (m *Mesh) saveNow(ctx context.Context) error {
+	life, ok := m.begin()
+	if !ok {
+		return fmt.Errorf("save credentials: %w", errOver)
+	}
+	defer m.tasks.Done()
 	done := make(chan error, 1)
 	select {
 	case m.saves <- done:
 	case <-ctx.Done():
 		return fmt.Errorf("save credentials: %w", ctx.Err())
+	case <-life.Done():
+		return fmt.Errorf("save credentials: %w", errOver)
 	}
 	select {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
 		return fmt.Errorf("save credentials: %w", ctx.Err())
+	case <-life.Done():
+		return fmt.Errorf("save credentials: %w", errOver)
 	}
 }

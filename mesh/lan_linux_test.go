@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -85,6 +86,14 @@ func ioctl(fd int, request uintptr, r *unix.Ifreq) error {
 	return nil
 }
 
+// forgetPeers leaves a node that was killed nothing but the LAN.
+func forgetPeers(t *testing.T, n *node) {
+	t.Helper()
+	if err := os.RemoveAll(filepath.Join(n.opts.Home, peersFile)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func lanHome(t *testing.T, c Credentials) Options {
 	o := home(t, c)
 	o.Listen = netip.MustParseAddrPort("0.0.0.0:0")
@@ -124,10 +133,8 @@ func TestMembersFindEachOtherOnTheLAN(t *testing.T) {
 		t.Errorf("a late-comer is at %s", got.Addr)
 	}
 
-	if err := os.Remove(late.opts.Home + "/" + peersFile); err != nil {
-		t.Fatal(err)
-	}
 	late.kill()
+	forgetPeers(t, late)
 	began = time.Now()
 	late = late.again()
 	a.until("the restarted one", late.Self(), func(m peer.Member) bool { return m.State == peer.Alive && m.Addr.Port() == late.Addr().Port() })
@@ -158,9 +165,7 @@ func TestASleeperAsksWithItsFormerTag(t *testing.T) {
 		t.Fatal(err)
 	}
 	bad.kill()
-	if err := os.Remove(b.opts.Home + "/" + peersFile); err != nil {
-		t.Fatal(err)
-	}
+	forgetPeers(t, b)
 	b = b.again()
 	a.sees(b.Self(), peer.Alive)
 	b.agreesWith(a)

@@ -19,6 +19,7 @@ import (
 	golibp2p "github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/gologshim"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/quicreuse"
@@ -102,6 +103,7 @@ type answer struct {
 // New binds the socket. Until Run it answers no packet, and it admits nobody
 // before a hello. Close it, whether Run was called or not.
 func New(o Options) (*Link, error) {
+	quiet()
 	l := &Link{
 		key: o.Key, admit: o.Admit, log: o.Log,
 		swim:      make(chan packet, packetQueue),
@@ -127,6 +129,10 @@ func New(o Options) (*Link, error) {
 	l.closed = sync.OnceValue(l.close)
 	return l, nil
 }
+
+// quiet silences libp2p, which writes errors to standard error that are also
+// returned. It has one log for the process.
+var quiet = sync.OnceFunc(func() { gologshim.SetDefaultHandler(slog.DiscardHandler) })
 
 func newHost(o Options, g *gate, shared **quicreuse.ConnManager) (host.Host, error) {
 	key, err := crypto.UnmarshalEd25519PrivateKey(o.Key)
