@@ -22,26 +22,33 @@ const (
 )
 
 // live shows a build on a terminal: what runs now, below what is worth keeping.
+// It begins when something runs: a build with nothing to do is over before a
+// screen could be drawn.
 type live struct {
-	out     io.Writer
-	program *tea.Program
-	ended   chan struct{}
+	out, screen io.Writer
+	board       *board       // the program's, once there is one
+	program     *tea.Program // nil until something runs
+	ended       chan struct{}
 	// summary waits for the view's end.
 	summary string
 	names   names
 }
 
 func newLive(out, screen io.Writer) *live {
-	l := &live{out: out, ended: make(chan struct{}), names: names{}}
-	l.program = tea.NewProgram(&board{began: time.Now(), running: map[string]runningStep{}, width: 80},
-		tea.WithOutput(screen), tea.WithInput(nil), tea.WithoutSignalHandler())
+	return &live{
+		out: out, screen: screen, ended: make(chan struct{}), names: names{},
+		board: &board{began: time.Now(), running: map[string]runningStep{}},
+	}
+}
+
+func (l *live) start() {
+	l.program = tea.NewProgram(l.board, tea.WithOutput(l.screen), tea.WithInput(nil), tea.WithoutSignalHandler())
 	go func() {
 		defer close(l.ended)
 		// It ends when it is told to; a terminal that cannot be written to is
 		// no reason for a build to fail.
 		_, _ = l.program.Run()
 	}()
-	return l
 }
 
 // event implements view.
@@ -51,12 +58,25 @@ func (l *live) event(e event.Event) {
 		if e.Names != nil {
 			l.names = e.Names
 		}
+	case event.StepStarted, event.HookStarted:
+		if l.program == nil {
+			l.start()
+		}
 	case event.BuildFinished:
 		l.summary = summaryOf(e, l.names)
 	}
-	l.program.Send(happened{event: e, at: time.Now()})
-	if text := l.worthKeeping(e); text != "" {
-		l.program.Println(strings.TrimRight(text, "\n"))
+	text := strings.TrimRight(l.worthKeeping(e), "\n")
+	now := happened{event: e, at: time.Now()}
+	if l.program == nil {
+		l.board.Update(now)
+		if text != "" {
+			fmt.Fprintln(l.screen, text)
+		}
+		return
+	}
+	l.program.Send(now)
+	if text != "" {
+		l.program.Println(text)
 	}
 }
 
@@ -73,8 +93,10 @@ func (l *live) worthKeeping(e event.Event) string {
 
 // close implements view.
 func (l *live) close() {
-	l.program.Quit()
-	<-l.ended
+	if l.program != nil {
+		l.program.Quit()
+		<-l.ended
+	}
 	// The summary is data, and may be all that the user wants to keep.
 	fmt.Fprint(l.out, l.summary)
 }
