@@ -30,5 +30,5 @@ func (s *scratchDirs) room() bool {
 	if err := unix.Statfs(s.path, &st); err != nil {
 		return true // another call says what is wrong
 	}
-	return uint64(st.Bavail)*uint64(st.Bsize) >= reserveBytes
+	return uint64(st.Bavail)*uint64(st.Bsize) >= reserveBytes //nolint:unconvert // the types differ by system
 }

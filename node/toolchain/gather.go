@@ -161,9 +161,9 @@ func (g *gathering) tree(dir string) error {
 	if _, there := g.fact(dir, often); !there {
 		return nil
 	}
-	if real, err := filepath.EvalSymlinks(dir); err == nil && real != dir {
-		g.lines = append(g.lines, fmt.Sprintf("link %q %q", dir, real))
-		return g.tree(real)
+	if target, err := filepath.EvalSymlinks(dir); err == nil && target != dir {
+		g.lines = append(g.lines, fmt.Sprintf("link %q %q", dir, target))
+		return g.tree(target)
 	}
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
@@ -208,18 +208,18 @@ func (g *gathering) treeLink(p string) error {
 		return err
 	}
 	g.lines = append(g.lines, fmt.Sprintf("link %q %q", p, target))
-	real, err := filepath.EvalSymlinks(p)
+	end, err := filepath.EvalSymlinks(p)
 	if err != nil {
 		return nil //nolint:nilerr // a link that leads nowhere is one
 	}
-	info, err := os.Stat(real)
+	info, err := os.Stat(end)
 	switch {
 	case err != nil:
 		return nil //nolint:nilerr // as above
 	case info.IsDir():
-		return g.tree(real)
+		return g.tree(end)
 	case !info.Mode().IsRegular():
 		return nil
 	}
-	return g.treeEntry(real, info.Mode().Type())
+	return g.treeEntry(end, info.Mode().Type())
 }

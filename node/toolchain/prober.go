@@ -105,6 +105,13 @@ func (p *Prober) Fresh(s Spec, digest string) bool {
 	if r == nil || r.Digest != digest {
 		return false
 	}
+	if now := mounts(); r.Mounts != now {
+		if !r.holds() {
+			return false
+		}
+		p.keep(s, &record{Digest: r.Digest, Facts: r.Facts, Mounts: now}, time.Time{})
+		return true
+	}
 	return r.fresh(p.least(s))
 }
 
@@ -114,7 +121,7 @@ func (p *Prober) recent(s Spec) *record {
 	e := p.entries[s]
 	ok := e != nil && time.Since(e.checked) < settled
 	p.mu.Unlock()
-	if !ok || !e.record.fresh(often) {
+	if !ok || e.record.Mounts != mounts() || !e.record.fresh(often) {
 		return nil
 	}
 	return e.record

@@ -46,11 +46,11 @@ func (g *gathering) program(p string) error {
 	if !g.first("program", p) {
 		return nil
 	}
-	real, err := g.file(p, always)
+	target, err := g.file(p, always)
 	if err != nil {
 		return err
 	}
-	head, err := readHead(real)
+	head, err := readHead(target)
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (g *gathering) program(p string) error {
 	case bytes.HasPrefix(head, []byte("#!")):
 		return g.interpreter(head[2:])
 	case bytes.HasPrefix(head, []byte(elf.ELFMAG)):
-		return g.binary(real)
+		return g.binary(target)
 	}
 	return nil
 }

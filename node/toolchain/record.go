@@ -61,11 +61,11 @@ func (r *record) holds() bool {
 	return !slices.ContainsFunc(r.Facts, func(f fact) bool { return !f.holds() })
 }
 
-// fresh is holds for the facts that are looked at that often, and for what is
-// mounted. With often it overlooks only what was changed in place and is no
-// program.
+// fresh is holds for the facts that are looked at that often. With often it
+// overlooks only what was changed in place and is no program, and what was
+// mounted over such a file: the mount table shows that something was.
 func (r *record) fresh(w watch) bool {
-	return r.Mounts == mounts() && !slices.ContainsFunc(r.Facts, func(f fact) bool { return f.Watch >= w && !f.holds() })
+	return !slices.ContainsFunc(r.Facts, func(f fact) bool { return f.Watch >= w && !f.holds() })
 }
 
 // mounts returns what is mounted on files and directories of toolchains. What

@@ -8,7 +8,7 @@ func statOf(p string) (stat, bool) {
 		return stat{}, false
 	}
 	return stat{
-		Mode: st.Mode, Size: st.Size, Dev: uint64(st.Dev), Ino: st.Ino,
+		Mode: st.Mode, Size: st.Size, Dev: uint64(st.Dev), Ino: st.Ino, //nolint:unconvert // it is 32 bits on some architectures
 		MTime: st.Mtim.Nano(), CTime: st.Ctim.Nano(),
 	}, true
 }

@@ -329,6 +329,11 @@ func TestDigestOutlivesARestart(t *testing.T) {
 	if !b.again(kv).Fresh(s, want) {
 		t.Error("not fresh after a restart")
 	}
+	elsewhere := b.again(kv)
+	elsewhere.known(s).Mounts = "another mount table"
+	if !elsewhere.Fresh(s, want) {
+		t.Error("not fresh with other mounts, none of which matter")
+	}
 	if err := kv.Put(recordKey(s), []byte("garbage")); err != nil {
 		t.Fatal(err)
 	}

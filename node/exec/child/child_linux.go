@@ -37,7 +37,7 @@ func run() {
 	}
 	go endWithNode(s.Mode)
 	// The command may be the same user: it must not trace us.
-	must("bar tracing", prctl(prSetDumpable, 0, 0))
+	must("bar tracing", prctl(prSetDumpable, 0))
 	syscall.Umask(0o022)
 	if s.Mode == Plain {
 		plain(&s)
@@ -125,7 +125,7 @@ func supervise(s *Spec) {
 	var u syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_CHILDREN, &u)
 	cpu := u.Utime.Nano() + u.Stime.Nano()
-	report(Done + " " + strconv.Itoa(int(status)) + " " + strconv.FormatInt(cpu, 10) + " " + strconv.FormatInt(int64(u.Maxrss)<<10, 10))
+	report(Done + " " + strconv.Itoa(int(status)) + " " + strconv.FormatInt(cpu, 10) + " " + strconv.FormatInt(int64(u.Maxrss)<<10, 10)) //nolint:unconvert // it is 32 bits on some architectures
 }
 
 func attributes(s *Spec) *syscall.SysProcAttr {
@@ -147,18 +147,18 @@ func attributes(s *Spec) *syscall.SysProcAttr {
 // setRights leaves this thread, and so the command that it starts, nothing
 // that execve could give it back.
 func setRights(m Mode) error {
-	if err := prctl(prSetNoNewPrivs, 1, 0); err != nil && m != Plain {
+	if err := prctl(prSetNoNewPrivs, 1); err != nil && m != Plain {
 		return err
 	}
 	if m != Sandbox {
 		return nil
 	}
 	for c := uintptr(0); ; c++ {
-		if prctl(prCapbsetDrop, c, 0) != nil {
+		if prctl(prCapbsetDrop, c) != nil {
 			break // there are no more
 		}
 	}
-	if err := prctl(prCapAmbient, prAmbientClearAll, 0); err != nil {
+	if err := prctl(prCapAmbient, prAmbientClearAll); err != nil {
 		return err
 	}
 	head := struct {
@@ -246,8 +246,8 @@ func executable(p string) bool {
 	return syscall.Stat(p, &st) == nil && st.Mode&syscall.S_IFMT == syscall.S_IFREG && st.Mode&0o111 != 0
 }
 
-func prctl(option, a, b uintptr) error {
-	if _, _, e := syscall.RawSyscall6(syscall.SYS_PRCTL, option, a, b, 0, 0, 0); e != 0 {
+func prctl(option, a uintptr) error {
+	if _, _, e := syscall.RawSyscall6(syscall.SYS_PRCTL, option, a, 0, 0, 0, 0); e != 0 {
 		return e
 	}
 	return nil

@@ -7,7 +7,7 @@ import (
 
 // plain makes this process the one that orphans of the command come to.
 func plain(s *Spec) {
-	must("adopt orphans", prctl(prSetSubreaper, 1, 0))
+	must("adopt orphans", prctl(prSetSubreaper, 1))
 	must("enter the working directory", syscall.Chdir(s.Scratch+"/work/"+s.Dir))
 }
 
