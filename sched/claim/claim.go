@@ -15,9 +15,9 @@ import (
 const (
 	// Lease is how long the claims of a session last that says nothing: five
 	// missed renewals.
-	Lease = 10 * time.Second
+	Lease = 5 * time.Second
 	// RenewEvery is how often a session with claims says that it lives.
-	RenewEvery = 2 * time.Second
+	RenewEvery = time.Second
 	// MaxSession bounds the claims held and waited for by one session.
 	MaxSession = 1 << 14
 	// MaxWaiters bounds those who wait for one action: as many as there may be

@@ -298,6 +298,20 @@ func TestClaimEndsWithReleaseCancelAndDeath(t *testing.T) {
 	}
 }
 
+func TestNodeThatStartsAgainDoesNotWaitForItself(t *testing.T) {
+	inWorld(t, 4, func(t *testing.T, w *world) {
+		a, crashed := name("a"), w.nodes[3]
+		granted(t, crashed.claim(t.Context(), "x", a))
+		// Its streams do not break: nobody notices that it is gone.
+		again := w.join(4, registry.Options{})
+		begun := time.Now()
+		granted(t, again.claim(t.Context(), "y", a))
+		if took := time.Since(begun); took > 0 {
+			t.Errorf("it waited %v", took)
+		}
+	})
+}
+
 func TestDeathOfTheOwnerCostsTheClaimAlone(t *testing.T) {
 	inWorld(t, 5, func(t *testing.T, w *world) {
 		a := name("a")

@@ -19,9 +19,6 @@ import (
 )
 
 const (
-	// maxStreams one peer may have open: one in use, and some that it has not
-	// noticed to be broken.
-	maxStreams = 8
 	// maxServing questions of one stream are answered at once.
 	maxServing = 16
 	// silence closes a stream on which nothing comes; it is longer than the
@@ -31,36 +28,38 @@ const (
 
 var errFlood = errors.New("it asks more than it may, or does not read its answers")
 
-// guard bounds what peers may open, and ends it with the node.
+// guard keeps one stream of each peer, and ends all with the node. A node
+// asks an owner on one stream at a time: a second one means that the first is
+// broken, or that the peer was started again, and ends the claims on it.
 type guard struct {
 	mu      sync.Mutex
 	closed  bool
-	streams map[peer.ID]int
-	open    map[peer.Stream]struct{}
+	streams map[peer.ID]peer.Stream
 	serving sync.WaitGroup
 }
 
-func newGuard() *guard {
-	return &guard{streams: map[peer.ID]int{}, open: map[peer.Stream]struct{}{}}
-}
+func newGuard() *guard { return &guard{streams: map[peer.ID]peer.Stream{}} }
 
 func (g *guard) enter(id peer.ID, s peer.Stream) bool {
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed || g.streams[id] >= maxStreams {
+	if g.closed {
+		g.mu.Unlock()
 		return false
 	}
-	g.streams[id]++
-	g.open[s] = struct{}{}
+	old := g.streams[id]
+	g.streams[id] = s
 	g.serving.Add(1)
+	g.mu.Unlock()
+	if old != nil {
+		_ = old.Reset()
+	}
 	return true
 }
 
 func (g *guard) leave(id peer.ID, s peer.Stream) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	delete(g.open, s)
-	if g.streams[id]--; g.streams[id] == 0 {
+	if g.streams[id] == s {
 		delete(g.streams, id)
 	}
 	g.serving.Done()
@@ -69,10 +68,10 @@ func (g *guard) leave(id peer.ID, s peer.Stream) {
 func (g *guard) close() {
 	g.mu.Lock()
 	g.closed = true
-	open := g.open
-	g.open = map[peer.Stream]struct{}{}
+	streams := g.streams
+	g.streams = map[peer.ID]peer.Stream{}
 	g.mu.Unlock()
-	for s := range open {
+	for _, s := range streams {
 		_ = s.Reset()
 	}
 	g.serving.Wait()
