@@ -24,6 +24,9 @@ type Options struct {
 	// Path is the PATH of actions, which compiler drivers are run from; ""
 	// is DefaultPath.
 	Path string
+	// Dirs are directories that every action of this node sees besides the
+	// system's own: they belong to every digest. Those that are not there do not.
+	Dirs []string
 	// System is where the databases of installed packages are; "" is the root.
 	System string
 }
@@ -138,7 +141,7 @@ func (p *Prober) known(s Spec) *record {
 	if p.opts.KV == nil {
 		return nil
 	}
-	value, err := p.opts.KV.Get(recordKey(s))
+	value, err := p.opts.KV.Get(p.recordKey(s))
 	if err != nil {
 		if !errors.Is(err, store.ErrNotFound) {
 			p.opts.Log.Warn("toolchain is looked at anew", "toolchain", s.Spec, "error", err)
@@ -220,7 +223,7 @@ func (p *Prober) persist(s Spec, r *record) {
 	}
 	value, err := r.encode()
 	if err == nil {
-		err = p.opts.KV.Put(recordKey(s), value)
+		err = p.opts.KV.Put(p.recordKey(s), value)
 	}
 	if err != nil {
 		p.opts.Log.Warn("toolchain is looked at again after the next start", "toolchain", s.Spec, "error", err)

@@ -94,8 +94,8 @@ func (r *record) settle(now time.Time) {
 // recordVersion changes whenever a digest comes about in another way.
 const recordVersion = 1
 
-func recordKey(s Spec) []byte {
-	return fmt.Appendf(nil, "toolchain/%d/%s\x00%s", recordVersion, s.Spec, s.Dirs)
+func (p *Prober) recordKey(s Spec) []byte {
+	return fmt.Appendf(nil, "toolchain/%d/%s\x00%s\x00%s\x00%q", recordVersion, s.Spec, s.Dirs, p.opts.Path, p.opts.Dirs)
 }
 
 func (r *record) encode() ([]byte, error) {

@@ -334,7 +334,12 @@ func TestDigestOutlivesARestart(t *testing.T) {
 	if !elsewhere.Fresh(s, want) {
 		t.Error("not fresh with other mounts, none of which matter")
 	}
-	if err := kv.Put(recordKey(s), []byte("garbage")); err != nil {
+	b.write("extra/tool", "x", 0o755)
+	more := New(Options{KV: kv, Path: b.root + "/bin", System: b.root, Dirs: []string{b.path("extra")}})
+	if got, err := more.Digest(t.Context(), s); err != nil || got == want {
+		t.Errorf("with another directory for all: %s, %v", got, err)
+	}
+	if err := kv.Put(b.recordKey(s), []byte("garbage")); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := b.again(kv).Digest(t.Context(), s); err != nil || got != want {
