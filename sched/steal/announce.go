@@ -75,6 +75,8 @@ func (o *Origin) hasResult(index uint64, op Op) {
 		if k.secured {
 			// It may have been said before the leader had the result.
 			o.reply(o.watch.lead, Secured{Step: op.Step, Action: op.Done.Entry.Action})
+		} else {
+			o.secureFrom(op.Step)
 		}
 	case k.secured:
 		if k.done != nil {
@@ -126,10 +128,12 @@ func (o *Origin) Brought(now time.Time, s Step, attempt uint64, why string) Orig
 }
 
 // secureFrom secures s, if all below it is secured, and what waited for that.
+// The leader's log has to say so: what an earlier one said may be made of
+// inputs that have come out otherwise since.
 func (o *Origin) secureFrom(s Step) {
 	for todo := []Step{s}; len(todo) > 0; todo = todo[1:] {
 		s, k := todo[0], &o.steps[todo[0]]
-		if k.secured || !k.fetched || k.toSecure > 0 {
+		if k.secured || !k.fetched || k.index == 0 || k.toSecure > 0 {
 			continue
 		}
 		k.secured = true

@@ -1,0 +1,141 @@
+package steal
+
+import (
+	"testing"
+	"time"
+
+	"github.com/buildnet/buildnet/mesh/peer"
+	"github.com/buildnet/buildnet/sched/action"
+)
+
+// successor is a leader of a second epoch with an empty log: peer1, whose crew
+// is peer0 (the initiator), itself and peer2, all of which it reaches.
+func successor(t *testing.T, deps [][]int) *Leader {
+	w, _ := origin(deps)
+	plan := w.makePlan()
+	members := []peer.Member{{ID: "peer0"}, {ID: "peer1"}, {ID: "peer2"}}
+	l, err := NewLeader(LeaderOptions{
+		Self: "peer1", Initiator: "peer0", Epoch: Epoch{Number: 2, Leader: "peer1"}, Plan: plan, Members: members,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "calls", len(l.Tick(start).Dials), 3)
+	for _, m := range members {
+		l.Opened(start, m.ID)
+	}
+	return l
+}
+
+func reportOf(d *Done) Report {
+	return Report{Step: 0, Action: d.Entry.Action, Entry: &d.Entry}
+}
+
+func to(out Output, id peer.ID) (msgs []Message) {
+	for _, s := range out.Sends {
+		if s.To == id {
+			msgs = append(msgs, s.Msg)
+		}
+	}
+	return msgs
+}
+
+func TestANewLeaderBeginsNothingBeforeTheInitiatorHasSpoken(t *testing.T) {
+	l := successor(t, chain(2))
+	secured, other := garbageDone(0), garbageDone(0)
+	other.Entry.Executor = "peer2"
+	out := l.Receive(start, "peer2", reportOf(other))
+	out.Resolves = append(out.Resolves, l.Receive(start, "peer2", Join{Slots: 1}).Resolves...)
+	out.Resolves = append(out.Resolves, l.Receive(start, "peer1", Join{Slots: 1}).Resolves...)
+	if len(out.Resolves) > 0 {
+		t.Errorf("it resolves: %+v", out.Resolves)
+	}
+	out = l.Receive(start, "peer0", Known{Step: 0, Done: *secured, Secured: true})
+	expect(t, "the second result is not wanted", to(out, "peer2")[0], Message(Confirm{Step: 0, Action: other.Entry.Action}))
+	out = l.Receive(start, "peer0", Follow{})
+	if len(out.Resolves) != 1 || out.Resolves[0].Step != 1 {
+		t.Errorf("it resolves: %+v", out.Resolves)
+	}
+	if got := l.record.Steps[0]; !got.Secured || got.Done.Entry.Executor != secured.Entry.Executor {
+		t.Errorf("step 0 is %+v", got)
+	}
+}
+
+func TestAHearingEndsWhenAllWereHeardOrTheTimeIsUp(t *testing.T) {
+	for name, c := range map[string]struct {
+		joins []peer.ID
+		at    time.Duration
+		want  int
+	}{
+		"all were heard":      {[]peer.ID{"peer0", "peer1", "peer2"}, 0, 1},
+		"one was not":         {[]peer.ID{"peer0", "peer1"}, HearingTime - 1, 0},
+		"one was not in time": {[]peer.ID{"peer0", "peer1"}, HearingTime, 1},
+	} {
+		l := successor(t, chain(1))
+		l.Receive(start, "peer0", Follow{})
+		for _, id := range c.joins {
+			l.Receive(start, id, Join{Slots: 1})
+			l.Receive(start, id, Want{Free: 1})
+		}
+		assigned := 0
+		count := func(out Output) {
+			for _, s := range out.Sends {
+				if _, ok := s.Msg.(Assign); ok {
+					assigned++
+				}
+			}
+		}
+		count(l.Resolved(start, Resolved{Step: 0, Attempt: 1, Action: digestOf("it")}))
+		count(l.Tick(start.Add(c.at)))
+		expect(t, name, assigned, c.want)
+	}
+}
+
+func TestALeaderWithoutItsInitiatorEnds(t *testing.T) {
+	l := successor(t, chain(1))
+	if out := l.Tick(start.Add(HearingTime - 1)); out.Over {
+		t.Error("it does not wait")
+	}
+	out := l.Tick(start.Add(HearingTime))
+	if !out.Over || len(out.Hangups) != 3 {
+		t.Errorf("%+v", out)
+	}
+	expect(t, "everybody is told", to(out, "peer2"), []Message{End{Reason: Cancelled}})
+}
+
+func TestALeaderOfALowerEpochStepsDown(t *testing.T) {
+	for epoch, over := range map[Epoch]bool{
+		{Number: 1, Leader: "peer9"}: false, {Number: 2, Leader: "peer0"}: false,
+		{Number: 2, Leader: "peer2"}: true, {Number: 3, Leader: "peer0"}: true,
+	} {
+		expect(t, "over", successor(t, chain(1)).Receive(start, "peer2", Refuse{Epoch: epoch}).Over, over)
+	}
+}
+
+func TestALogGoesOutInBoundedParts(t *testing.T) {
+	var ops []Op
+	for range 3 {
+		r := action.Result{Outputs: make([]action.Output, maxAppendBytes/outputBytes/2)}
+		ops = append(ops, Op{Kind: OpDone, Done: &Done{Entry: action.Entry{Result: r}}})
+	}
+	if got := len(cut(ops)); got != 1 {
+		t.Errorf("%d ops in a part", got)
+	}
+	expect(t, "one that is too large goes alone", len(cut(ops[:1])), 1)
+	expect(t, "many small ones", len(cut(make([]Op, 2*maxAppendBytes/opBytes))), maxAppendBytes/opBytes)
+}
+
+func TestEpochsAreOrderedByNumberThenLeader(t *testing.T) {
+	sorted := []Epoch{{}, {1, "a"}, {1, "b"}, {2, "a"}}
+	var g guard
+	for i, e := range sorted {
+		if !g.admit(e) || !g.admit(e) {
+			t.Errorf("%v is not admitted", e)
+		}
+		for _, lower := range sorted[:i] {
+			if g.admit(lower) {
+				t.Errorf("%v is admitted after %v", lower, e)
+			}
+		}
+	}
+}
