@@ -3,7 +3,6 @@ package worktree
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -17,48 +16,84 @@ func (t *Tree) InPlace(ctx context.Context, outs []action.Output) ([]bool, error
 	if err := t.load(); err != nil {
 		return nil, err
 	}
-	there := make([]bool, len(outs))
+	q, err := t.question(ctx, outs)
+	if err == nil {
+		err = q.ask(ctx, t)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look at outputs: %w", err)
+	}
+	return q.there, t.stats.save()
+}
+
+// placeQuestion asks for all that outputs put anywhere at once: the tree may
+// be at the other end of a stream.
+type placeQuestion struct {
+	there []bool // by output
+	paths []string
+	want  []identity
+	of    []int // the output of each path
+	stale []string
+	ofs   []int // the output of each stale path
+}
+
+func (t *Tree) question(ctx context.Context, outs []action.Output) (*placeQuestion, error) {
+	q := &placeQuestion{there: make([]bool, len(outs))}
 	var placed []string
 	if slices.ContainsFunc(outs, func(o action.Output) bool { return o.Kind == action.Directory }) {
 		placed = t.placed.paths()
 	}
+	expansions := make([]*expansion, len(outs))
 	err := t.each(ctx, len(outs), func(ctx context.Context, i int) error {
 		e, err := t.expand(ctx, outs[i:i+1])
-		if err != nil {
-			return nil //nolint:nilerr // what cannot be resolved is not in place
+		if err == nil { // what cannot be resolved is not in place
+			expansions[i], q.there[i] = e, true
 		}
-		there[i], err = t.inPlace(ctx, e)
-		if err == nil && there[i] && outs[i].Kind == action.Directory {
-			var stale []string
-			stale, _, err = t.leftovers(ctx, stalePaths(placed, e, outs[i].Path))
-			there[i] = len(stale) == 0
-		}
-		return err
+		return ctx.Err()
 	})
-	if err != nil {
-		return nil, fmt.Errorf("look at outputs: %w", err)
+	for i, e := range expansions {
+		if e == nil {
+			continue
+		}
+		for _, p := range e.paths() {
+			q.add(i, p, e.items[p])
+		}
+		for p := range e.dirs {
+			q.add(i, p, identity{kind: Directory})
+		}
+		if outs[i].Kind == action.Directory {
+			for _, p := range stalePaths(placed, e, outs[i].Path) {
+				q.stale, q.ofs = append(q.stale, p), append(q.ofs, i)
+			}
+		}
 	}
-	return there, t.stats.save()
+	return q, err
 }
 
-func (t *Tree) inPlace(ctx context.Context, e *expansion) (bool, error) {
-	paths := e.paths()
-	dirs := slices.Sorted(maps.Keys(e.dirs))
-	stats, err := t.files.Stat(ctx, append(slices.Clone(paths), dirs...))
+func (q *placeQuestion) add(out int, path string, want identity) {
+	q.paths, q.want, q.of = append(q.paths, path), append(q.want, want), append(q.of, out)
+}
+
+func (q *placeQuestion) ask(ctx context.Context, t *Tree) error {
+	stats, err := t.files.Stat(ctx, q.paths)
 	if err != nil {
-		return false, err
+		return err
 	}
-	for i := range dirs {
-		if stats[len(paths)+i].Kind != Directory {
-			return false, nil
+	same, _, err := t.compareAll(ctx, q.paths, stats, q.want)
+	if err != nil {
+		return err
+	}
+	for k, ok := range same {
+		q.there[q.of[k]] = q.there[q.of[k]] && ok
+	}
+	unmodified, _, err := t.leftovers(ctx, q.stale)
+	leaving := newPathSet(unmodified)
+	for k, p := range q.stale {
+		if leaving.covers(p) {
+			q.there[q.ofs[k]] = false
 		}
 	}
-	want := make([]identity, len(paths))
-	for i, p := range paths {
-		want[i] = e.items[p]
-	}
-	same, _, err := t.compareAll(ctx, paths, stats[:len(paths)], want)
-	return !slices.Contains(same, false), err
+	return err
 }
 
 // stalePaths returns those of placed, which is sorted, that are dir or lie
