@@ -95,7 +95,11 @@ func (r *record) settle(now time.Time) {
 const recordVersion = 1
 
 func (p *Prober) recordKey(s Spec) []byte {
-	return fmt.Appendf(nil, "toolchain/%d/%s\x00%s\x00%s\x00%q", recordVersion, s.Spec, s.Dirs, p.opts.Path, p.opts.Dirs)
+	key := fmt.Appendf(nil, "toolchain/%d/%s\x00%s\x00%s\x00%q", recordVersion, s.Spec, s.Dirs, p.opts.Path, p.opts.Dirs)
+	if strings.Contains(s.Spec, native) {
+		key = append(key, processor()...) // no file says that it is another
+	}
+	return key
 }
 
 func (r *record) encode() ([]byte, error) {

@@ -17,7 +17,8 @@ import (
 // Spec says of what a digest is: Spec is "cc:NAME" (a compiler driver that
 // compiles), "link:NAME" (one that links), "tools:A,B" (programs) or "host"
 // (everything that is installed). Dirs are further toolchain directories, by
-// ':'; all that is in them belongs to the digest.
+// ':'; all that is in them belongs to the digest. A kind that ends in "+native"
+// is of this machine's processor as well.
 type Spec struct{ Spec, Dirs string }
 
 // Kinds of specs.
@@ -50,8 +51,21 @@ func SpecOf(argv, tools, dirs []string) Spec {
 		}
 		s.Spec = kind + ":" + argv[0]
 	}
+	if slices.ContainsFunc(argv, forThisProcessor) {
+		kind, rest, named := strings.Cut(s.Spec, ":")
+		s.Spec = kind + native
+		if named {
+			s.Spec += ":" + rest
+		}
+	}
 	return s
 }
+
+// native is the ending of kinds whose results depend on the processor.
+const native = "+native"
+
+// forThisProcessor matches -march=native and its like of other compilers.
+func forThisProcessor(arg string) bool { return strings.HasSuffix(arg, "=native") }
 
 func compilesOnly(arg string) bool {
 	return slices.Contains([]string{"-c", "-S", "-E", "-M", "-MM", "-fsyntax-only"}, arg)
@@ -77,9 +91,10 @@ func leavesDriver(arg string) bool {
 
 // parsed is a spec that was checked: it may come from a peer.
 type parsed struct {
-	kind  string
-	names []string
-	dirs  []string
+	kind   string
+	native bool
+	names  []string
+	dirs   []string
 }
 
 // Limits of a spec.
@@ -94,8 +109,8 @@ var name = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.+-]*$`)
 func parse(s Spec) (parsed, error) {
 	var p parsed
 	kind, rest, _ := strings.Cut(s.Spec, ":")
-	p.kind = kind
-	switch kind {
+	p.kind, p.native = strings.CutSuffix(kind, native)
+	switch p.kind {
 	case kindHost:
 	case kindCompile, kindLink:
 		if !driver.MatchString(rest) {

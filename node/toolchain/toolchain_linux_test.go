@@ -35,6 +35,8 @@ func TestSpecOf(t *testing.T) {
 		"cc --sysroot=/x -c a.c":             "host",
 		"clang -target arm-none-eabi -c a.c": "host",
 		"/usr/bin/cc -c a.c":                 "host",
+		"cc -march=native -c a.c":            "cc+native:cc",
+		"rustc -Ctarget-cpu=native a.rs":     "host+native",
 		"/bin/sh -e -c make":                 "host",
 		"ccache cc -c a.c":                   "host",
 		"ar rcsD libapi.a a.o":               "host",
@@ -124,7 +126,7 @@ func TestDigestIsOfWhatIsReadAndRun(t *testing.T) {
 func TestDifferentSpecsHaveDifferentDigests(t *testing.T) {
 	b := newBench(t)
 	seen := map[string]Spec{}
-	for _, s := range []Spec{{Spec: "cc:cc"}, {Spec: "link:cc"}, {Spec: "tools:as"}, {Spec: "tools:ld"}, {Spec: "host"}, {Spec: "tools:as", Dirs: b.path("lib")}} {
+	for _, s := range []Spec{{Spec: "cc:cc"}, {Spec: "link:cc"}, {Spec: "cc+native:cc"}, {Spec: "tools:as"}, {Spec: "tools:ld"}, {Spec: "host"}, {Spec: "host+native"}, {Spec: "tools:as", Dirs: b.path("lib")}} {
 		d := b.digest(s)
 		if other, twice := seen[d]; twice {
 			t.Errorf("%v and %v are %s", s, other, d)
