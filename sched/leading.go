@@ -40,7 +40,9 @@ type leading struct {
 	work, published sync.WaitGroup
 
 	mu     sync.Mutex
-	claims map[digest.Digest]struct{}
+	claims map[digest.Digest]steal.Step
+	// latest is what each step claimed last.
+	latest map[steal.Step]digest.Digest
 }
 
 // reign makes this node the leader of a build, as t says.
@@ -49,7 +51,8 @@ func (s *Service) reign(build steal.BuildID, t *steal.TakeOver, plan *steal.Plan
 		return fmt.Errorf("lead build %s: epoch %d is of %s: %w", build, t.Epoch.Number, t.Epoch.Leader, errMalformed)
 	}
 	l := &leading{
-		s: s, build: build, box: newMailbox(), links: map[peer.ID]*link{}, claims: map[digest.Digest]struct{}{},
+		s: s, build: build, box: newMailbox(), links: map[peer.ID]*link{}, claims: map[digest.Digest]steal.Step{},
+		latest:  map[steal.Step]digest.Digest{},
 		publish: semaphore.NewWeighted(maxPublishing),
 		scope:   registry.Scope{Build: claim.Build(build), Initiator: t.Initiator, Reach: registry.Mesh},
 		opts: steal.LeaderOptions{
@@ -220,17 +223,30 @@ func (l *leading) closed(from peer.ID, k *link, why error) {
 }
 
 // claimed notes a claim at once, so that it is let go however the reign ends.
-func (l *leading) claimed(a digest.Digest) {
+// A step that has become another action needs what it claimed before no more.
+func (l *leading) claimed(step steal.Step, a digest.Digest) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.claims[a] = struct{}{}
+	before, ok := l.latest[step]
+	_, held := l.claims[before]
+	stale := ok && held && before != a
+	if stale {
+		delete(l.claims, before)
+	}
+	l.claims[a], l.latest[step] = step, a
+	l.mu.Unlock()
+	if stale {
+		l.s.opts.Results.Release(l.scope, before)
+	}
 }
 
 func (l *leading) unclaimed(a digest.Digest) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, had := l.claims[a]
+	step, had := l.claims[a]
 	delete(l.claims, a)
+	if had && l.latest[step] == a {
+		delete(l.latest, step)
+	}
 	return had
 }
 

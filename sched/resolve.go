@@ -51,7 +51,7 @@ func (l *leading) resolve(ctx context.Context, r steal.Resolve) steal.Resolved {
 }
 
 func (l *leading) claim(ctx context.Context, out *steal.Resolved) {
-	l.claimed(out.Action)
+	l.claimed(out.Step, out.Action)
 	f, known, err := l.s.opts.Results.Claim(ctx, l.scope, out.Action)
 	switch {
 	case err != nil:
