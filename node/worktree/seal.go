@@ -245,8 +245,9 @@ func (t *Tree) loadSeal(key string) (*seal, error) {
 		return nil, fmt.Errorf("load the seal of the tree: %w", err)
 	}
 	s, err := decodeSeal(value)
-	if err != nil {
-		return nil, nil //nolint:nilerr // as if it had never been sealed
+	if err != nil { // as if it had never been sealed
+		t.log.Warn("the state of a tree is unreadable; it is looked at in whole", "root", t.Root(), "err", err)
+		return nil, nil
 	}
 	return s, t.load()
 }
