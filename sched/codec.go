@@ -89,6 +89,10 @@ func encodeToLeader(m *schedpb.Envelope, msg steal.Message) error {
 	case steal.Ack:
 		m.Body = &schedpb.Envelope_Ack{Ack: &schedpb.Ack{Index: msg.Index}}
 	case steal.Known:
+		if msg.Failed != "" {
+			m.Body = &schedpb.Envelope_Known{Known: &schedpb.Known{Step: uint32(msg.Step), Failed: text(msg.Failed)}}
+			return nil
+		}
 		d, err := doneMessage(&msg.Done)
 		if err != nil {
 			return err

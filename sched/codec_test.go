@@ -84,7 +84,8 @@ func messages(t testing.TB) []steal.Message {
 		steal.Want{Seen: 4, Free: 5}, steal.Started{Step: 6},
 		steal.Report{Step: 7, Action: a, Entry: &e, Timings: done.Timings},
 		steal.Report{Step: 7, Action: a, Failure: steal.Failure{Kind: steal.NoSpace, Text: "full"}},
-		steal.Return{Step: 8}, steal.Ack{Index: 10}, steal.Known{Step: 9, Done: done, Secured: true}, steal.Follow{},
+		steal.Return{Step: 8}, steal.Ack{Index: 10}, steal.Known{Step: 9, Done: done, Secured: true},
+		steal.Known{Step: 9, Failed: "why"}, steal.Follow{},
 		steal.Secured{Step: 1, Action: a}, steal.Unsecured{Step: 2, Action: a, Text: "gone"}, steal.Cancel{},
 		steal.Refuse{Epoch: steal.Epoch{Number: 4, Leader: p.id}},
 	}

@@ -329,6 +329,9 @@ func (d *decoder) knownOf(m *schedpb.Known) (steal.Message, error) {
 	if err != nil {
 		return nil, err
 	}
+	if m.GetFailed() != "" {
+		return steal.Known{Step: s, Failed: text(m.GetFailed())}, nil
+	}
 	done, err := d.doneOf(m.GetDone())
 	return steal.Known{Step: s, Done: done, Secured: m.GetSecured()}, err
 }
@@ -346,6 +349,9 @@ func verify(msg steal.Message, from peer.ID) error {
 		}
 		return msg.Entry.Verify()
 	case steal.Known:
+		if msg.Failed != "" {
+			return nil
+		}
 		return msg.Done.Entry.Verify()
 	case steal.Append:
 		for i := range msg.Ops {

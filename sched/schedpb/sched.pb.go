@@ -1633,11 +1633,14 @@ func (x *Ack) GetIndex() uint64 {
 	return 0
 }
 
+// Known is of a result, or of a step that was given up: failed says why then,
+// and there is no done.
 type Known struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Step          uint32                 `protobuf:"varint,1,opt,name=step,proto3" json:"step,omitempty"`
 	Done          *Done                  `protobuf:"bytes,2,opt,name=done,proto3" json:"done,omitempty"`
 	Secured       bool                   `protobuf:"varint,3,opt,name=secured,proto3" json:"secured,omitempty"`
+	Failed        string                 `protobuf:"bytes,4,opt,name=failed,proto3" json:"failed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1691,6 +1694,13 @@ func (x *Known) GetSecured() bool {
 		return x.Secured
 	}
 	return false
+}
+
+func (x *Known) GetFailed() string {
+	if x != nil {
+		return x.Failed
+	}
+	return ""
 }
 
 type Follow struct {
@@ -2194,11 +2204,12 @@ const file_sched_schedpb_sched_proto_rawDesc = "" +
 	"\x06Return\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\rR\x04step\"\x1b\n" +
 	"\x03Ack\x12\x14\n" +
-	"\x05index\x18\x01 \x01(\x04R\x05index\"_\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\"w\n" +
 	"\x05Known\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\rR\x04step\x12(\n" +
 	"\x04done\x18\x02 \x01(\v2\x14.buildnet.sched.DoneR\x04done\x12\x18\n" +
-	"\asecured\x18\x03 \x01(\bR\asecured\"\b\n" +
+	"\asecured\x18\x03 \x01(\bR\asecured\x12\x16\n" +
+	"\x06failed\x18\x04 \x01(\tR\x06failed\"\b\n" +
 	"\x06Follow\"5\n" +
 	"\aSecured\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\rR\x04step\x12\x16\n" +

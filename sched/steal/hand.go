@@ -355,6 +355,9 @@ func (h *Hand) confirmed(c Confirm) {
 
 // report ends a job. The report is kept until a leader confirms it.
 func (h *Hand) report(j *job, r Report) {
+	if r.Entry == nil && r.Failure.Kind == 0 {
+		r.Failure.Kind = Broken
+	}
 	h.drop(j)
 	h.reports = slices.DeleteFunc(h.reports, func(o Report) bool { return o.Step == r.Step })
 	h.reports = append(h.reports, r)

@@ -193,6 +193,9 @@ func (s *StepRecord) apply(o Op) error {
 	case OpSecured:
 		s.Secured = true
 	case OpFailed:
+		if o.Text == "" {
+			return fmt.Errorf("op %d without a reason", o.Kind)
+		}
 		s.Failed = o.Text
 	default:
 		return fmt.Errorf("unknown op %d", o.Kind)

@@ -112,7 +112,6 @@ type (
 	Ack struct{ Index uint64 }
 	// Known tells a new leader of a result that its log may lack, or of a step
 	// that was announced as given up: Failed says why, and there is no Done.
-	// (On the wire Failed is field 4 of schedpb.Known.)
 	Known struct {
 		Step    Step
 		Done    Done

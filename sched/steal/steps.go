@@ -1,6 +1,7 @@
 package steal
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -394,7 +395,7 @@ func killer(lost int) string {
 
 // giveUp fails a step for another reason than its command.
 func (l *Leader) giveUp(s Step, why string) {
-	t := &l.tasks[s]
+	t, why := &l.tasks[s], cmp.Or(why, "no reason is known")
 	if t.claimed {
 		l.out.Releases = append(l.out.Releases, t.action)
 		t.claimed = false
