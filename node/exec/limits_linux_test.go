@@ -258,9 +258,10 @@ func actAsNode(mark string) {
 func TestKilledNodeTakesItsActionsAlong(t *testing.T) {
 	levels(t, func(t *testing.T, r *rig) {
 		mark := "orphan" + strconv.FormatInt(time.Now().UnixNano(), 36)
+		scratch := filepath.Join(t.TempDir(), "scratch")
 		node := osexec.Command("/proc/self/exe")
 		level, _ := r.Isolation()
-		node.Env = append(os.Environ(), asNode+"="+mark, asNode+"_DIR="+filepath.Join(t.TempDir(), "scratch"))
+		node.Env = append(os.Environ(), asNode+"="+mark, asNode+"_DIR="+scratch)
 		if level == action.Reduced {
 			node.Env = append(node.Env, asNode+"_REDUCED=1")
 		}
@@ -274,6 +275,12 @@ func TestKilledNodeTakesItsActionsAlong(t *testing.T) {
 		}
 		_ = node.Wait()
 		eventually(t, 2*time.Second, "all are dead", func() bool { return running(mark) == 0 })
+		if _, err := exec.New(exec.Options{Dir: scratch, Blobs: r.blobs}); err != nil {
+			t.Errorf("the next start: %v", err)
+		}
+		if left, err := os.ReadDir(scratch); err != nil || len(left) > 0 {
+			t.Errorf("the next start leaves %v, %v", left, err)
+		}
 	})
 }
 
