@@ -40,6 +40,9 @@ const (
 	maxTried = 1024
 	// maxHellos bounds hellos in the background at once.
 	maxHellos = 8
+	// hellos to a new member; the quickest counts, since a busy machine is
+	// slow to answer some.
+	hellos = 3
 	// joinAgain is how long a member that is itself just starting may take.
 	joinAgain = 100 * time.Millisecond
 	// entering bounds how often that is tried.
@@ -344,19 +347,21 @@ func (m *Mesh) hello(ctx context.Context, addr netip.AddrPort) (link.Met, error)
 // each other by it. Connections to an earlier run of it are dropped.
 func (m *Mesh) acquaint(ctx context.Context, x serf.Member) {
 	id, _ := splitName(x.Name)
-	met, err := m.hello(ctx, addrOf(x))
-	if err != nil {
-		m.opts.Log.Debug("hello to a new member", "peer", id, "err", err)
-		return
+	for range hellos {
+		met, err := m.hello(ctx, addrOf(x))
+		if err != nil {
+			m.opts.Log.Debug("hello to a new member", "peer", id, "err", err)
+			continue
+		}
+		if met.ID != id {
+			return
+		}
+		m.mu.Lock()
+		if before, known := m.rtt[id]; !known || met.RTT < before {
+			m.rtt[id] = met.RTT
+		}
+		m.mu.Unlock()
 	}
-	if met.ID != id {
-		return
-	}
-	m.mu.Lock()
-	if _, known := m.rtt[id]; !known || met.RTT < m.rtt[id] {
-		m.rtt[id] = met.RTT
-	}
-	m.mu.Unlock()
 	m.publish(id)
 	if err := m.link.Prune(ctx, id); err != nil {
 		m.opts.Log.Debug("drop old connections", "peer", id, "err", err)

@@ -22,9 +22,9 @@ const (
 	// probeEvery, probeWait and suspicionMult let a killed member of a small
 	// mesh fail within about four seconds. Lifeguard stretches them on a
 	// machine that is itself slow to answer.
-	probeEvery    = 500 * time.Millisecond
-	probeWait     = 300 * time.Millisecond
-	suspicionMult = 4
+	probeEvery    = 700 * time.Millisecond
+	probeWait     = 250 * time.Millisecond
+	suspicionMult = 5
 	// packetBytes keeps SWIM packets whole: reads are cut at 1452 bytes.
 	packetBytes = 1200
 	// reconnectEvery heals a partition; failed and left members are shown for
