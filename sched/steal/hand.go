@@ -249,8 +249,9 @@ func (h *Hand) hello(of Epoch, hello Hello) {
 	h.lead, h.up, h.joined = of, true, false
 	h.heard = h.now
 	h.seen, h.asked = 0, Want{}
-	if !h.probed || !slices.Equal(h.specs, hello.Specs) {
-		h.specs, h.probed, h.toolchains = hello.Specs, false, nil
+	specs := hello.Specs[:min(len(hello.Specs), MaxSpecs)]
+	if !h.probed || !slices.Equal(h.specs, specs) {
+		h.specs, h.probed, h.toolchains = specs, false, nil
 		if len(h.specs) == 0 {
 			h.probed = true
 		} else {

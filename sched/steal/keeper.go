@@ -17,6 +17,11 @@ const (
 	stagger = 250 * time.Millisecond
 )
 
+// maxLogBytes bounds a log that is kept for a leader, roughly: twice that of
+// action.MaxSteps steps with a few outputs each. What is beyond it is not
+// acknowledged.
+const maxLogBytes = 512 << 20
+
 // TakeOver says that this node is to lead from now on.
 type TakeOver struct {
 	Epoch       Epoch
@@ -147,6 +152,7 @@ func (w *watch) lost(now time.Time, longer time.Duration) bool {
 type logCopy struct {
 	ops      []Op
 	standbys []peer.ID
+	bytes    int
 }
 
 func (c *logCopy) len() uint64 { return uint64(len(c.ops)) }
@@ -157,6 +163,14 @@ func (c *logCopy) add(a Append) bool {
 		return false
 	}
 	known := min(c.len()+1-a.First, uint64(len(a.Ops)))
+	size := c.bytes
+	for i := range a.Ops[known:] {
+		size += a.Ops[known:][i].size()
+	}
+	if size > maxLogBytes {
+		return false
+	}
+	c.bytes = size
 	for _, op := range a.Ops[known:] {
 		if op.Kind == OpStandbys {
 			c.standbys = op.Peers

@@ -226,7 +226,7 @@ func (l *Leader) arrange() {
 	l.stopping = l.failedForGood()
 	for i := range l.tasks {
 		if t := &l.tasks[i]; t.phase == Blocked && t.missing == 0 {
-			t.phase, t.readyAt = t.phase.To(Ready), l.now
+			t.phase = t.phase.To(Ready)
 			l.ready = append(l.ready, Step(i))
 		}
 	}

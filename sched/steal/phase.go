@@ -11,7 +11,8 @@ import (
 //
 // and back to Ready when an attempt came to nothing, back to Blocked when a
 // result that it needs, or its own, was lost. Finished is reached from every
-// phase, because another epoch's result may turn up; GivenUp from every other.
+// phase, because another epoch's result may turn up; GivenUp from every other,
+// and it is left for a result that the initiator has all the same.
 type Phase uint8
 
 const (

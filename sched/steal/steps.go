@@ -92,7 +92,6 @@ func (l *Leader) move(s Step, to Phase) {
 	switch to {
 	case Ready:
 		l.ready = insert(l.ready, s, l.deps.reversed)
-		t.readyAt = l.now
 	case Resolving:
 		l.resolving++
 	case Queued:
