@@ -30,6 +30,10 @@ import (
 	"github.com/buildnet/buildnet/store/history"
 )
 
+// maxTrees is how many working trees are remembered: those that were built
+// last.
+const maxTrees = 1000
+
 // parts are what a node is made of.
 type parts struct {
 	store      *disk.Store
@@ -167,8 +171,12 @@ func (n *Node) connect(p *parts, id mesh.Identity, settings config.Settings) (er
 		},
 		OwnBuildsOnly: level != action.Full && !settings.ShareReduced,
 	})
+	trees := p.store.CacheKV("trees")
+	if err := worktree.Collect(trees, maxTrees); err != nil {
+		return err
+	}
 	p.builder = build.New(build.Options{
-		Self: p.mesh.Self(), Store: p.store, State: p.store.CacheKV("trees"), Watcher: p.watcher, Actions: p.actions,
+		Self: p.mesh.Self(), Store: p.store, State: trees, Watcher: p.watcher, Actions: p.actions,
 		History: p.history, Costs: history.Costs(p.store.CacheKV("costs")), Toolchains: p.toolchains,
 		Scheduler: p.sched, Fetcher: p.dht, Members: p.mesh.Members, Provide: p.dht.Provide, Log: log,
 		Moved: func() (in, out int64) {

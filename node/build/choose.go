@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 
 	"github.com/buildnet/buildnet/node/config"
@@ -23,7 +22,7 @@ func (r *run) open(ctx context.Context) error {
 	}
 	for _, name := range config.ProjectFiles {
 		var err error
-		r.source, err = readFile(ctx, r.files, name)
+		r.source, err = r.tree.ReadFile(ctx, name, maxConfig)
 		if err == nil {
 			r.configName = name
 			return nil
@@ -36,35 +35,21 @@ func (r *run) open(ctx context.Context) error {
 }
 
 func (r *run) openTree() (err error) {
-	if r.files = r.req.Files; r.files == nil {
-		r.files, r.tree, err = r.trees.own(r.req.Root)
+	if r.req.Files == nil {
+		r.tree, err = r.trees.own(r.req.Root)
 		return err
 	}
-	r.tree, err = worktree.Open(r.files, r.trees.kv, r.trees.blobs, r.trees.opts)
+	r.tree, err = worktree.Open(r.req.Files, r.trees.kv, r.trees.blobs, r.trees.opts)
 	return err
-}
-
-func readFile(ctx context.Context, files worktree.Files, name string) (_ []byte, err error) {
-	f, err := files.Open(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		_, closed := f.Close()
-		err = errors.Join(err, closed)
-	}()
-	content, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
-	if err == nil && len(content) > maxConfig {
-		err = fmt.Errorf("it is larger than %d bytes", maxConfig)
-	}
-	return content, err
 }
 
 // choose makes the plan of the tree as it is and picks the steps that the
 // targets need.
 func (r *run) choose(ctx context.Context) error {
 	var err error
-	if r.config, err = project.Parse(r.configName, r.source); err != nil {
+	// A text with faults is planned as well: the plan tells of them together
+	// with its own.
+	if r.config, err = project.Parse(r.configName, r.source); r.config == nil {
 		return fmt.Errorf("%w: %w", ErrRequest, err)
 	}
 	return r.replan(ctx)

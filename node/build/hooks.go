@@ -62,7 +62,7 @@ func (r *run) postBuild(ctx context.Context) error {
 func (r *run) hook(ctx context.Context, p *project.Package, name, command string) error {
 	build := string(r.req.ID)
 	r.emit(event.HookStarted{Build: build, Package: p.Name, Hook: name})
-	res, err := r.files.RunHook(ctx, worktree.Hook{Command: command, Dir: p.Path, Env: r.hookEnv(p)})
+	res, err := r.tree.RunHook(ctx, worktree.Hook{Command: command, Dir: p.Path, Env: r.hookEnv(p)})
 	output := res.Output
 	if res.Lost > 0 {
 		output += fmt.Sprintf("\n[%d more bytes]\n", res.Lost)

@@ -23,8 +23,9 @@ func (r *run) outputs() []action.Output {
 // place brings the outputs into the tree. Only a whole success makes output
 // directories exact and removes what the configuration no longer has.
 func (r *run) place(ctx context.Context, success bool) error {
-	p := worktree.Placement{Outputs: r.outputs(), Declared: r.declared()}
+	p := worktree.Placement{Outputs: r.outputs()}
 	if success {
+		p.Declared = r.declared()
 		for _, pkg := range r.packages() {
 			p.Dirs = append(p.Dirs, pkg.OutputDirs...)
 		}
@@ -45,7 +46,7 @@ func (r *run) place(ctx context.Context, success bool) error {
 
 // declared returns every output of the configuration, built now or not.
 func (r *run) declared() []string {
-	var paths []string
+	paths := []string{}
 	for i := range r.plan.Steps {
 		paths = append(paths, r.plan.Steps[i].Outputs...)
 	}

@@ -32,10 +32,10 @@ type ownTree struct {
 }
 
 // own returns the tree at root, which this process reads and writes itself.
-func (t *trees) own(root string) (worktree.Files, *worktree.Tree, error) {
+func (t *trees) own(root string) (*worktree.Tree, error) {
 	info, err := os.Stat(root)
 	if err != nil {
-		return nil, nil, fmt.Errorf("open the working tree: %w", err)
+		return nil, fmt.Errorf("open the working tree: %w", err)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -43,21 +43,21 @@ func (t *trees) own(root string) (worktree.Files, *worktree.Tree, error) {
 	if o, ok := t.open[root]; ok {
 		if os.SameFile(o.root, info) {
 			o.used = t.uses
-			return o.files, o.tree, nil
+			return o.tree, nil
 		}
 		t.drop(root) // another directory lies there by now
 	}
 	files, err := worktree.Local(root)
 	if err != nil {
-		return nil, nil, fmt.Errorf("open the working tree: %w", err)
+		return nil, fmt.Errorf("open the working tree: %w", err)
 	}
 	tree, err := worktree.Open(files, t.kv, t.blobs, t.opts)
 	if err != nil {
 		_ = files.Close()
-		return nil, nil, fmt.Errorf("open the working tree: %w", err)
+		return nil, fmt.Errorf("open the working tree: %w", err)
 	}
 	t.open[root] = &ownTree{files: files, tree: tree, root: info, used: t.uses}
-	return files, tree, nil
+	return tree, nil
 }
 
 func (t *trees) drop(root string) {
