@@ -64,7 +64,7 @@ func (n *Node) assemble(ctx context.Context, settings config.Settings, blobs *di
 	p := &parts{
 		store: blobs, actions: actions.New(blobs.CacheKV("actions")), history: history.New(blobs.CacheKV("history")),
 		meter: host.NewMeter(blobs.KV("host"), n.cfg.Log), cores: host.Cores(), slots: n.cfg.Slots,
-		toolchains: toolchain.New(toolchain.Options{KV: blobs.CacheKV("toolchain"), Log: n.cfg.Log}),
+		toolchains: toolchain.New(toolchain.Options{KV: blobs.CacheKV("toolchain"), Dirs: settings.ToolchainDirs, Log: n.cfg.Log}),
 		watcher:    worktree.NewWatcher(filepath.Join(n.cfg.Home, "watch"), n.cfg.Log),
 	}
 	if p.slots == 0 {
@@ -243,6 +243,7 @@ func (p *parts) services(n *Node, o *offer, l *api.Listener) [][]service {
 		{{"exchange", p.dht.Run}, {"results", p.registry.Run}, {"watch", func(ctx context.Context) error { return watch(ctx, p.watcher, n.cfg.Log) }}},
 		{{"scheduler", func(ctx context.Context) error { return schedule(ctx, p.sched) }}},
 		{{"api", server.Run}, {"greeting", func(ctx context.Context) error { return n.greet(ctx, p) }},
+			{"toolchains", p.toolchains.Run},
 			{"upkeep", func(ctx context.Context) error { return p.upkeep(ctx, n) }}},
 	}
 }

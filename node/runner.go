@@ -61,6 +61,9 @@ func (r *runner) Run(ctx context.Context, j sched.Job, started func()) (*action.
 	if err != nil {
 		return nil, t, failureOf(err)
 	}
+	if f := r.trust(j, platform); f != nil {
+		return nil, t, f
+	}
 	if f := r.checkToolchain(ctx, platform); f != nil {
 		return nil, t, f
 	}
@@ -100,6 +103,17 @@ func (r *runner) action(ctx context.Context, d digest.Digest) (platform *repb.Pl
 		return nil, false, fmt.Errorf("action %v: %w", d, err)
 	}
 	return a.GetPlatform(), !a.GetDoNotCache(), nil
+}
+
+// trust refuses what another machine may not ask of this one: a command with
+// the node's own rights.
+func (r *runner) trust(j sched.Job, p *repb.Platform) *steal.Failure {
+	for _, prop := range p.GetProperties() {
+		if prop.GetName() == action.PropertySandbox && j.Initiator != r.self {
+			return &steal.Failure{Kind: steal.Broken, Text: fmt.Sprintf("%s=%s is for the machine where the build was asked for", prop.GetName(), prop.GetValue())}
+		}
+	}
+	return nil
 }
 
 // checkToolchain compares the programs of this machine with those that the
