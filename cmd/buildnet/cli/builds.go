@@ -19,7 +19,7 @@ import (
 const maxListed = 30
 
 func (a *app) buildsCommand() *cobra.Command {
-	var asJSON bool
+	var as format
 	c := &cobra.Command{
 		Use:   "builds [show BUILD] [--json]",
 		Short: "list the builds of this machine, or show one again",
@@ -30,10 +30,10 @@ func (a *app) buildsCommand() *cobra.Command {
 		DisableFlagsInUseLine: true,
 		Annotations:           map[string]string{"exit": exits(exitOK, exitFailed, exitUsage, exitUnreachable)},
 		RunE: func(c *cobra.Command, _ []string) error {
-			return a.inSession(c.Context(), func(ctx context.Context, s session) error { return a.listBuilds(ctx, s, formatOf(asJSON)) })
+			return a.inSession(c.Context(), func(ctx context.Context, s session) error { return a.listBuilds(ctx, s, as) })
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON array")
+	as.flag(c, "print one JSON array")
 	c.AddCommand(a.buildsShowCommand())
 	return c
 }
@@ -47,7 +47,7 @@ func noBuild(_ *cobra.Command, args []string) error {
 }
 
 func (a *app) buildsShowCommand() *cobra.Command {
-	var asJSON bool
+	var as format
 	c := &cobra.Command{
 		Use:   "show [BUILD] [--json]",
 		Short: "show a build again",
@@ -59,11 +59,11 @@ func (a *app) buildsShowCommand() *cobra.Command {
 		Annotations:           map[string]string{"exit": exits(exitOK, exitFailed, exitUsage, exitUnreachable)},
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.inSession(c.Context(), func(ctx context.Context, s session) error {
-				return a.showBuild(ctx, s, args, formatOf(asJSON))
+				return a.showBuild(ctx, s, args, as)
 			})
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object, with all events of the build")
+	as.flag(c, "print one JSON object, with all events of the build")
 	return c
 }
 

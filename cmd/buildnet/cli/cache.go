@@ -33,7 +33,7 @@ func (a *app) cacheCommand() *cobra.Command {
 
 // cacheVerb makes one of the commands, which differ in what they ask.
 func (a *app) cacheVerb(name, short, long string, run func(context.Context, session, format) error) *cobra.Command {
-	var asJSON bool
+	var as format
 	c := &cobra.Command{
 		Use:                   name + " [--json]",
 		Short:                 short,
@@ -43,26 +43,11 @@ func (a *app) cacheVerb(name, short, long string, run func(context.Context, sess
 		DisableFlagsInUseLine: true,
 		Annotations:           map[string]string{"exit": exits(exitOK, exitFailed, exitUsage, exitUnreachable)},
 		RunE: func(c *cobra.Command, _ []string) error {
-			return a.inSession(c.Context(), func(ctx context.Context, s session) error { return run(ctx, s, formatOf(asJSON)) })
+			return a.inSession(c.Context(), func(ctx context.Context, s session) error { return run(ctx, s, as) })
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	as.flag(c, "print one JSON object")
 	return c
-}
-
-// format is how an answer is printed.
-type format uint8
-
-const (
-	forPeople format = iota
-	asLine           // of JSON
-)
-
-func formatOf(json bool) format {
-	if json {
-		return asLine
-	}
-	return forPeople
 }
 
 // inSession runs f with a node, which is this process' own where none runs.
@@ -118,7 +103,7 @@ func (a *app) cacheClear(ctx context.Context, s session, f format) error {
 }
 
 func (a *app) versionCommand() *cobra.Command {
-	var asJSON bool
+	var as format
 	c := &cobra.Command{
 		Use:                   "version [--json]",
 		Short:                 "print the version",
@@ -134,12 +119,12 @@ func (a *app) versionCommand() *cobra.Command {
 				OS      string `json:"os"`
 				Arch    string `json:"arch"`
 			}{config.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH}
-			if asJSON {
+			if as == asLine {
 				return a.printJSON(v)
 			}
 			return a.print("%s\n", fmt.Sprintf("buildnet %s (%s, %s/%s)", v.Version, v.Go, v.OS, v.Arch))
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	as.flag(c, "print one JSON object")
 	return c
 }

@@ -165,7 +165,7 @@ func (a *app) print(format string, args ...any) error {
 }
 
 func (a *app) nodeStatusCommand() *cobra.Command {
-	var asJSON bool
+	var as format
 	c := &cobra.Command{
 		Use:   "status [--json]",
 		Short: "show how the node is",
@@ -184,13 +184,13 @@ func (a *app) nodeStatusCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if asJSON {
+			if as == asLine {
 				return a.printJSON(st)
 			}
 			return a.printStatus(st)
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	as.flag(c, "print one JSON object")
 	return c
 }
 
@@ -230,7 +230,7 @@ func flush(w *tabwriter.Writer) error {
 func bytesText(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
 
 func (a *app) nodeLsCommand() *cobra.Command {
-	var asJSON bool
+	var as format
 	c := &cobra.Command{
 		Use:   "ls [--json]",
 		Short: "list the members of the mesh",
@@ -249,13 +249,13 @@ func (a *app) nodeLsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if asJSON {
+			if as == asLine {
 				return a.printJSON(append([]api.Member{}, members...))
 			}
 			return a.printMembers(members)
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON array")
+	as.flag(c, "print one JSON array")
 	return c
 }
 
@@ -273,7 +273,7 @@ func (a *app) printMembers(members []api.Member) error {
 }
 
 func (a *app) nodeDownCommand() *cobra.Command {
-	var asJSON bool
+	var as format
 	c := &cobra.Command{
 		Use:   "down [--json]",
 		Short: "end the node",
@@ -299,13 +299,13 @@ func (a *app) nodeDownCommand() *cobra.Command {
 			if err := gone(c.Context(), st); err != nil {
 				return err
 			}
-			if asJSON {
+			if as == asLine {
 				return a.printJSON(map[string]any{"event": "down", "peer": st.Peer})
 			}
 			a.say("the node of %s has ended", st.Home)
 			return nil
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	as.flag(c, "print one JSON object")
 	return c
 }
