@@ -178,6 +178,9 @@ func (l *leading) send(m steal.Send) {
 func (l *leading) dial(d steal.Dial) {
 	l.work.Go(func() {
 		k, err := l.s.dial(l.ctx, d.To, envelope{l.build, l.opts.Epoch, d.Hello})
+		if err == nil {
+			err = k.answered(l.ctx)
+		}
 		if err != nil {
 			l.s.opts.Log.Debug("member not reached", "build", l.build, "peer", d.To, "error", err)
 			l.box.post(func() { l.do(l.machine.Closed(time.Now(), d.To)) })

@@ -217,6 +217,27 @@ func (s *Service) dial(ctx context.Context, to peer.ID, e envelope) (*link, erro
 	return newLink(stream, bufio.NewReaderSize(stream, bufferBytes), to, e), nil
 }
 
+// answered waits until the other end has said something. A stream to a member
+// that has just died opens like any other, and takes what is written to it.
+func (l *link) answered(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() { _ = l.stream.Reset() })
+	err := l.stream.SetDeadline(time.Now().Add(openTime))
+	if err == nil {
+		_, err = l.r.Peek(1)
+	}
+	if err == nil {
+		err = l.stream.SetDeadline(time.Time{})
+	}
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		_ = l.stream.Reset()
+		return fmt.Errorf("no answer of %s: %w", l.peer, err)
+	}
+	return nil
+}
+
 func (s *Service) open(ctx context.Context, to peer.ID) (peer.Stream, error) {
 	if to != s.opts.Self {
 		return s.opts.Network.Open(ctx, to, Protocol)
