@@ -98,7 +98,8 @@ func (m *Mesh) returning(r roll.Roll) []peer.ID {
 	return all
 }
 
-// change replaces the roll and does what follows from it. f may be called
+// change replaces the roll and does what follows from it, even where that could
+// not be saved, which is the error then. f may be called
 // again when the roll has changed meanwhile.
 func (m *Mesh) change(ctx context.Context, f func(roll.Roll) (roll.Roll, error)) error {
 	for {
@@ -117,14 +118,15 @@ func (m *Mesh) change(ctx context.Context, f func(roll.Roll) (roll.Roll, error))
 		}
 		m.mu.Unlock()
 		if current {
-			m.follows(ctx, before, &after)
-			return m.saveNow(ctx)
+			err := m.saveNow(ctx) // first: a crash may not forget a revocation
+			m.follows(before, &after)
+			return err
 		}
 	}
 }
 
 // follows carries out what a new roll says.
-func (m *Mesh) follows(ctx context.Context, before, after *roll.Roll) {
+func (m *Mesh) follows(before, after *roll.Roll) {
 	m.link.SetKeys(link.KeysOf(after.Mesh, after.Secret, after.Former...))
 	for _, b := range after.Bans {
 		if before.Banned(b.Peer) {

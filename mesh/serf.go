@@ -20,7 +20,7 @@ import (
 
 const (
 	// probeEvery, probeWait and suspicionMult let a killed member of a small
-	// mesh fail within about four seconds. Lifeguard stretches them on a
+	// mesh fail within about five seconds. Lifeguard stretches them on a
 	// machine that is itself slow to answer.
 	probeEvery    = 700 * time.Millisecond
 	probeWait     = 250 * time.Millisecond
