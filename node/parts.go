@@ -236,7 +236,11 @@ func (p *parts) counters() map[string]int64 {
 // services returns the stages in which the parts run: later ones use earlier
 // ones.
 func (p *parts) services(n *Node, o *offer, l *api.Listener) [][]service {
-	server := api.New(o, l, api.Options{Log: n.cfg.Log})
+	options := api.Options{Log: n.cfg.Log}
+	if n.cfg.Ephemeral {
+		options.Drain = api.UntilIdle // other commands' builds may run on it
+	}
+	server := api.New(o, l, options)
 	return [][]service{
 		{{"mesh", p.mesh.Run}},
 		{{"farewell", func(ctx context.Context) error { return farewell(ctx, p.mesh) }}},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"net/netip"
@@ -34,6 +35,10 @@ const (
 	// less than the 90 s after which systemd kills.
 	defaultDrain = 30 * time.Second
 )
+
+// UntilIdle as Options.Drain is as long as running builds take: for a process
+// that ends on its own account, under builds of others.
+const UntilIdle = time.Duration(math.MaxInt64)
 
 // Options may be zero.
 type Options struct {
