@@ -70,14 +70,15 @@ func (m *Mesh) Revoke(ctx context.Context, id peer.ID) error {
 	if m.banned(id) {
 		return nil
 	}
-	if err := m.change(ctx, func(r roll.Roll) (roll.Roll, error) {
+	err := m.change(ctx, func(r roll.Roll) (roll.Roll, error) {
 		return r.Revoke(id, m.signer(), newSecret(), m.returning(r))
-	}); err != nil {
+	})
+	if !m.banned(id) {
 		return err
 	}
 	m.opts.Log.Info("member revoked", "peer", id)
 	m.tellAll(ctx)
-	return nil
+	return err
 }
 
 func newSecret() (s join.Secret) {
@@ -98,9 +99,9 @@ func (m *Mesh) returning(r roll.Roll) []peer.ID {
 	return all
 }
 
-// change replaces the roll and does what follows from it, even where that could
-// not be saved, which is the error then. f may be called
-// again when the roll has changed meanwhile.
+// change replaces the roll and does what follows from it, even where it cannot
+// be saved, which is the error then. f may be called again when the roll has
+// changed meanwhile.
 func (m *Mesh) change(ctx context.Context, f func(roll.Roll) (roll.Roll, error)) error {
 	for {
 		before := m.currentRoll()
