@@ -159,6 +159,7 @@ func (r *runner) keep(ctx context.Context, j sched.Job, res action.Result, cache
 		if err := r.actions.Put(ctx, entry); err != nil {
 			return nil, err
 		}
+		r.dht.ProvideRoot(j.Action)
 	}
 	r.dht.Provide(blobs...)
 	return &entry, nil

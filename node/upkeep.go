@@ -12,7 +12,6 @@ import (
 	"github.com/buildnet/buildnet/node/toolchain"
 	"github.com/buildnet/buildnet/sched/action"
 	"github.com/buildnet/buildnet/store"
-	"github.com/buildnet/buildnet/store/digest"
 )
 
 const (
@@ -127,10 +126,7 @@ func (p *parts) announceCache(ctx context.Context) error {
 			return err
 		}
 		p.dht.Provide(blobs...)
-		p.dht.ProvideRoot(rootOf(e))
+		p.dht.ProvideRoot(e.Action)
 	}
 	return ctx.Err()
 }
-
-// rootOf is the digest under which a result's holder is recorded.
-func rootOf(e action.Entry) digest.Digest { return e.Action }
