@@ -194,3 +194,10 @@ func (m *Mesh) saveNow(ctx context.Context) error {
 		return fmt.Errorf("save credentials: %w", errOver)
 	}
 }
+
+// Former counts the members that this node remembers, itself not included.
+func (m *Mesh) Former() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.known)
+}

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"sync"
 
 	"github.com/buildnet/buildnet/dht"
 	"github.com/buildnet/buildnet/sched/action"
 	"github.com/buildnet/buildnet/store"
 	"github.com/buildnet/buildnet/store/digest"
+	"github.com/buildnet/buildnet/store/disk"
 )
 
 // sharedBlobs is the store as the exchange of blobs sees it.
@@ -31,21 +33,48 @@ func (b sharedBlobs) Put(ctx context.Context, d digest.Digest, r io.Reader) erro
 	return b.store.Put(ctx, d, r)
 }
 
-// messages is the store, and behind it the mesh, as the scheduler sees it: a
-// place of small messages.
-type messages struct{ store store.Blobs }
+// maxPinned is how many of the newest messages are pinned at least; as many
+// again may be. A build of 10,000 steps has some 40,000 in all, but needs those
+// of the steps at hand.
+const maxPinned = 16_384
+
+// messages is the store as the scheduler sees it: a place of small messages.
+// The newest are pinned: plans, and actions that wait for a worker.
+type messages struct {
+	store *disk.Store
+
+	mu       sync.Mutex
+	new, old store.Lease
+	pinned   int // by new
+}
+
+func newMessages(s *disk.Store) *messages {
+	return &messages{store: s, new: s.Lease(), old: s.Lease()}
+}
 
 // Get returns a blob of at most limit bytes.
-func (m messages) Get(ctx context.Context, d digest.Digest, limit int64) ([]byte, error) {
+func (m *messages) Get(ctx context.Context, d digest.Digest, limit int64) ([]byte, error) {
 	return store.ReadAll(ctx, m.store, d, limit)
 }
 
 // Put keeps blobs.
-func (m messages) Put(ctx context.Context, blobs ...action.Blob) error {
+func (m *messages) Put(ctx context.Context, blobs ...action.Blob) error {
 	for _, b := range blobs {
+		m.pin(b.Digest)
 		if err := m.store.Put(ctx, b.Digest, bytes.NewReader(b.Content)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (m *messages) pin(d digest.Digest) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.pinned == maxPinned {
+		m.old.Release()
+		m.new, m.old, m.pinned = m.store.Lease(), m.new, 0
+	}
+	m.new.Hold(d)
+	m.pinned++
 }

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -60,9 +61,6 @@ type Info struct {
 	Mesh   string
 	Slots  int
 	BPU    float64
-	// Alone says why no member of the mesh answered; "" when one did, or when
-	// none is known.
-	Alone string
 }
 
 // Node is one machine's part in a mesh.
@@ -143,7 +141,7 @@ func makeHome(home string) error {
 }
 
 // membership reads who this node is and which mesh it is in, or makes it.
-func (n *Node) membership() (mesh.Identity, mesh.Credentials, []netip.AddrPort, error) {
+func (n *Node) membership(p *parts) (mesh.Identity, mesh.Credentials, []netip.AddrPort, error) {
 	id, err := mesh.LoadOrCreateIdentity(n.cfg.Home)
 	if err != nil {
 		return id, mesh.Credentials{}, nil, fmt.Errorf("%w: %w", ErrConfig, err)
@@ -156,6 +154,9 @@ func (n *Node) membership() (mesh.Identity, mesh.Credentials, []netip.AddrPort, 
 		if n.cfg.Mesh != "" && n.cfg.Mesh != t.Mesh {
 			return id, mesh.Credentials{}, nil, fmt.Errorf("%w: the token is of mesh %q, not %q; leave --mesh out", ErrConfig, t.Mesh, n.cfg.Mesh)
 		}
+		if c, err := mesh.LoadCredentials(n.cfg.Home); err == nil && invitedAgain(c, t) {
+			return id, c, t.Addrs, nil
+		}
 		return id, mesh.Credentials{Mesh: t.Mesh, Secret: t.Secret}, t.Addrs, nil
 	}
 	c, err := mesh.LoadCredentials(n.cfg.Home)
@@ -164,7 +165,7 @@ func (n *Node) membership() (mesh.Identity, mesh.Credentials, []netip.AddrPort, 
 		if name == "" {
 			name = defaultMesh
 		}
-		c = mesh.NewCredentials(name)
+		c, p.founder = mesh.NewCredentials(name), true
 		return id, c, nil, mesh.SaveCredentials(n.cfg.Home, c)
 	}
 	if err != nil {
@@ -174,6 +175,15 @@ func (n *Node) membership() (mesh.Identity, mesh.Credentials, []netip.AddrPort, 
 		return id, c, nil, fmt.Errorf("%w: this home is in mesh %q; leave it first with `buildnet mesh leave`", ErrConfig, c.Mesh)
 	}
 	return id, c, nil, nil
+}
+
+// invitedAgain reports whether a token is of the mesh that the home is in, now
+// or before a revocation: then the home knows more than the token.
+func invitedAgain(c mesh.Credentials, t join.Token) bool {
+	if c.Mesh != t.Mesh {
+		return false
+	}
+	return c.Secret == t.Secret || c.Roll != nil && slices.Contains(c.Roll.Former, t.Secret)
 }
 
 // defaultMesh is the name of a mesh that nobody named.

@@ -51,6 +51,7 @@ type parts struct {
 	builder    *build.Builder
 
 	credentials mesh.Credentials
+	founder     bool // the mesh was made by this start
 
 	known chains
 	cores float64
@@ -93,7 +94,7 @@ func (n *Node) assemble(ctx context.Context, settings config.Settings, blobs *di
 
 // join makes the node's part in its mesh.
 func (n *Node) join(p *parts) (mesh.Identity, error) {
-	id, credentials, seeds, err := n.membership()
+	id, credentials, seeds, err := n.membership(p)
 	if err != nil {
 		return id, err
 	}
@@ -106,8 +107,13 @@ func (n *Node) join(p *parts) (mesh.Identity, error) {
 		Identity: id, Credentials: credentials, Home: n.cfg.Home, Listen: n.listen(), Host: name, Seeds: seeds, Log: n.cfg.Log,
 		Capabilities: p.capabilities(nil),
 	}
-	if n.cfg.Ephemeral {
+	switch {
+	case n.cfg.Ephemeral:
 		opts.Look = JoinWithin
+	case n.cfg.Join != "" && len(seeds) == 0:
+		opts.Look = lookOnLAN
+	case p.founder:
+		opts.Look = -1 // nobody else can be in it
 	}
 	p.mesh, err = mesh.New(opts)
 	if err != nil && n.cfg.Ephemeral {
@@ -126,6 +132,10 @@ func (n *Node) join(p *parts) (mesh.Identity, error) {
 
 func (n *Node) listen() netip.AddrPort { return netip.MustParseAddrPort(n.cfg.Listen) }
 
+// lookOnLAN is how long a node that was invited without an address looks for a
+// member before it is ready alone.
+const lookOnLAN = 3 * time.Second
+
 // capabilities are what the mesh is told of this machine.
 func (p *parts) capabilities(toolchains []string) peer.Capabilities {
 	return peer.Capabilities{
@@ -139,7 +149,7 @@ func (n *Node) connect(p *parts, id mesh.Identity, settings config.Settings) (er
 	log := n.cfg.Log
 	p.dht, err = dht.New(dht.Options{
 		Self: p.mesh.Self(), Network: p.mesh, Blobs: sharedBlobs{p.store}, Members: p.alive,
-		RTT: func(to peer.ID) time.Duration { return p.mesh.Estimate(p.mesh.Self(), to) }, Host: p.mesh.Libp2p(), Log: log,
+		RTT: p.rtt, Host: p.mesh.Libp2p(), Log: log,
 		OnCorrupt: func(id peer.ID, _ digest.Digest) { p.builder.Corrupt(id) },
 	})
 	if err != nil {
@@ -155,8 +165,8 @@ func (n *Node) connect(p *parts, id mesh.Identity, settings config.Settings) (er
 	}
 	level, _ := p.exec.Isolation()
 	p.sched = sched.New(sched.Options{
-		Self: p.mesh.Self(), Network: p.mesh, Members: p.mesh.Members, Changes: p.changes, Estimate: p.mesh.Estimate,
-		Blobs: messages{p.store}, Results: p.registry, Runner: p.runner, Slots: p.slots, BPU: p.bpu,
+		Self: p.mesh.Self(), Network: p.mesh, Members: p.mesh.Members, Changes: p.changes, Estimate: p.estimate,
+		Blobs: newMessages(p.store), Results: p.registry, Runner: p.runner, Slots: p.slots, BPU: p.bpu,
 		OS: runtime.GOOS, Arch: runtime.GOARCH, Log: log,
 		Fetch: func(ctx context.Context, ds []digest.Digest, hints []peer.ID) error {
 			_, err := p.dht.Fetch(ctx, ds, hints)
@@ -178,13 +188,39 @@ func (n *Node) connect(p *parts, id mesh.Identity, settings config.Settings) (er
 	p.builder = build.New(build.Options{
 		Self: p.mesh.Self(), Store: p.store, State: trees, Watcher: p.watcher, Actions: p.actions,
 		History: p.history, Costs: history.Costs(p.store.CacheKV("costs")), Toolchains: p.toolchains,
-		Scheduler: p.sched, Fetcher: p.dht, Members: p.mesh.Members, Provide: p.dht.Provide, Log: log,
+		Scheduler: p.sched, Fetcher: p.dht, Members: p.mesh.Members, Settle: p.settle, Provide: p.dht.Provide, Log: log,
 		Moved: func() (in, out int64) {
 			s := p.dht.Stats()
 			return s.BytesIn, s.BytesOut
 		},
 	})
 	return nil
+}
+
+// rtt is the round trip to a member, 0 while it is not known.
+func (p *parts) rtt(to peer.ID) time.Duration {
+	for _, m := range p.mesh.Members() {
+		if m.ID == to {
+			return m.RTT
+		}
+	}
+	return 0
+}
+
+// estimate is the round trip between two members: until coordinates have
+// settled, what is known from this node's own hellos.
+func (p *parts) estimate(a, b peer.ID) time.Duration {
+	if d := p.mesh.Estimate(a, b); d > 0 {
+		return d
+	}
+	switch p.mesh.Self() {
+	case a:
+		return p.rtt(b)
+	case b:
+		return p.rtt(a)
+	default:
+		return 0
+	}
 }
 
 // alive returns the members that answer, this node included.
@@ -243,11 +279,11 @@ func (p *parts) services(n *Node, o *offer, l *api.Listener) [][]service {
 	server := api.New(o, l, options)
 	return [][]service{
 		{{"mesh", p.mesh.Run}},
-		{{"farewell", func(ctx context.Context) error { return farewell(ctx, p.mesh) }}},
+		{{"farewell", func(ctx context.Context) error { return farewell(ctx, p) }}},
 		{{"exchange", p.dht.Run}, {"results", p.registry.Run}, {"watch", func(ctx context.Context) error { return watch(ctx, p.watcher, n.cfg.Log) }}},
-		{{"scheduler", func(ctx context.Context) error { return schedule(ctx, p.sched) }}},
-		{{"api", server.Run}, {"greeting", func(ctx context.Context) error { return n.greet(ctx, p) }},
-			{"toolchains", p.toolchains.Run},
+		{{"scheduler", func(ctx context.Context) error { return schedule(ctx, p.sched) }}, {"toolchains", p.toolchains.Run},
+			{"greeting", func(ctx context.Context) error { return n.greet(ctx, p) }},
 			{"upkeep", func(ctx context.Context) error { return p.upkeep(ctx, n) }}},
+		{{"api", server.Run}},
 	}
 }

@@ -82,7 +82,13 @@ func (n *Node) serve(ctx context.Context, settings config.Settings, blobs *disk.
 
 // greet tells when the node takes work: once it is in its mesh, whose secret
 // the home keeps from then on.
+//
+// A node that was started for one build takes it at once: what is done already
+// needs no mesh.
 func (n *Node) greet(ctx context.Context, p *parts) error {
+	if n.cfg.Ephemeral {
+		n.readyOnce.Do(func() { close(n.ready) })
+	}
 	select {
 	case <-ctx.Done():
 		return nil
@@ -99,13 +105,36 @@ func (n *Node) greet(ctx context.Context, p *parts) error {
 	return nil
 }
 
+// settle waits until the node is in its mesh, or alone, and says so if it is
+// alone although it has met others before.
+func (p *parts) settle(ctx context.Context) string {
+	select {
+	case <-ctx.Done():
+		return ""
+	case <-p.mesh.Ready():
+	}
+	return p.alone()
+}
+
+// alone says that no member of the mesh answers although some are known; "" if
+// one does.
+func (p *parts) alone() string {
+	if former := p.mesh.Former(); len(p.alive()) == 1 && former > 0 {
+		return fmt.Sprintf("no member of mesh %s answers (%d are known): this machine works alone", p.credentials.Mesh, former)
+	}
+	return ""
+}
+
 // farewell tells the members that this node goes, when all that uses the mesh
 // has stopped.
-func farewell(ctx context.Context, m *mesh.Mesh) error {
+func farewell(ctx context.Context, p *parts) error {
 	<-ctx.Done()
+	if len(p.alive()) == 1 {
+		return nil // there is nobody to tell
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTime)
 	defer cancel()
-	_ = m.Leave(ctx) // whoever does not hear it notices the silence
+	_ = p.mesh.Leave(ctx) // whoever does not hear it notices the silence
 	return nil
 }
 

@@ -55,6 +55,10 @@ func (p *parts) upkeep(ctx context.Context, n *Node) error {
 	if err := p.announceCache(ctx); err != nil && ctx.Err() == nil {
 		n.cfg.Log.Warn("results of earlier builds are not announced", "error", err)
 	}
+	if n.cfg.Ephemeral {
+		<-ctx.Done() // it is gone before anybody could use more of it
+		return nil
+	}
 	p.nameToolchains(ctx, n)
 	wait := settle
 	for {

@@ -29,9 +29,6 @@ type local struct{ *node.Node }
 // Run implements cli.Node.
 func (l local) Run(ctx context.Context) error { return meaning(l.Node.Run(ctx)) }
 
-// Note implements cli.Node.
-func (l local) Note() string { return l.Info().Alone }
-
 // meaning maps the errors of a node to those of the command line.
 func meaning(err error) error {
 	switch {

@@ -68,6 +68,9 @@ type Options struct {
 	Scheduler  Scheduler
 	Fetcher    Fetcher
 	Members    func() []peer.Member
+	// Settle waits until it is clear who is in the mesh, and returns what a user
+	// should know about it, or "".
+	Settle func(ctx context.Context) string
 	// Moved returns the bytes fetched from and served to peers since the start.
 	Moved func() (in, out int64)
 	// Provide tells the mesh that this node holds blobs.

@@ -23,6 +23,7 @@ type observer struct {
 	run *run
 	// abort ends the build for a cause that no other member can mend.
 	abort  context.CancelCauseFunc
+	eta    *estimate
 	failed int
 }
 
@@ -100,6 +101,7 @@ func (o *observer) Finished(s steal.Step, d *steal.Done) {
 		QueuedMS: d.Timings.Queued.Milliseconds(), FetchMS: d.Timings.Fetch.Milliseconds(),
 		RunMS: d.Timings.Run.Milliseconds(), UploadMS: d.Timings.Upload.Milliseconds(),
 	}
+	done.ETAMS = o.eta.finished(step.ID).Milliseconds()
 	var saved time.Duration
 	switch {
 	case !res.OK():

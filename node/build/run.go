@@ -93,9 +93,9 @@ func (r *run) begin() {
 
 // members counts those that are alive, this node included.
 func (r *run) members() int {
-	n := 0
+	n := 1
 	for _, m := range r.opts.Members() {
-		if m.State == peer.Alive {
+		if m.State == peer.Alive && !m.Self {
 			n++
 		}
 	}
@@ -126,10 +126,13 @@ func (r *run) work(ctx context.Context) error {
 
 // schedule gives the build to the leader that will be elected for it.
 func (r *run) schedule(ctx context.Context, given []steal.Given) error {
+	if text := r.opts.Settle(ctx); text != "" {
+		r.notice(event.Warning, "%s", text)
+	}
 	plan := &steal.Plan{Graph: r.graph, Given: given, Modes: r.req.Modes}
 	ctx, abort := context.WithCancelCause(ctx)
 	defer abort(nil)
-	o := &observer{run: r, abort: abort}
+	o := &observer{run: r, abort: abort, eta: newEstimate(r.graph.Steps(), r.outcomes, r.opts.Members())}
 	if err := r.opts.Scheduler.Build(ctx, sched.Build{ID: r.req.ID, Plan: plan}, o); err != nil {
 		return fmt.Errorf("build %s: %w", r.req.Root, errors.Join(aborted(ctx), err))
 	}
@@ -172,7 +175,7 @@ func (r *run) finish(ctx context.Context, err error) error {
 	f := r.tally.close()
 	f.OK = err == nil
 	f.Cancelled = ctx.Err() != nil
-	if err != nil && !errors.Is(err, errSteps) {
+	if err != nil && !errors.Is(err, errSteps) && !f.Cancelled {
 		f.Error = err.Error()
 	}
 	f.Differs, f.Leader, f.Epoch = r.differs, string(r.leader), r.epoch

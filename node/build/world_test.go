@@ -80,7 +80,8 @@ func newWorld(t *testing.T, files map[string]string) *world {
 		Members: func() []peer.Member {
 			return []peer.Member{{ID: w.self, Name: "here", State: peer.Alive, Self: true, Caps: peer.Capabilities{BPU: 1}}}
 		},
-		Moved: func() (in, out int64) { return 0, 0 }, Provide: func(...digest.Digest) {}, Log: slog.New(slog.DiscardHandler),
+		Settle: func(context.Context) string { return "" },
+		Moved:  func() (in, out int64) { return 0, 0 }, Provide: func(...digest.Digest) {}, Log: slog.New(slog.DiscardHandler),
 	})
 	return w
 }

@@ -78,6 +78,9 @@ type StepFinished struct {
 	// Done and Steps are the progress of the build with this step.
 	Done  int `json:"done"`
 	Steps int `json:"steps"`
+	// ETAMS is how long the rest is expected to take, by the critical path;
+	// absent when that is not known.
+	ETAMS int64 `json:"eta_ms,omitempty"`
 
 	Failure *Failure `json:"failure,omitempty"`
 }

@@ -1,6 +1,7 @@
 package toolchain
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -20,14 +21,16 @@ const maxFiles = 300_000
 // gathering collects what a digest is of. Every line of it goes into the
 // digest, in sorted order; facts say when it has to be made anew.
 type gathering struct {
-	p     *Prober
+	p *Prober
+	// ended says why the one who asked wants no answer any more.
+	ended func() error
 	lines []string
 	facts map[string]fact
 	done  map[string]bool // programs, directories and drivers, against going round
 }
 
-func newGathering(p *Prober) *gathering {
-	return &gathering{p: p, facts: map[string]fact{}, done: map[string]bool{}}
+func newGathering(ctx context.Context, p *Prober) *gathering {
+	return &gathering{ended: ctx.Err, p: p, facts: map[string]fact{}, done: map[string]bool{}}
 }
 
 func (g *gathering) record() *record {
@@ -112,6 +115,9 @@ func (g *gathering) hash(p string, w watch) (string, error) {
 	if f := g.facts[p]; f.Hash != "" {
 		g.fact(p, w)
 		return f.Hash, nil
+	}
+	if err := g.ended(); err != nil {
+		return "", err
 	}
 	st, there := g.fact(p, w)
 	if !there {

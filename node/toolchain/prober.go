@@ -81,23 +81,28 @@ func New(opts Options) *Prober {
 // when their stat has changed. ErrSpec says that s is malformed; other errors
 // name the program that is not there.
 func (p *Prober) Digest(ctx context.Context, s Spec) (string, error) {
-	if r := p.recent(s); r != nil {
-		return r.Digest, nil
+	for {
+		if r := p.recent(s); r != nil {
+			return r.Digest, nil
+		}
+		run, first := p.join(s)
+		if first {
+			p.finish(ctx, s, run)
+		}
+		select {
+		case <-run.done:
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+		switch {
+		case run.err == nil:
+			return run.record.Digest, nil
+		case !first && errors.Is(run.err, context.Canceled):
+			// The caller who looked went away: this one looks itself.
+		default:
+			return "", fmt.Errorf("toolchain %s: %w", s.Spec, run.err)
+		}
 	}
-	run, first := p.join(s)
-	if first {
-		// Others may wait for it, whatever becomes of this caller.
-		p.finish(context.WithoutCancel(ctx), s, run)
-	}
-	select {
-	case <-run.done:
-	case <-ctx.Done():
-		return "", ctx.Err()
-	}
-	if run.err != nil {
-		return "", fmt.Errorf("toolchain %s: %w", s.Spec, run.err)
-	}
-	return run.record.Digest, nil
 }
 
 // Fresh reports whether digest is that of s, as far as a stat of its programs
@@ -204,10 +209,10 @@ func (p *Prober) compute(ctx context.Context, s Spec) (*record, error) {
 		p.keep(s, r, begin)
 		return r, nil
 	}
-	g := newGathering(p)
+	g := newGathering(ctx, p)
 	g.text("platform", runtime.GOOS+"/"+runtime.GOARCH)
-	if err := g.spec(ctx, what); err != nil {
-		return nil, err
+	if err := errors.Join(g.spec(ctx, what), ctx.Err()); err != nil {
+		return nil, err // what was cut short names nothing
 	}
 	r := g.record()
 	r.settle(begin)

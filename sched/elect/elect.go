@@ -23,10 +23,17 @@ const (
 	// farthest is the demerit of a member that is a second away, or whose
 	// distance is not known.
 	farthest = 8
-	// newcomer is how much later than the oldest member somebody appeared who
-	// is not trusted to stay.
-	newcomer = time.Minute
+	// newcomer is how long a member has to be there before it is trusted to
+	// stay: one that comes and goes does not lead.
+	newcomer = 15 * time.Second
 )
+
+// Candidacy is the build that a leader is looked for.
+type Candidacy struct {
+	ID        string
+	Initiator peer.ID
+	Now       time.Time
+}
 
 // Rank orders the alive members by how well each would lead the build, best
 // first. The one with the least demerits leads, whatever its system: a leader
@@ -34,7 +41,7 @@ const (
 //
 //   - a halving of power (BPU times cores) against the strongest member;
 //   - a doubling of the round trip to the initiator beyond 4 ms;
-//   - two for a member that appeared a minute after the oldest one or later.
+//   - two for a member that appeared less than 15 s before now.
 //
 // Members that differ by less are equals, and a hash of build and member
 // decides between them. So small errors of measurement change nothing, each of
@@ -42,14 +49,14 @@ const (
 // which has its own work to do, is no more likely to lead than the others.
 //
 // estimate returns the round trip between two members, 0 if it does not know.
-func Rank(build string, initiator peer.ID, members []peer.Member, estimate func(a, b peer.ID) time.Duration) []peer.ID {
+func Rank(build Candidacy, members []peer.Member, estimate func(a, b peer.ID) time.Duration) []peer.ID {
 	alive := make([]peer.Member, 0, len(members))
 	for _, m := range members {
 		if m.State == peer.Alive {
 			alive = append(alive, m)
 		}
 	}
-	strongest, oldest := extremes(alive)
+	strongest := strongest(alive)
 	type candidate struct {
 		id       peer.ID
 		demerits int
@@ -58,13 +65,13 @@ func Rank(build string, initiator peer.ID, members []peer.Member, estimate func(
 	candidates := make([]candidate, 0, len(alive))
 	for _, m := range alive {
 		d := weakness(m.Caps.Power(), strongest)
-		if m.ID != initiator {
-			d += distance(estimate(m.ID, initiator))
+		if m.ID != build.Initiator {
+			d += distance(estimate(m.ID, build.Initiator))
 		}
-		if m.Since.Sub(oldest) >= newcomer {
+		if build.Now.Sub(m.Since) < newcomer {
 			d += 2
 		}
-		candidates = append(candidates, candidate{id: m.ID, demerits: d, lot: lot(build, m.ID)})
+		candidates = append(candidates, candidate{id: m.ID, demerits: d, lot: lot(build.ID, m.ID)})
 	}
 	slices.SortFunc(candidates, func(a, b candidate) int {
 		return cmp.Or(cmp.Compare(a.demerits, b.demerits), cmp.Compare(a.lot, b.lot), a.id.Compare(b.id))
@@ -76,16 +83,13 @@ func Rank(build string, initiator peer.ID, members []peer.Member, estimate func(
 	return ids
 }
 
-func extremes(members []peer.Member) (strongest float64, oldest time.Time) {
-	for i, m := range members {
-		if p := m.Caps.Power(); p > strongest && !math.IsInf(p, 0) {
-			strongest = p
-		}
-		if i == 0 || m.Since.Before(oldest) {
-			oldest = m.Since
+func strongest(members []peer.Member) (power float64) {
+	for _, m := range members {
+		if p := m.Caps.Power(); p > power && !math.IsInf(p, 0) {
+			power = p
 		}
 	}
-	return strongest, oldest
+	return power
 }
 
 func weakness(power, strongest float64) int {

@@ -13,7 +13,14 @@ import (
 	"github.com/buildnet/buildnet/mesh/peer"
 )
 
-var epoch = time.Unix(1_000_000, 0)
+var (
+	epoch = time.Unix(1_000_000, 0)
+	now   = epoch.Add(time.Hour)
+)
+
+func asked(build string, initiator peer.ID) Candidacy {
+	return Candidacy{ID: build, Initiator: initiator, Now: now}
+}
 
 func member(id string, power float64) peer.Member {
 	return peer.Member{ID: peer.ID(id), State: peer.Alive, Since: epoch, Caps: peer.Capabilities{BPU: power, Cores: 1}}
@@ -31,7 +38,7 @@ func TestTheBetterOneLeads(t *testing.T) {
 			rtt: map[peer.ID]time.Duration{"a": 2 * time.Millisecond, "b": 40 * time.Millisecond}},
 		"an old member": {a: member("a", 1), b: func() peer.Member {
 			m := member("b", 1)
-			m.Since = epoch.Add(time.Hour)
+			m.Since = now.Add(-5 * time.Second)
 			return m
 		}()},
 		"of known distance": {a: member("a", 1), b: member("b", 4), rtt: map[peer.ID]time.Duration{"a": time.Millisecond}},
@@ -42,7 +49,7 @@ func TestTheBetterOneLeads(t *testing.T) {
 			estimate = func(a, _ peer.ID) time.Duration { return c.rtt[a] }
 		}
 		for i := range 20 {
-			got := Rank(fmt.Sprint("build", i), "initiator", []peer.Member{c.b, c.a}, estimate)
+			got := Rank(asked(fmt.Sprint("build", i), "initiator"), []peer.Member{c.b, c.a}, estimate)
 			if !slices.Equal(got, []peer.ID{"a", "b"}) {
 				t.Fatalf("%s: %v", name, got)
 			}
@@ -54,7 +61,7 @@ func TestEqualsTakeTurns(t *testing.T) {
 	members := []peer.Member{member("a", 1), member("b", 1.4), member("c", 1.9)}
 	leads := map[peer.ID]int{}
 	for i := range 300 {
-		leads[Rank(fmt.Sprint("build", i), "a", members, near)[0]]++
+		leads[Rank(asked(fmt.Sprint("build", i), "a"), members, near)[0]]++
 	}
 	for id, n := range leads {
 		if n < 60 || n > 140 {
@@ -63,13 +70,25 @@ func TestEqualsTakeTurns(t *testing.T) {
 	}
 }
 
+func TestWhoCameBackLeadsAgainInTime(t *testing.T) {
+	back := member("back", 1)
+	back.Since = epoch.Add(time.Minute)
+	leads := false
+	for i := range 50 {
+		leads = leads || Rank(asked(fmt.Sprint("build", i), "a"), []peer.Member{member("a", 1), back}, near)[0] == "back"
+	}
+	if !leads {
+		t.Error("a member that was restarted an hour ago never leads")
+	}
+}
+
 func TestOnlyTheAliveAreRanked(t *testing.T) {
 	gone := member("gone", 100)
 	gone.State = peer.Suspect
-	if got := Rank("build", "a", []peer.Member{gone, member("a", 1)}, near); !slices.Equal(got, []peer.ID{"a"}) {
+	if got := Rank(asked("build", "a"), []peer.Member{gone, member("a", 1)}, near); !slices.Equal(got, []peer.ID{"a"}) {
 		t.Errorf("ranked %v", got)
 	}
-	if got := Rank("build", "a", nil, near); len(got) != 0 {
+	if got := Rank(asked("build", "a"), nil, near); len(got) != 0 {
 		t.Errorf("ranked %v of nobody", got)
 	}
 }
@@ -79,14 +98,14 @@ func TestAllWithTheSameViewRankTheSame(t *testing.T) {
 		var members []peer.Member
 		for i := range rapid.IntRange(0, 12).Draw(t, "members") {
 			m := member(fmt.Sprint("peer", i), rapid.Float64().Draw(t, "power"))
-			m.Since = epoch.Add(time.Duration(rapid.IntRange(0, 200).Draw(t, "since")) * time.Second)
+			m.Since = epoch.Add(time.Duration(rapid.IntRange(3500, 3600).Draw(t, "since")) * time.Second)
 			members = append(members, m)
 		}
 		rtt := time.Duration(rapid.Int64().Draw(t, "rtt"))
 		estimate := func(a, b peer.ID) time.Duration { return rtt / time.Duration(len(a)+len(b)) }
-		first := Rank("build", "peer0", members, estimate)
+		first := Rank(asked("build", "peer0"), members, estimate)
 		rand.New(rand.NewPCG(1, 2)).Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
-		if second := Rank("build", "peer0", members, estimate); !slices.Equal(first, second) {
+		if second := Rank(asked("build", "peer0"), members, estimate); !slices.Equal(first, second) {
 			t.Fatalf("%v, then %v", first, second)
 		}
 		if len(first) != len(members) {

@@ -70,8 +70,6 @@ type Node interface {
 	Run(ctx context.Context) error
 	// Ready is closed when it can take work: its socket answers.
 	Ready() <-chan struct{}
-	// Note says what is wrong with its mesh, once it is ready; "" if nothing is.
-	Note() string
 }
 
 // Starter makes a node that was not started yet.

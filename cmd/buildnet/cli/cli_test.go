@@ -65,8 +65,6 @@ func newFake(c cli.NodeConfig, n *apitest.Node) *fake {
 
 func (f *fake) Ready() <-chan struct{} { return f.ready }
 
-func (f *fake) Note() string { return f.node.StatusIs.Note }
-
 func (f *fake) Run(ctx context.Context) error {
 	if _, twice := held.LoadOrStore(f.config.Home, true); twice {
 		return fmt.Errorf("%w: process 1 holds it", cli.ErrHomeInUse)

@@ -168,9 +168,6 @@ func (a *app) host(ctx context.Context) (session, error) {
 	go func() { h.done <- n.Run(running) }()
 	select {
 	case <-n.Ready():
-		if note := n.Note(); note != "" {
-			a.say("%s", note)
-		}
 		return session{Client: client.New(homes[0]), own: h}, nil
 	case err = <-h.done:
 	case <-ctx.Done():

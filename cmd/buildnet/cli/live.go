@@ -126,8 +126,9 @@ type board struct {
 	running     map[string]runningStep
 	hook        string
 	over        bool
-	// busy is the run time of finished steps, for the guess of what is left.
-	executed int
+	executed    int
+	// end is when the build ends by the critical path; zero when not known.
+	end time.Time
 }
 
 // Init implements tea.Model.
@@ -161,6 +162,9 @@ func (b *board) take(e event.Event) {
 	case event.StepFinished:
 		delete(b.running, e.Step)
 		b.done, b.steps = e.Done, e.Steps
+		if e.ETAMS > 0 {
+			b.end = b.now.Add(time.Duration(e.ETAMS) * time.Millisecond)
+		}
 		switch e.Status {
 		case event.Executed:
 			b.executed++
@@ -213,8 +217,12 @@ func (b *board) progress() string {
 	return text
 }
 
-// left guesses how long the rest takes, from how fast steps were executed.
+// left says how long the rest takes: by the critical path where that is known,
+// else by how fast steps were executed so far.
 func (b *board) left() (time.Duration, bool) {
+	if !b.end.IsZero() {
+		return max(0, b.end.Sub(b.now)), true
+	}
 	if b.executed < 3 || b.done >= b.steps {
 		return 0, false
 	}
