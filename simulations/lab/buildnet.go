@@ -146,13 +146,18 @@ type Outcome struct {
 // Buildnet runs a command of the binary to its end.
 func (h *Host) Buildnet(args ...string) Outcome {
 	h.t.Helper()
-	cmd := h.Command(append([]string{Binary(h.t)}, args...)...)
+	return h.run(append([]string{Binary(h.t)}, args...)...)
+}
+
+func (h *Host) run(argv ...string) Outcome {
+	h.t.Helper()
+	cmd := h.Command(argv...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
-		h.t.Fatalf("host %s: %v: %v", h.Name, args, err)
+		h.t.Fatalf("host %s: %v: %v", h.Name, argv, err)
 	}
 	return Outcome{Exit: cmd.ProcessState.ExitCode(), Stdout: out.String(), Stderr: errs.String()}
 }

@@ -13,17 +13,17 @@ import (
 )
 
 // mesh starts a node on each of n new hosts: the first makes the mesh, the
-// others join by a token without addresses.
-func mesh(t *testing.T, l *Lab, n int, cpus float64) ([]*Host, []*Node) {
+// others join by a token without addresses. All get args.
+func mesh(t *testing.T, l *Lab, n int, cpus float64, args ...string) ([]*Host, []*Node) {
 	t.Helper()
 	hosts, nodes := make([]*Host, n), make([]*Node, n)
 	for i := range hosts {
 		hosts[i] = l.Host(cpus)
 	}
-	nodes[0] = hosts[0].Up()
+	nodes[0] = hosts[0].Up(args...)
 	token := invite(t, hosts[0], "--lan")
 	for i := 1; i < n; i++ {
-		nodes[i] = hosts[i].Up("--join", token)
+		nodes[i] = hosts[i].Up(append([]string{"--join", token}, args...)...)
 	}
 	for _, h := range hosts {
 		await(t, h, n, 10*time.Second)

@@ -1,0 +1,150 @@
+//go:build lab && linux
+
+package lab
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/buildnet/buildnet/node/event"
+)
+
+// elected waits for the first leader of a build.
+func elected(b *Build) (first event.LeaderElected) {
+	b.Until(func(e event.Event) bool {
+		le, ok := e.(event.LeaderElected)
+		if ok {
+			first = le
+		}
+		return ok
+	})
+	return first
+}
+
+// TestWorkerIsCutOff takes a worker off the network in the middle of a build
+// and brings it back.
+func TestWorkerIsCutOff(t *testing.T) {
+	l := New(t)
+	hosts, nodes := mesh(t, l, 3, 0.6, "--slots", "3")
+	s := Sleepy{Tag: "cut", Parts: 60, Step: 400 * time.Millisecond}
+	dir := filepath.Join(hosts[0].Dir, "sleepy")
+	s.Make(t, dir)
+	b := hosts[0].Start(dir)
+	leader := elected(b).Leader
+	victim := 1
+	if nodes[1].Peer == leader {
+		victim = 2
+	}
+	finishedSteps(b, 5)
+	hosts[victim].Cut()
+	if status := b.Wait(); status != 0 {
+		t.Errorf("exit status %d: %s %+v", status, b.Stderr(), last(b.Events(), 3))
+	}
+	s.Check(t, dir)
+	await(t, hosts[0], 2, 30*time.Second)
+	hosts[victim].Heal()
+	for _, h := range hosts {
+		await(t, h, 3, 60*time.Second)
+	}
+	takesPart(t, hosts[0], nodes[victim])
+}
+
+// takesPart checks that a node executes steps of another's builds.
+func takesPart(t *testing.T, h *Host, n *Node) {
+	t.Helper()
+	s := Sleepy{Tag: fmt.Sprint("again", n.Peer, time.Now().UnixNano()), Parts: 30, Step: 300 * time.Millisecond}
+	dir := filepath.Join(h.Dir, s.Tag)
+	s.Make(t, dir)
+	if _, f := h.Build(dir); f.ByPeer[n.Peer] == 0 {
+		t.Errorf("host %s executes nothing: %v", n.host.Name, f.ByPeer)
+	}
+}
+
+// TestLeaderIsCutOff takes the leader off the network, which it cannot know.
+func TestLeaderIsCutOff(t *testing.T) {
+	l := New(t)
+	hosts, nodes := mesh(t, l, 4, 0.5, "--slots", "3")
+	for round := 0; ; round++ {
+		s := Sleepy{Tag: fmt.Sprint("leader", round), Parts: 60, Step: 400 * time.Millisecond}
+		dir := filepath.Join(hosts[0].Dir, s.Tag)
+		s.Make(t, dir)
+		b := hosts[0].Start(dir)
+		first := elected(b)
+		victim := slices.IndexFunc(nodes, func(n *Node) bool { return n.Peer == first.Leader })
+		if victim == 0 && round < 20 {
+			b.Interrupt() // the initiator leads: another build has another leader
+			b.Wait()
+			continue
+		}
+		finishedSteps(b, 10)
+		hosts[victim].Cut()
+		before := announced(b)
+		killed := len(b.Events())
+		if status := b.Wait(); status != 0 {
+			t.Fatalf("exit status %d: %s %+v", status, b.Stderr(), last(b.Events(), 3))
+		}
+		s.Check(t, dir)
+		checkTakeover(t, b, first, before, killed, nodes)
+		hosts[victim].Heal()
+		for _, h := range hosts {
+			await(t, h, 4, 60*time.Second)
+		}
+		takesPart(t, hosts[0], nodes[victim])
+		return
+	}
+}
+
+// TestComingAndGoing builds while members come, go in order, and die.
+func TestComingAndGoing(t *testing.T) {
+	l := New(t)
+	hosts, nodes := mesh(t, l, 2, 0.6, "--slots", "2")
+	token := invite(t, hosts[0], "--lan")
+	guests := []*Host{l.Host(0.4), l.Host(0.4)}
+	here := make([]*Node, len(guests))
+	s := Sleepy{Tag: "storm", Parts: 120, Step: 400 * time.Millisecond}
+	dir := filepath.Join(hosts[0].Dir, "sleepy")
+	s.Make(t, dir)
+	b := hosts[0].Start(dir)
+	finishedSteps(b, 3)
+	moves := 0
+	for running(b) {
+		g := moves % len(guests)
+		switch {
+		case here[g] == nil:
+			n, err := guests[g].TryUp("--join", token, "--slots", "2")
+			if err != nil {
+				t.Errorf("guest %d does not come up: %v", g, err)
+			}
+			here[g] = n
+		case moves%4 < 2:
+			here[g].Kill()
+			here[g] = nil
+		default:
+			here[g].Stop()
+			here[g] = nil
+		}
+		moves++
+	}
+	if status := b.Wait(); status != 0 {
+		t.Errorf("exit status %d: %s %+v", status, b.Stderr(), last(b.Events(), 3))
+	}
+	t.Logf("%d comings and goings: %v", moves, b.Finished().ByPeer)
+	s.Check(t, dir)
+	for action, n := range executedActions(nodes) {
+		if n > 1 {
+			t.Errorf("the members that stayed executed action %s %d times", action, n)
+		}
+	}
+}
+
+func running(b *Build) bool {
+	select {
+	case <-b.done:
+		return false
+	default:
+		return true
+	}
+}

@@ -1,0 +1,79 @@
+//go:build lab && linux
+
+package lab
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/buildnet/buildnet/node/event"
+)
+
+// crashes is how often a node is killed at a random moment.
+const crashes = 6
+
+// TestCrashAtAnyMoment kills the initiator's node and workers, starts them
+// again at once, and builds on: the stores need no repair and serve what had
+// finished.
+func TestCrashAtAnyMoment(t *testing.T) {
+	l := New(t)
+	hosts, nodes := mesh(t, l, 3, 0.6, "--slots", "3")
+	for round := range crashes {
+		victim := round % 2 // the initiator and a worker by turns
+		s := Sleepy{Tag: fmt.Sprint("crash", round), Parts: 40, Step: 300 * time.Millisecond}
+		dir := filepath.Join(hosts[0].Dir, fmt.Sprint("crash", round))
+		s.Make(t, dir)
+		b := hosts[0].Start(dir)
+		if !b.Until(func(e event.Event) bool { _, ok := e.(event.BuildStarted); return ok }) {
+			t.Fatalf("round %d: the build did not start: %s", round, b.Stderr())
+		}
+		moment := time.Duration(rand.IntN(4000)) * time.Millisecond
+		<-time.After(moment)
+		nodes[victim].Kill()
+		nodes[victim] = hosts[victim].Up()
+		status := b.Wait()
+		if victim != 0 && status != 0 {
+			t.Errorf("round %d: exit status %d after a worker's crash: %s", round, status, b.Stderr())
+		}
+		Sound(t, hosts[victim])
+		finished := len(announced(b))
+		_, f := hosts[0].Build(dir)
+		s.Check(t, dir)
+		if f.Executed > s.Steps()-finished {
+			t.Errorf("round %d: %d of %d steps were announced %v after the start, the next build executed %d", round, finished, s.Steps(), moment, f.Executed)
+		}
+		t.Logf("round %d: host %d killed after %v, %d steps announced, the next build executed %d", round, victim+1, moment, finished, f.Executed)
+		await(t, hosts[0], 3, 15*time.Second)
+	}
+	for _, h := range hosts {
+		Sound(t, h)
+	}
+}
+
+// TestBuildThatIsItsOwnNodeCrashes is the same where no node runs: the command
+// is the node.
+func TestBuildThatIsItsOwnNodeCrashes(t *testing.T) {
+	h := New(t).Host(1)
+	s := Sleepy{Tag: "alone", Parts: 20, Step: 200 * time.Millisecond}
+	dir := filepath.Join(h.Dir, "sleepy")
+	s.Make(t, dir)
+	for _, after := range []int{1, 5, 10} {
+		b := h.Start(dir)
+		if !finishedSteps(b, after) {
+			t.Fatalf("the build ended early: %s", b.Stderr())
+		}
+		h.Kill()
+		if status := b.Wait(); status == 0 {
+			t.Error("a build that was killed says that it succeeded")
+		}
+		Sound(t, h)
+	}
+	_, f := h.Build(dir)
+	s.Check(t, dir)
+	if f.Executed > s.Steps()-10 {
+		t.Errorf("10 steps were announced before the last crash, %d of %d were executed after it", f.Executed, s.Steps())
+	}
+}

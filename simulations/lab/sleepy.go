@@ -1,0 +1,68 @@
+//go:build lab && linux
+
+package lab
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Sleepy is a project of many steps that wait and cost next to nothing, so
+// that builds of it are long enough to be disturbed on any machine.
+type Sleepy struct {
+	// Tag is in every file: projects with different tags share no action.
+	Tag string
+	// Parts are steps that depend on nothing. One more step joins them.
+	Parts int
+	// Step is how long each of them takes.
+	Step time.Duration
+}
+
+// Steps is how many steps the project has.
+func (s Sleepy) Steps() int { return s.Parts + 1 }
+
+// Make writes the project to dir.
+func (s Sleepy) Make(t *testing.T, dir string) {
+	t.Helper()
+	files := map[string]string{".buildnet/config.yaml": fmt.Sprintf(`version: 1
+packages:
+  - name: sleepy
+    steps:
+      - foreach: "src/*.txt"
+        run: "sleep %.2f; cat {in} {in} > out/{stem}.out"
+        outputs: ["out/{stem}.out"]
+      - run: "cat {outputs:out/*.out} > all.txt"
+        outputs: ["all.txt"]
+`, s.Step.Seconds())}
+	for i := range s.Parts {
+		files[fmt.Sprintf("src/%03d.txt", i)] = s.line(i)
+	}
+	writeTree(t, dir, files)
+}
+
+func (s Sleepy) line(part int) string { return fmt.Sprintf("%s %d\n", s.Tag, part) }
+
+// Check checks what a build of the project made in dir.
+func (s Sleepy) Check(t *testing.T, dir string) {
+	t.Helper()
+	var want strings.Builder
+	for i := range s.Parts {
+		want.WriteString(strings.Repeat(s.line(i), 2))
+	}
+	got, err := os.ReadFile(filepath.Join(dir, "all.txt"))
+	if err != nil || string(got) != want.String() {
+		t.Errorf("%s: all.txt holds %d bytes, want %d, or others: %v", dir, len(got), want.Len(), err)
+	}
+}
+
+// Sound checks that no blob of the host's cache is corrupt.
+func Sound(t *testing.T, h *Host) {
+	t.Helper()
+	if o := h.Buildnet("cache", "verify", "--json"); o.Exit != 0 || !strings.Contains(o.Stdout, `"corrupt":[]`) {
+		t.Errorf("host %s: cache verify: exit status %d: %s%s", h.Name, o.Exit, o.Stdout, o.Stderr)
+	}
+}
