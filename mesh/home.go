@@ -84,8 +84,9 @@ func SaveCredentials(dir string, c Credentials) error {
 	return writeFile(filepath.Join(dir, "mesh.json"), raw)
 }
 
-// ForgetCredentials ends the node's membership, and forgets the members, once
-// Run has returned. The identity stays.
+// ForgetCredentials ends the node's membership, and forgets the members. The
+// identity stays. Call it again once Run has returned: what changes in the mesh
+// meanwhile is saved.
 func ForgetCredentials(dir string) error {
 	for _, name := range []string{"mesh.json", peersFile} {
 		err := os.Remove(filepath.Join(dir, name))

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/buildnet/buildnet/mesh"
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/node/api"
 	"github.com/buildnet/buildnet/node/build"
@@ -100,8 +101,12 @@ func (o *offer) Invite(_ context.Context, r api.InviteRequest) (api.Invitation, 
 	return inv, nil
 }
 
-// Leave implements api.Node: the answer goes out while the node stops.
+// Leave implements api.Node: the answer goes out while the node stops, and
+// holds even if the node is killed before it has.
 func (o *offer) Leave(context.Context) (api.Left, error) {
+	if err := mesh.ForgetCredentials(o.node.cfg.Home); err != nil {
+		return api.Left{}, err
+	}
 	o.left.Store(true)
 	o.stop()
 	return api.Left{Mesh: o.node.Info().Mesh}, nil

@@ -74,7 +74,7 @@ func (n *Node) serve(ctx context.Context, settings config.Settings, blobs *disk.
 	n.mu.Unlock()
 	o := &offer{node: n, parts: p, since: time.Now(), stop: stop}
 	err = runStages(ctx, p.services(n, o, l)...)
-	if o.left.Load() {
+	if o.left.Load() { // whatever the mesh has saved since
 		err = errors.Join(err, mesh.ForgetCredentials(n.cfg.Home))
 	}
 	return o.left.Load(), err

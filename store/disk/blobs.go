@@ -299,6 +299,7 @@ func (s *Store) settle(d digest.Digest, temp string) error {
 
 // keep enters a blob whose room is reserved.
 func (s *Store) keep(b *blob) {
+	defer s.pushSoon()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if old, twice := s.ix.blobs[b.digest]; twice {

@@ -69,8 +69,10 @@ type Store struct {
 	// temps numbers temporary files.
 	temps uint64
 	stats Stats
-	// closed is set by Close.
-	closed bool
+	// closed is set by Close, pushing while a push is to come.
+	closed, pushing bool
+	// pushes are those that are to come or run: Close waits for them.
+	pushes sync.WaitGroup
 }
 
 var (
@@ -147,6 +149,7 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	s.mu.Unlock()
+	s.pushes.Wait()
 	err := s.saveUse()
 	if err == nil {
 		err = s.db.Set(cleanKey, []byte{1}, pebble.Sync)

@@ -16,7 +16,8 @@ func (s *Store) KV(namespace string) store.KV {
 	return kv{s: s, prefix: []byte("k/" + namespace + "/"), write: pebble.Sync}
 }
 
-// CacheKV is KV for what may be lost in an unclean stop.
+// CacheKV is KV for what may be lost when the machine stops uncleanly, or when
+// the process is killed within pushAfter.
 func (s *Store) CacheKV(namespace string) store.KV {
 	return kv{s: s, prefix: []byte("k/" + namespace + "/"), write: pebble.NoSync}
 }
@@ -48,6 +49,9 @@ func (k kv) Put(key, value []byte) error {
 	}
 	if err := k.s.db.Set(k.key(key), value, k.write); err != nil {
 		return fmt.Errorf("put %s%q: %w", k.prefix, key, full(err))
+	}
+	if k.write == pebble.NoSync {
+		k.s.pushSoon()
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"go.uber.org/goleak"
@@ -25,6 +26,9 @@ const (
 	// killed, and fullEnv one whose disk gets full under it.
 	writerEnv = "BUILDNET_TEST_WRITER"
 	fullEnv   = "BUILDNET_TEST_FULL"
+	// cacheEnv makes it one that writes a blob and some state that may be lost,
+	// says so when they had time to settle, and waits to be killed.
+	cacheEnv = "BUILDNET_TEST_CACHE"
 	// fullAfter is when that disk is full, in bytes.
 	fullAfter = 3 << 20
 )
@@ -38,7 +42,49 @@ func TestMain(m *testing.M) {
 		fs.Fail(syscall.ENOSPC, fullAfter)
 		fill(dir, fs)
 	}
+	if dir := os.Getenv(cacheEnv); dir != "" {
+		fillCache(dir)
+	}
 	goleak.VerifyTestMain(m)
+}
+
+func fillCache(dir string) {
+	s, err := Open(dir, Options{})
+	if err == nil {
+		_, err = store.AddBytes(context.Background(), s, []byte("small"))
+	}
+	if err == nil {
+		err = s.CacheKV("n").Put([]byte("key"), []byte("value"))
+	}
+	<-time.After(4 * pushAfter)
+	fmt.Println(err)
+	select {}
+}
+
+func TestKilledProcessKeepsWhatHadTimeToSettle(t *testing.T) {
+	dir := t.TempDir()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), cacheEnv+"="+dir)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, _ := bufio.NewReader(out).ReadString('\n')
+	if err := cmd.Process.Kill(); err != nil || line != "<nil>\n" {
+		t.Fatal(err, line)
+	}
+	_ = cmd.Wait()
+	s := open(t, dir, Options{})
+	defer s.Close()
+	if value, err := s.CacheKV("n").Get([]byte("key")); err != nil || string(value) != "value" {
+		t.Errorf("state came back as %q, %v", value, err)
+	}
+	if got := s.Stats().Blobs; got != 1 {
+		t.Errorf("%d blobs came back, want 1", got)
+	}
 }
 
 // fill writes blobs and state forever, or until an error; what is durable is on
