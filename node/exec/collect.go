@@ -10,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
 
@@ -95,7 +96,7 @@ func (c *collection) output(ctx context.Context, p string) (action.Output, error
 		o.Kind = action.Symlink
 		o.Target, err = c.target(p)
 	default:
-		err = faultf("output %s is neither a file, a directory nor a link", p)
+		err = faultf("output %s is neither a file, a directory nor a link: make the command remove it", p)
 	}
 	return o, err
 }
@@ -110,7 +111,7 @@ func (c *collection) escape(p string, err error) error {
 
 func (c *collection) file(ctx context.Context, p string, info fs.FileInfo) (digest.Digest, error) {
 	if c.left -= info.Size(); c.left < 0 {
-		return digest.Digest{}, faultf("the outputs are larger than the limit of %d bytes; %s is the first beyond it", c.limit, p)
+		return digest.Digest{}, faultf("the outputs are larger than the limit of %d bytes; %s is the first beyond it: make the step write less, or split it", c.limit, p)
 	}
 	f, err := c.open(p, 0o400)
 	if err != nil {
@@ -146,8 +147,8 @@ func (c *collection) directory(ctx context.Context, p string, depth int) (digest
 	}
 	var m repb.Directory
 	for _, e := range entries {
-		if !action.CleanPath(e.Name()) {
-			return digest.Digest{}, faultf("output %s holds a file with the name %q, which not every machine can have", p, e.Name())
+		if !portable(e.Name()) {
+			return digest.Digest{}, faultf("output %s holds a file with the name %q, which not every machine can have: give it another one", p, e.Name())
 		}
 		o, err := c.below(ctx, path.Join(p, e.Name()), depth)
 		if err != nil {
@@ -181,7 +182,7 @@ func (c *collection) below(ctx context.Context, p string, depth int) (action.Out
 
 func (c *collection) entries(p string, depth int) ([]fs.DirEntry, error) {
 	if depth > maxDepth {
-		return nil, faultf("output %s is deeper than %d directories", p, maxDepth)
+		return nil, faultf("output %s is deeper than %d directories: make it flatter", p, maxDepth)
 	}
 	dir, err := c.open(p, 0o700)
 	if err != nil {
@@ -193,7 +194,7 @@ func (c *collection) entries(p string, depth int) ([]fs.DirEntry, error) {
 		return nil, fmt.Errorf("output %s: %w", p, err)
 	}
 	if c.count += len(entries); c.count > maxInputs {
-		return nil, faultf("the outputs are more than %d files", maxInputs)
+		return nil, faultf("the outputs are more than %d files: pack them into an archive", maxInputs)
 	}
 	return entries, nil
 }
@@ -209,7 +210,14 @@ func (c *collection) target(p string) (string, error) {
 	}
 	to := path.Join(path.Dir(p), t)
 	if to == ".." || strings.HasPrefix(to, "../") {
-		return "", faultf("output %s is a link to %s, outside of the tree", p, t)
+		return "", faultf("output %s is a link to %s, outside of the tree: link within the tree, or copy the file", p, t)
+	}
+	if !utf8.ValidString(t) {
+		return "", faultf("output %s is a link to %q, which not every machine can have: give the file another name", p, t)
 	}
 	return t, nil
 }
+
+// portable reports whether every machine can have a file of that name, and the
+// messages between them can carry it: protobuf's strings are UTF-8.
+func portable(name string) bool { return action.CleanPath(name) && utf8.ValidString(name) }

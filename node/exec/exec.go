@@ -24,7 +24,8 @@ const (
 	// file that it writes.
 	DefaultOutputBytes = 16 << 30
 	// MaxStdoutBytes bounds what is kept of what an action prints: its
-	// beginning and its end.
+	// beginning, its end, and a note of what was cut between them. Initiators
+	// read no more than that.
 	MaxStdoutBytes = 8 << 20
 	// reserveBytes must stay free on the disk of the scratch directories: the
 	// store beside them needs room to record what happened.

@@ -16,11 +16,11 @@ func explain(o *outcome, l launch, late, exceeded bool) {
 		o.message = fmt.Sprintf("killed after its time limit of %v: give the step a longer timeout", l.job.timeout)
 		o.code = max(o.code, codeSignal+int(syscall.SIGKILL))
 	case exceeded:
-		o.message = fmt.Sprintf("killed for using more than its memory limit of %d bytes", l.job.memory)
+		o.message = fmt.Sprintf("killed for using more than its memory limit of %d MiB: give the step more memory", l.job.memory>>20)
 	case o.code == codeSignal+int(syscall.SIGXFSZ):
-		o.message = "killed for writing a file larger than the limit of outputs"
+		o.message = "killed for writing a file larger than the limit of outputs: make it write less"
 	case o.code != 0 && o.message == "" && l.job.memory > 0 && o.maxRSS > l.job.memory/2:
-		o.message = fmt.Sprintf("failed with %d MiB in use, under a memory limit of %d MiB", o.maxRSS>>20, l.job.memory>>20)
+		o.message = fmt.Sprintf("failed with %d MiB in use, under a memory limit of %d MiB: if that is why, give the step more memory", o.maxRSS>>20, l.job.memory>>20)
 	}
 }
 

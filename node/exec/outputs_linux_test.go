@@ -65,6 +65,8 @@ func TestOutputsThatLeaveTheTreeAreRefused(t *testing.T) {
 		"Fifo":       "mkfifo out",
 		"FifoWithin": "mkdir out; mkfifo out/f",
 		"BadName":    "mkdir out; touch \"$(printf 'out/a\\nb')\"",
+		"NotUTF8":    "mkdir out; touch \"$(printf 'out/a\\377')\"",
+		"LinkToSuch": "mkdir out; ln -s \"$(printf 'a\\377')\" out/l",
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, nil)

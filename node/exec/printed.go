@@ -10,10 +10,13 @@ import (
 	"github.com/buildnet/buildnet/store/digest"
 )
 
+// noteBytes is what the note of a cut may take of the limit.
+const noteBytes = 128
+
 // printed keeps the beginning and the end of what is written to it: the end
 // has the error, the beginning says of what.
 type printed struct {
-	limit int
+	limit int // of what bytes returns, the note of a cut included
 
 	mu   sync.Mutex
 	head []byte
@@ -27,7 +30,7 @@ func (p *printed) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n := len(b)
-	half := p.limit / 2
+	half := (p.limit - noteBytes) / 2
 	take := min(half-len(p.head), len(b))
 	p.head = append(p.head, b[:take]...)
 	b = b[take:]
