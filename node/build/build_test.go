@@ -315,3 +315,15 @@ func TestInputTreesAreThoseOfTheSourcesAlone(t *testing.T) {
 		}
 	}
 }
+
+func TestFilesThatNoStepCanHaveAreNamed(t *testing.T) {
+	w := newWorld(t, twoPackages())
+	w.write(map[string]string{"lib/new\nline.c": "x", "lib/back\\slash.c": "x"})
+	events, _, err := w.build(Request{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := notices(events); !strings.Contains(got, `no step sees "lib/back\\slash.c", "lib/new\nline.c": rename`) {
+		t.Errorf("notices %q", got)
+	}
+}

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strconv"
+	"strings"
 
 	"github.com/buildnet/buildnet/node/config"
+	"github.com/buildnet/buildnet/node/event"
 	"github.com/buildnet/buildnet/node/project"
 	"github.com/buildnet/buildnet/node/worktree"
 	"github.com/buildnet/buildnet/sched/action"
@@ -83,6 +86,30 @@ func (r *run) replan(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// maxNamed bounds how many files a notice names.
+const maxNamed = 5
+
+// sayIgnored names the files of the tree that no step can have.
+func (r *run) sayIgnored() {
+	ignored := r.snapshot.Ignored()
+	if len(ignored) == 0 {
+		return
+	}
+	more := ""
+	if n := len(ignored) - maxNamed; n > 0 {
+		ignored, more = ignored[:maxNamed], fmt.Sprintf(" and %d more", n)
+	}
+	r.notice(event.Warning, "no step sees %s%s: rename what not every machine can have, allow reading what you may not read", quotedList(ignored), more)
+}
+
+func quotedList(paths []string) string {
+	quoted := make([]string, len(paths))
+	for i, p := range paths {
+		quoted[i] = strconv.Quote(p)
+	}
+	return strings.Join(quoted, ", ")
 }
 
 // packages returns the packages that have a selected step, in the plan's order.

@@ -24,6 +24,7 @@ type sealedSpec struct {
 // prepare brings the sources of the selected steps into the store and makes
 // the steps of them.
 func (r *run) prepare(ctx context.Context) ([]action.Step, error) {
+	r.sayIgnored()
 	r.sources = r.sourcesOf()
 	ingested, err := r.tree.Ingest(ctx, r.snapshot, r.sources, r.lease.Hold)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -69,9 +70,12 @@ func (l *local) List(_ context.Context, dir string) ([]Entry, error) {
 	}
 	slices.Sort(names)
 	entries := make([]Entry, 0, len(names))
+	unsayable := false
 	for _, name := range names {
 		if !utf8.ValidString(name) {
-			continue // no path of a step, and no string of any message
+			entries = append(entries, Entry{Name: quoted(name), Stat: Stat{Kind: Other}})
+			unsayable = true
+			continue
 		}
 		s, err := statIn(d, name)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -86,7 +90,18 @@ func (l *local) List(_ context.Context, dir string) ([]Entry, error) {
 		}
 		entries = append(entries, Entry{Name: name, Stat: s})
 	}
+	if unsayable {
+		slices.SortFunc(entries, func(a, b Entry) int { return strings.Compare(a.Name, b.Name) })
+		entries = slices.CompactFunc(entries, func(a, b Entry) bool { return a.Name == b.Name })
+	}
 	return entries, nil
+}
+
+// quoted returns a name that is not UTF-8 as messages can carry it. Its
+// backslashes keep it from being a path of any step.
+func quoted(name string) string {
+	q := strconv.Quote(name)
+	return q[1 : len(q)-1]
 }
 
 // sweep removes a temporary file that nobody will rename any more. It may fail:

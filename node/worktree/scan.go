@@ -56,8 +56,9 @@ func (s *Snapshot) Files() []File {
 	return files
 }
 
-// Ignored returns what no step can have as an input: names with characters such
-// as a newline, and directories that the user may not read.
+// Ignored returns what no step can have as an input, sorted: names with
+// characters such as a newline or that are not UTF-8, which are then quoted,
+// and directories that the user may not read.
 func (s *Snapshot) Ignored() []string { return slices.Clone(s.listing.ignored) }
 
 func (s *Snapshot) remember(path string, id identity) {
@@ -117,6 +118,7 @@ func (t *Tree) walk(ctx context.Context, arm func(dir string)) (*listing, error)
 	}
 	slices.Sort(l.dirs)
 	slices.Sort(l.paths)
+	slices.Sort(l.ignored)
 	l.set = l.fileSet()
 	return l, nil
 }
