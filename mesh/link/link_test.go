@@ -21,6 +21,7 @@ import (
 	golibp2p "github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/network"
 	libp2p "github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/pion/stun/v2"
 	"go.uber.org/goleak"
@@ -343,6 +344,8 @@ func TestPlainLibp2pIsRefused(t *testing.T) {
 	// there no stream is served.
 	for _, want := range []string{"address", "identity"} {
 		for range 3 {
+			// libp2p would not dial again for some seconds.
+			stranger.Network().(*swarm.Swarm).Backoff().Clear(id)
 			if err := stranger.Connect(within(t, soon), to); err == nil {
 				s, err := stranger.NewStream(within(t, soon), id, "/echo")
 				if err == nil && echo(s, []byte("hi")) == nil {
