@@ -13,6 +13,10 @@ import (
 
 // startNode is the cli.Starter of a real node.
 func startNode(c cli.NodeConfig) (cli.Node, error) {
+	if c.Lifetime == cli.Ephemeral {
+		// Nobody looks for it there, and another node may have the port.
+		c.API = node.NoAPI
+	}
 	n, err := node.New(node.Config{
 		Home: c.Home, Listen: c.Listen, API: c.API, Mesh: c.Mesh, Join: c.Join, Slots: c.Slots,
 		Ephemeral: c.Lifetime == cli.Ephemeral, Log: slog.New(slog.NewTextHandler(c.Log, nil)),
