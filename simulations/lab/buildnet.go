@@ -20,8 +20,12 @@ import (
 	"github.com/buildnet/buildnet/node/event"
 )
 
-// readyTimeout bounds the wait for a node's ready line.
-const readyTimeout = 20 * time.Second
+const (
+	// readyTimeout bounds the wait for a node's ready line.
+	readyTimeout = 20 * time.Second
+	// commandTimeout bounds a command that the test waits for.
+	commandTimeout = 2 * time.Minute
+)
 
 // binary is the buildnet under test: BUILDNET_BINARY, or built once.
 var binary = sync.OnceValues(func() (string, error) {
@@ -154,7 +158,15 @@ func (h *Host) run(argv ...string) Outcome {
 	cmd := h.Command(argv...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	err := cmd.Run()
+	err := cmd.Start()
+	if err == nil {
+		late := time.AfterFunc(commandTimeout, func() {
+			h.t.Errorf("host %s: %v takes more than %v", h.Name, argv, commandTimeout)
+			_ = cmd.Process.Kill()
+		})
+		err = cmd.Wait()
+		late.Stop()
+	}
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		h.t.Fatalf("host %s: %v: %v", h.Name, argv, err)

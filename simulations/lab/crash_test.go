@@ -23,14 +23,14 @@ func TestCrashAtAnyMoment(t *testing.T) {
 	hosts, nodes := mesh(t, l, 3, 0.6, "--slots", "3")
 	for round := range crashes {
 		victim := round % 2 // the initiator and a worker by turns
-		s := Sleepy{Tag: fmt.Sprint("crash", round), Parts: 40, Step: 300 * time.Millisecond}
+		s := Sleepy{Tag: fmt.Sprint("crash", round), Parts: 90, Step: 300 * time.Millisecond}
 		dir := filepath.Join(hosts[0].Dir, fmt.Sprint("crash", round))
 		s.Make(t, dir)
 		b := hosts[0].Start(dir)
 		if !b.Until(func(e event.Event) bool { _, ok := e.(event.BuildStarted); return ok }) {
 			t.Fatalf("round %d: the build did not start: %s", round, b.Stderr())
 		}
-		moment := time.Duration(rand.IntN(4000)) * time.Millisecond
+		moment := time.Duration(rand.IntN(3500)) * time.Millisecond
 		<-time.After(moment)
 		nodes[victim].Kill()
 		nodes[victim] = hosts[victim].Up()
@@ -65,6 +65,7 @@ func TestBuildThatIsItsOwnNodeCrashes(t *testing.T) {
 		if !finishedSteps(b, after) {
 			t.Fatalf("the build ended early: %s", b.Stderr())
 		}
+		<-time.After(200 * time.Millisecond) // what is younger may be lost
 		h.Kill()
 		if status := b.Wait(); status == 0 {
 			t.Error("a build that was killed says that it succeeded")

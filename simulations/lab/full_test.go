@@ -7,9 +7,12 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/buildnet/buildnet/node/event"
 )
 
 // smallDisk puts the host's home on a disk of its own.
@@ -41,6 +44,7 @@ packages:
     steps:
       - foreach: "*.txt"
         run: "sleep 0.2; head -c 16000000 /dev/urandom > {stem}.out"
+        tools: [sh, sleep, head]
         outputs: ["{stem}.out"]
 `}
 	for i := range parts {
@@ -79,19 +83,23 @@ func TestFullDisk(t *testing.T) {
 func TestFullDiskOfAWorker(t *testing.T) {
 	l := New(t)
 	h, worker := l.Host(1), l.Host(0.6)
-	smallDisk(t, worker, 140)
+	smallDisk(t, worker, 120)
 	h.Up("--slots", "2")
 	full := worker.Up("--slots", "2", "--join", invite(t, h, "--lan"))
 	await(t, h, 2, 10*time.Second)
 	dir := filepath.Join(h.Dir, "large")
 	bulky(t, dir, 30)
-	_, f := h.Build(dir)
+	b, f := h.Build(dir)
 	if f.Executed != 30 {
 		t.Errorf("%+v", f)
 	}
 	t.Logf("by peer: %v", f.ByPeer)
-	if f.ByPeer[full.Peer] == 0 {
-		t.Error("the worker did nothing: its disk was never filled")
+	told := b.Until(func(e event.Event) bool {
+		n, ok := e.(event.Notice)
+		return ok && strings.Contains(n.Text, "full")
+	})
+	if f.ByPeer[full.Peer] == 0 || !told {
+		t.Errorf("the worker's disk was not filled, or nobody was told: %+v", last(b.Events(), 10))
 	}
 	Sound(t, worker)
 }

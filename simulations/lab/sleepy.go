@@ -34,8 +34,10 @@ packages:
     steps:
       - foreach: "src/*.txt"
         run: "sleep %.2f; cat {in} {in} > out/{stem}.out"
+        tools: [sh, sleep, cat]
         outputs: ["out/{stem}.out"]
       - run: "cat {outputs:out/*.out} > all.txt"
+        tools: [sh, cat]
         outputs: ["all.txt"]
 `, s.Step.Seconds())}
 	for i := range s.Parts {
