@@ -159,11 +159,12 @@ func (n *Node) connect(p *parts, id mesh.Identity, settings config.Settings) (er
 		Self: p.mesh.Self(), Network: p.mesh, Owners: p.dht.Owners, Changes: p.changes, Store: p.actions,
 		ShareReduced: settings.ShareReduced, Log: log,
 	})
+	level, _ := p.exec.Isolation()
+	reduced := level != action.Full && !settings.ShareReduced
 	p.runner = &runner{
 		self: p.mesh.Self(), sign: id.Sign, store: p.store, dht: p.dht, exec: p.exec,
-		toolchains: p.toolchains, actions: p.actions, log: log,
+		toolchains: p.toolchains, actions: p.actions, reduced: reduced, log: log,
 	}
-	level, _ := p.exec.Isolation()
 	p.sched = sched.New(sched.Options{
 		Self: p.mesh.Self(), Network: p.mesh, Members: p.mesh.Members, Changes: p.changes, Estimate: p.estimate,
 		Blobs: newMessages(p.store), Results: p.registry, Runner: p.runner, Slots: p.slots, BPU: p.bpu,
@@ -179,7 +180,7 @@ func (n *Node) connect(p *parts, id mesh.Identity, settings config.Settings) (er
 			}
 			return d
 		},
-		OwnBuildsOnly: level != action.Full && !settings.ShareReduced,
+		OwnBuildsOnly: reduced,
 	})
 	trees := p.store.CacheKV("trees")
 	if err := worktree.Collect(trees, maxTrees); err != nil {

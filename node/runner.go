@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -24,8 +25,8 @@ import (
 	"github.com/buildnet/buildnet/store/disk"
 )
 
-// maxActionMessage bounds an Action message, in bytes.
-const maxActionMessage = 1 << 20
+// maxMessage bounds an Action and a Command, in bytes.
+const maxMessage = 64 << 20
 
 // runner executes actions of builds on this machine: it is the sched.Runner.
 type runner struct {
@@ -36,7 +37,9 @@ type runner struct {
 	exec       *exec.Executor
 	toolchains *toolchain.Prober
 	actions    *actions.Cache
-	log        *slog.Logger
+	// reduced says that this node's isolation is for its own commands alone.
+	reduced bool
+	log     *slog.Logger
 
 	active atomic.Int64
 }
@@ -57,14 +60,14 @@ func (r *runner) Prepare(ctx context.Context, j sched.Job) *steal.Failure {
 // Run executes a prepared job, keeps its outputs and signs what came of it.
 func (r *runner) Run(ctx context.Context, j sched.Job, started func()) (*action.Entry, steal.Timings, *steal.Failure) {
 	var t steal.Timings
-	platform, cached, err := r.action(ctx, j.Action)
+	task, err := r.task(ctx, j.Action)
 	if err != nil {
 		return nil, t, failureOf(err)
 	}
-	if f := r.trust(j, platform); f != nil {
+	if f := r.trust(j, task); f != nil {
 		return nil, t, f
 	}
-	if f := r.checkToolchain(ctx, platform); f != nil {
+	if f := r.checkToolchain(ctx, task.platform); f != nil {
 		return nil, t, f
 	}
 	r.active.Add(1)
@@ -76,11 +79,11 @@ func (r *runner) Run(ctx context.Context, j sched.Job, started func()) (*action.
 		return nil, t, failureOf(err)
 	}
 	// A compiler that was replaced while it ran belongs to neither key.
-	if f := r.checkToolchain(ctx, platform); f != nil {
+	if f := r.checkToolchain(ctx, task.platform); f != nil {
 		return nil, t, f
 	}
 	kept := time.Now()
-	entry, err := r.keep(ctx, j, *res, cached)
+	entry, err := r.keep(ctx, j, *res, task.cached)
 	t.Upload = time.Since(kept)
 	if err != nil {
 		return nil, t, failureOf(err)
@@ -93,27 +96,62 @@ func (r *runner) Run(ctx context.Context, j sched.Job, started func()) (*action.
 // running counts the actions that run now, for any build.
 func (r *runner) running() int { return int(r.active.Load()) }
 
-func (r *runner) action(ctx context.Context, d digest.Digest) (platform *repb.Platform, cached bool, err error) {
-	content, err := store.ReadAll(ctx, r.store, d, maxActionMessage)
-	if err != nil {
-		return nil, false, fmt.Errorf("action: %w", err)
-	}
-	var a repb.Action
-	if err := proto.Unmarshal(content, &a); err != nil {
-		return nil, false, fmt.Errorf("action %v: %w", d, err)
-	}
-	return a.GetPlatform(), !a.GetDoNotCache(), nil
+// task is what this node has to know of an action before it runs it.
+type task struct {
+	command  digest.Digest
+	platform *repb.Platform // that package exec is going to heed
+	cached   bool
 }
 
-// trust refuses what another machine may not ask of this one: a command with
-// the node's own rights.
-func (r *runner) trust(j sched.Job, p *repb.Platform) *steal.Failure {
-	for _, prop := range p.GetProperties() {
-		if prop.GetName() == action.PropertySandbox && j.Initiator != r.self {
-			return &steal.Failure{Kind: steal.Broken, Text: fmt.Sprintf("%s=%s is for the machine where the build was asked for", prop.GetName(), prop.GetValue())}
+func (r *runner) task(ctx context.Context, d digest.Digest) (task, error) {
+	var a repb.Action
+	if err := r.message(ctx, d, &a); err != nil {
+		return task{}, fmt.Errorf("action: %w", err)
+	}
+	t := task{platform: a.GetPlatform(), cached: !a.GetDoNotCache()}
+	var err error
+	if t.command, err = action.DigestOf(a.GetCommandDigest()); err != nil {
+		return task{}, fmt.Errorf("command of action %v: %w", d, err)
+	}
+	if t.platform == nil {
+		var c repb.Command
+		if err := r.message(ctx, t.command, &c); err != nil {
+			return task{}, fmt.Errorf("command: %w", err)
 		}
+		t.platform = c.GetPlatform() //nolint:staticcheck // clients of REAPI 2.1 and before have it here alone
+	}
+	return t, nil
+}
+
+func (r *runner) message(ctx context.Context, d digest.Digest, m proto.Message) error {
+	content, err := store.ReadAll(ctx, r.store, d, maxMessage)
+	if err != nil {
+		return err
+	}
+	if err := proto.Unmarshal(content, m); err != nil {
+		return fmt.Errorf("decode %v: %w", d, err)
 	}
 	return nil
+}
+
+// trust refuses what a peer may not ask of this node: a command with the node's
+// own rights, or one with little less where isolation is reduced. A leader's
+// word is not enough that somebody here asked for it.
+func (r *runner) trust(j sched.Job, t task) *steal.Failure {
+	free := slices.ContainsFunc(t.platform.GetProperties(), func(p *repb.Platform_Property) bool {
+		return p.GetName() == action.PropertySandbox
+	})
+	if !free && !r.reduced || j.Own != nil && asked(j.Own, t.command, free) {
+		return nil
+	}
+	return &steal.Failure{Kind: steal.Broken, Text: "nobody asked for this command on this machine, and it would run there without full isolation"}
+}
+
+// asked reports whether command is that of s, with no less isolation.
+func asked(s *action.Step, command digest.Digest, free bool) bool {
+	own, err := s.Command()
+	_, may := s.Property(action.PropertySandbox)
+	return err == nil && own.Digest == command && (may || !free)
 }
 
 // checkToolchain compares the programs of this machine with those that the

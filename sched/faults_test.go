@@ -177,3 +177,30 @@ func TestPartitionedLeaderIsReplaced(t *testing.T) {
 		}
 	})
 }
+
+// An initiator that was started again has no build any more, though it answers.
+func TestBuildEndsWhenItsInitiatorIsStartedAgain(t *testing.T) {
+	inWorld(t, 4, func(t *testing.T, w *world) {
+		m := w.at(0)
+		w.runTime = time.Second
+		g := m.compile(90)
+		d := m.diary(g, 3)
+		ended := m.start(t.Context(), "b", m.plan(g, steal.Modes{}, w.ids(1, 2, 3, 0)...), d)
+		<-d.reached
+		w.kill(m.id)
+		if err := <-ended; err == nil {
+			t.Error("the build did not end with its node")
+		}
+		w.join(1)
+		time.Sleep(2 * time.Second)
+		w.mu.Lock()
+		before := len(w.runs)
+		w.mu.Unlock()
+		time.Sleep(2 * time.Second)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if after := len(w.runs); after > before {
+			t.Errorf("%d actions began 2 s after the build's end", after-before)
+		}
+	})
+}

@@ -56,7 +56,7 @@ func (s *Service) Build(ctx context.Context, b Build, o Observer) error {
 	if err != nil {
 		return fmt.Errorf("build %s: %w", b.ID, err)
 	}
-	g := newOrigin(o)
+	g := newOrigin(o, build.Plan.Graph.Steps())
 	defer g.work.Wait()
 	defer g.cancel()
 	g.machine = steal.NewOrigin(steal.OriginOptions{Self: s.opts.Self, Plan: build.Plan, PlanDigest: plan.Digest})
@@ -107,6 +107,7 @@ func (s *Service) plan(ctx context.Context, b Build) (Build, action.Blob, error)
 type origin struct {
 	machine  *steal.Origin
 	observer Observer
+	steps    []action.Step
 	securing *semaphore.Weighted
 	ctx      context.Context // of securing
 	cancel   context.CancelFunc
@@ -120,10 +121,19 @@ type origin struct {
 	err    error
 }
 
-func newOrigin(o Observer) *origin {
-	g := &origin{observer: o, wake: make(chan struct{}, 1), securing: semaphore.NewWeighted(maxSecuring)}
+func newOrigin(o Observer, steps []action.Step) *origin {
+	g := &origin{observer: o, steps: steps, wake: make(chan struct{}, 1), securing: semaphore.NewWeighted(maxSecuring)}
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	return g
+}
+
+// step returns the step that a leader assigns, as this node asked for it; nil
+// if it did not.
+func (g *origin) step(a steal.Assign) *action.Step {
+	if g == nil || a.Step < 0 || int(a.Step) >= len(g.steps) || g.steps[a.Step].ID != a.Name {
+		return nil
+	}
+	return &g.steps[a.Step]
 }
 
 // end is the last that is told.

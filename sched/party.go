@@ -112,8 +112,11 @@ func (p *party) tick() {
 // attach takes the stream of a leader, in the place of an earlier one of its
 // epoch.
 func (p *party) attach(l *link, hello steal.Hello) {
-	if p.origin != nil && hello.Initiator != p.s.opts.Self || p.initiator != "" && p.initiator != hello.Initiator {
-		l.reset(fmt.Errorf("%w: the build is not of %s", errStrange, hello.Initiator))
+	// A build that was asked for here, and is not any more, is over: its leader
+	// has not heard of it, or never was one.
+	own := hello.Initiator == p.s.opts.Self
+	if own != (p.origin != nil) || p.initiator != "" && p.initiator != hello.Initiator {
+		l.reset(fmt.Errorf("%w: %s has no such build", errStrange, hello.Initiator))
 		return
 	}
 	p.begun = true

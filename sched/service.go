@@ -59,8 +59,10 @@ type Job struct {
 	Step   action.StepID
 	Action digest.Digest
 	// Holders are said to have the inputs.
-	Holders   []peer.ID
-	Initiator peer.ID
+	Holders []peer.ID
+	// Own is the step as this node asked for it; nil in the build of another.
+	// What Action says is the leader's word, not this node's.
+	Own *action.Step
 }
 
 // Runner executes on this machine. Its methods are called concurrently, and

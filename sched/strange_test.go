@@ -117,3 +117,22 @@ func saying(t *testing.T, from peer.Network, to peer.ID, what []byte) {
 		t.Error("the stream is still open")
 	}
 }
+
+// A member that says it leads a build of its victim's own gets no work done:
+// what a node asked for itself, it may do with its own rights.
+func TestNobodyElseBeginsABuildOfThisNode(t *testing.T) {
+	inWorld(t, 2, func(t *testing.T, w *world) {
+		id, _ := identity(t, 99)
+		s, err := w.net.Join(id).Open(t.Context(), w.at(0).id, sched.Protocol)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Reset()
+		if _, err := s.Write(frames(t, hello(id, w.at(0).id, 1))); err != nil {
+			t.Fatal(err)
+		}
+		if said, _ := io.ReadAll(s); len(said) > 0 {
+			t.Errorf("it answered with %d bytes", len(said))
+		}
+	})
+}

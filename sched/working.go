@@ -74,7 +74,7 @@ func (p *party) prepare(a steal.Assign) {
 	key := jobKey{a.Step, a.Action}
 	p.drop(key)
 	j := &job{key: key, Job: Job{
-		Build: p.build, Step: a.Name, Action: a.Action, Holders: a.Holders, Initiator: p.initiator,
+		Build: p.build, Step: a.Name, Action: a.Action, Holders: a.Holders, Own: p.origin.step(a),
 	}}
 	j.ctx, j.cancel = context.WithCancel(p.ctx)
 	p.jobs[key] = j

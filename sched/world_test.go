@@ -135,7 +135,9 @@ func (w *world) joinOver(id peer.ID, key ed25519.PrivateKey, net peer.Network) *
 	}
 	w.mu.Lock()
 	w.nodes[id] = m
-	w.order = append(w.order, id)
+	if !slices.Contains(w.order, id) {
+		w.order = append(w.order, id)
+	}
 	w.mu.Unlock()
 	w.announce()
 	return m
@@ -166,7 +168,9 @@ func (w *world) kill(id peer.ID) {
 	m.done.Wait()
 	time.AfterFunc(detectTime, func() {
 		w.mu.Lock()
-		w.order = slices.DeleteFunc(w.order, func(other peer.ID) bool { return other == id })
+		if w.nodes[id] == m { // and was not started again
+			w.order = slices.DeleteFunc(w.order, func(other peer.ID) bool { return other == id })
+		}
 		w.mu.Unlock()
 		w.announce()
 	})

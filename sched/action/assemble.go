@@ -32,7 +32,7 @@ func Assemble(ctx context.Context, s *Step, results map[StepID]*Result, source D
 	if err != nil {
 		return nil, fmt.Errorf("assemble %s: %w", s.ID, err)
 	}
-	command, err := EncodeBlob(s.command())
+	command, err := s.Command()
 	if err != nil {
 		return nil, fmt.Errorf("assemble %s: %w", s.ID, err)
 	}
@@ -70,6 +70,9 @@ func inputRoot(ctx context.Context, s *Step, results map[StepID]*Result, source 
 	}
 	return tree.Encode()
 }
+
+// Command returns the Command message of s: all of its action but what it reads.
+func (s *Step) Command() (Blob, error) { return EncodeBlob(s.command()) }
 
 func (s *Step) command() *repb.Command {
 	c := &repb.Command{

@@ -71,6 +71,12 @@ func (k *Keeper) Tick(now time.Time) KeeperOutput {
 	if turn < 0 || k.watch.lead.Leader == k.self || !k.watch.lost(now, time.Duration(turn)*stagger) {
 		return KeeperOutput{}
 	}
+	if k.copy.ended {
+		// Its End got lost. All was done and is with the initiator, which leads
+		// itself if it has not heard so.
+		k.over = true
+		return KeeperOutput{Over: true}
+	}
 	t := &TakeOver{
 		Epoch: Epoch{Number: k.guard.highest.Number + 1, Leader: k.self}, Initiator: k.hello.Initiator,
 		Predecessor: k.watch.lead.Leader, Plan: k.hello.Plan, Log: k.copy.ops,
@@ -153,6 +159,7 @@ type logCopy struct {
 	ops      []Op
 	standbys []peer.ID
 	bytes    int
+	ended    bool // nothing is left to do
 }
 
 func (c *logCopy) len() uint64 { return uint64(len(c.ops)) }
@@ -172,8 +179,11 @@ func (c *logCopy) add(a Append) bool {
 	}
 	c.bytes = size
 	for _, op := range a.Ops[known:] {
-		if op.Kind == OpStandbys {
+		switch op.Kind {
+		case OpStandbys:
 			c.standbys = op.Peers
+		case OpEnded:
+			c.ended = true
 		}
 		c.ops = append(c.ops, op)
 	}

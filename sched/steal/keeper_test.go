@@ -65,3 +65,13 @@ func TestKeeperKeepsTheLogOfOneEpochWithoutGaps(t *testing.T) {
 		t.Errorf("takes over with %+v", got)
 	}
 }
+
+func TestKeeperLeavesABuildThatHasEnded(t *testing.T) {
+	k := NewKeeper("standby")
+	hello(k, start, first, "standby", "other")
+	k.Receive(start, first, Append{First: 3, Ops: []Op{{Kind: OpEnded}}})
+	k.Closed(start, first)
+	if out := k.Tick(start.Add(Rupture)); out.TakeOver != nil || !out.Over {
+		t.Errorf("a build that had ended: %+v", out)
+	}
+}
