@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/buildnet/buildnet/sched/action"
+	"github.com/buildnet/buildnet/store"
+	"github.com/buildnet/buildnet/store/digest"
 )
 
 // maxIntents bounds how many contents of a path are known as a build's, after
@@ -359,9 +361,14 @@ func (x *placing) write(ctx context.Context, path string, want identity) error {
 		return err
 	}
 	defer temp.Abort()
-	n, err := io.Copy(temp, contextReader{ctx, r})
+	// The store verifies what comes into it; a disk may change it there.
+	hash := digest.NewHasher(want.digest.Function())
+	n, err := io.Copy(temp, io.TeeReader(contextReader{ctx, r}, hash))
 	if err != nil {
 		return fmt.Errorf("write %s: %w", x.t.name(path), err)
+	}
+	if hash.Sum() != want.digest {
+		return fmt.Errorf("output %s: blob %v: %w; drop it with `buildnet cache verify` and build again", path, want.digest, store.ErrCorrupt)
 	}
 	s, err := temp.Commit()
 	if err != nil {

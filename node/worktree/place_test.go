@@ -1,6 +1,7 @@
 package worktree
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -235,6 +236,30 @@ func TestPlaceWithoutTheBlobs(t *testing.T) {
 		if b.inPlace(o)[0] {
 			t.Errorf("%s is in place", o.Path)
 		}
+	}
+	b.expect(map[string]string{})
+}
+
+// rotten is a store whose disk has changed the bytes.
+type rotten struct{ store.Blobs }
+
+func (r rotten) Open(ctx context.Context, d digest.Digest) (store.Reader, error) {
+	return r.Blobs.Open(ctx, digest.Of(digest.BLAKE3, bytes.Repeat([]byte("x"), int(d.Size()))))
+}
+
+func TestDamagedBlobsAreNotPlaced(t *testing.T) {
+	b := newBench(t, openLocal)
+	o := b.out("f", "good")
+	if _, err := store.AddBytes(t.Context(), b.blobs, []byte("xxxx")); err != nil {
+		t.Fatal(err)
+	}
+	tree, err := Open(b.files, b.kv, rotten{b.blobs}, b.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = tree.Place(t.Context(), Placement{Outputs: []action.Output{o}})
+	if !errors.Is(err, store.ErrCorrupt) || !strings.Contains(err.Error(), "cache verify") {
+		t.Errorf("error %v", err)
 	}
 	b.expect(map[string]string{})
 }
