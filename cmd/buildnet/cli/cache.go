@@ -68,7 +68,7 @@ func (a *app) cacheStats(ctx context.Context, s session, f format) error {
 	if f == asLine {
 		return a.printJSON(st)
 	}
-	return a.print("%d blobs, %s of %s; %d results; %d blobs are needed by running builds\n%d reads found their blob and %d did not; %d blobs made room for others, %d were damaged\n",
+	return a.print("%d blobs, %s of %s; %d results; %d blobs are in use and stay\n%d reads found their blob and %d did not; %d blobs made room for others, %d were damaged\n",
 		st.Blobs, bytesText(st.Bytes), bytesText(st.MaxBytes), st.Actions, st.Leased, st.Hits, st.Misses, st.Evicted, st.Corrupt)
 }
 
