@@ -18,11 +18,12 @@ type blame struct {
 }
 
 const (
-	// quarantine is how long nothing is fetched from a peer whose bytes were
-	// wrong: a bad disk or memory gives wrong bytes again.
+	// quarantine is how long a peer whose bytes were wrong is asked only where
+	// nobody else holds the blob: a bad disk or memory gives wrong bytes again.
+	// It is asked even then, for it may be the leader of a build, which alone
+	// holds that build's actions; what it sends is checked like all else.
 	quarantine = 10 * time.Minute
-	// avoid is how long a peer that stalled or broke off is asked only where
-	// nobody else holds the blob.
+	// avoid is the same for a peer that stalled or broke off.
 	avoid = 15 * time.Second
 )
 
@@ -60,16 +61,10 @@ func (b *blame) worked(id peer.ID) {
 	delete(b.slow, id)
 }
 
-func (b *blame) quarantined(now time.Time, id peer.ID) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return now.Before(b.until[id])
-}
-
 func (b *blame) avoided(now time.Time, id peer.ID) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return now.Before(b.slow[id])
+	return now.Before(b.slow[id]) || now.Before(b.until[id])
 }
 
 func (b *blame) counts() map[peer.ID]int {

@@ -149,7 +149,7 @@ func (d *DHT) member() func(peer.ID) bool {
 // corrupt notes that id answered with other bytes than those of key.
 func (d *DHT) corrupt(id peer.ID, key digest.Digest) {
 	if d.blame.corrupt(time.Now(), id) == 1 {
-		d.opts.Log.Warn("peer answered with other bytes than asked for; nothing is fetched from it for a while",
+		d.opts.Log.Warn("peer answered with other bytes than asked for; it is asked last for a while",
 			"peer", id, "digest", key, "for", quarantine)
 	}
 	d.opts.OnCorrupt(id, key)

@@ -247,13 +247,8 @@ func (j *job) refused(key digest.Digest, err error) error {
 	return j.local
 }
 
-// usable says whether a holder may be asked at all.
-func (j *job) usable(id peer.ID) bool {
-	return id != j.d.opts.Self && !j.d.blame.quarantined(time.Now(), id)
-}
-
 // doubtful says whether a holder is asked only where no other holds the blob:
-// it failed lately, or membership does not count it as alive.
+// it failed lately or sent wrong bytes, or membership does not count it as alive.
 func (j *job) doubtful(now time.Time, id peer.ID) bool {
 	return j.d.blame.avoided(now, id) || !j.member(id)
 }

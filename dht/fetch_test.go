@@ -100,13 +100,16 @@ func TestCorruptPeerIsNamedAndAvoided(t *testing.T) {
 					if w.accusations("b") == 0 || w.accusations("c") != 0 || w.dhts["a"].Stats().Corrupt["b"] == 0 {
 						t.Errorf("accused %v, counted %v; want b alone", w.accused, w.dhts["a"].Stats().Corrupt)
 					}
-					good := w.shelfs["b"].add([]byte("something else"))
-					if _, err := w.dhts["a"].Fetch(t.Context(), []digest.Digest{good}, []peer.ID{"b"}); !errors.Is(err, dht.ErrNoHolder) {
-						t.Errorf("Fetch from a peer in quarantine = %v, want ErrNoHolder", err)
+					accused := w.accusations("b")
+					other := digest.Of(fn, noise(2, size))
+					w.shelfs["b"].set(other, wrong)
+					w.shelfs["c"].set(other, noise(2, size))
+					if _, err := w.dhts["a"].Fetch(t.Context(), []digest.Digest{other}, []peer.ID{"b", "c"}); err != nil || w.accusations("b") != accused {
+						t.Errorf("the peer in quarantine was asked for what another holds: accused %v, %v", w.accused, err)
 					}
-					<-time.After(11 * time.Minute)
+					good := w.shelfs["b"].add([]byte("nobody else's"))
 					if _, err := w.dhts["a"].Fetch(t.Context(), []digest.Digest{good}, []peer.ID{"b"}); err != nil {
-						t.Errorf("Fetch after the quarantine = %v", err)
+						t.Errorf("Fetch of what a peer in quarantine alone holds = %v", err)
 					}
 				})
 			})

@@ -58,7 +58,7 @@ func (s *search) inTime(ids []peer.ID) []peer.ID {
 	var ask []peer.ID
 	now := time.Now()
 	for _, id := range ids {
-		if slices.Contains(s.seen, id) || !s.j.usable(id) {
+		if slices.Contains(s.seen, id) || id == s.j.d.opts.Self {
 			continue
 		}
 		s.seen = append(s.seen, id)
@@ -169,9 +169,6 @@ func (j *job) fromHolders(ctx context.Context, key digest.Digest, holders []peer
 		}
 	}
 	for _, id := range holders {
-		if !j.usable(id) {
-			continue
-		}
 		done, err := j.whole(ctx, id, key)
 		if done || err != nil || ctx.Err() != nil {
 			return done, err

@@ -76,7 +76,7 @@ func (d *DHT) askAll(ctx context.Context, keys []digest.Digest) map[digest.Diges
 	found := map[digest.Digest][]peer.ID{}
 	var asked sync.WaitGroup
 	for _, id := range rank(d.opts.Members(), keys[0], maxAsked) {
-		if id == d.opts.Self || d.blame.quarantined(time.Now(), id) {
+		if id == d.opts.Self {
 			continue
 		}
 		asked.Go(func() {
@@ -157,7 +157,7 @@ func (s *smalls) drain(ctx context.Context) error {
 }
 
 // assign gives each blob to one holder that was not tried for it: one that
-// did not fail lately, with the fewest bytes to send so far.
+// is not in doubt, with the fewest bytes to send so far.
 func (s *smalls) assign() map[peer.ID][]digest.Digest {
 	groups, load := map[peer.ID][]digest.Digest{}, map[peer.ID]int64{}
 	now := time.Now()
@@ -171,7 +171,7 @@ func (s *smalls) assign() map[peer.ID][]digest.Digest {
 		w := s.wants[key]
 		var best peer.ID
 		for _, id := range w.holders {
-			if !s.usable(id) || slices.Contains(w.tried, id) {
+			if id == s.d.opts.Self || slices.Contains(w.tried, id) {
 				continue
 			}
 			if best == "" || cost(id) < cost(best) {
