@@ -213,6 +213,9 @@ packages:
 	if !errors.Is(err, errHook) || ran != "" || w.summary(events).OK {
 		t.Errorf("a hook that fails: %v, ran %q", err, ran)
 	}
+	if f := w.summary(events); !strings.HasSuffix(f.Error, "run it by hand in "+w.root+" to see why") {
+		t.Errorf("a hook that fails: %q", f.Error)
+	}
 }
 
 func TestFullStoreEndsTheBuildAndSaysSo(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 
 	"github.com/buildnet/buildnet/node/event"
@@ -77,7 +78,7 @@ func (r *run) hook(ctx context.Context, p *project.Package, name, command string
 	case err != nil:
 		return fmt.Errorf("%w: %s of package %s: %w", errHook, name, p.Name, err)
 	case res.ExitCode != 0:
-		return fmt.Errorf("%w: %s of package %s: exit status %d; run it by hand in %s to see why", errHook, name, p.Name, res.ExitCode, "/"+p.Path)
+		return fmt.Errorf("%w: %s of package %s: exit status %d; run it by hand in %s to see why", errHook, name, p.Name, res.ExitCode, filepath.Join(r.req.Root, p.Path))
 	default:
 		return nil
 	}

@@ -84,14 +84,14 @@ func Run(ctx context.Context, args []string, sys System) int {
 	root.SetErr(sys.Stderr)
 	ctx, end := a.listen(ctx)
 	defer end()
-	err := root.ExecuteContext(ctx)
+	command, err := root.ExecuteContextC(ctx)
 	if wasSignalled(ctx) && errors.Is(err, context.Canceled) {
 		err = errInterrupted
 	}
 	if err != nil && !a.began {
 		err = usage{err} // cobra refused flags, arguments or the command itself
 	}
-	if text := explain(err); text != "" {
+	if text := explain(err, command.CommandPath()); text != "" {
 		fmt.Fprintln(sys.Stderr, "buildnet: "+text)
 	}
 	return exitStatus(err)

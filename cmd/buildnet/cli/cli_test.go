@@ -241,6 +241,7 @@ func TestWrongUsageIsStatus2AndSaysWhatToDo(t *testing.T) {
 			t.Errorf("buildnet %s: status %d, stdout %q, stderr %q", args, r.status, r.out, r.talked)
 		}
 	}
+	m.run("mesh", "revoke").want(t, 2, "", "see `buildnet mesh revoke --help`")
 	m.run("nod").want(t, 2, "", `did you mean "node"`)
 }
 

@@ -94,9 +94,9 @@ func exitStatusOf(k api.Kind) int {
 	}
 }
 
-// explain returns what to tell the user of an error, which ends with what to do
-// next; "" for what was told already.
-func explain(err error) string {
+// explain returns what to tell the user of an error of a command, which ends
+// with what to do next; "" for what was told already.
+func explain(err error, command string) string {
 	switch {
 	case err == nil, errors.Is(err, errFailed):
 		return ""
@@ -109,7 +109,7 @@ func explain(err error) string {
 	}
 	var wrong usage
 	if errors.As(err, &wrong) && !strings.Contains(err.Error(), "; ") {
-		return err.Error() + "; see `buildnet --help`"
+		return err.Error() + "; see `" + command + " --help`"
 	}
 	return err.Error()
 }

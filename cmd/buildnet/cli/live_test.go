@@ -53,7 +53,7 @@ func TestBoardShowsWhatRunsOldestFirst(t *testing.T) {
 }
 
 func TestExitTextsNeverRepeatWhatWasTold(t *testing.T) {
-	if got := explain(errFailed); got != "" {
+	if got := explain(errFailed, "buildnet"); got != "" {
 		t.Errorf("explain(errFailed) = %q", got)
 	}
 }
