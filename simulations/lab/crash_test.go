@@ -78,3 +78,33 @@ func TestBuildThatIsItsOwnNodeCrashes(t *testing.T) {
 		t.Errorf("10 steps were announced before the last crash, %d of %d were executed after it", f.Executed, s.Steps())
 	}
 }
+
+// TestNodeDiesUnderTheCommand kills a node, and not the command that waits for
+// a build of it.
+func TestNodeDiesUnderTheCommand(t *testing.T) {
+	l := New(t)
+	hosts, nodes := mesh(t, l, 2, 0.6, "--slots", "3")
+	s := Sleepy{Tag: "under", Parts: 12, Step: 3 * time.Second}
+	dir := filepath.Join(hosts[0].Dir, "sleepy")
+	s.Make(t, dir)
+	b := hosts[0].Start(dir)
+	for deadline := time.Now().Add(20 * time.Second); sleepers(hosts[1:], "3.00") < 2 && time.Now().Before(deadline); {
+		<-time.After(50 * time.Millisecond)
+	}
+	killPID(nodes[0].cmd.Process.Pid)
+	died := time.Now()
+	<-nodes[0].done
+	if status := b.Wait(); status != 3 || b.Stderr() == "" {
+		t.Errorf("exit status %d, said %q", status, b.Stderr())
+	}
+	if took := time.Since(died); took > 2*time.Second {
+		t.Errorf("the command took %v to notice", took)
+	}
+	<-time.After(time.Until(died.Add(2 * time.Second)))
+	if n := sleepers(hosts, "3.00"); n > 0 {
+		t.Errorf("2 s later %d actions still run", n)
+	}
+	nodes[0] = hosts[0].Up()
+	hosts[0].Build(dir)
+	s.Check(t, dir)
+}

@@ -5,6 +5,7 @@ package lab
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -60,7 +61,7 @@ print(sent)
 func TestFlood(t *testing.T) {
 	l := New(t)
 	hosts, _ := mesh(t, l, 2, 0.6)
-	attacker := l.Host(0.5)
+	attacker := l.Host(1)
 	script := filepath.Join(attacker.Dir, "flood.py")
 	if err := os.WriteFile(script, []byte(flood), 0o644); err != nil {
 		t.Fatal(err)
@@ -72,8 +73,8 @@ func TestFlood(t *testing.T) {
 	b := hosts[0].Start(dir)
 	out, err := cmd.Output()
 	t.Logf("sent %s packets in %v", strings.TrimSpace(string(out)), time.Since(start))
-	if err != nil {
-		t.Fatal(err)
+	if sent, _ := strconv.Atoi(strings.TrimSpace(string(out))); err != nil || sent < 95_000 {
+		t.Fatalf("%d packets are no flood: %v", sent, err)
 	}
 	if status := b.Wait(); status != 0 {
 		t.Errorf("exit status %d: %s", status, b.Stderr())
