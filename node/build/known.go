@@ -59,6 +59,9 @@ func (r *run) lookUp(ctx context.Context, s *action.Step) (*action.Entry, error)
 	if err != nil {
 		return nil, fmt.Errorf("step %s: %w", s.ID, err)
 	}
+	if s.Fits(&entry.Result) != nil {
+		return nil, nil // a member gave it to this node's cache
+	}
 	blobs, err := store.Closure(ctx, r.opts.Store, &entry.Result)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil // its outputs were collected: a member may have them

@@ -5,6 +5,8 @@
 package action
 
 import (
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/buildnet/buildnet/store/digest"
@@ -84,6 +86,20 @@ type Step struct {
 	// Cost is the expected run time in BPU-seconds. It is a hint and not part
 	// of the action.
 	Cost float64
+}
+
+// Fits returns an error unless r can be the result of s: one of success has the
+// outputs of s and no others. Who signed it may have put anything there.
+func (s *Step) Fits(r *Result) error {
+	for i := range r.Outputs {
+		if _, declared := slices.BinarySearch(s.Outputs, r.Outputs[i].Path); !declared || i > 0 && r.Outputs[i-1].Path >= r.Outputs[i].Path {
+			return fmt.Errorf("%w result of %s: %q is none of its outputs", ErrInvalid, s.ID, r.Outputs[i].Path)
+		}
+	}
+	if r.OK() && len(r.Outputs) != len(s.Outputs) {
+		return fmt.Errorf("%w result of %s: %d of its %d outputs", ErrInvalid, s.ID, len(r.Outputs), len(s.Outputs))
+	}
+	return nil
 }
 
 // Property returns the value of a platform property.

@@ -1,6 +1,7 @@
 package steal
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -40,7 +41,9 @@ func (g garbage) action() digest.Digest {
 func (g garbage) entry() action.Entry {
 	return action.Entry{
 		Action: g.action(), Executor: g.peer(),
-		Result: action.Result{ExitCode: rapid.IntRange(0, 1).Draw(g.t, "exit"), Outputs: []action.Output{{Path: "out", Kind: action.File, Digest: digestOf(g.text())}}},
+		Result: action.Result{ExitCode: rapid.IntRange(0, 1).Draw(g.t, "exit"), Outputs: []action.Output{{
+			Path: fmt.Sprintf("out%04d", g.step()), Kind: action.File, Digest: digestOf(g.text()),
+		}}},
 	}
 }
 

@@ -1,6 +1,7 @@
 package steal
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -138,4 +139,53 @@ func TestEpochsAreOrderedByNumberThenLeader(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Whoever signs a result may name any file of the initiator's tree in it.
+func TestResultsWithOtherOutputsThanDeclaredAreRefused(t *testing.T) {
+	elsewhere := func(of *Done) *Done {
+		d := *of
+		d.Entry.Result.Outputs = append(slices.Clone(d.Entry.Result.Outputs), action.Output{Path: "zzz", Kind: action.File, Digest: digestOf("evil")})
+		return &d
+	}
+	begin := func() (*Leader, Resolve) {
+		l := successor(t, chain(1))
+		out := l.Receive(start, "peer0", Follow{})
+		for _, id := range []peer.ID{"peer0", "peer1", "peer2"} {
+			l.Receive(start, id, Join{Slots: 1})
+		}
+		return l, out.Resolves[0]
+	}
+	t.Run("a worker's", func(t *testing.T) {
+		l, r := begin()
+		bad := elsewhere(garbageDone(0))
+		l.Resolved(start, Resolved{Step: 0, Attempt: r.Attempt, Action: bad.Entry.Action})
+		l.Receive(start, "peer2", reportOf(bad))
+		if got := l.record.Steps[0]; got.Result != nil {
+			t.Errorf("step 0 is %+v", got)
+		}
+	})
+	t.Run("an owner's", func(t *testing.T) {
+		l, r := begin()
+		bad := elsewhere(garbageDone(0))
+		l.Resolved(start, Resolved{Step: 0, Attempt: r.Attempt, Action: bad.Entry.Action, Found: &bad.Entry})
+		if got := l.record.Steps[0]; got.Result != nil {
+			t.Errorf("step 0 is %+v", got)
+		}
+	})
+	t.Run("an initiator's", func(t *testing.T) {
+		l := successor(t, chain(1))
+		l.Receive(start, "peer0", Known{Step: 0, Done: *elsewhere(garbageDone(0)), Secured: true})
+		if got := l.record.Steps[0]; got.Result != nil {
+			t.Errorf("step 0 is %+v", got)
+		}
+	})
+	t.Run("a leader's", func(t *testing.T) {
+		w, _ := origin(chain(1))
+		for _, bad := range []*Done{elsewhere(garbageDone(0)), {Entry: action.Entry{Action: digestOf(0)}}} {
+			if err := NewRecord(w.makePlan()).Apply(Op{Kind: OpDone, Done: bad}); err == nil {
+				t.Errorf("%+v is in the log", bad)
+			}
+		}
+	})
 }

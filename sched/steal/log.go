@@ -119,11 +119,12 @@ type Record struct {
 	Steps    []StepRecord
 	Standbys []peer.ID
 	Ended    bool
+	graph    *action.Graph
 }
 
 // NewRecord returns the record of a plan before its first op.
 func NewRecord(p *Plan) *Record {
-	r := &Record{Steps: make([]StepRecord, p.Graph.Len())}
+	r := &Record{Steps: make([]StepRecord, p.Graph.Len()), graph: p.Graph}
 	for _, g := range p.Given {
 		s := &r.Steps[g.Step]
 		s.Result, s.Done, s.Secured = g.Result, g.Done, g.Secured || g.Done == nil
@@ -148,6 +149,11 @@ func (r *Record) Apply(o Op) error {
 	}
 	if o.Step < 0 || int(o.Step) >= len(r.Steps) {
 		return fmt.Errorf("%w log: step %d of %d", action.ErrInvalid, o.Step, len(r.Steps))
+	}
+	if o.Kind == OpDone && o.Done != nil {
+		if err := r.graph.Steps()[o.Step].Fits(&o.Done.Entry.Result); err != nil {
+			return fmt.Errorf("log: %w", err)
+		}
 	}
 	if err := r.Steps[o.Step].apply(o); err != nil {
 		return fmt.Errorf("%w log: step %d: %w", action.ErrInvalid, o.Step, err)

@@ -1,9 +1,12 @@
 package steal
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/buildnet/buildnet/sched/action"
 )
 
 func origin(deps [][]int, candidates ...int) (*world, *Origin) {
@@ -66,7 +69,9 @@ func TestOriginTellsANewLeaderWhatItDecided(t *testing.T) {
 	expect(t, "what the next leader is told", said(o.Receive(start, two, Hello{Have: []byte{1}}).Replies), []Message{
 		Known{Step: 1, Done: *done[1], Secured: true}, Known{Step: 2, Done: *done[2]}, Known{Step: 3, Failed: "why"}, Follow{},
 	})
-	expect(t, "an announced step is defended", said(o.Receive(start, two, Append{First: 1, Ops: []Op{{Kind: OpDone, Step: 0, Done: g(9)}}}).Replies), []Message{
+	other := g(9)
+	other.Entry.Result.Outputs[0].Path = "out0000"
+	expect(t, "an announced step is defended", said(o.Receive(start, two, Append{First: 1, Ops: []Op{{Kind: OpDone, Step: 0, Done: other}}}).Replies), []Message{
 		Known{Step: 0, Done: *done[0], Secured: true}, Ack{Index: 1},
 	})
 }
@@ -92,6 +97,7 @@ func kinds(out OriginOutput) (ks []EventKind) {
 func garbageDone(s int) *Done {
 	d := &Done{Peer: "peer1", How: Executed}
 	d.Entry.Action = digestOf(s)
+	d.Entry.Result.Outputs = []action.Output{{Path: fmt.Sprintf("out%04d", s), Kind: action.File, Digest: digestOf("output", s)}}
 	return d
 }
 

@@ -138,6 +138,11 @@ func (l *Leader) reported(m *member, r Report) {
 	if r.Entry != nil && r.Entry.Action != r.Action {
 		r.Entry, r.Failure = nil, Failure{Kind: Broken, Text: "its report was of another action"}
 	}
+	if r.Entry != nil {
+		if err := l.step(r.Step).Fits(&r.Entry.Result); err != nil {
+			r.Entry, r.Failure = nil, Failure{Kind: Broken, Text: err.Error()}
+		}
+	}
 	mine := t.phase == Assigned && t.worker == m.id && t.action == r.Action
 	switch {
 	case r.Entry == nil:
@@ -269,7 +274,7 @@ func (l *Leader) told(k Known) {
 			l.undecide(k.Step)
 			l.giveUp(k.Step, k.Failed)
 		}
-	case k.Done.Entry.Action.IsZero():
+	case k.Done.Entry.Action.IsZero() || l.step(k.Step).Fits(&k.Done.Entry.Result) != nil:
 	case !k.Secured:
 		if t.phase < Queued && !l.following {
 			l.leaveOrphan(k.Step, orphan{done: &k.Done})

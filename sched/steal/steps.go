@@ -215,7 +215,7 @@ func (l *Leader) resolved(r Resolved) {
 	case r.Failure != nil:
 		l.tried(r.Step, "", *r.Failure)
 	case l.adopt(r.Step):
-	case r.Found != nil:
+	case r.Found != nil && l.step(r.Step).Fits(&r.Found.Result) == nil:
 		l.complete(r.Step, Done{Entry: *r.Found, Peer: r.Found.Executor, How: Found, Holders: r.Holders})
 	default:
 		l.move(r.Step, Queued)
