@@ -6,7 +6,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -36,6 +38,27 @@ func TestActionSeesItsInputsAndNothingElse(t *testing.T) {
 	}
 	if strings.Contains(printed, "x\n") {
 		t.Errorf("a file of the host was read: %q", printed)
+	}
+}
+
+// A node inherits what the shell that started it has open.
+func TestInheritedDescriptorsStayWithTheNode(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	fd, err := syscall.Open(secret, syscall.O_RDONLY, 0) // without O_CLOEXEC
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Close(fd) })
+	for name, level := range map[string]action.Isolation{"Full": 0, "Reduced": action.Reduced} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, func(o *exec.Options) { o.Isolation = level })
+			if got := strings.Fields(r.stdout(r.must(sh("cd /proc/self/fd; echo *")))); !slices.Equal(got, []string{"0", "1", "2", "3"}) && !slices.Equal(got, []string{"0", "1", "2"}) {
+				t.Errorf("open in the action: %v", got)
+			}
+		})
 	}
 }
 

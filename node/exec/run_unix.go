@@ -8,11 +8,23 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/buildnet/buildnet/sched/action"
 )
+
+// keepInherited keeps what whoever started the node let it inherit from the
+// commands. What the node opens itself is closed on exec anyway.
+var keepInherited = sync.OnceFunc(func() {
+	for fd := 3; fd < maxInherited; fd++ {
+		syscall.CloseOnExec(fd)
+	}
+})
+
+// maxInherited bounds the descriptors that are looked at; shells use low ones.
+const maxInherited = 4096
 
 // run starts an ordinary process in a process group of its own: this system
 // has no namespaces.
@@ -20,6 +32,7 @@ func (e *Executor) run(ctx context.Context, l launch, started func()) (outcome, 
 	if l.level == action.Full {
 		return outcome{}, errors.New("this operating system has no namespaces")
 	}
+	keepInherited()
 	bounded, cancel := context.WithTimeout(ctx, l.job.timeout)
 	defer cancel()
 	cmd := exec.CommandContext(bounded, l.job.argv[0], l.job.argv[1:]...)

@@ -26,11 +26,12 @@ const (
 	prCapAmbient      = 47
 	prAmbientClearAll = 4
 	waitAll           = 0x40000000 // __WALL
+	sysCloseRange     = 436        // on every architecture
+	closeRangeCloexec = 4
 )
 
 func run() {
-	syscall.CloseOnExec(SpecFD)
-	syscall.CloseOnExec(ReportFD)
+	closeOnExec(SpecFD)
 	s, err := readSpec()
 	if err != nil {
 		fail("read the spec", err)
@@ -51,6 +52,25 @@ func run() {
 	}
 	supervise(&s)
 }
+
+// closeOnExec keeps the descriptors from first on from the command: the pipes of
+// the node, and what whoever started the node let it inherit, which would be a
+// way out of the sandbox.
+func closeOnExec(first int) {
+	_, _, errno := syscall.RawSyscall(sysCloseRange, uintptr(first), uintptr(^uint32(0)), closeRangeCloexec)
+	if errno == 0 {
+		return
+	}
+	// Linux before 5.11.
+	var limit syscall.Rlimit
+	must("count the descriptors", syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
+	for fd := first; fd < int(min(limit.Cur, maxDescriptors)); fd++ {
+		syscall.CloseOnExec(fd)
+	}
+}
+
+// maxDescriptors bounds how many descriptors are looked at one by one.
+const maxDescriptors = 1 << 16
 
 func readSpec() (Spec, error) {
 	var head [4]byte
