@@ -88,7 +88,10 @@ func TestNodeDiesUnderTheCommand(t *testing.T) {
 	dir := filepath.Join(hosts[0].Dir, "sleepy")
 	s.Make(t, dir)
 	b := hosts[0].Start(dir)
-	for deadline := time.Now().Add(20 * time.Second); sleepers(hosts[1:], "3.00") < 2 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(20 * time.Second); sleepers(hosts[1:], "3.00") < 2; {
+		if time.Now().After(deadline) {
+			t.Fatalf("the other host does not work: %+v", last(b.Events(), 5))
+		}
 		<-time.After(50 * time.Millisecond)
 	}
 	killPID(nodes[0].cmd.Process.Pid)
