@@ -169,7 +169,7 @@ func (r *runner) checkToolchain(ctx context.Context, p *repb.Platform) *steal.Fa
 			s.Dirs = prop.GetValue()
 		}
 	}
-	if want == "" {
+	if want == "" || r.toolchains.Fresh(s, want) {
 		return nil
 	}
 	have, err := r.toolchains.Digest(ctx, s)
