@@ -64,7 +64,10 @@ func (s *Service) reign(build steal.BuildID, t *steal.TakeOver, plan *steal.Plan
 		l.scope.Reach = registry.Alone
 	}
 	l.dirs = newDirectories(s, t.Initiator)
-	key := ledKey{build, t.Epoch}
+	key, limit := ledKey{build, t.Epoch}, maxLed
+	if t.Initiator == s.opts.Self {
+		limit += maxOwn
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -72,8 +75,8 @@ func (s *Service) reign(build steal.BuildID, t *steal.TakeOver, plan *steal.Plan
 		return ErrClosed
 	case s.led[key] != nil:
 		return nil // it is asked for twice
-	case len(s.led) >= maxLed:
-		return fmt.Errorf("lead build %s: this node leads %d builds already; try again later", build, maxLed)
+	case len(s.led) >= limit:
+		return fmt.Errorf("lead build %s: this node leads %d builds already; try again later", build, limit)
 	}
 	s.led[key] = l
 	l.ctx, l.cancel = context.WithCancel(s.life)

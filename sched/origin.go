@@ -60,7 +60,7 @@ func (s *Service) Build(ctx context.Context, b Build, o Observer) error {
 	defer g.work.Wait()
 	defer g.cancel()
 	g.machine = steal.NewOrigin(steal.OriginOptions{Self: s.opts.Self, Plan: build.Plan, PlanDigest: plan.Digest})
-	p, err := s.party(b.ID)
+	p, err := s.party(b.ID, maxBuilds+maxOwn)
 	if err != nil {
 		return fmt.Errorf("build %s: %w", b.ID, err)
 	}

@@ -105,7 +105,7 @@ func (s *Service) follow(l *link, hello steal.Hello) error {
 // ending is followed by a new one.
 func (s *Service) join(l *link, hello steal.Hello) (*party, error) {
 	for {
-		p, err := s.party(l.build)
+		p, err := s.party(l.build, maxBuilds)
 		if err != nil {
 			return nil, err
 		}

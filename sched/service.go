@@ -31,6 +31,9 @@ const (
 	maxBuilds = 256
 	// maxLed are led at once.
 	maxLed = 64
+	// maxOwn builds that were asked for here go beyond both limits: the builds
+	// of others, or one member that begins many, do not keep a node from its own.
+	maxOwn = 64
 	// maxStreams one peer may have open here: one for each build that it leads.
 	maxStreams = maxLed
 )
@@ -189,8 +192,9 @@ func (s *Service) draining() bool {
 	return s.drains
 }
 
-// party returns this node's part in a build, beginning it where there is none.
-func (s *Service) party(build steal.BuildID) (*party, error) {
+// party returns this node's part in a build, beginning it where there is none
+// and this node is in fewer than limit builds.
+func (s *Service) party(build steal.BuildID, limit int) (*party, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if p, ok := s.parties[build]; ok {
@@ -199,8 +203,8 @@ func (s *Service) party(build steal.BuildID) (*party, error) {
 	switch {
 	case s.closed:
 		return nil, ErrClosed
-	case len(s.parties) >= maxBuilds:
-		return nil, fmt.Errorf("take part in build %s: this node is in %d builds already; try again later", build, maxBuilds)
+	case len(s.parties) >= limit:
+		return nil, fmt.Errorf("take part in build %s: this node is in %d builds already; try again later", build, limit)
 	}
 	p := newParty(s, build)
 	s.parties[build] = p

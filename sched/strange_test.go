@@ -3,10 +3,12 @@ package sched_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -134,5 +136,37 @@ func TestNobodyElseBeginsABuildOfThisNode(t *testing.T) {
 		if said, _ := io.ReadAll(s); len(said) > 0 {
 			t.Errorf("it answered with %d bytes", len(said))
 		}
+	})
+}
+
+// Members that begin builds by the hundred do not keep a node from its own.
+func TestBuildsOfOthersLeaveRoomForTheOwn(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		m := w.at(0)
+		var strangers [5]peer.Network
+		for i := range 300 {
+			id, _ := identity(t, byte(100+i%5))
+			if i < len(strangers) {
+				strangers[i] = w.net.Join(id)
+			}
+			s, err := strangers[i%len(strangers)].Open(t.Context(), m.id, sched.Protocol)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Reset()
+			say := hello(id, id, 1)
+			say.Build = fmt.Sprint("other", i)
+			if _, err := s.Write(frames(t, say)); err != nil {
+				t.Fatal(err)
+			}
+			go func() { _, _ = io.Copy(io.Discard, s) }()
+		}
+		synctest.Wait()
+		g := m.compile(1)
+		d := m.diary(g, 0)
+		if err := <-m.start(t.Context(), "b", m.plan(g, steal.Modes{}, m.id), d); err != nil {
+			t.Fatal(err)
+		}
+		d.complete()
 	})
 }
