@@ -156,9 +156,12 @@ func executions(n *Node, build string) int {
 
 // announced returns the actions whose steps a build has announced as finished
 // so far.
-func announced(b *Build) map[string]bool {
+func announced(b *Build) map[string]bool { return announcedAfter(b, 0) }
+
+// announcedAfter leaves out the first events.
+func announcedAfter(b *Build, events int) map[string]bool {
 	actions := map[string]bool{}
-	for _, e := range b.Events() {
+	for _, e := range b.Events()[events:] {
 		if f, ok := e.(event.StepFinished); ok {
 			actions[f.Digest] = true
 		}

@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -79,6 +80,11 @@ func TestFlood(t *testing.T) {
 	if status := b.Wait(); status != 0 {
 		t.Errorf("exit status %d: %s", status, b.Stderr())
 	}
+	var status struct{ Counters map[string]int64 }
+	o := hosts[0].Buildnet("node", "status", "--json")
+	if err := json.Unmarshal([]byte(o.Stdout), &status); err != nil || status.Counters["garbage_packets"] < 1000 {
+		t.Errorf("garbage is not counted: %v %v %s", status, err, o.Stderr)
+	}
 	lost := b.Until(func(e event.Event) bool {
 		n, ok := e.(event.Notice)
 		return ok && n.Level == event.Warning
@@ -93,20 +99,7 @@ func TestAnotherCompiler(t *testing.T) {
 	l := New(t)
 	hosts, _ := mesh(t, l, 2, 0.6)
 	other := l.Host(0.6)
-	gcc, err := filepath.EvalSymlinks("/usr/bin/cc")
-	if err != nil {
-		t.Fatal(err)
-	}
-	real := filepath.Join(other.Dir, "real-cc")
-	content, err := os.ReadFile(gcc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	// A byte after its end changes a program's content and not what it does.
-	if err := os.WriteFile(real, append(content, 'x'), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	other.Bind(real, gcc)
+	otherCompiler(t, other)
 	foreign := other.Up("--join", invite(t, hosts[0], "--lan"))
 	await(t, hosts[0], 3, 10*time.Second)
 
@@ -123,4 +116,52 @@ func TestAnotherCompiler(t *testing.T) {
 		t.Errorf("the host with another cc got results of the other compiler: %+v", f)
 	}
 	SameOutputs(t, Outputs(t, second), Outputs(t, dir))
+}
+
+// otherCompiler mounts a cc over the host's that does the same and has another
+// content: a byte more after its end.
+func otherCompiler(t *testing.T, h *Host) {
+	t.Helper()
+	gcc, err := filepath.EvalSymlinks("/usr/bin/cc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(gcc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	real := filepath.Join(h.Dir, "real-cc")
+	if err := os.WriteFile(real, append(content, 'x'), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	h.Bind(real, gcc)
+}
+
+// TestCompilerIsReplaced checks that a build with another compiler is no
+// instant skip and takes nothing that the former one made.
+func TestCompilerIsReplaced(t *testing.T) {
+	h := New(t).Host(1)
+	dir := filepath.Join(h.Dir, "c")
+	writeTree(t, dir, map[string]string{".buildnet/config.yaml": `version: 1
+packages:
+  - name: c
+    steps:
+      - foreach: "*.c"
+        run: ["cc", "-c", "{in}", "-o", "{stem}.o"]
+        outputs: ["{stem}.o"]
+`, "a.c": "int a;\n", "b.c": "int b;\n"})
+	n := h.Up()
+	h.Build(dir)
+	if _, f := h.Build(dir); f.Tier != event.InstantSkip {
+		t.Errorf("nothing changed: %+v", f)
+	}
+	n.Stop()
+	otherCompiler(t, h)
+	if _, f := h.Build(dir); f.Tier == event.InstantSkip || f.Executed != 2 {
+		t.Errorf("with another compiler, without a node: %+v", f)
+	}
+	h.Up()
+	if _, f := h.Build(dir); f.Executed != 0 {
+		t.Errorf("again: %+v", f)
+	}
 }

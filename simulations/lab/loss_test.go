@@ -1,0 +1,116 @@
+//go:build lab && linux
+
+package lab
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/buildnet/buildnet/node/event"
+)
+
+// TestAllOthersDie leaves the initiator alone in the middle of a build.
+func TestAllOthersDie(t *testing.T) {
+	l := New(t)
+	hosts, nodes := mesh(t, l, 4, 0.5, "--slots", "2")
+	s := Sleepy{Tag: "all", Parts: 60, Step: 300 * time.Millisecond}
+	dir := filepath.Join(hosts[0].Dir, "sleepy")
+	s.Make(t, dir)
+	b := hosts[0].Start(dir)
+	finishedSteps(b, 10)
+	for _, n := range nodes[1:] {
+		killPID(n.cmd.Process.Pid)
+	}
+	for _, n := range nodes[1:] {
+		n.Kill()
+	}
+	before := announced(b)
+	killed := len(b.Events())
+	if status := b.Wait(); status != 0 {
+		t.Fatalf("exit status %d: %s %+v", status, b.Stderr(), last(b.Events(), 5))
+	}
+	for a := range announcedAfter(b, killed) {
+		if before[a] {
+			t.Errorf("action %s was announced twice", a)
+		}
+	}
+	s.Check(t, dir)
+}
+
+// TestEndOfOneBuildDoesNotHarmAnother ends one of two builds of the same
+// actions, in every way in which a build ends.
+func TestEndOfOneBuildDoesNotHarmAnother(t *testing.T) {
+	l := New(t)
+	hosts, nodes := mesh(t, l, 3, 0.6, "--slots", "2")
+	for i, end := range []struct {
+		name string
+		do   func(*Build)
+	}{
+		{"interrupt", (*Build).Interrupt},
+		{"kill of the command", (*Build).Kill},
+		{"kill of the node", func(*Build) { nodes[0].Kill() }},
+	} {
+		t.Run(end.name, func(t *testing.T) {
+			s := Sleepy{Tag: fmt.Sprint("ends", i), Parts: 40, Step: 400 * time.Millisecond}
+			first, second := filepath.Join(hosts[0].Dir, s.Tag), filepath.Join(hosts[1].Dir, s.Tag)
+			s.Make(t, first)
+			s.Make(t, second)
+			a := hosts[0].Start(first)
+			b := hosts[1].Start(second)
+			finishedSteps(a, 5)
+			finishedSteps(b, 1)
+			end.do(a)
+			if status := b.Wait(); status != 0 {
+				t.Errorf("the other build: exit status %d: %s %+v", status, b.Stderr(), last(b.Events(), 5))
+			}
+			a.Wait()
+			s.Check(t, second)
+		})
+	}
+}
+
+// TestFirstStartIsKilled kills a node while it makes its home, at any moment.
+func TestFirstStartIsKilled(t *testing.T) {
+	l := New(t)
+	h, other := l.Host(1), l.Host(1)
+	other.Up()
+	token := invite(t, other, "--lan")
+	for range 15 {
+		p := h.Spawn(Binary(t), "node", "up", "--join", token)
+		<-time.After(time.Duration(rand.IntN(400)) * time.Millisecond)
+		h.Kill()
+		p.Wait()
+	}
+	n := h.Up("--join", token)
+	await(t, other, 2, 10*time.Second)
+	n.Kill()
+	h.Up()
+	await(t, other, 2, 10*time.Second)
+	Sound(t, h)
+}
+
+// TestBuildWithoutItsMeshSaysSo builds without a node where no other member
+// answers.
+func TestBuildWithoutItsMeshSaysSo(t *testing.T) {
+	l := New(t)
+	hosts, nodes := mesh(t, l, 2, 0.6)
+	for _, n := range nodes {
+		n.Stop()
+	}
+	s := Sleepy{Tag: "alone", Parts: 3, Step: 50 * time.Millisecond}
+	dir := filepath.Join(hosts[0].Dir, "sleepy")
+	s.Make(t, dir)
+	b, f := hosts[0].Build(dir)
+	s.Check(t, dir)
+	said := b.Until(func(e event.Event) bool {
+		n, ok := e.(event.Notice)
+		return ok && strings.Contains(n.Text, "works alone")
+	})
+	if !said || f.RunLocal != s.Steps() {
+		t.Errorf("it is not said that this machine works alone: %+v", b.Events())
+	}
+}
