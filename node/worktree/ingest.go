@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"time"
@@ -32,6 +33,9 @@ func (t *Tree) keep(ctx context.Context, r io.Reader) (digest.Digest, error) {
 func (t *Tree) read(ctx context.Context, path string, into sink) (identity, error) {
 	for range maxAttempts {
 		r, err := t.readOnce(ctx, path, into)
+		if errors.Is(err, fs.ErrPermission) {
+			return identity{}, fmt.Errorf("read %s: %w; make it readable for you, or exclude it with !", path, err)
+		}
 		if err != nil {
 			return identity{}, fmt.Errorf("read %s: %w", path, err)
 		}

@@ -240,6 +240,27 @@ func TestPlaceWithoutTheBlobs(t *testing.T) {
 	b.expect(map[string]string{})
 }
 
+// sealedOff are files that the user may not read.
+type sealedOff struct{ Files }
+
+func (sealedOff) Open(_ context.Context, path string) (Source, error) {
+	return nil, fmt.Errorf("open %s: %w", path, fs.ErrPermission)
+}
+
+func TestASourceThatMayNotBeReadSaysWhatToDo(t *testing.T) {
+	b := newBench(t, openLocal)
+	b.write("a", "x")
+	s := b.scan()
+	tree, err := Open(sealedOff{b.files}, b.kv, b.blobs, b.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = tree.Ingest(t.Context(), s, []string{"a"}, func(...digest.Digest) {})
+	if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "make it readable") {
+		t.Errorf("error %v", err)
+	}
+}
+
 // rotten is a store whose disk has changed the bytes.
 type rotten struct{ store.Blobs }
 
