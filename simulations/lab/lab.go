@@ -7,6 +7,7 @@
 package lab
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -64,7 +65,7 @@ func New(t *testing.T) *Lab {
 	}
 	t.Cleanup(func() { removeCgroup(l.cgroup) })
 	l.ip("netns", "add", l.sw())
-	t.Cleanup(func() { run("ip", "netns", "del", l.sw()) })
+	t.Cleanup(func() { _, _ = run("ip", "netns", "del", l.sw()) })
 	l.ip("-n", l.sw(), "link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
 	l.ip("-n", l.sw(), "link", "set", "br0", "up")
 	l.ip("-n", l.sw(), "link", "set", "lo", "up")
@@ -104,7 +105,7 @@ func (l *Lab) Host(cpus float64) *Host {
 	}
 	h.Quota(cpus)
 	l.ip("netns", "add", h.netns())
-	l.t.Cleanup(func() { h.Kill(); run("ip", "netns", "del", h.netns()) })
+	l.t.Cleanup(func() { h.Kill(); _, _ = run("ip", "netns", "del", h.netns()) })
 	port := "v" + strconv.Itoa(n)
 	l.ip("-n", l.sw(), "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", h.netns())
 	l.ip("-n", l.sw(), "link", "set", port, "master", "br0", "up")
@@ -153,7 +154,7 @@ func (h *Host) Command(argv ...string) *exec.Cmd {
 	args := []string{"--net=/run/netns/" + h.netns(), "unshare", "--mount", "--uts", "--ipc", "sh", "-c", enter,
 		h.cgroup, h.Name, strconv.Itoa(len(h.binds) / 2)}
 	args = append(append(args, h.binds...), argv...)
-	cmd := exec.Command("nsenter", args...)
+	cmd := exec.CommandContext(context.Background(), "nsenter", args...)
 	cmd.Dir = h.Dir
 	cmd.Env = append(os.Environ(), "BUILDNET_HOME="+h.Home)
 	return cmd
@@ -207,6 +208,6 @@ func (l *Lab) write(file, text string) {
 }
 
 func run(name string, args ...string) (string, error) {
-	out, err := exec.Command(name, args...).CombinedOutput()
+	out, err := exec.CommandContext(context.Background(), name, args...).CombinedOutput()
 	return string(out), err
 }

@@ -33,7 +33,7 @@ func Project(t *testing.T, dir string) {
 }
 
 // Edit replaces text in a file.
-func Edit(t *testing.T, file, old, new string) {
+func Edit(t *testing.T, file, old, with string) {
 	t.Helper()
 	content, err := os.ReadFile(file)
 	if err != nil {
@@ -42,7 +42,7 @@ func Edit(t *testing.T, file, old, new string) {
 	if !bytes.Contains(content, []byte(old)) {
 		t.Fatalf("%s does not contain %q", file, old)
 	}
-	if err := os.WriteFile(file, bytes.ReplaceAll(content, []byte(old), []byte(new)), 0o644); err != nil {
+	if err := os.WriteFile(file, bytes.ReplaceAll(content, []byte(old), []byte(with)), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -130,11 +130,11 @@ func otherCompiler(t *testing.T, h *Host) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	real := filepath.Join(h.Dir, "real-cc")
-	if err := os.WriteFile(real, append(content, 'x'), 0o755); err != nil {
+	mine := filepath.Join(h.Dir, "real-cc")
+	if err := os.WriteFile(mine, append(content, 'x'), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	h.Bind(real, gcc)
+	h.Bind(mine, gcc)
 }
 
 // TestCompilerIsReplaced checks that a build with another compiler is no
