@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
 	"google.golang.org/protobuf/proto"
@@ -21,6 +22,9 @@ const (
 	// maxRemembered in bytes, of the directories that one leader has read;
 	// steps of a build share most of them.
 	maxRemembered = 64 << 20
+	// claimSlack is what another build's execution may take on top of its own
+	// time: to wait for a worker, and for its inputs.
+	claimSlack = 10 * time.Minute
 )
 
 var errMissing = errors.New("blob is missing")
@@ -45,15 +49,21 @@ func (l *leading) resolve(ctx context.Context, r steal.Resolve) steal.Resolved {
 			out.Known = &f.Entry
 		}
 	default:
-		l.claim(ctx, &out)
+		l.claim(ctx, &out, step.Timeout)
 	}
 	return out
 }
 
-func (l *leading) claim(ctx context.Context, out *steal.Resolved) {
+// claim waits while another build has the claim, but no longer than an
+// execution may take: one that is renewed for ever holds up nobody for ever.
+func (l *leading) claim(ctx context.Context, out *steal.Resolved, timeout time.Duration) {
 	l.claimed(out.Step, out.Action)
-	f, known, err := l.s.opts.Results.Claim(ctx, l.scope, out.Action)
+	waiting, cancel := context.WithTimeout(ctx, timeout+claimSlack)
+	defer cancel()
+	f, known, err := l.s.opts.Results.Claim(waiting, l.scope, out.Action)
 	switch {
+	case err != nil && ctx.Err() == nil && waiting.Err() != nil:
+		l.unclaimed(out.Action) // it is executed without a claim
 	case err != nil:
 		l.unclaimed(out.Action)
 		out.Failure = &steal.Failure{Kind: steal.Broken, Text: err.Error()}

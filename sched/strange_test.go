@@ -2,6 +2,7 @@ package sched_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,11 +12,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/mesh/wire"
 	"github.com/buildnet/buildnet/sched"
+	"github.com/buildnet/buildnet/sched/action"
+	"github.com/buildnet/buildnet/sched/registry"
 	"github.com/buildnet/buildnet/sched/schedpb"
 	"github.com/buildnet/buildnet/sched/steal"
 	"github.com/buildnet/buildnet/store/digest"
@@ -169,4 +173,42 @@ func TestBuildsOfOthersLeaveRoomForTheOwn(t *testing.T) {
 		}
 		d.complete()
 	})
+}
+
+// A member that claims an action for ever costs a build time, and not its end.
+func TestClaimThatNeverEndsIsNotWaitedForForEver(t *testing.T) {
+	inWorld(t, 2, func(t *testing.T, w *world) {
+		m := w.at(0)
+		g := m.compile(2)
+		step := &g.Steps()[0]
+		a, err := action.Assemble(t.Context(), step, nil, directoriesOf{m})
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, _ := identity(t, 99)
+		stranger := registry.New(registry.Options{Self: id, Network: w.net.Join(id), Owners: w.owners, Changes: w.changes, Store: m})
+		ctx, cancel := context.WithCancel(t.Context())
+		over := make(chan error, 1)
+		go func() { over <- stranger.Run(ctx) }()
+		if _, known, err := stranger.Claim(ctx, registry.Scope{Build: "z", Initiator: id, Reach: registry.Mesh}, a.Action); known || err != nil {
+			t.Fatal(known, err)
+		}
+		d := m.diary(g, 0)
+		building, stop := context.WithTimeout(t.Context(), step.Timeout+time.Hour)
+		if err := <-m.start(building, "b", m.plan(g, steal.Modes{}, w.ids(1, 0)...), d); err != nil {
+			t.Error(err)
+		}
+		stop()
+		cancel()
+		if err := <-over; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+type directoriesOf struct{ m *machine }
+
+func (d directoriesOf) Directory(ctx context.Context, at digest.Digest) (*repb.Directory, error) {
+	var dir repb.Directory
+	return &dir, (*runner)(d.m).load(ctx, at, &dir)
 }
