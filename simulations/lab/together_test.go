@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"fmt"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -93,4 +94,38 @@ func executedActions(nodes []*Node) map[string]int {
 		}
 	}
 	return counts
+}
+
+// TestManyBuildsAtOnce has every host start builds of its own, each with its
+// own leader, and kills a host.
+func TestManyBuildsAtOnce(t *testing.T) {
+	l := New(t)
+	hosts, nodes := mesh(t, l, 4, 0.5, "--slots", "3")
+	type running struct {
+		*Build
+		s   Sleepy
+		dir string
+	}
+	var all []running
+	for i, h := range hosts {
+		for j := range 2 {
+			s := Sleepy{Tag: fmt.Sprintf("many %d %d", i, j), Parts: 25, Step: 400 * time.Millisecond}
+			dir := filepath.Join(h.Dir, fmt.Sprint("sleepy", j))
+			s.Make(t, dir)
+			all = append(all, running{h.Start(dir), s, dir})
+		}
+	}
+	for _, b := range all {
+		finishedSteps(b.Build, 3)
+	}
+	nodes[3].Kill()
+	for _, b := range all[:6] {
+		if status := b.Wait(); status != 0 {
+			t.Errorf("%s: exit status %d: %s %+v", b.s.Tag, status, b.Stderr(), last(b.Events(), 5))
+		}
+		if f := b.Finished(); f.Executed != b.s.Steps() {
+			t.Errorf("%s: %+v", b.s.Tag, f)
+		}
+		b.s.Check(t, b.dir)
+	}
 }
