@@ -41,7 +41,7 @@ func (m *machine) compile(n int, argv ...string) *action.Graph {
 	_ = (*shelf)(m).Put(m.w.t.Context(), file, action.Blob{Digest: digest.Of(digest.BLAKE3, source), Content: source})
 	for i := range steps {
 		s := &steps[i]
-		s.Argv, s.Inputs, s.Timeout = append(slices.Clone(argv), string(s.ID)), file.Digest, time.Hour
+		s.Argv, s.Inputs, s.Timeout = append(slices.Clone(argv), string(s.ID)), file.Digest, time.Minute
 		s.Reach, s.Sharing = action.Anywhere, action.Shared
 	}
 	g, err := action.NewGraph(steps)

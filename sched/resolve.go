@@ -24,7 +24,7 @@ const (
 	maxRemembered = 64 << 20
 	// claimSlack is what another build's execution may take on top of its own
 	// time: to wait for a worker, and for its inputs.
-	claimSlack = 10 * time.Minute
+	claimSlack = 5 * time.Minute
 )
 
 var errMissing = errors.New("blob is missing")
