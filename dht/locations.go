@@ -101,12 +101,6 @@ func (l *locations) expire(now time.Time) {
 	}
 }
 
-func (l *locations) len() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.used.Len()
-}
-
 func (l *locations) remove(e *list.Element) {
 	delete(l.byKey, l.used.Remove(e).(*location).key)
 }

@@ -105,7 +105,7 @@ func (d *DHT) serve(ctx context.Context, from peer.ID, s peer.Stream) {
 		}
 		var req dhtpb.Request
 		err := wire.Read(r, &req, maxRequest)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return
 		}
 		if err == nil {

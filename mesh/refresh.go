@@ -87,7 +87,7 @@ func (m *Mesh) advertised(met link.Met) netip.AddrPort {
 // outward asks the routing table; connecting a UDP socket sends nothing. The
 // address is one of documentation (RFC 5737).
 func outward() (netip.Addr, bool) {
-	c, err := net.Dial("udp4", "192.0.2.1:9")
+	c, err := net.DialUDP("udp4", nil, &net.UDPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 9})
 	if err != nil {
 		return netip.Addr{}, false
 	}

@@ -50,11 +50,11 @@ type Ask struct {
 type Outcome uint8
 
 const (
-	// Arrived: the chunk is here and was checked.
+	// Arrived says that the chunk is here and was checked.
 	Arrived Outcome = iota + 1
-	// Failed: the holder did not give it, or not in time.
+	// Failed says that the holder did not give it, or not in time.
 	Failed
-	// Corrupt: the holder gave other bytes. It is asked for nothing more.
+	// Corrupt says that the holder gave other bytes. It is asked for nothing more.
 	Corrupt
 )
 

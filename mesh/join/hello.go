@@ -19,9 +19,13 @@ import (
 type Kind uint8
 
 const (
+	// Ask begins a hello.
 	Ask Kind = iota + 1
+	// Offer answers with the responder's nonce.
 	Offer
+	// Prove shows who asks.
 	Prove
+	// Welcome shows who answers.
 	Welcome
 )
 

@@ -40,7 +40,7 @@ func Write(w io.Writer, m proto.Message) error {
 func Read(r *bufio.Reader, m proto.Message, limit int) error {
 	name := m.ProtoReflect().Descriptor().Name()
 	size, err := binary.ReadUvarint(r)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.EOF
 	}
 	if err != nil {

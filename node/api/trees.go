@@ -15,7 +15,8 @@ const (
 	// TreeProtocol is what a connection is upgraded to, and TreeHeader carries
 	// the tree's ID.
 	TreeProtocol = "buildnet-tree"
-	TreeHeader   = "Buildnet-Tree"
+	// TreeHeader carries that ID.
+	TreeHeader = "Buildnet-Tree"
 
 	// maxTrees bounds trees that no build has taken yet, treeTime how long they
 	// wait.

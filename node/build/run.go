@@ -29,7 +29,6 @@ type run struct {
 	lease   store.Lease
 
 	trees      *trees
-	files      worktree.Files
 	tree       *worktree.Tree
 	config     *project.Config
 	configName string
@@ -121,7 +120,7 @@ func (r *run) work(ctx context.Context) error {
 	if len(given) < r.graph.Len() {
 		err = r.schedule(ctx, given)
 	}
-	return errors.Join(err, r.conclude(ctx, err))
+	return r.conclude(ctx, err)
 }
 
 // schedule gives the build to the leader that will be elected for it.
@@ -154,14 +153,14 @@ func aborted(ctx context.Context) error {
 // state that the next instant skip compares with. cause is why the build did
 // not succeed.
 func (r *run) conclude(ctx context.Context, cause error) error {
-	if ctx.Err() != nil {
-		return nil
+	if err := ctx.Err(); err != nil {
+		return errors.Join(cause, err)
 	}
 	if cause != nil && !errors.Is(cause, errSteps) {
-		return nil
+		return cause
 	}
 	if err := r.place(ctx, cause == nil); err != nil || cause != nil {
-		return err
+		return errors.Join(cause, err)
 	}
 	if err := r.postBuild(ctx); err != nil {
 		return err

@@ -28,6 +28,12 @@ type sealed struct {
 	Uncached []string `json:"uncached,omitempty"`
 }
 
+// unseal reads what an earlier success, perhaps of another version, has kept.
+func unseal(opaque []byte) (s sealed, ok bool) {
+	err := json.Unmarshal(opaque, &s)
+	return s, err == nil
+}
+
 // sealKey names a success of the same targets.
 func (r *run) sealKey() string {
 	targets := slices.Sorted(slices.Values(r.req.Targets))
@@ -58,8 +64,8 @@ func (r *run) instantSkip(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("%w: %w", ErrRequest, err)
 	}
-	var s sealed
-	if !same || json.Unmarshal(state.Opaque, &s) != nil || !r.holds(s) {
+	s, known := unseal(state.Opaque)
+	if !same || !known || !r.holds(s) {
 		return false, nil
 	}
 	build := string(r.req.ID)

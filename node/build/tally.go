@@ -93,10 +93,10 @@ func (t *tally) close() event.BuildFinished {
 }
 
 func tierOf(s event.BuildFinished) event.Tier {
-	switch ran := s.Executed + s.Failed; {
-	case ran == 0:
+	switch s.Executed + s.Failed {
+	case 0:
 		return event.Restore
-	case ran == s.Steps:
+	case s.Steps:
 		return event.Full
 	default:
 		return event.Incremental

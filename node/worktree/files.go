@@ -30,8 +30,11 @@ type Kind uint8
 const (
 	// Absent is nothing at all.
 	Absent Kind = iota
+	// Regular is a file.
 	Regular
+	// Directory is a directory.
 	Directory
+	// Symlink is a symbolic link, whatever it leads to.
 	Symlink
 	// Other is a socket, a device or a pipe: never a source, never an output.
 	Other
@@ -91,8 +94,10 @@ type Temp interface {
 type Mode uint16
 
 const (
+	// Plain files cannot be executed.
 	Plain Mode = 0o666
-	Exec  Mode = 0o777
+	// Exec files can.
+	Exec Mode = 0o777
 )
 
 // Hook is a shell command that runs with the user's rights.

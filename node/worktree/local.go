@@ -33,8 +33,8 @@ func Local(root string) (Files, error) {
 		return nil, fmt.Errorf("open tree %s: %w", root, err)
 	}
 	// One tree has one name, however it was reached.
-	if real, err := filepath.EvalSymlinks(abs); err == nil {
-		abs = real
+	if resolved, err := filepath.EvalSymlinks(abs); err == nil {
+		abs = resolved
 	}
 	r, err := os.OpenRoot(abs)
 	if err != nil {
@@ -284,6 +284,6 @@ func (l *local) Remove(_ context.Context, p string) error {
 	if err != nil {
 		return fmt.Errorf("remove %s: %w", p, err)
 	}
-	defer d.Close()
+	defer func() { _ = d.Close() }()
 	return d.Remove(name)
 }

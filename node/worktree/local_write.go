@@ -55,7 +55,7 @@ func (l *local) Create(_ context.Context, p string, mode Mode) (Temp, error) {
 	}
 	t := &localTemp{l: l, dir: d, name: name, path: p, temp: tempName()}
 	if t.f, err = d.OpenFile(t.temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, os.FileMode(mode)); err != nil {
-		d.Close()
+		_ = d.Close()
 		return nil, fmt.Errorf("write %s: %w", p, err)
 	}
 	return t, nil
@@ -100,7 +100,7 @@ func (t *localTemp) Abort() {
 
 func (t *localTemp) close() {
 	t.done = true
-	t.dir.Close()
+	_ = t.dir.Close()
 }
 
 // lstat returns the stat of a name in a directory.
@@ -119,7 +119,7 @@ func (l *local) Link(_ context.Context, p, target string) (Stat, error) {
 	if err != nil {
 		return Stat{}, fmt.Errorf("link %s: %w", p, err)
 	}
-	defer d.Close()
+	defer func() { _ = d.Close() }()
 	temp := tempName()
 	if err := d.Symlink(filepath.FromSlash(target), temp); err != nil {
 		return Stat{}, fmt.Errorf("link %s: %w", p, err)

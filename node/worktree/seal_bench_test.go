@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/buildnet/buildnet/store/memory"
@@ -36,6 +37,7 @@ func benchmarkUnchanged(b *testing.B, mode string) {
 		go func() { ended <- opts.Watcher.Run(ctx) }()
 		defer func() { cancel(); <-ended }()
 		for opts.Watcher.sync(ctx) != nil {
+			runtime.Gosched()
 		}
 	}
 	blobs := memory.New(1 << 30)

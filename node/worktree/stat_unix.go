@@ -3,6 +3,7 @@
 package worktree
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"syscall"
@@ -64,7 +65,7 @@ func statFile(f *os.File) (Stat, error) {
 
 func retry(call func() error) error {
 	for {
-		if err := call(); err != syscall.EINTR {
+		if err := call(); !errors.Is(err, syscall.EINTR) {
 			return err
 		}
 	}

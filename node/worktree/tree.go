@@ -142,12 +142,6 @@ func (i identity) output(path string) action.Output {
 	return action.Output{Path: path, Kind: action.File, Digest: i.digest, Executable: i.executable}
 }
 
-// sameContent leaves the permissions aside.
-func (i identity) sameContent(o identity) bool {
-	i.executable, o.executable = false, false
-	return i == o
-}
-
 func appendIdentities(b []byte, ids []identity) []byte {
 	b = appendCount(b, uint64(len(ids)))
 	for _, i := range ids {

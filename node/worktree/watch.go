@@ -235,7 +235,7 @@ func (w *Watcher) sync(ctx context.Context) error {
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		return err
 	}
-	defer os.Remove(path)
+	defer func() { _ = os.Remove(path) }()
 	timeout := time.NewTimer(cookieWait)
 	defer timeout.Stop()
 	select {

@@ -31,7 +31,7 @@ func watchable(dir string, root os.FileInfo) (inode, error) {
 	if err := unix.Statfs(dir, &f); err != nil {
 		return inode{}, &os.PathError{Op: "statfs", Path: dir, Err: err}
 	}
-	if !slices.Contains(watched, int64(f.Type)) {
+	if !slices.Contains(watched, int64(f.Type)) { //nolint:unconvert // its type differs between architectures
 		return inode{}, fmt.Errorf("a file system of type %#x does not report all changes", f.Type)
 	}
 	var st unix.Stat_t
@@ -41,7 +41,7 @@ func watchable(dir string, root os.FileInfo) (inode, error) {
 	if sys, ok := root.Sys().(*syscall.Stat_t); ok && sys.Dev != st.Dev {
 		return inode{}, errors.New("another file system is mounted there")
 	}
-	return inode{dev: uint64(st.Dev), ino: st.Ino}, nil
+	return inode{dev: uint64(st.Dev), ino: st.Ino}, nil //nolint:unconvert // its type differs between architectures
 }
 
 // sameInfo reports whether info is what the stat was of.

@@ -24,7 +24,7 @@ const (
 	Full Isolation = iota + 1
 	// Reduced isolation: something of Full is missing on that machine.
 	Reduced
-	// None: the command ran as an ordinary process.
+	// None says that the command ran as an ordinary process.
 	None
 )
 

@@ -114,18 +114,18 @@ type Securing struct {
 type EventKind uint8
 
 const (
-	// Elected: Peer leads in Epoch, and Peers stand by. It comes again in the
+	// Elected says that Peer leads in Epoch, and Peers stand by. It comes again in the
 	// same epoch when the standbys change.
 	Elected EventKind = iota + 1
-	// Began: Peer began to run Step. It may come again on another peer.
+	// Began says that Peer began to run Step. It may come again on another peer.
 	Began
-	// Announced: Step has the result Done, good or bad. It is final, and never
+	// Announced says that Step has the result Done, good or bad. It is final, and never
 	// comes twice for a step; all that the step depends on came before.
 	Announced
-	// GaveUp: Step has no result, for the reason Text, which is not its
+	// GaveUp says that Step has no result, for the reason Text, which is not its
 	// command's. It is final.
 	GaveUp
-	// Noted: Text, about Peer or Step or neither (Step is -1), is worth
+	// Noted says that Text, about Peer or Step or neither (Step is -1), is worth
 	// knowing.
 	Noted
 )

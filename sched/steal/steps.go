@@ -46,7 +46,6 @@ type task struct {
 	// initiator has all that it depends on.
 	lacking   bool
 	notBefore time.Time
-	readyAt   time.Time
 	startedAt time.Time // zero before it runs
 	worker    peer.ID
 	// avoid are the members on which it went wrong.

@@ -228,7 +228,7 @@ func (s *Store) writeSmall(d digest.Digest, content []byte, want digest.Digest) 
 	defer way.Unlock()
 	b := &blob{digest: d, generation: s.generation}
 	batch := s.db.NewBatch()
-	defer batch.Close()
+	defer func() { _ = batch.Close() }()
 	_ = batch.Set(blobKey(d), content, nil)
 	_ = batch.Set(indexKey(d), b.record(), nil)
 	if err := batch.Commit(pebble.NoSync); err != nil {

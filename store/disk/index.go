@@ -132,7 +132,7 @@ func (s *Store) loadGeneration(clean bool) error {
 		s.generation++
 	}
 	b := s.db.NewBatch()
-	defer b.Close()
+	defer func() { _ = b.Close() }()
 	_ = b.Set(generationKey, binary.AppendUvarint(nil, s.generation), nil)
 	_ = b.Delete(cleanKey, nil)
 	return b.Commit(pebble.Sync)
@@ -217,7 +217,7 @@ func digestOfFile(name string) (digest.Digest, bool) {
 // saveUse writes the times of use that have changed.
 func (s *Store) saveUse() error {
 	b := s.db.NewBatch()
-	defer b.Close()
+	defer func() { _ = b.Close() }()
 	s.mu.Lock()
 	for _, bl := range s.ix.blobs {
 		if bl.dirty {

@@ -87,7 +87,7 @@ func (s *Store) erase(d digest.Digest) error {
 // eraseHeld is erase for a caller who holds d's way.
 func (s *Store) eraseHeld(d digest.Digest) error {
 	batch := s.db.NewBatch()
-	defer batch.Close()
+	defer func() { _ = batch.Close() }()
 	_ = batch.Delete(indexKey(d), nil)
 	if d.Size() <= smallBlob {
 		_ = batch.Delete(blobKey(d), nil)

@@ -21,7 +21,8 @@ const (
 	// MaxBuilds and MaxBytes (as kept, compressed) bound a history; beyond them
 	// the oldest go.
 	MaxBuilds = 1000
-	MaxBytes  = 64 << 20
+	// MaxBytes is the second of them.
+	MaxBytes = 64 << 20
 	// keepShare of the bounds, in per cent, stays when they were passed.
 	keepShare = 95
 	// maxEvents bounds the events of one record, in bytes before compression:

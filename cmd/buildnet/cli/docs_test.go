@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -68,7 +69,7 @@ func each(c *cobra.Command, f func(*cobra.Command)) {
 func help(t *testing.T, c *cobra.Command) string {
 	t.Helper()
 	var out, talk bytes.Buffer
-	args := append(strings.Fields(c.CommandPath())[1:], "--help")
+	args := slices.Concat(strings.Fields(c.CommandPath())[1:], []string{"--help"})
 	if status := Run(context.Background(), args, System{Stdout: &out, Stderr: &talk}); status != exitOK || talk.Len() > 0 {
 		t.Errorf("%s --help: status %d, %s", c.CommandPath(), status, talk.String())
 	}

@@ -139,7 +139,7 @@ func (node *Node) Open(ctx context.Context, to peer.ID, protocol string) (peer.S
 	near, far := newStreams(node.net, node.id, to)
 	node.net.streams[near], node.net.streams[far] = struct{}{}, struct{}{}
 	target.served.Go(func() {
-		defer far.Close()
+		defer func() { _ = far.Close() }()
 		h(target.ctx, node.id, far)
 	})
 	return near, nil

@@ -31,7 +31,7 @@ func (c *Client) Build(ctx context.Context, r api.BuildRequest, each func(line [
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	defer interrupt(ctx, conn)()
 	err = exchange(conn, r, each)
 	if err != nil && ctx.Err() != nil {
