@@ -1,3 +1,5 @@
+//go:build unix
+
 package dht_test
 
 import (
@@ -132,6 +134,8 @@ func BenchmarkQUIC(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(bench.bytes)
+			before := cpu()
+			defer func() { reportCPU(b, before, bench.bytes) }()
 			for b.Loop() {
 				s := w.shelfs[a]
 				s.mu.Lock()
