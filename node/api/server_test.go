@@ -137,6 +137,9 @@ func TestErrorsArriveWithKindAndHint(t *testing.T) {
 	if _, err := c.Leave(t.Context()); !errors.As(err, &e) || e.Kind != api.Internal || e.Message != "boom" {
 		t.Errorf("any error: %#v", err)
 	}
+	if _, err := client.New(filepath.Join(t.TempDir(), strings.Repeat("long", 30))).Status(t.Context()); !errors.Is(err, client.ErrNoNode) {
+		t.Errorf("a path that no socket can have: %v", err)
+	}
 	if _, err := client.New(t.TempDir()).Status(t.Context()); !errors.Is(err, client.ErrNoNode) {
 		t.Errorf("no node: %v", err)
 	}

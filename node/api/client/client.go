@@ -67,7 +67,9 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 	switch {
 	case err == nil:
 		return conn, nil
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.EINVAL):
+		// EINVAL: the path is longer than that of any socket. Who starts a node
+		// there is told.
 		return nil, fmt.Errorf("%w at %s", ErrNoNode, c.socket)
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf("%w at %s; join the group %s, or choose another --home", ErrDenied, c.socket, config.SystemGroup)
