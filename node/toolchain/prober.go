@@ -129,7 +129,9 @@ func (p *Prober) recent(s Spec) *record {
 	e := p.entries[s]
 	ok := e != nil && time.Since(e.checked) < settled
 	p.mu.Unlock()
-	if !ok || e.record.Mounts != mounts() || !e.record.fresh(often) {
+	// A key must not be of what was there before: once the watch saw something
+	// change, all is looked at.
+	if !ok || e.record.Mounts != mounts() || !e.record.fresh(min(often, p.least(s))) {
 		return nil
 	}
 	return e.record

@@ -197,6 +197,18 @@ func TestWatchSparesTheLookAndNoticesWhatIsWrittenInPlace(t *testing.T) {
 	}
 }
 
+func TestDigestNoticesAtOnceWhatTheWatchSaw(t *testing.T) {
+	b := newBench(t)
+	s := Spec{Spec: "link:cc"}
+	d := b.digest(s)
+	b.turned() // as Run does when something has changed
+	b.write("include/sub/b.h", "int y;", 0o644)
+	again, err := b.Digest(t.Context(), s) // no time has passed
+	if err != nil || again == d {
+		t.Errorf("digest %s, %v: that of before the change", again, err)
+	}
+}
+
 func TestLinksOnTheWayCount(t *testing.T) {
 	b := newBench(t)
 	b.write("one/tool", "1", 0o755)
