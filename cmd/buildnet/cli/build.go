@@ -43,7 +43,7 @@ func (a *app) buildCommand() *cobra.Command {
 		Annotations:           map[string]string{"exit": exits(exitOK, exitFailed, exitUsage, exitUnreachable, exitInterrupted)},
 		RunE: func(c *cobra.Command, args []string) error {
 			o.targets = args
-			if o.jobs < 0 {
+			if c.Flags().Changed("jobs") && o.jobs < 1 {
 				return usage{fmt.Errorf("-j %d: want a positive number, or none for no bound", o.jobs)}
 			}
 			return a.build(c.Context(), o)

@@ -228,7 +228,7 @@ func TestWrongUsageIsStatus2AndSaysWhatToDo(t *testing.T) {
 	m.up()
 	empty := t.TempDir()
 	for _, args := range []string{
-		"nonsense", "node nonsense", "node up extra", "--nonsense", "build --nonsense", "build -j x", "build -j -1 -C " + m.project,
+		"nonsense", "node nonsense", "node up extra", "--nonsense", "build --nonsense", "build -j x", "build -j -1 -C " + m.project, "build -j 0 -C " + m.project, "node up --slots 0",
 		"mesh revoke", "mesh revoke a b", "builds b1", "builds show a b", "node up --slots -1", "cache", "build -C " + empty, "build -C /no/such",
 		"builds show nothing",
 	} {

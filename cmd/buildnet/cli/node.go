@@ -62,7 +62,7 @@ func (a *app) nodeUpCommand() *cobra.Command {
 		DisableFlagsInUseLine: true,
 		Annotations:           map[string]string{"exit": exits(exitOK, exitFailed, exitUsage, exitUnreachable)},
 		RunE: func(c *cobra.Command, _ []string) error {
-			if o.config.Slots < 0 {
+			if c.Flags().Changed("slots") && o.config.Slots < 1 {
 				return usage{fmt.Errorf("--slots %d: want a positive number, or none for what the machine has", o.config.Slots)}
 			}
 			homes, err := a.homes()
