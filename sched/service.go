@@ -63,8 +63,9 @@ type Job struct {
 	Action digest.Digest
 	// Holders are said to have the inputs.
 	Holders []peer.ID
-	// Own is the step as this node asked for it; nil in the build of another.
-	// What Action says is the leader's word, not this node's.
+	// Own is the step as this node asked for it; nil in the build of another,
+	// and where Action is not what a step comes to that runs without isolation.
+	// Otherwise what Action says is the leader's word, not this node's.
 	Own *action.Step
 }
 

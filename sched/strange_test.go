@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -211,4 +212,64 @@ type directoriesOf struct{ m *machine }
 func (d directoriesOf) Directory(ctx context.Context, at digest.Digest) (*repb.Directory, error) {
 	var dir repb.Directory
 	return &dir, (*runner)(d.m).load(ctx, at, &dir)
+}
+
+// What runs with a node's own rights has the sources of the one who asked.
+func TestLeaderCannotExchangeTheSourcesOfAFreeStep(t *testing.T) {
+	inWorld(t, 2, func(t *testing.T, w *world) {
+		m := w.at(0)
+		steps := slices.Clone(m.compile(2).Steps())
+		for i := range steps {
+			steps[i].Platform = []action.Property{{Name: action.PropertySandbox, Value: "none"}}
+			steps[i].Reach, steps[i].Sharing = action.InitiatorOnly, action.Unshared
+		}
+		g, err := action.NewGraph(steps)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := m.diary(g, 1)
+		ended := m.start(t.Context(), "b", m.plan(g, steal.Modes{}, w.ids(1, 0)...), d)
+		<-d.reached
+		evil := steps[0]
+		empty, err := action.EncodeBlob(&repb.Directory{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		evil.Inputs = empty.Digest
+		_ = (*shelf)(m).Put(t.Context(), empty)
+		a, err := action.Assemble(t.Context(), &evil, nil, directoriesOf{m})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = (*shelf)(m).Put(t.Context(), a.Blobs...)
+		id, _ := identity(t, 99)
+		s, err := w.net.Join(id).Open(t.Context(), m.id, sched.Protocol)
+		if err != nil {
+			t.Fatal(err)
+		}
+		say := hello(id, m.id, 9)
+		_, _ = s.Write(frames(t, say, &schedpb.Envelope{
+			Build: "b", Epoch: say.Epoch,
+			Body: &schedpb.Envelope_Assign{Assign: &schedpb.Assign{Step: 0, Name: string(evil.ID), Action: a.Action.Binary()}},
+		}))
+		go func() { _, _ = io.Copy(io.Discard, s) }()
+		time.Sleep(runTime)
+		_ = s.Reset()
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+		d.complete()
+		evils, owns := 0, 0
+		for _, r := range w.runs {
+			switch {
+			case r.job.Action == a.Action && r.job.Own != nil:
+				evils++
+			case r.job.Own != nil:
+				owns++
+			}
+		}
+		if evils > 0 || owns < 3 {
+			t.Errorf("%d with other sources count as this node's, %d with its own", evils, owns)
+		}
+	})
 }

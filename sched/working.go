@@ -78,8 +78,16 @@ func (p *party) prepare(a steal.Assign) {
 	}}
 	j.ctx, j.cancel = context.WithCancel(p.ctx)
 	p.jobs[key] = j
+	var inputs map[action.StepID]*action.Result
+	check := j.Own != nil && p.s.guarded(j.Own)
+	if check {
+		inputs = p.origin.machine.Inputs(a.Step)
+	}
 	p.work.Go(func() {
 		begun := time.Now()
+		if check && !p.s.makes(j.ctx, j.Own, inputs, a.Action) {
+			j.Own = nil
+		}
 		failure := p.s.opts.Runner.Prepare(j.ctx, j.Job)
 		fetched := time.Since(begun)
 		p.mine(j, func(h *steal.Hand) steal.HandOutput {
@@ -90,6 +98,20 @@ func (p *party) prepare(a steal.Assign) {
 			return h.Prepared(time.Now(), key.step, key.action, failure)
 		})
 	})
+}
+
+// guarded reports whether a step has more of this node's rights than what any
+// member may have run here.
+func (s *Service) guarded(step *action.Step) bool {
+	_, free := step.Property(action.PropertySandbox)
+	return free || s.opts.OwnBuildsOnly
+}
+
+// makes reports whether a is what step and the results below it come to. Its
+// sources are this node's then, whatever its leader says.
+func (s *Service) makes(ctx context.Context, step *action.Step, inputs map[action.StepID]*action.Result, a digest.Digest) bool {
+	made, err := action.Assemble(ctx, step, inputs, newDirectories(s, s.opts.Self).from(nil))
+	return err == nil && made.Action == a
 }
 
 // mine tells the Hand about a job, if it is still in its hands.

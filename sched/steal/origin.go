@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/buildnet/buildnet/mesh/peer"
+	"github.com/buildnet/buildnet/sched/action"
 	"github.com/buildnet/buildnet/store/digest"
 )
 
@@ -239,6 +240,18 @@ func (o *Origin) Cancel(now time.Time) OriginOutput {
 		o.reply(o.watch.lead, Cancel{})
 	}
 	return o.out
+}
+
+// Inputs returns the results that s depends on, as the leader's log has them;
+// one that it has not is missing.
+func (o *Origin) Inputs(s Step) map[action.StepID]*action.Result {
+	results := make(map[action.StepID]*action.Result, len(o.deps.below[s]))
+	for _, on := range o.deps.below[s] {
+		if r := o.record.Steps[on].Result; r != nil {
+			results[o.opts.Plan.Graph.Steps()[on].ID] = r
+		}
+	}
+	return results
 }
 
 func (o *Origin) begin(now time.Time) { o.now, o.out = now, OriginOutput{} }
