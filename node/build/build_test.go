@@ -2,6 +2,7 @@ package build
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"os"
 	"path/filepath"
@@ -66,6 +67,33 @@ func TestTiers(t *testing.T) {
 	}
 	if f, ran := w.good(Request{Modes: steal.Modes{Force: true}}); f.Executed != 4 || ran == "" {
 		t.Errorf("forced: %+v", f)
+	}
+}
+
+// A member may give this node's cache results that name any file.
+func TestCachedResultsBringNothingButOutputs(t *testing.T) {
+	w := newWorld(t, twoPackages())
+	w.good(Request{})
+	var entries []action.Entry
+	if err := w.actions.Each(func(e action.Entry) bool {
+		entries = append(entries, e)
+		return true
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		e.Result.Outputs = append(e.Result.Outputs, action.Output{Path: "zzz", Kind: action.File, Digest: e.Result.Outputs[0].Digest})
+		evil, err := action.SignEntry(e.Action, e.Result, w.self, func(b []byte) ([]byte, error) { return ed25519.Sign(w.key, b), nil })
+		if err == nil {
+			err = w.actions.Put(t.Context(), evil)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.write(map[string]string{"app/app": "edited"})
+	if _, ran := w.good(Request{}); ran != "lib:a.o lib:b.o lib:lib.a app" || !strings.HasPrefix(w.read("zzz"), "[") {
+		t.Errorf("ran %q, and made %q", ran, w.read("zzz"))
 	}
 }
 

@@ -160,7 +160,7 @@ func (w *world) resolve(ctx context.Context, s *action.Step, results map[action.
 	if err := dirs.keep(ctx, w.store.Lease(), a.Blobs); err != nil {
 		return nil, err
 	}
-	if e, err := w.actions.Get(ctx, a.Action); err == nil && !modes.Force {
+	if e, err := w.actions.Get(ctx, a.Action); err == nil && s.Fits(&e.Result) == nil && !modes.Force {
 		return &steal.Done{Entry: e, Peer: w.self, How: steal.Found, Holders: []peer.ID{w.self}}, nil
 	}
 	return w.execute(ctx, s, a)
