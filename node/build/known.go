@@ -59,7 +59,7 @@ func (r *run) lookUp(ctx context.Context, s *action.Step) (*action.Entry, error)
 	if err != nil {
 		return nil, fmt.Errorf("step %s: %w", s.ID, err)
 	}
-	if s.Fits(&entry.Result) != nil {
+	if fits := s.Fits(&entry.Result) == nil; !fits {
 		return nil, nil // a member gave it to this node's cache
 	}
 	blobs, err := store.Closure(ctx, r.opts.Store, &entry.Result)

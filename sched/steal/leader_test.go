@@ -130,7 +130,7 @@ func TestEpochsAreOrderedByNumberThenLeader(t *testing.T) {
 	sorted := []Epoch{{}, {1, "a"}, {1, "b"}, {2, "a"}}
 	var g guard
 	for i, e := range sorted {
-		if again := g.admit(e) && g.admit(e); !again {
+		if first, again := g.admit(e), g.admit(e); !first || !again {
 			t.Errorf("%v is not admitted", e)
 		}
 		for _, lower := range sorted[:i] {
