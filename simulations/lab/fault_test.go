@@ -46,14 +46,7 @@ func TestWorkerDies(t *testing.T) {
 		dir := filepath.Join(hosts[0].Dir, fmt.Sprintf("worker%d", round))
 		Project(t, dir)
 		b := hosts[0].Start(dir, "--force")
-		var leader string
-		b.Until(func(e event.Event) bool {
-			le, ok := e.(event.LeaderElected)
-			if ok {
-				leader = le.Leader
-			}
-			return ok
-		})
+		leader := elected(b).Leader
 		victim := 1
 		if leader == nodes[1].Peer {
 			victim = 2
@@ -74,25 +67,13 @@ func TestLeaderDies(t *testing.T) {
 	want := reference(t)
 	l := New(t)
 	hosts, nodes := mesh(t, l, 4, 0.5)
-	for round := 0; round < kills; {
-		dir := filepath.Join(hosts[0].Dir, fmt.Sprintf("leader%d", round))
-		Project(t, dir)
-		b := hosts[0].Start(dir, "--force")
-		var first event.LeaderElected
-		b.Until(func(e event.Event) bool {
-			le, ok := e.(event.LeaderElected)
-			if ok {
-				first = le
-			}
-			return ok
+	for round := range kills {
+		var dir string
+		b, first, victim := ledByAnother(t, nodes, func(try int) *Build {
+			dir = filepath.Join(hosts[0].Dir, fmt.Sprintf("leader%d-%d", round, try))
+			Project(t, dir)
+			return hosts[0].Start(dir, "--force")
 		})
-		victim := slices.IndexFunc(nodes, func(n *Node) bool { return n.Peer == first.Leader })
-		if victim == 0 {
-			// The initiator leads: start again, as another build.
-			b.Interrupt()
-			b.Wait()
-			continue
-		}
 		if len(first.Standbys) == 0 {
 			t.Fatalf("round %d: no standby keeps the log: %+v", round, first)
 		}
@@ -107,7 +88,6 @@ func TestLeaderDies(t *testing.T) {
 		SameOutputs(t, Outputs(t, dir), want)
 		nodes[victim] = hosts[victim].Up()
 		await(t, hosts[0], 4, 10*time.Second)
-		round++
 	}
 }
 
