@@ -49,6 +49,9 @@ var _ sched.Runner = (*runner)(nil)
 // Prepare brings the action and all its inputs here. They are held until the
 // job's context ends, which it does when the job is over.
 func (r *runner) Prepare(ctx context.Context, j sched.Job) *steal.Failure {
+	if j.Alone {
+		return nil // the build has ingested or made all of it here
+	}
 	lease := r.store.Lease()
 	context.AfterFunc(ctx, lease.Release)
 	if _, err := r.dht.FetchAction(ctx, j.Action, j.Holders, lease.Hold); err != nil {
@@ -169,10 +172,10 @@ func (r *runner) checkToolchain(ctx context.Context, p *repb.Platform) *steal.Fa
 			s.Dirs = prop.GetValue()
 		}
 	}
-	if want == "" || r.toolchains.Fresh(s, want) {
+	if want == "" {
 		return nil
 	}
-	have, err := r.toolchains.Digest(ctx, s)
+	have, err := r.toolchains.Current(ctx, s, want)
 	if err != nil {
 		return &steal.Failure{Kind: steal.WrongToolchain, Text: err.Error()}
 	}

@@ -56,7 +56,7 @@ func (s *Service) Build(ctx context.Context, b Build, o Observer) error {
 	if err != nil {
 		return fmt.Errorf("build %s: %w", b.ID, err)
 	}
-	g := newOrigin(o, build.Plan.Graph.Steps())
+	g := newOrigin(o, build.Plan)
 	defer g.work.Wait()
 	defer g.cancel()
 	g.machine = steal.NewOrigin(steal.OriginOptions{Self: s.opts.Self, Plan: build.Plan, PlanDigest: plan.Digest})
@@ -108,6 +108,7 @@ type origin struct {
 	machine  *steal.Origin
 	observer Observer
 	steps    []action.Step
+	alone    bool // no other member is asked for anything
 	securing *semaphore.Weighted
 	ctx      context.Context // of securing
 	cancel   context.CancelFunc
@@ -121,8 +122,8 @@ type origin struct {
 	err    error
 }
 
-func newOrigin(o Observer, steps []action.Step) *origin {
-	g := &origin{observer: o, steps: steps, wake: make(chan struct{}, 1), securing: semaphore.NewWeighted(maxSecuring)}
+func newOrigin(o Observer, plan *steal.Plan) *origin {
+	g := &origin{observer: o, steps: plan.Graph.Steps(), alone: plan.Modes.Local, wake: make(chan struct{}, 1), securing: semaphore.NewWeighted(maxSecuring)}
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	return g
 }

@@ -67,6 +67,8 @@ type Job struct {
 	// and where Action is not what a step comes to that runs without isolation.
 	// Otherwise what Action says is the leader's word, not this node's.
 	Own *action.Step
+	// Alone jobs take nothing from other members.
+	Alone bool
 }
 
 // Runner executes on this machine. Its methods are called concurrently, and

@@ -75,6 +75,7 @@ func (p *party) prepare(a steal.Assign) {
 	p.drop(key)
 	j := &job{key: key, Job: Job{
 		Build: p.build, Step: a.Name, Action: a.Action, Holders: a.Holders, Own: p.origin.step(a),
+		Alone: p.origin != nil && p.origin.alone,
 	}}
 	j.ctx, j.cancel = context.WithCancel(p.ctx)
 	p.jobs[key] = j

@@ -61,6 +61,22 @@ type Blobs interface {
 	Add(ctx context.Context, fn digest.Function, r io.Reader) (digest.Digest, error)
 }
 
+// Checker is a Blobs that can be made to look at a blob again.
+type Checker interface {
+	// Check reads the whole blob. It drops it and returns ErrCorrupt if its
+	// bytes have changed since it came.
+	Check(ctx context.Context, d digest.Digest) error
+}
+
+// Recheck has b look at a blob whose bytes somebody found to be wrong, so that
+// the next one does not get them.
+func Recheck(ctx context.Context, b Blobs, d digest.Digest) error {
+	if c, ok := b.(Checker); ok {
+		return c.Check(ctx, d)
+	}
+	return fmt.Errorf("blob %v: %w", d, ErrCorrupt)
+}
+
 // Lease keeps blobs from being collected while something needs them.
 type Lease interface {
 	// Hold adds blobs to the lease. Those that are not here yet are held from

@@ -358,3 +358,32 @@ func TestFilesThatNoStepCanHaveAreNamed(t *testing.T) {
 		t.Errorf("notices %q", got)
 	}
 }
+
+func TestOutputThatLeftTheConfigurationIsNoSource(t *testing.T) {
+	config := `version: 1
+packages:
+  - name: p
+    path: .
+    build_cmd: "make"
+    outputs: [%s]
+`
+	both, one := strings.ReplaceAll(config, "%s", "a, c"), strings.ReplaceAll(config, "%s", "a")
+	w := newWorld(t, map[string]string{".buildnet/config.yaml": both, "src": "s"})
+	w.good(Request{})
+	w.write(map[string]string{".buildnet/config.yaml": one})
+	w.good(Request{})
+	if _, err := os.Stat(filepath.Join(w.root, "c")); !os.IsNotExist(err) {
+		t.Errorf("the output that left is still there: %v", err)
+	}
+	if f, ran := w.good(Request{}); f.Tier != event.InstantSkip || ran != "" {
+		t.Errorf("the next build: %s, ran %q", f.Tier, ran)
+	}
+	named := strings.Replace(one, "build_cmd", "sources: [src, c]\n    build_cmd", 1)
+	w.write(map[string]string{".buildnet/config.yaml": both})
+	w.good(Request{})
+	w.write(map[string]string{".buildnet/config.yaml": named})
+	w.good(Request{})
+	if got := w.read("c"); !strings.HasPrefix(got, "p of") {
+		t.Errorf("what an earlier build made and this one reads is gone: %q", got)
+	}
+}

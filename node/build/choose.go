@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -63,12 +64,7 @@ func (r *run) replan(ctx context.Context) error {
 	if r.snapshot, err = r.tree.Scan(ctx); err != nil {
 		return fmt.Errorf("%w: %w", ErrRequest, err)
 	}
-	listed := r.snapshot.Files()
-	files := make([]project.File, len(listed))
-	for i, f := range listed {
-		files[i] = project.File{Path: f.Path, Link: f.Link}
-	}
-	if r.plan, err = r.config.Plan(files); err != nil {
+	if r.plan, err = r.planOf(ctx); err != nil {
 		return fmt.Errorf("%w: %w", ErrRequest, err)
 	}
 	ids, err := r.plan.Select(r.req.Targets)
@@ -110,6 +106,28 @@ func quotedList(paths []string) string {
 		quoted[i] = strconv.Quote(p)
 	}
 	return strings.Join(quoted, ", ")
+}
+
+// planOf lays the configuration over the tree. What an earlier build made is no
+// source, also when the configuration does not name it any more, unless there
+// is no plan without it.
+func (r *run) planOf(ctx context.Context) (*project.Plan, error) {
+	made, err := r.tree.Made(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all, sources []project.File
+	for _, f := range r.snapshot.Files() {
+		all = append(all, project.File{Path: f.Path, Link: f.Link})
+		if _, found := slices.BinarySearch(made, f.Path); !found {
+			sources = append(sources, all[len(all)-1])
+		}
+	}
+	if plan, err := r.config.Plan(sources); err == nil || len(sources) == len(all) {
+		return plan, err
+	}
+	r.reuses = true
+	return r.config.Plan(all)
 }
 
 // packages returns the packages that have a selected step, in the plan's order.

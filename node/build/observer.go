@@ -114,6 +114,9 @@ func (o *observer) Finished(s steal.Step, d *steal.Done) {
 		if d.Entry.Executor == r.opts.Self {
 			done.Status = event.CachedLocal
 		}
+		if there, err := r.tree.InPlace(context.Background(), res.Outputs); err == nil && !slices.Contains(there, false) {
+			done.Status = event.Skipped
+		}
 	}
 	if ran {
 		o.explain(step, d.Entry.Executor)

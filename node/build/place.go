@@ -44,9 +44,15 @@ func (r *run) place(ctx context.Context, success bool) error {
 	return nil
 }
 
-// declared returns every output of the configuration, built now or not.
+// declared returns every output of the configuration, built now or not. What
+// it reads is no leftover either, where it needs what an earlier build made.
 func (r *run) declared() []string {
 	paths := []string{}
+	for i := range r.plan.Steps {
+		if r.reuses {
+			paths = append(paths, r.plan.Steps[i].Sources...)
+		}
+	}
 	for i := range r.plan.Steps {
 		paths = append(paths, r.plan.Steps[i].Outputs...)
 	}

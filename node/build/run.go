@@ -34,6 +34,7 @@ type run struct {
 	configName string
 	source     []byte // of config
 	plan       *project.Plan
+	reuses     bool // sources that an earlier build made
 	selected   []*project.Step
 	snapshot   *worktree.Snapshot
 

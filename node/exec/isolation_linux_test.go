@@ -1,6 +1,7 @@
 package exec_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -333,5 +334,43 @@ func TestManyAtOnce(t *testing.T) {
 		case <-time.After(30 * time.Second):
 			t.Fatal("stuck")
 		}
+	}
+}
+
+// rotten serves other bytes than those of a digest, as a disk that decays.
+type rotten struct {
+	store.Blobs
+	bad     digest.Digest
+	checked int
+}
+
+func (r *rotten) Open(ctx context.Context, d digest.Digest) (store.Reader, error) {
+	if d != r.bad {
+		return r.Blobs.Open(ctx, d)
+	}
+	other, err := store.AddBytes(ctx, r.Blobs, bytes.Repeat([]byte{'x'}, int(d.Size())))
+	if err != nil {
+		return nil, err
+	}
+	return r.Blobs.Open(ctx, other)
+}
+
+func (r *rotten) Check(context.Context, digest.Digest) error {
+	r.checked++
+	return store.ErrCorrupt
+}
+
+func TestRottenInputIsNotRunWith(t *testing.T) {
+	r := newRig(t, nil)
+	w := sh("cat in > out", "out")
+	w.inputs = map[string]string{"in": strings.Repeat("original", 10_000)}
+	bad := &rotten{Blobs: r.blobs, bad: digest.Of(digest.BLAKE3, []byte(w.inputs["in"]))}
+	e, err := exec.New(exec.Options{Dir: t.TempDir(), Blobs: bad})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = e.Execute(t.Context(), exec.Request{Action: r.action(w)}, func() { t.Error("the command ran") })
+	if !errors.Is(err, store.ErrCorrupt) || bad.checked != 1 {
+		t.Errorf("Execute = %v, and the blob was looked at again %d times", err, bad.checked)
 	}
 }

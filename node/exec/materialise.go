@@ -2,6 +2,7 @@ package exec
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -113,7 +114,10 @@ func (l *layout) file(ctx context.Context, n *repb.FileNode, at string) error {
 	if err != nil {
 		return err
 	}
-	err = l.fill(f, r, mode)
+	err = l.fill(f, r, mode, d)
+	if errors.Is(err, store.ErrCorrupt) {
+		err = errors.Join(err, store.Recheck(ctx, l.blobs, d))
+	}
 	if closed := f.Close(); err == nil {
 		err = closed
 	}
@@ -123,7 +127,9 @@ func (l *layout) file(ctx context.Context, n *repb.FileNode, at string) error {
 	return setTime(p)
 }
 
-func (l *layout) fill(f *os.File, r store.Reader, mode os.FileMode) error {
+// fill copies a blob. The store checked it when it came; a disk may have
+// changed it since, so that it is hashed once more on its way.
+func (l *layout) fill(f *os.File, r store.Reader, mode os.FileMode, d digest.Digest) error {
 	if l.dir.owner >= 0 {
 		if err := f.Chown(l.dir.owner, l.dir.owner); err != nil {
 			return err
@@ -135,8 +141,14 @@ func (l *layout) fill(f *os.File, r store.Reader, mode os.FileMode) error {
 	if source, ok := r.(interface{ Fd() uintptr }); ok && reflink(f, source.Fd()) == nil {
 		return nil
 	}
-	_, err := io.CopyBuffer(struct{ io.Writer }{f}, struct{ io.Reader }{r}, l.buffer)
-	return err
+	hash := digest.NewHasher(d.Function())
+	if _, err := io.CopyBuffer(io.MultiWriter(f, hash), struct{ io.Reader }{r}, l.buffer); err != nil {
+		return err
+	}
+	if hash.Sum() != d {
+		return fmt.Errorf("blob %v: %w", d, store.ErrCorrupt)
+	}
+	return nil
 }
 
 func (l *layout) link(n *repb.SymlinkNode, at string) error {

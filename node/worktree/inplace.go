@@ -140,3 +140,17 @@ func (t *Tree) isOne(ctx context.Context, path string, s Stat, ids []identity) b
 		return t.still(ctx, path, s, want)
 	})
 }
+
+// Made returns the files that builds put into the tree and nobody has edited
+// since, sorted.
+func (t *Tree) Made(ctx context.Context) ([]string, error) {
+	if err := t.load(); err != nil {
+		return nil, err
+	}
+	unmodified, _, err := t.leftovers(ctx, t.placed.paths())
+	if err != nil {
+		return nil, fmt.Errorf("look for what builds made: %w", err)
+	}
+	slices.Sort(unmodified)
+	return unmodified, nil
+}

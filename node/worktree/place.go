@@ -368,7 +368,8 @@ func (x *placing) write(ctx context.Context, path string, want identity) error {
 		return fmt.Errorf("write %s: %w", x.t.name(path), err)
 	}
 	if hash.Sum() != want.digest {
-		return fmt.Errorf("output %s: blob %v: %w; drop it with `buildnet cache verify` and build again", path, want.digest, store.ErrCorrupt)
+		_ = store.Recheck(ctx, x.t.blobs, want.digest) // what it found is known
+		return fmt.Errorf("output %s: blob %v: %w; build again, and it is made again", path, want.digest, store.ErrCorrupt)
 	}
 	s, err := temp.Commit()
 	if err != nil {

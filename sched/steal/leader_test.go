@@ -189,3 +189,24 @@ func TestResultsWithOtherOutputsThanDeclaredAreRefused(t *testing.T) {
 		}
 	})
 }
+
+func TestAFullDiskAtTheInitiatorIsFinal(t *testing.T) {
+	for _, c := range []struct {
+		on    peer.ID
+		final bool
+	}{{"peer0", true}, {"peer2", false}} {
+		l := successor(t, chain(1))
+		for _, id := range []peer.ID{"peer0", "peer1", "peer2"} {
+			l.Receive(start, id, Join{Slots: 1})
+		}
+		l.Receive(start, "peer0", Follow{})
+		l.tasks[0].phase = Queued
+		l.resolving, l.queued[l.needOf[0]] = 0, []Step{0}
+		l.move(0, Assigned)
+		l.tasks[0].worker = c.on
+		l.tried(0, c.on, Failure{Kind: NoSpace, Text: "the disk is full"})
+		if got := l.record.Steps[0].Failed; (got != "") != c.final {
+			t.Errorf("on %s: given up with %q, want %v", c.on, got, c.final)
+		}
+	}
+}

@@ -352,6 +352,11 @@ func (l *Leader) count(s Step, on peer.ID, f Failure) bool {
 	t := &l.tasks[s]
 	l.append(Op{Kind: OpTried, Step: s, Peer: on, Text: f.Text})
 	r := &l.record.Steps[s]
+	if f.Kind == NoSpace && on == l.opts.Initiator {
+		// Whoever else ran it, its outputs would have to come to the same disk.
+		l.giveUp(s, f.Text)
+		return false
+	}
 	if r.Tries >= MaxTries {
 		l.giveUp(s, fmt.Sprintf("%d tries came to nothing, the last one: %s", r.Tries, f.Text))
 		return false

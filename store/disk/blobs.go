@@ -59,6 +59,18 @@ func (s *Store) Open(_ context.Context, d digest.Digest) (store.Reader, error) {
 	return r, nil
 }
 
+// Check implements store.Checker.
+func (s *Store) Check(_ context.Context, d digest.Digest) error {
+	if empty(d) {
+		return nil
+	}
+	r, err := s.check(d, false)
+	if err != nil {
+		return s.broken(d, err)
+	}
+	return r.Close()
+}
+
 // check returns a reader of what is kept under d, which it hashes first if it
 // is doubtful.
 func (s *Store) check(d digest.Digest, verified bool) (store.Reader, error) {

@@ -76,8 +76,9 @@ type Store struct {
 }
 
 var (
-	_ store.Blobs  = (*Store)(nil)
-	_ store.Leaser = (*Store)(nil)
+	_ store.Blobs   = (*Store)(nil)
+	_ store.Leaser  = (*Store)(nil)
+	_ store.Checker = (*Store)(nil)
 )
 
 // Open opens the store in dir, which is made if it is not there. It returns

@@ -136,6 +136,33 @@ func TestVerifyFindsRot(t *testing.T) {
 	}
 }
 
+func TestCheckDropsRotAndNothingElse(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	for _, size := range []int{0, 100, 100_000} {
+		content := storetest.Bytes(size, 5)
+		d, err := store.AddBytes(t.Context(), s, content)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Check(t.Context(), d); err != nil {
+			t.Errorf("%d good bytes: %v", size, err)
+		}
+		if size <= smallBlob {
+			continue
+		}
+		content[size/2] ^= 1
+		if err := os.WriteFile(s.filePath(d), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Check(t.Context(), d); !errors.Is(err, store.ErrCorrupt) {
+			t.Errorf("rot: %v", err)
+		}
+		if here, err := s.Has(t.Context(), []digest.Digest{d}); err != nil || here[0] {
+			t.Errorf("rot is still here: %v, %v", here, err)
+		}
+	}
+}
+
 func TestFailingDisk(t *testing.T) {
 	for errno, wanted := range map[syscall.Errno]error{syscall.ENOSPC: store.ErrFull, syscall.EIO: syscall.EIO} {
 		fs := &storetest.FailingFS{FS: vfs.Default}

@@ -200,7 +200,7 @@ func (a *app) printStatus(st api.Status) error {
 	line("state", "%s for %s, process %d, version %s", st.State, (time.Duration(st.UptimeS) * time.Second).String(), st.PID, st.Version)
 	line("peer", "%s (%s)", st.Peer, st.Name)
 	line("home", "%s", st.Home)
-	line("mesh", "%s, %d members alive", orNone(st.Mesh), st.Members)
+	line("mesh", "%s, members alive: %d", orNone(st.Mesh), st.Members)
 	line("listen", "%s, seen by members as %s", st.Listen, orNone(joined(st.Observed)))
 	line("http", "%s", orNone(st.API))
 	line("strength", "%.2f BPU on each of %.4g cores, %d slots, %s/%s", st.BPU, st.Cores, st.Slots, st.OS, st.Arch)
