@@ -279,7 +279,7 @@ func TestDamagedBlobsAreNotPlaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = tree.Place(t.Context(), Placement{Outputs: []action.Output{o}})
-	if !errors.Is(err, store.ErrCorrupt) || !strings.Contains(err.Error(), "cache verify") {
+	if !errors.Is(err, store.ErrCorrupt) || !strings.Contains(err.Error(), "build again") {
 		t.Errorf("error %v", err)
 	}
 	b.expect(map[string]string{})
