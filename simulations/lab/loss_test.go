@@ -82,8 +82,9 @@ func TestFirstStartIsKilled(t *testing.T) {
 	for range 15 {
 		p := h.Spawn(Binary(t), "node", "up", "--join", token)
 		<-time.After(time.Duration(rand.IntN(400)) * time.Millisecond)
-		h.Kill()
+		p.Kill() // it may not have come into the host yet
 		p.Wait()
+		h.Kill()
 	}
 	n := h.Up("--join", token)
 	await(t, other, 2, 10*time.Second)
