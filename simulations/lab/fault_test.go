@@ -37,7 +37,8 @@ func finishedSteps(b *Build, n int) bool {
 	})
 }
 
-// TestWorkerDies is the first half of acceptance 5.
+// TestWorkerDies kills a worker at varying moments: the build succeeds with the
+// same bytes.
 func TestWorkerDies(t *testing.T) {
 	want := reference(t)
 	l := New(t)
@@ -62,7 +63,8 @@ func TestWorkerDies(t *testing.T) {
 	}
 }
 
-// TestLeaderDies is the second half of acceptance 5.
+// TestLeaderDies kills the leader at varying moments: a standby goes on, and
+// nothing announced runs again.
 func TestLeaderDies(t *testing.T) {
 	want := reference(t)
 	l := New(t)
@@ -128,7 +130,8 @@ func checkTakeover(t *testing.T, b *Build, first event.LeaderElected, before map
 	}
 }
 
-// TestBuildEnds is acceptance 10.
+// TestBuildEnds ends the command in mid-build: nothing of it runs anywhere 2 s
+// later, and what had finished is used again.
 func TestBuildEnds(t *testing.T) {
 	for name, end := range map[string]func(*Build){"interrupt": (*Build).Interrupt, "kill": (*Build).Kill} {
 		t.Run(name, func(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"github.com/buildnet/buildnet/node/event"
 )
 
-// TestNothingChanged is acceptance 6.
+// TestNothingChanged edits a tree in all ways between builds.
 func TestNothingChanged(t *testing.T) {
 	h := New(t).Host(2)
 	h.Up()
@@ -97,7 +97,7 @@ func appendTo(t *testing.T, file, text string) {
 	}
 }
 
-// TestPassedEnvironment is the part of acceptance 6 that a variable changes.
+// TestPassedEnvironment changes a variable that a step asks for.
 func TestPassedEnvironment(t *testing.T) {
 	h := New(t).Host(1)
 	h.Up()
@@ -143,8 +143,8 @@ func writeTree(t *testing.T, dir string, files map[string]string) {
 	}
 }
 
-// TestActionCannotHarmTheStore is the last part of acceptance 6: the node is
-// root here.
+// TestActionCannotHarmTheStore has an action of a node that is root overwrite
+// its input.
 func TestActionCannotHarmTheStore(t *testing.T) {
 	h := New(t).Host(1)
 	h.Up()
@@ -176,7 +176,7 @@ packages:
 	}
 }
 
-// TestWithoutNode is acceptance 8.
+// TestWithoutNode builds on a host where no node runs, twice at once.
 func TestWithoutNode(t *testing.T) {
 	l := New(t)
 	h, other := l.Host(1), l.Host(1)

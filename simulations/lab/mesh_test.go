@@ -75,7 +75,7 @@ func incomplete(ms []Member, n int) string {
 	return ""
 }
 
-// TestMembersFindEachOther is acceptance 2.
+// TestMembersFindEachOther joins hosts by a token without addresses.
 func TestMembersFindEachOther(t *testing.T) {
 	l := New(t)
 	hosts := []*Host{l.Host(0.5), l.Host(0.5), l.Host(0.5)}
@@ -98,7 +98,8 @@ func TestMembersFindEachOther(t *testing.T) {
 	}
 }
 
-// TestBuildOnAll is acceptance 3 and 4.
+// TestBuildOnAll builds on three hosts, then copies elsewhere, where nothing is
+// executed.
 func TestBuildOnAll(t *testing.T) {
 	l := New(t)
 	hosts, nodes := mesh(t, l, 3, 0.6)

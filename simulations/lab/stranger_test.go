@@ -14,7 +14,7 @@ import (
 	"github.com/buildnet/buildnet/node/event"
 )
 
-// TestStranger is the first part of acceptance 7.
+// TestStranger puts a node of another mesh on the same LAN.
 func TestStranger(t *testing.T) {
 	l := New(t)
 	hosts, nodes := mesh(t, l, 2, 0.6)
@@ -58,7 +58,7 @@ while (now := time.monotonic() - start) < 10:
 print(sent)
 `
 
-// TestFlood is the second part of acceptance 7.
+// TestFlood sends random packets to a member that builds.
 func TestFlood(t *testing.T) {
 	l := New(t)
 	hosts, _ := mesh(t, l, 2, 0.6)
@@ -94,7 +94,7 @@ func TestFlood(t *testing.T) {
 	}
 }
 
-// TestAnotherCompiler is acceptance 9.
+// TestAnotherCompiler mounts another compiler over one host's.
 func TestAnotherCompiler(t *testing.T) {
 	l := New(t)
 	hosts, _ := mesh(t, l, 2, 0.6)
