@@ -69,7 +69,7 @@ func TestFailedStepIsToldInFull(t *testing.T) {
 				}
 			}
 			want := `FAILED: incremental, 4 steps: 1 executed, 1 cached in the mesh, 1 failed, 1 not run, in 2.34s, saved 0.90s of running
-1 ran here (1 no other machine was free), 1 ran on others (of all: hostA 1, hostB 1), 2.0 KiB in, 1.0 KiB out
+1 ran here (no other machine was free), 1 ran on others (of all: hostA 1, hostB 1), 2.0 KiB in, 1.0 KiB out
 kept in output directories, though no build made them: dist/mine
 `
 			if r.status != 1 || r.out != want {

@@ -90,10 +90,15 @@ func byPeer(f event.BuildFinished, n names) string {
 	return joined(parts)
 }
 
+// reasons counts them where there is more than one.
 func reasons(why map[string]int) string {
+	all := sortedKeys(why)
+	if len(all) == 1 {
+		return all[0]
+	}
 	var parts []string
-	for _, reason := range sortedKeys(why) {
-		parts = append(parts, fmt.Sprintf("%d %s", why[reason], reason))
+	for _, reason := range all {
+		parts = append(parts, fmt.Sprintf("%d: %s", why[reason], reason))
 	}
 	return joined(parts)
 }
