@@ -144,15 +144,13 @@ func TestRevokersAtOnceComeToOneSecret(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	await(t, "one roll", func() bool {
+	// For a moment both may have the secret that one of the revoked was still
+	// given; it is rotated once more.
+	await(t, "one roll that no revoked peer has", func() bool {
 		p, q := a.currentRoll(), b.currentRoll()
-		return p.Secret == q.Secret && p.Banned(x.Self()) && p.Banned(y.Self()) && q.Banned(x.Self()) && q.Banned(y.Self())
+		had := x.currentRoll().Secret == p.Secret || y.currentRoll().Secret == p.Secret
+		return !had && p.Secret == q.Secret && p.Banned(x.Self()) && p.Banned(y.Self()) && q.Banned(x.Self()) && q.Banned(y.Self())
 	})
-	for _, n := range []*node{x, y} {
-		if n.currentRoll().Secret == a.currentRoll().Secret {
-			t.Errorf("a revoked peer has the secret of the mesh")
-		}
-	}
 }
 
 func TestRevokingNobody(t *testing.T) {

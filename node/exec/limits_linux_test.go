@@ -123,7 +123,7 @@ func TestPrintedIsKeptInOrderAndBounded(t *testing.T) {
 
 func TestMemoryLimit(t *testing.T) {
 	r := newRig(t, nil)
-	w := work{argv: []string{"/usr/bin/python3", "-c", "x = bytearray(300 << 20)"}}
+	w := work{argv: []string{"/usr/bin/perl", "-e", "$x = 'x' x (300 << 20)"}}
 	r.must(w)
 	w.platform = []action.Property{{Name: action.PropertyMemoryBytes, Value: strconv.Itoa(100 << 20)}}
 	if result := r.do(w); result.OK() {
@@ -165,7 +165,7 @@ func TestSignalsAndCodes(t *testing.T) {
 
 func TestUsageIsTheCommands(t *testing.T) {
 	r := newRig(t, nil)
-	result := r.must(work{argv: []string{"/usr/bin/python3", "-c", "x = bytearray(64 << 20)\nfor i in range(3000000): pass"}})
+	result := r.must(work{argv: []string{"/usr/bin/perl", "-e", "$x = 'x' x (64 << 20); $i++ while $i < 3000000"}})
 	if result.CPU < 20*time.Millisecond || result.CPU > 5*time.Second || result.MaxRSS < 60<<20 || result.MaxRSS > 1<<30 || result.Wall < result.CPU/2 {
 		t.Errorf("CPU %v, wall %v, %d bytes", result.CPU, result.Wall, result.MaxRSS)
 	}
