@@ -300,7 +300,7 @@ func TestLanesAreFewAndKept(t *testing.T) {
 		w := newWorld(t, "a")
 		var mu sync.Mutex
 		streams, waiting, most := 0, 0, 0
-		w.handle("b", func(ctx context.Context, _ peer.ID, s peer.Stream) {
+		w.handle("b", func(_ context.Context, _ peer.ID, s peer.Stream) {
 			mu.Lock()
 			streams++
 			mu.Unlock()

@@ -105,7 +105,7 @@ func (d *DHT) serve(ctx context.Context, from peer.ID, s peer.Stream) {
 		}
 		var req dhtpb.Request
 		err := wire.Read(r, &req, maxRequest)
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF { //nolint:errorlint // a wrapped one is an end within a frame
 			return
 		}
 		if err == nil {

@@ -109,7 +109,7 @@ func TestBadTreesAreRefused(t *testing.T) {
 	huge := reapi(digest.Of(digest.BLAKE3, nil))
 	huge.SizeBytes = 1 << 40
 	for name, make := range map[string]func(t testing.TB, s *shelf) *repb.Digest{
-		"NoDirectory": func(t testing.TB, s *shelf) *repb.Digest { return reapi(s.add([]byte("\xff\xff\xff"))) },
+		"NoDirectory": func(_ testing.TB, s *shelf) *repb.Digest { return reapi(s.add([]byte("\xff\xff\xff"))) },
 		"TooDeep": func(t testing.TB, s *shelf) *repb.Digest {
 			at := s.message(t, &repb.Directory{})
 			for range 300 {

@@ -61,7 +61,7 @@ func (r *remote) receive() {
 }
 
 func (r *remote) end(err error) {
-	if err == io.EOF {
+	if err == io.EOF { //nolint:errorlint // a wrapped one is an end within a frame
 		err = nil
 	}
 	r.mu.Lock()

@@ -70,7 +70,7 @@ func FuzzDial(f *testing.F) {
 	f.Add(frames(f, response{ID: 1, Root: "/r"}, response{ID: 2, Entries: []Entry{{Name: "a"}}, More: true}, response{ID: 3}))
 	f.Add(frames(f, response{ID: 1}, response{ID: 2, Err: &failure{Is: "not_exist", Text: "x"}}))
 	f.Add(frames(f, response{ID: 1}, response{ID: 2}, response{ID: 3}, response{ID: 4}))
-	f.Fuzz(func(t *testing.T, input []byte) {
+	f.Fuzz(func(_ *testing.T, input []byte) {
 		files, err := Dial(context.Background(), &oneWay{bytes.NewReader(input)})
 		if err != nil {
 			return

@@ -34,7 +34,7 @@ func (t *Tree) read(ctx context.Context, path string, into sink) (identity, erro
 	for range maxAttempts {
 		r, err := t.readOnce(ctx, path, into)
 		if errors.Is(err, fs.ErrPermission) {
-			return identity{}, fmt.Errorf("read %s: %w; make it readable for you, or exclude it with !", path, err)
+			return identity{}, fmt.Errorf("read %s: %w; make it readable for you, or exclude it with a ! pattern", path, err)
 		}
 		if err != nil {
 			return identity{}, fmt.Errorf("read %s: %w", path, err)

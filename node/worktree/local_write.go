@@ -109,7 +109,7 @@ func lstat(dir *os.Root, name string) (Stat, error) {
 	if err != nil {
 		return Stat{}, err
 	}
-	defer d.Close()
+	defer func() { _ = d.Close() }()
 	return statIn(d, name)
 }
 
@@ -137,7 +137,7 @@ func (l *local) Chmod(_ context.Context, p string, mode Mode) (Stat, error) {
 	if err != nil {
 		return Stat{}, fmt.Errorf("chmod %s: %w", p, err)
 	}
-	defer d.Close()
+	defer func() { _ = d.Close() }()
 	info, err := d.Lstat(name)
 	if err != nil {
 		return Stat{}, fmt.Errorf("chmod %s: %w", p, err)

@@ -149,7 +149,7 @@ func (m *model) build(r *rapid.T) {
 		r.Fatal(err)
 	}
 	after := m.state()
-	m.checkPlaced(r, p, want, before, after, report)
+	m.checkPlaced(r, want, before, after, report)
 	if err := b.Seal(context.Background(), "all", State{Snapshot: s, Sources: sources, Outputs: p.Outputs}); err != nil {
 		r.Fatal(err)
 	}
@@ -188,7 +188,7 @@ func (m *model) ingest(r *rapid.T, s *Snapshot, before map[string]string) []stri
 	return sources
 }
 
-func (m *model) checkPlaced(r *rapid.T, p Placement, want, before, after map[string]string, report PlaceReport) {
+func (m *model) checkPlaced(r *rapid.T, want, before, after map[string]string, report PlaceReport) {
 	var removed, modified []string
 	left := maps.Clone(after)
 	for path, content := range want {

@@ -60,7 +60,7 @@ func (s *server) loop(ctx context.Context, served *sync.WaitGroup) error {
 	for {
 		var q request
 		body, err := s.link.read(&q)
-		if err == io.EOF {
+		if err == io.EOF { //nolint:errorlint // a wrapped one is an end within a frame
 			return nil
 		}
 		if err != nil {
@@ -222,7 +222,7 @@ func (s *server) readSource(f Source, handle uint64, a *response) (*response, er
 	n, err := io.ReadFull(f, buf)
 	a.body = buf[:n]
 	switch {
-	case err == io.EOF || err == io.ErrUnexpectedEOF:
+	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
 		a.EOF = true
 		a.After, err = f.Close()
 		return a, err

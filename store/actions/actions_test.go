@@ -75,7 +75,7 @@ func TestEntriesComeBackAsTheyWent(t *testing.T) {
 		t.Errorf("%d entries, want 10", c.Len())
 	}
 	seen := 0
-	if err := c.Each(func(e action.Entry) bool { seen++; return seen < 4 }); err != nil || seen != 4 {
+	if err := c.Each(func(action.Entry) bool { seen++; return seen < 4 }); err != nil || seen != 4 {
 		t.Errorf("each saw %d, %v", seen, err)
 	}
 	gone := digest.Of(digest.BLAKE3, []byte("3"))

@@ -18,10 +18,9 @@ import (
 )
 
 const (
-	// MaxBuilds and MaxBytes (as kept, compressed) bound a history; beyond them
-	// the oldest go.
+	// MaxBuilds bounds a history; beyond it the oldest go.
 	MaxBuilds = 1000
-	// MaxBytes is the second of them.
+	// MaxBytes bounds it too, as it is kept: compressed.
 	MaxBytes = 64 << 20
 	// keepShare of the bounds, in per cent, stays when they were passed.
 	keepShare = 95
