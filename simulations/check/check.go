@@ -1,0 +1,38 @@
+// Package check is the rules that no run of a simulated world may break. Each
+// rule is a file: it watches the world's events and says what is wrong. It is
+// pure. Start reading at Rule.
+package check
+
+import (
+	"github.com/buildnet/buildnet/simulations/setting"
+	"github.com/buildnet/buildnet/simulations/trace"
+)
+
+// World is what a rule may ask besides what it is told.
+type World interface {
+	Setting() *setting.Setting
+	// Alive reports whether a node runs now.
+	Alive(node int) bool
+	// Connected reports whether two nodes can send to each other now, in both
+	// directions.
+	Connected(a, b int) bool
+	// Healed reports whether the faults are over.
+	Healed() bool
+}
+
+// Rule is one thing that always holds. An answer that is not empty says how it
+// was broken.
+type Rule interface {
+	// Name is short and stable, in lower case: "an announced result is kept".
+	Name() string
+	// Observe is called with every event, after it happened.
+	Observe(w World, e *trace.Event) string
+	// Settle is called when the run has ended.
+	Settle(w World) string
+}
+
+// Violation is a broken rule.
+type Violation struct {
+	Rule string
+	Text string
+}
