@@ -7,9 +7,10 @@ LDFLAGS   := -X github.com/buildnet/buildnet/node/config.version=$(VERSION)
 LINT      := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
 PROTOS    := $(shell find . -name '*.proto' -not -path './.git/*')
 TESTTIME  ?= 15m
+SOAKTIME  ?= 1h
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test vet cross gen gen-check lint bench lab clean
+.PHONY: help deps deps-tests build demo test vet cross gen gen-check lint bench lab soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,10 +21,13 @@ deps: ## install what is needed beyond Go (Debian and Ubuntu packages)
 build: ## build bin/buildnet
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/buildnet ./cmd/buildnet
 
+deps-tests: ## what the tests alone need, too
+	@.ci/deps --tests
+
 demo: deps build ## build a real C project on a mesh of three nodes on this machine
 	docs/examples/zstd/demo bin/buildnet
 
-test: deps vet cross gen-check ## everything that CI runs
+test: deps-tests vet cross gen-check ## everything that CI runs
 	$(GO) test -race -timeout $(TESTTIME) ./...
 
 vet: ## go vet and gofmt
