@@ -5,6 +5,8 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"github.com/buildnet/buildnet/node/project/near"
 )
 
 // Version is the version of the configuration format that Parse reads.
@@ -218,7 +220,7 @@ func (c *Config) checkDependencies(names map[string]*pkg, faults *collector) {
 		for _, d := range p.deps {
 			switch {
 			case names[d.text] == nil:
-				faults.add(d.at, didYouMean(d.text, all, "add it under packages, or remove it here"), "there is no package %q", d.text)
+				faults.add(d.at, near.DidYouMean(d.text, all, "add it under packages, or remove it here"), "there is no package %q", d.text)
 			case seen[d.text]:
 				faults.add(d.at, "remove one of them", "%q stands here twice", d.text)
 			default:

@@ -2,6 +2,8 @@ package project
 
 import (
 	"slices"
+
+	"github.com/buildnet/buildnet/node/project/near"
 )
 
 // field is a key of a mapping: how it is read, and what the published schema
@@ -116,7 +118,7 @@ func readMapping[T any](d *collector, n *node, at place, fields []field[T], into
 		i := slices.IndexFunc(fields, func(f field[T]) bool { return f.name == p.key })
 		switch {
 		case i < 0:
-			d.add(where, didYouMean(p.key, fieldNames(fields), "remove it"), "unknown key %q", p.key)
+			d.add(where, near.DidYouMean(p.key, fieldNames(fields), "remove it"), "unknown key %q", p.key)
 		case p.value.kind == null:
 			d.add(where, "give it one, or remove the key", "the key has no value")
 		default:

@@ -5,6 +5,7 @@ import (
 	"path"
 	"slices"
 
+	"github.com/buildnet/buildnet/node/project/near"
 	"github.com/buildnet/buildnet/sched/action"
 )
 
@@ -323,7 +324,7 @@ func (p *planner) advice(c *compiled) string {
 	case c.rest == "" && from < to:
 		return "it is a directory: add /** for the files in it"
 	case c.rest == "":
-		return didYouMean(where, p.neighbours(where), "add the file, or remove it here")
+		return near.DidYouMean(where, p.neighbours(where), "add the file, or remove it here")
 	case from == to && where != "":
 		return "there are no files in " + where + "; correct the path, or remove the glob"
 	default:

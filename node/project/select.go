@@ -6,6 +6,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/buildnet/buildnet/node/project/near"
 	"github.com/buildnet/buildnet/sched/action"
 )
 
@@ -112,7 +113,7 @@ func (p *Plan) unknown(target string) error {
 		names = append(names, string(p.Steps[i].ID))
 		names = append(names, p.Steps[i].Outputs...)
 	}
-	return fmt.Errorf("%w %q; %s", ErrUnknownTarget, target, didYouMean(target, names, advice))
+	return fmt.Errorf("%w %q; %s", ErrUnknownTarget, target, near.DidYouMean(target, names, advice))
 }
 
 // maxListed bounds the names that an error lists when none is near.

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/buildnet/buildnet/node/project/near"
 )
 
 // Placeholders, by where they mean something.
@@ -100,7 +102,7 @@ func placeholderAt(s string, allowed []string) (p part, n int, err *templateErro
 			return part{}, 0, &templateError{fmt.Sprintf("{%s} means nothing here", name), "remove it, or name the files"}
 		case slices.Contains(allPlaceholders, strings.ToLower(name)) || wordInBraces.MatchString(s):
 			return part{}, 0, &templateError{fmt.Sprintf("unknown placeholder {%s}", name),
-				didYouMean(name, allowed, fmt.Sprintf("write \\{%s} if the braces are meant", name))}
+				near.DidYouMean(name, allowed, fmt.Sprintf("write \\{%s} if the braces are meant", name))}
 		}
 		return part{}, 0, nil
 	}

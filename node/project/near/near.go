@@ -1,4 +1,6 @@
-package project
+// Package near finds what somebody probably meant to write, for errors that
+// advise. It is pure. Start reading at DidYouMean.
+package near
 
 import (
 	"fmt"
@@ -69,8 +71,8 @@ func distance(a, b string, limit int) int {
 	return row[len(b)]
 }
 
-// didYouMean advises one of the candidates, or else what otherwise says.
-func didYouMean(name string, candidates []string, otherwise string) string {
+// DidYouMean advises one of the candidates, or else what otherwise says.
+func DidYouMean(name string, candidates []string, otherwise string) string {
 	near := nearest(name, candidates)
 	if len(near) == 0 {
 		return otherwise
