@@ -18,6 +18,7 @@ import (
 	"github.com/buildnet/buildnet/mesh"
 	"github.com/buildnet/buildnet/mesh/join"
 	"github.com/buildnet/buildnet/mesh/peer"
+	"github.com/buildnet/buildnet/node/api"
 	"github.com/buildnet/buildnet/node/config"
 	"github.com/buildnet/buildnet/store/disk"
 )
@@ -46,7 +47,9 @@ type Config struct {
 	// Ephemeral nodes are started by a build for itself: they take any port if
 	// Listen's is taken, and wait only JoinWithin for their mesh.
 	Ephemeral bool
-	Log       *slog.Logger
+	// Machine is what stands in for the machine; zero is the machine itself.
+	Machine Machine
+	Log     *slog.Logger
 }
 
 // JoinWithin is how long an ephemeral node waits for a member of its mesh.
@@ -71,6 +74,7 @@ type Node struct {
 
 	mu   sync.Mutex
 	info Info
+	api  api.Node           // of the present life
 	stop context.CancelFunc // of Run
 	down bool
 }
@@ -118,6 +122,14 @@ func (n *Node) Info() Info {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.info
+}
+
+// API is the node as its clients see it, in this process; nil before Ready.
+// Calls must have returned before Run is asked to end.
+func (n *Node) API() api.Node {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.api
 }
 
 // Stop asks Run to drain and to return.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"runtime"
 	"time"
@@ -13,10 +12,8 @@ import (
 	"github.com/buildnet/buildnet/dht"
 	"github.com/buildnet/buildnet/mesh"
 	"github.com/buildnet/buildnet/mesh/peer"
-	"github.com/buildnet/buildnet/node/api"
 	"github.com/buildnet/buildnet/node/build"
 	"github.com/buildnet/buildnet/node/config"
-	"github.com/buildnet/buildnet/node/exec"
 	"github.com/buildnet/buildnet/node/host"
 	"github.com/buildnet/buildnet/node/toolchain"
 	"github.com/buildnet/buildnet/node/worktree"
@@ -39,8 +36,8 @@ type parts struct {
 	store      *disk.Store
 	actions    *actions.Cache
 	history    *history.History
-	meter      *host.Meter
-	exec       *exec.Executor
+	meter      Power
+	exec       Executor
 	toolchains *toolchain.Prober
 	mesh       *mesh.Mesh
 	dht        *dht.DHT
@@ -64,8 +61,8 @@ func (p *parts) bpu() float64 { return p.meter.BPU() }
 func (n *Node) assemble(ctx context.Context, settings config.Settings, blobs *disk.Store) (*parts, error) {
 	p := &parts{
 		store: blobs, actions: actions.New(blobs.CacheKV("actions")), history: history.New(blobs.CacheKV("history")),
-		meter: host.NewMeter(blobs.KV("host"), n.cfg.Log), cores: host.Cores(), slots: n.cfg.Slots,
-		toolchains: toolchain.New(toolchain.Options{KV: blobs.CacheKV("toolchain"), Dirs: settings.ToolchainDirs, Log: n.cfg.Log}),
+		meter: n.power(blobs), cores: n.cfg.Machine.cores(), slots: n.cfg.Slots,
+		toolchains: n.prober(settings, blobs),
 		watcher:    worktree.NewWatcher(filepath.Join(n.cfg.Home, "watch"), n.cfg.Log),
 	}
 	if p.slots == 0 {
@@ -75,10 +72,7 @@ func (n *Node) assemble(ctx context.Context, settings config.Settings, blobs *di
 		return nil, fmt.Errorf("measure this machine: %w", err)
 	}
 	var err error
-	p.exec, err = exec.New(exec.Options{
-		Dir: filepath.Join(n.cfg.Home, "scratch"), Blobs: blobs, Log: n.cfg.Log, Hidden: []string{n.cfg.Home},
-		ToolchainDirs: append(exec.DefaultToolchainDirs(), settings.ToolchainDirs...),
-	})
+	p.exec, err = n.executor(settings, blobs)
 	if err != nil {
 		return nil, err
 	}
@@ -99,13 +93,13 @@ func (n *Node) join(p *parts) (mesh.Identity, error) {
 		return id, err
 	}
 	p.credentials = credentials
-	name, err := os.Hostname()
-	if err != nil {
-		name = "unknown"
-	}
+	name := n.cfg.Machine.name()
 	opts := mesh.Options{
 		Identity: id, Credentials: credentials, Home: n.cfg.Home, Listen: n.listen(), Host: name, Seeds: seeds, Log: n.cfg.Log,
 		Capabilities: p.capabilities(nil),
+	}
+	if n.cfg.Machine.Deaf {
+		opts.Discovery = mesh.ByAddress
 	}
 	switch {
 	case n.cfg.Ephemeral:
@@ -272,19 +266,13 @@ func (p *parts) counters() map[string]int64 {
 
 // services returns the stages in which the parts run: later ones use earlier
 // ones.
-func (p *parts) services(n *Node, o *offer, l *api.Listener) [][]service {
-	options := api.Options{Log: n.cfg.Log}
-	if n.cfg.Ephemeral {
-		options.Drain = api.UntilIdle // other commands' builds may run on it
-	}
-	server := api.New(o, l, options)
+func (p *parts) services(n *Node) [][]service {
 	return [][]service{
 		{{"mesh", p.mesh.Run}},
 		{{"farewell", func(ctx context.Context) error { return farewell(ctx, p) }}},
-		{{"exchange", p.dht.Run}, {"results", p.registry.Run}, {"watch", func(ctx context.Context) error { return watch(ctx, p.watcher, n.cfg.Log) }}},
-		{{"scheduler", func(ctx context.Context) error { return schedule(ctx, p.sched) }}, {"toolchains", p.toolchains.Run},
+		append(n.ears(p), service{"exchange", p.dht.Run}, service{"results", p.registry.Run}),
+		{{"scheduler", func(ctx context.Context) error { return schedule(ctx, p.sched) }},
 			{"greeting", func(ctx context.Context) error { return n.greet(ctx, p) }},
 			{"upkeep", func(ctx context.Context) error { return p.upkeep(ctx, n) }}},
-		{{"api", server.Run}},
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/buildnet/buildnet/mesh"
-	"github.com/buildnet/buildnet/node/api"
 	"github.com/buildnet/buildnet/node/config"
 	"github.com/buildnet/buildnet/node/worktree"
 	"github.com/buildnet/buildnet/sched"
@@ -65,15 +64,15 @@ func (n *Node) serve(ctx context.Context, settings config.Settings, blobs *disk.
 	if err != nil {
 		return false, err
 	}
-	l, err := api.Listen(ctx, api.ListenOptions{Home: n.cfg.Home, TCP: n.cfg.API})
+	o := &offer{node: n, parts: p, since: time.Now(), stop: stop}
+	door, err := n.door(ctx, o)
 	if err != nil {
-		return false, errors.Join(fmt.Errorf("%w: %w", ErrConfig, err), p.mesh.Close())
+		return false, errors.Join(err, p.mesh.Close())
 	}
 	n.mu.Lock()
-	n.info.API = l.TCPAddr()
+	n.api = o
 	n.mu.Unlock()
-	o := &offer{node: n, parts: p, since: time.Now(), stop: stop}
-	err = runStages(ctx, p.services(n, o, l)...)
+	err = runStages(ctx, append(p.services(n), door)...)
 	if o.left.Load() { // whatever the mesh has saved since
 		err = errors.Join(err, mesh.ForgetCredentials(n.cfg.Home))
 	}

@@ -34,7 +34,7 @@ type runner struct {
 	sign       func([]byte) ([]byte, error)
 	store      *disk.Store
 	dht        *dht.DHT
-	exec       *exec.Executor
+	exec       Executor
 	toolchains *toolchain.Prober
 	actions    *actions.Cache
 	// reduced says that this node's isolation is for its own commands alone.
