@@ -1,7 +1,7 @@
 // Package dht finds blobs on the mesh and brings them here, verified. Where a
 // blob lies is known to the members that rendezvous names for its digest, and
 // for large blobs and roots of action results to kad-dht (dht/kad) as well.
-// The deciding parts (rank, locations, dht/swarm) are pure; DHT drives them.
+// The deciding parts (dht/rendezvous, locations, dht/swarm) are pure; DHT drives them.
 // Start reading at DHT.Fetch.
 package dht
 
@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/buildnet/buildnet/dht/kad"
+	"github.com/buildnet/buildnet/dht/rendezvous"
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/store/digest"
 )
@@ -121,7 +122,9 @@ func New(opts Options) (*DHT, error) {
 }
 
 // Owners returns the n members that keep the locations of key, best first.
-func (d *DHT) Owners(key digest.Digest, n int) []peer.ID { return rank(d.opts.Members(), key, n) }
+func (d *DHT) Owners(key digest.Digest, n int) []peer.ID {
+	return rendezvous.Rank(d.opts.Members(), key, n)
+}
 
 // Stats returns a copy of the counts.
 func (d *DHT) Stats() Stats {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/buildnet/buildnet/dht/dhtpb"
+	"github.com/buildnet/buildnet/dht/rendezvous"
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/store/digest"
 )
@@ -42,7 +43,7 @@ func (d *DHT) ask(ctx context.Context, id peer.ID, op dhtpb.Request_Op, ds []dig
 func byOwner(ds []digest.Digest, members []peer.ID) map[peer.ID][]digest.Digest {
 	groups := map[peer.ID][]digest.Digest{}
 	for _, key := range ds {
-		for _, id := range rank(members, key, replicas) {
+		for _, id := range rendezvous.Rank(members, key, replicas) {
 			groups[id] = append(groups[id], key)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/buildnet/buildnet/dht/dhtpb"
+	"github.com/buildnet/buildnet/dht/rendezvous"
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/store/digest"
 )
@@ -47,7 +48,7 @@ func (j *job) search(key digest.Digest, hints []peer.ID) *search {
 			return s.inTime(found[key])
 		},
 		func(ctx context.Context) []peer.ID { return s.inTime(j.d.fromKad(ctx, keys)[key]) },
-		func(context.Context) []peer.ID { return s.inTime(rank(j.d.opts.Members(), key, maxAsked)) },
+		func(context.Context) []peer.ID { return s.inTime(rendezvous.Rank(j.d.opts.Members(), key, maxAsked)) },
 		func(context.Context) []peer.ID { return s.late },
 	}
 	return s

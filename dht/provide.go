@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/buildnet/buildnet/dht/dhtpb"
+	"github.com/buildnet/buildnet/dht/rendezvous"
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/store/digest"
 )
@@ -180,8 +181,8 @@ func keep(owed, more map[peer.ID][]digest.Digest) {
 func moved(keys []digest.Digest, before, now []peer.ID) map[peer.ID][]digest.Digest {
 	groups := map[peer.ID][]digest.Digest{}
 	for _, key := range keys {
-		old := rank(before, key, replicas)
-		for _, id := range rank(now, key, replicas) {
+		old := rendezvous.Rank(before, key, replicas)
+		for _, id := range rendezvous.Rank(now, key, replicas) {
 			if !slices.Contains(old, id) {
 				groups[id] = append(groups[id], key)
 			}

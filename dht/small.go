@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/buildnet/buildnet/dht/dhtpb"
+	"github.com/buildnet/buildnet/dht/rendezvous"
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/store/digest"
 )
@@ -75,7 +76,7 @@ func (d *DHT) askAll(ctx context.Context, keys []digest.Digest) map[digest.Diges
 	var mu sync.Mutex
 	found := map[digest.Digest][]peer.ID{}
 	var asked sync.WaitGroup
-	for _, id := range rank(d.opts.Members(), keys[0], maxAsked) {
+	for _, id := range rendezvous.Rank(d.opts.Members(), keys[0], maxAsked) {
 		if id == d.opts.Self {
 			continue
 		}

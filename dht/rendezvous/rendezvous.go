@@ -1,4 +1,6 @@
-package dht
+// Package rendezvous names the members that keep what belongs to a key. It is
+// pure: members with the same view name the same ones. Start reading at Rank.
+package rendezvous
 
 import (
 	"cmp"
@@ -11,10 +13,10 @@ import (
 	"github.com/buildnet/buildnet/store/digest"
 )
 
-// rank returns the n members of highest random weight for key, best first
+// Rank returns the n members of highest random weight for key, best first
 // (Thaler and Ravishankar, "Using name-based mappings to increase hit rates").
 // A member that comes or goes moves only the keys that are its own.
-func rank(members []peer.ID, key digest.Digest, n int) []peer.ID {
+func Rank(members []peer.ID, key digest.Digest, n int) []peer.ID {
 	type weighed struct {
 		id     peer.ID
 		weight uint64
