@@ -220,19 +220,66 @@ func (o *offer) Builds(_ context.Context, limit int) ([]api.BuildRecord, error) 
 // ShowBuild implements api.Node.
 func (o *offer) ShowBuild(_ context.Context, id string) (api.BuildRecord, error) {
 	r, err := o.parts.history.Get(id)
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return api.BuildRecord{}, &api.Error{Kind: api.NotFound, Message: fmt.Sprintf("no build begins with %q", id), Hint: "see `buildnet builds`"}
-	case errors.Is(err, history.ErrAmbiguous):
-		return api.BuildRecord{}, &api.Error{Kind: api.Conflict, Message: fmt.Sprintf("more than one build begins with %q", id), Hint: "give more of its ID"}
-	case err != nil:
-		return api.BuildRecord{}, err
+	if err != nil {
+		return api.BuildRecord{}, noBuild(id, err)
 	}
 	out := recordOf(r)
 	for line := range bytes.Lines(r.Events) {
 		out.Events = append(out.Events, json.RawMessage(bytes.TrimSpace(line)))
 	}
 	return out, nil
+}
+
+// noBuild says what an error of the history about a build's ID is to its user.
+func noBuild(id string, err error) error {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return &api.Error{Kind: api.NotFound, Message: fmt.Sprintf("no build begins with %q", id), Hint: "see `buildnet builds`"}
+	case errors.Is(err, history.ErrAmbiguous):
+		return &api.Error{Kind: api.Conflict, Message: fmt.Sprintf("more than one build begins with %q", id), Hint: "give more of its ID"}
+	default:
+		return err
+	}
+}
+
+// Recording implements api.Node.
+func (o *offer) Recording(_ context.Context, id string) (event.Recording, error) {
+	r, err := o.parts.history.Recording(id)
+	var rec event.Recording
+	switch {
+	case errors.Is(err, history.ErrNoRecording):
+		return rec, unrecorded(r, rec)
+	case err != nil:
+		return rec, noBuild(id, err)
+	}
+	if err := json.Unmarshal(r.Recording, &rec); err != nil {
+		return rec, fmt.Errorf("recording of build %s: %w", r.ID, err)
+	}
+	if rec.TooLarge {
+		return rec, unrecorded(r, rec)
+	}
+	return rec, nil
+}
+
+// unrecorded says why a build cannot be replayed.
+func unrecorded(r history.Record, rec event.Recording) error {
+	var f event.BuildFinished
+	if err := json.Unmarshal(r.Summary, &f); err != nil {
+		return fmt.Errorf("summary of build %s: %w", r.ID, err)
+	}
+	e := &api.Error{Kind: api.Conflict}
+	switch {
+	case f.Executed+f.Failed == 0:
+		e.Message = fmt.Sprintf("build %s executed nothing: there is nothing to replay", r.ID)
+		e.Hint = "choose one of `buildnet builds` that executed something, or build with --force"
+	case rec.TooLarge:
+		e.Message = fmt.Sprintf("build %s of %d steps is too large to replay: at most %d steps and %d MiB are recorded", r.ID, f.Steps, event.MaxRecordedSteps, event.MaxRecordingBytes>>20)
+		e.Hint = "build some of its targets alone"
+	default:
+		e.Message = fmt.Sprintf("build %s was not recorded, or its recording is gone: it was made by an older version, or by too many builds ago", r.ID)
+		e.Hint = "build again with --force"
+	}
+	return e
 }
 
 func recordOf(r history.Record) api.BuildRecord {

@@ -183,7 +183,8 @@ func (n *Node) connect(p *parts, id mesh.Identity, settings config.Settings) (er
 	p.builder = build.New(build.Options{
 		Self: p.mesh.Self(), Store: p.store, State: trees, Watcher: p.watcher, Actions: p.actions,
 		History: p.history, Costs: history.Costs(p.store.CacheKV("costs")), Toolchains: p.toolchains,
-		Scheduler: p.sched, Fetcher: p.dht, Members: p.mesh.Members, Settle: p.settle, Provide: p.dht.Provide, Log: log,
+		Scheduler: p.sched, Fetcher: p.dht, Members: p.mesh.Members, Estimate: p.estimate, Settle: p.settle,
+		Provide: p.dht.Provide, Log: log,
 		Moved: func() (in, out int64) {
 			s := p.dht.Stats()
 			return s.BytesIn, s.BytesOut

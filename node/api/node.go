@@ -42,6 +42,9 @@ type Node interface {
 	// ShowBuild returns one record with its events; id may be the beginning of
 	// an ID.
 	ShowBuild(ctx context.Context, id string) (BuildRecord, error)
+	// Recording returns what a simulator needs to replay a build; id is as for
+	// ShowBuild. A build that was not recorded is a Conflict that says why.
+	Recording(ctx context.Context, id string) (event.Recording, error)
 
 	CacheStats(ctx context.Context) (CacheStats, error)
 	VerifyCache(ctx context.Context) (CacheVerified, error)

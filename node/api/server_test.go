@@ -71,6 +71,7 @@ func TestEveryQuestionReachesTheNodeAndComesBack(t *testing.T) {
 		RevokedIs:  api.Revoked{Peer: "q"},
 		LeftIs:     api.Left{Mesh: "m"},
 		Records:    []api.BuildRecord{{Build: "b", Root: "/p", Summary: json.RawMessage(`{"ok":true}`)}, {Build: "a", Summary: json.RawMessage(`{}`)}},
+		Recordings: []event.Recording{{Build: "a", Marks: event.Marks{TotalUS: 5}}},
 		Stats:      api.CacheStats{Blobs: 3},
 		Verified:   api.CacheVerified{Corrupt: []string{"d"}},
 		Cleared:    api.CacheCleared{Bytes: 4},
@@ -102,6 +103,8 @@ func TestEveryQuestionReachesTheNodeAndComesBack(t *testing.T) {
 	check("builds", n.Records[:1])(got(all, err))
 	one, err := c.ShowBuild(ctx, "a")
 	check("show", n.Records[1])(one, err)
+	rec, err := c.Recording(ctx, "a")
+	check("recording", n.Recordings[0])(rec, err)
 	stats, err := c.CacheStats(ctx)
 	check("stats", n.Stats)(stats, err)
 	ver, err := c.VerifyCache(ctx)

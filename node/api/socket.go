@@ -47,6 +47,9 @@ func (s *Server) socketHandler() http.Handler {
 	mux.HandleFunc("POST /v1/trees", s.offerTree)
 	mux.HandleFunc("GET /v1/builds", answer(s.listBuilds))
 	mux.HandleFunc("GET /v1/builds/{id}", answer(func(r *http.Request) (BuildRecord, error) { return s.node.ShowBuild(r.Context(), r.PathValue("id")) }))
+	mux.HandleFunc("GET /v1/builds/{id}/recording", answer(func(r *http.Request) (event.Recording, error) {
+		return s.node.Recording(r.Context(), r.PathValue("id"))
+	}))
 	mux.HandleFunc("GET /v1/cache", answer(func(r *http.Request) (CacheStats, error) { return s.node.CacheStats(r.Context()) }))
 	mux.HandleFunc("POST /v1/cache/verify", s.owner(answer(func(r *http.Request) (CacheVerified, error) { return s.node.VerifyCache(r.Context()) })))
 	mux.HandleFunc("POST /v1/cache/clear", s.owner(answer(func(r *http.Request) (CacheCleared, error) { return s.node.ClearCache(r.Context()) })))

@@ -68,6 +68,8 @@ type Options struct {
 	Scheduler  Scheduler
 	Fetcher    Fetcher
 	Members    func() []peer.Member
+	// Estimate returns the round trip between two members, 0 if it is not known.
+	Estimate func(a, b peer.ID) time.Duration
 	// Settle waits until it is clear who is in the mesh, and returns what a user
 	// should know about it, or "".
 	Settle func(ctx context.Context) string

@@ -19,15 +19,24 @@ type inputRoots struct {
 	last []string // sources of the step before
 	base []string // sources of the tree root
 	root digest.Digest
+
+	baseBytes int64 // of base
+	seen      map[string]bool
+	size      inputSize // of the last tree
 }
 
+// inputSize is the bytes of a step's sources, and of those that no step before
+// it reads.
+type inputSize struct{ all, fresh int64 }
+
 func newInputRoots(dirs *directories, files map[string]action.Output) *inputRoots {
-	return &inputRoots{dirs: dirs, files: files}
+	return &inputRoots{dirs: dirs, files: files, seen: make(map[string]bool, len(files))}
 }
 
 // of returns the digest of the tree of these sources, which are sorted, and
 // keeps its directories in the store.
 func (in *inputRoots) of(ctx context.Context, lease store.Lease, sources []string) (digest.Digest, error) {
+	in.size = inputSize{}
 	extra, within := beyond(sources, in.base)
 	if !within || len(extra) > len(sources)/2 {
 		if err := in.rebase(ctx, lease, common(in.last, sources)); err != nil {
@@ -36,13 +45,28 @@ func (in *inputRoots) of(ctx context.Context, lease store.Lease, sources []strin
 		extra, _ = beyond(sources, in.base)
 	}
 	in.last = sources
+	in.size.all = in.baseBytes + in.weigh(extra)
 	return in.put(ctx, lease, in.root, extra)
 }
 
 func (in *inputRoots) rebase(ctx context.Context, lease store.Lease, sources []string) (err error) {
-	in.base = sources
+	in.base, in.baseBytes = sources, in.weigh(sources)
 	in.root, err = in.put(ctx, lease, digest.Digest{}, sources)
 	return err
+}
+
+// weigh adds up the bytes of sources, and counts those that are new as fresh.
+func (in *inputRoots) weigh(sources []string) (bytes int64) {
+	for _, path := range sources {
+		o := in.files[path]
+		size := o.Digest.Size()
+		bytes += size
+		if !in.seen[path] {
+			in.seen[path] = true
+			in.size.fresh += size
+		}
+	}
+	return bytes
 }
 
 func (in *inputRoots) put(ctx context.Context, lease store.Lease, base digest.Digest, sources []string) (digest.Digest, error) {

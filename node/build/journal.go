@@ -43,6 +43,7 @@ func (r *run) record(f event.BuildFinished) {
 		r.journal.mu.Unlock()
 		err = r.opts.History.Put(history.Record{
 			ID: string(r.req.ID), Started: r.started, Root: r.req.Root, Summary: summary, Events: lines,
+			Recording: r.recording(),
 		})
 	}
 	if err != nil {

@@ -30,6 +30,7 @@ type observer struct {
 // Elected implements sched.Observer.
 func (o *observer) Elected(leader peer.ID, standbys []peer.ID, epoch uint64) {
 	o.run.leader, o.run.epoch = leader, epoch
+	o.run.recorder.elected(leader, standbys, epoch)
 	names := make([]string, 0, len(standbys))
 	for _, id := range standbys {
 		names = append(names, string(id))
@@ -39,6 +40,7 @@ func (o *observer) Elected(leader peer.ID, standbys []peer.ID, epoch uint64) {
 
 // Started implements sched.Observer.
 func (o *observer) Started(s steal.Step, by peer.ID) {
+	o.run.recorder.started(s)
 	o.run.emit(event.StepStarted{Build: string(o.run.req.ID), Step: string(o.step(s).ID), Peer: string(by)})
 }
 
@@ -47,7 +49,9 @@ func (o *observer) step(s steal.Step) *action.Step { return &o.run.graph.Steps()
 // Secure implements sched.Observer: the outputs come into this node's store
 // and stay there while the build runs.
 func (o *observer) Secure(ctx context.Context, s steal.Step, d *steal.Done) error {
+	began := time.Now()
 	err := o.secure(ctx, s, d)
+	o.run.recorder.secured(s, time.Since(began))
 	if errors.Is(err, store.ErrFull) {
 		o.abort(fmt.Errorf("%w; free some of the disk, or give the cache more with cache.max in node.yaml", err))
 	}
@@ -129,6 +133,7 @@ func (o *observer) Finished(s steal.Step, d *steal.Done) {
 	if res.OK() {
 		r.outcomes[step.ID] = res
 	}
+	r.recorder.finished(s, done.Status, d)
 	r.tally.step(done, ran, saved)
 }
 
@@ -192,6 +197,7 @@ func (o *observer) explain(step *action.Step, by peer.ID) {
 func (o *observer) Failed(s steal.Step, why string) {
 	step := o.step(s)
 	o.failed++
+	o.run.recorder.finished(s, event.Failed, nil)
 	o.run.tally.step(event.StepFinished{
 		Step: string(step.ID), Status: event.Failed,
 		Failure: &event.Failure{Command: step.Argv, Dir: step.Dir, ExitCode: -1, Message: why},

@@ -34,6 +34,7 @@ func (r *run) place(ctx context.Context, success bool) error {
 	if err != nil {
 		return fmt.Errorf("bring the outputs into the tree: %w", err)
 	}
+	r.recorder.mark(func(m *event.Marks) *int64 { return &m.PlacedUS })
 	for _, path := range report.Modified {
 		r.notice(event.Warning, "%s is no output any more and was edited: it stays", path)
 	}

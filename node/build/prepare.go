@@ -33,6 +33,7 @@ func (r *run) prepare(ctx context.Context) ([]action.Step, error) {
 	chains := map[toolchain.Spec]string{}
 	roots := newInputRoots(r.dirs, ingested)
 	steps := make([]action.Step, 0, len(r.selected))
+	r.sizes = make([]inputSize, 0, len(r.selected))
 	for _, p := range r.selected {
 		s, err := r.step(ctx, p, chains)
 		if err != nil {
@@ -41,7 +42,7 @@ func (r *run) prepare(ctx context.Context) ([]action.Step, error) {
 		if s.Inputs, err = roots.of(ctx, r.lease, p.Sources); err != nil {
 			return nil, fmt.Errorf("step %s: inputs: %w", p.ID, err)
 		}
-		steps = append(steps, s)
+		steps, r.sizes = append(steps, s), append(r.sizes, roots.size)
 	}
 	r.specs = r.specs[:0]
 	for s, d := range chains {

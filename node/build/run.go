@@ -38,12 +38,14 @@ type run struct {
 	selected   []*project.Step
 	snapshot   *worktree.Snapshot
 
-	tally   *tally
-	journal *journal
-	dirs    *directories
-	sources []string // that selected steps read, sorted
-	graph   *action.Graph
-	specs   []sealedSpec
+	tally    *tally
+	journal  *journal
+	recorder *recorder
+	dirs     *directories
+	sources  []string    // that selected steps read, sorted
+	sizes    []inputSize // of the steps of graph
+	graph    *action.Graph
+	specs    []sealedSpec
 
 	// outcomes has a result for each step that has a good one.
 	outcomes map[action.StepID]*action.Result
@@ -129,6 +131,8 @@ func (r *run) schedule(ctx context.Context, given []steal.Given) error {
 	if text := r.opts.Settle(ctx); text != "" {
 		r.notice(event.Warning, "%s", text)
 	}
+	r.recorder = newRecorder(r, given)
+	defer r.recorder.mark(func(m *event.Marks) *int64 { return &m.ScheduledUS })
 	plan := &steal.Plan{Graph: r.graph, Given: given, Modes: r.req.Modes}
 	ctx, abort := context.WithCancelCause(ctx)
 	defer abort(nil)

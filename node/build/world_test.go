@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
 	libp2p "github.com/libp2p/go-libp2p/core/peer"
@@ -80,8 +81,9 @@ func newWorld(t *testing.T, files map[string]string) *world {
 		Members: func() []peer.Member {
 			return []peer.Member{{ID: w.self, Name: "here", State: peer.Alive, Self: true, Caps: peer.Capabilities{BPU: 1}}}
 		},
-		Settle: func(context.Context) string { return "" },
-		Moved:  func() (in, out int64) { return 0, 0 }, Provide: func(...digest.Digest) {}, Log: slog.New(slog.DiscardHandler),
+		Estimate: func(peer.ID, peer.ID) time.Duration { return 0 },
+		Settle:   func(context.Context) string { return "" },
+		Moved:    func() (in, out int64) { return 0, 0 }, Provide: func(...digest.Digest) {}, Log: slog.New(slog.DiscardHandler),
 	})
 	return w
 }

@@ -2,7 +2,8 @@
 // `buildnet build --json`, the stream of the node's API, and what the terminal
 // view is drawn from. A stream begins with BuildStarted (or BuildQueued before
 // it) and ends with BuildFinished. Field names are a contract with users: add,
-// never rename. The package only declares and encodes. Start reading at Event.
+// never rename. A Recording is what of a build remains for a simulator. The
+// package only declares and encodes. Start reading at Event.
 package event
 
 import (

@@ -29,10 +29,17 @@ const (
 	maxEvents = 128 << 20
 	// maxHead bounds a record without its events.
 	maxHead = 4 << 20
+	// MaxRecordedBytes bounds the recordings, as they are kept: beyond it the
+	// oldest go, and their records stay.
+	MaxRecordedBytes = 16 << 20
 )
 
-// ErrAmbiguous says that a prefix is that of more than one build.
-var ErrAmbiguous = errors.New("more than one build begins like this")
+var (
+	// ErrAmbiguous says that a prefix is that of more than one build.
+	ErrAmbiguous = errors.New("more than one build begins like this")
+	// ErrNoRecording says that a record has none, or not any more.
+	ErrNoRecording = errors.New("the build was not recorded")
+)
 
 // Record is what is kept of a build.
 type Record struct {
@@ -43,6 +50,9 @@ type Record struct {
 	Summary json.RawMessage `json:"summary"`
 	// Events are all lines of the build, one JSON object a line.
 	Events []byte `json:"-"`
+	// Recording is the JSON of event.Recording; nil if there is none. Only
+	// Recording reads it back.
+	Recording []byte `json:"-"`
 }
 
 // History is the records of builds. All methods may be called concurrently.
@@ -51,22 +61,35 @@ type History struct {
 
 	// write orders Puts, over their I/O: there is one at the end of each build.
 	write sync.Mutex
-	// builds and bytes are what there is, once counted.
+	// total is what there is, once counted.
 	counted bool
-	builds  int
-	bytes   int64
+	total   total
+}
+
+// total is how much a history keeps: bytes of everything, and recorded ones of
+// recordings.
+type total struct {
+	builds          int
+	bytes, recorded int64
+}
+
+// over reports whether it is more than percent per cent of the bounds.
+func (t total) over(percent int64) bool {
+	return int64(t.builds) > MaxBuilds*percent/100 || t.bytes > MaxBytes*percent/100
 }
 
 // New returns the history that kv holds; losing its newest records in an
 // unclean stop does no harm. It reads nothing.
 func New(kv store.KV) *History { return &History{kv: kv} }
 
-// Keys sort the newest build first: "h/" or "e/", the complement of its start
-// in nanoseconds, and its ID. The value below "h/" is the size of the events
-// as kept, and the record without them.
+// Keys sort the newest build first: "h/", "e/" or "r/", the complement of its
+// start in nanoseconds, and its ID. The value below "h/" is the sizes of the
+// recording and of the events as kept, 4 bytes each, and the record without
+// them.
 const (
-	headPrefix  = "h/"
-	eventPrefix = "e/"
+	headPrefix      = "h/"
+	eventPrefix     = "e/"
+	recordingPrefix = "r/"
 )
 
 func keyOf(r Record) string {
@@ -90,23 +113,39 @@ func (h *History) Put(r Record) error {
 	}
 	h.write.Lock()
 	defer h.write.Unlock()
-	events := encoder().EncodeAll(shorten(r.Events), nil)
-	value := binary.BigEndian.AppendUint64(nil, uint64(len(events)))
-	value = encoder().EncodeAll(head, value)
-	key := keyOf(r)
-	// The events first: a head without events would be half a record.
-	if err := h.kv.Put([]byte(eventPrefix+key), events); err != nil {
-		return fmt.Errorf("keep events of build %s: %w", r.ID, err)
+	if err := h.put(r, head); err != nil {
+		return fmt.Errorf("build %s: %w", r.ID, err)
 	}
-	if err := h.kv.Put([]byte(headPrefix+key), value); err != nil {
-		return fmt.Errorf("keep record of build %s: %w", r.ID, err)
-	}
-	h.builds++
-	h.bytes += int64(len(value) + len(events))
-	if h.counted && h.builds <= MaxBuilds && h.bytes <= MaxBytes {
+	if t := h.total; h.counted && !t.over(100) && t.recorded <= MaxRecordedBytes {
 		return nil
 	}
 	return h.prune()
+}
+
+// put writes a record. Its head comes last: without the rest it would be half
+// a record.
+func (h *History) put(r Record, head []byte) error {
+	key := keyOf(r)
+	var recording []byte
+	if len(r.Recording) > 0 {
+		recording = encoder().EncodeAll(r.Recording, nil)
+		if err := h.kv.Put([]byte(recordingPrefix+key), recording); err != nil {
+			return fmt.Errorf("keep recording: %w", err)
+		}
+	}
+	events := encoder().EncodeAll(shorten(r.Events), nil)
+	if err := h.kv.Put([]byte(eventPrefix+key), events); err != nil {
+		return fmt.Errorf("keep events: %w", err)
+	}
+	value := sizes{recording: uint32(len(recording)), events: uint32(len(events))}.append(nil)
+	value = encoder().EncodeAll(head, value)
+	if err := h.kv.Put([]byte(headPrefix+key), value); err != nil {
+		return fmt.Errorf("keep record: %w", err)
+	}
+	h.total.builds++
+	h.total.bytes += int64(len(value) + len(events) + len(recording))
+	h.total.recorded += int64(len(recording))
+	return nil
 }
 
 // shorten drops lines from the middle of events that are too long; the last
@@ -121,41 +160,6 @@ func shorten(events []byte) []byte {
 	return append(bytes.Clone(head), events[last:]...)
 }
 
-// prune counts, and if there is too much drops the oldest, to a little below
-// the bounds, so that not every Put has to.
-func (h *History) prune() error {
-	type kept struct {
-		key   string
-		bytes int64
-	}
-	var all []kept
-	var total int64
-	err := h.kv.Scan([]byte(headPrefix), func(key, value []byte) bool {
-		k := kept{key: strings.TrimPrefix(string(key), headPrefix), bytes: int64(len(value))}
-		if len(value) >= 8 {
-			k.bytes += int64(binary.BigEndian.Uint64(value))
-		}
-		all = append(all, k)
-		total += k.bytes
-		return true
-	})
-	if err != nil {
-		return fmt.Errorf("list builds: %w", err)
-	}
-	if len(all) > MaxBuilds || total > MaxBytes {
-		// The newest stays, however large.
-		for len(all) > 1 && (len(all) > MaxBuilds*keepShare/100 || total > MaxBytes*keepShare/100) {
-			oldest := all[len(all)-1]
-			if err := errors.Join(h.kv.Delete([]byte(headPrefix+oldest.key)), h.kv.Delete([]byte(eventPrefix+oldest.key))); err != nil {
-				return fmt.Errorf("drop the record of an old build: %w", err)
-			}
-			all, total = all[:len(all)-1], total-oldest.bytes
-		}
-	}
-	h.counted, h.builds, h.bytes = true, len(all), total
-	return nil
-}
-
 // List returns the newest n records, without their events; all if n is 0.
 // Damaged ones are left out.
 func (h *History) List(n int) ([]Record, error) {
@@ -167,9 +171,39 @@ func (h *History) List(n int) ([]Record, error) {
 	return all, err
 }
 
-// Get returns the record of the build whose ID is, or alone begins with, id.
-// It returns store.ErrNotFound or ErrAmbiguous.
+// Get returns the record of the build whose ID is, or alone begins with, id,
+// without its recording. It returns store.ErrNotFound or ErrAmbiguous.
 func (h *History) Get(id string) (Record, error) {
+	r, key, err := h.find(id)
+	if err != nil {
+		return Record{}, err
+	}
+	if r.Events, err = h.unpack(eventPrefix + key); err != nil {
+		return Record{}, fmt.Errorf("events of build %s: %w", r.ID, err)
+	}
+	return r, nil
+}
+
+// Recording returns the record of a build as Get does, with its recording and
+// without its events. It returns ErrNoRecording, beside the record, if there is
+// none.
+func (h *History) Recording(id string) (Record, error) {
+	r, key, err := h.find(id)
+	if err != nil {
+		return Record{}, err
+	}
+	r.Recording, err = h.unpack(recordingPrefix + key)
+	if errors.Is(err, store.ErrNotFound) {
+		err = ErrNoRecording
+	}
+	if err != nil {
+		return r, fmt.Errorf("recording of build %s: %w", r.ID, err)
+	}
+	return r, nil
+}
+
+// find returns the head of the build that id means, and its key.
+func (h *History) find(id string) (Record, string, error) {
 	var found []Record
 	var keys []string
 	err := h.each(func(key string, r Record) bool {
@@ -184,20 +218,21 @@ func (h *History) Get(id string) (Record, error) {
 	})
 	switch {
 	case err != nil:
-		return Record{}, err
+		return Record{}, "", err
 	case len(found) == 0 || id == "":
-		return Record{}, fmt.Errorf("build %s: %w", id, store.ErrNotFound)
+		return Record{}, "", fmt.Errorf("build %s: %w", id, store.ErrNotFound)
 	case len(found) > 1:
-		return Record{}, fmt.Errorf("build %s: %w: %s and %s are two of %d", id, ErrAmbiguous, found[0].ID, found[1].ID, len(found))
+		return Record{}, "", fmt.Errorf("build %s: %w: %s and %s are two of %d", id, ErrAmbiguous, found[0].ID, found[1].ID, len(found))
 	}
-	raw, err := h.kv.Get([]byte(eventPrefix + keys[0]))
+	return found[0], keys[0], nil
+}
+
+func (h *History) unpack(key string) ([]byte, error) {
+	raw, err := h.kv.Get([]byte(key))
 	if err != nil {
-		return Record{}, fmt.Errorf("events of build %s: %w", found[0].ID, err)
+		return nil, err
 	}
-	if found[0].Events, err = decoder().DecodeAll(raw, nil); err != nil {
-		return Record{}, fmt.Errorf("events of build %s: %w", found[0].ID, err)
-	}
-	return found[0], nil
+	return decoder().DecodeAll(raw, nil)
 }
 
 func (h *History) each(f func(key string, r Record) bool) error {
@@ -212,10 +247,10 @@ func (h *History) each(f func(key string, r Record) bool) error {
 }
 
 func decodeHead(value []byte) (r Record, ok bool) {
-	if len(value) < 8 {
+	if len(value) < sizesBytes {
 		return Record{}, false
 	}
-	head, err := decoder().DecodeAll(value[8:], nil)
+	head, err := decoder().DecodeAll(value[sizesBytes:], nil)
 	if err != nil {
 		return Record{}, false
 	}

@@ -148,3 +148,62 @@ func TestCostsFollowTheRuns(t *testing.T) {
 		}
 	}
 }
+
+func TestRecordingsGoBeforeTheirRecords(t *testing.T) {
+	kv := &memory.KV{}
+	h := history.New(kv)
+	noise := make([]byte, 3<<20)
+	rng := rand.New(rand.NewPCG(1, 2))
+	for i := range noise {
+		noise[i] = byte(rng.Uint32())
+	}
+	const builds = 10
+	for i := range builds {
+		r := record(i)
+		r.Recording = noise
+		if i%2 == 1 {
+			r.Recording = nil
+		}
+		if err := h.Put(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	more := record(builds)
+	more.Recording = noise
+	if err := h.Put(more); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := h.List(0); err != nil || len(all) != builds+1 {
+		t.Fatalf("%d records, %v", len(all), err)
+	}
+	for id, want := range map[string]error{"id0000": history.ErrNoRecording, "id0001": history.ErrNoRecording, "id0008": nil, "id0010": nil, "id0011": store.ErrNotFound} {
+		r, err := h.Recording(id)
+		if !errors.Is(err, want) || err == nil && !bytes.Equal(r.Recording, noise) {
+			t.Errorf("Recording(%s) = %d bytes, %v; want %v", id, len(r.Recording), err, want)
+		}
+		if !errors.Is(want, store.ErrNotFound) {
+			if r, err := h.Get(id); err != nil || len(r.Events) == 0 || r.Recording != nil {
+				t.Errorf("Get(%s) = %+v, %v", id, r, err)
+			}
+		}
+	}
+}
+
+func TestRecordingsAreDroppedWithTheirRecords(t *testing.T) {
+	kv := &memory.KV{}
+	h := history.New(kv)
+	for i := range history.MaxBuilds + 5 {
+		r := record(i)
+		r.Recording = []byte(`{"n":1}`)
+		if err := h.Put(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := map[string]int{}
+	if err := kv.Scan(nil, func(key, _ []byte) bool { left[string(key[:2])]++; return true }); err != nil {
+		t.Fatal(err)
+	}
+	if left["h/"] != left["r/"] || left["h/"] != left["e/"] || left["h/"] > history.MaxBuilds {
+		t.Errorf("left are %v", left)
+	}
+}

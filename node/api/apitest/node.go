@@ -20,6 +20,7 @@ type Node struct {
 	RevokedIs  api.Revoked
 	LeftIs     api.Left
 	Records    []api.BuildRecord
+	Recordings []event.Recording
 	Stats      api.CacheStats
 	Verified   api.CacheVerified
 	Cleared    api.CacheCleared
@@ -113,6 +114,16 @@ func (n *Node) ShowBuild(_ context.Context, id string) (api.BuildRecord, error) 
 		}
 	}
 	return api.BuildRecord{}, &api.Error{Kind: api.NotFound, Message: "no build " + id, Hint: "list them with `buildnet builds`"}
+}
+
+// Recording implements api.Node.
+func (n *Node) Recording(_ context.Context, id string) (event.Recording, error) {
+	for _, r := range n.Recordings {
+		if r.Build == id {
+			return r, n.Err
+		}
+	}
+	return event.Recording{}, &api.Error{Kind: api.Conflict, Message: "build " + id + " was not recorded", Hint: "build again"}
 }
 
 // CacheStats implements api.Node.

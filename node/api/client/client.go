@@ -19,6 +19,7 @@ import (
 
 	"github.com/buildnet/buildnet/node/api"
 	"github.com/buildnet/buildnet/node/config"
+	"github.com/buildnet/buildnet/node/event"
 )
 
 const (
@@ -132,6 +133,11 @@ func (c *Client) Builds(ctx context.Context, limit int) ([]api.BuildRecord, erro
 // ShowBuild returns one record with its events.
 func (c *Client) ShowBuild(ctx context.Context, id string) (api.BuildRecord, error) {
 	return call[api.BuildRecord](ctx, c, http.MethodGet, "/v1/builds/"+url.PathEscape(id), nil)
+}
+
+// Recording returns what a simulator needs to replay a build.
+func (c *Client) Recording(ctx context.Context, id string) (event.Recording, error) {
+	return call[event.Recording](ctx, c, http.MethodGet, "/v1/builds/"+url.PathEscape(id)+"/recording", nil)
 }
 
 // CacheStats returns what the node's store holds.
