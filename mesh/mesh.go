@@ -70,7 +70,10 @@ type Options struct {
 	// ready alone; it goes on looking. 0 is a second if there are known
 	// addresses or the LAN can be asked; negative does not wait.
 	Look time.Duration
-	Log  *slog.Logger // nil discards
+	// Sockets is where the socket comes from; nil: this machine. With others
+	// Discovery should be ByAddress: multicast is always this machine's.
+	Sockets link.Sockets
+	Log     *slog.Logger // nil discards
 }
 
 // Event is a change of one member.
@@ -125,7 +128,7 @@ func New(o Options) (*Mesh, error) {
 	}
 	l, err := link.New(link.Options{
 		Key: o.Identity.key, Keys: link.KeysOf(m.roll.Mesh, m.roll.Secret, m.roll.Former...),
-		Admit: m.admit, Listen: o.Listen, Log: o.Log,
+		Admit: m.admit, Listen: o.Listen, Sockets: o.Sockets, Log: o.Log,
 	})
 	if err != nil {
 		return nil, err

@@ -68,7 +68,7 @@ func (m *Mesh) advertised(met link.Met) netip.AddrPort {
 	if met.Seen.IsValid() && !met.Seen.Addr().IsLoopback() {
 		return met.Seen
 	}
-	if ip, ok := outward(); ok {
+	if ip, ok := m.link.Outward(); ok {
 		return netip.AddrPortFrom(ip, at.Port())
 	}
 	addrs, _ := net.InterfaceAddrs() // without any, loopback remains
@@ -82,20 +82,4 @@ func (m *Mesh) advertised(met link.Met) netip.AddrPort {
 		}
 	}
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), at.Port())
-}
-
-// outward asks the routing table; connecting a UDP socket sends nothing. The
-// address is one of documentation (RFC 5737).
-func outward() (netip.Addr, bool) {
-	c, err := net.DialUDP("udp4", nil, &net.UDPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 9})
-	if err != nil {
-		return netip.Addr{}, false
-	}
-	defer func() { _ = c.Close() }()
-	udp, ok := c.LocalAddr().(*net.UDPAddr)
-	if !ok {
-		return netip.Addr{}, false
-	}
-	ip := udp.AddrPort().Addr().Unmap()
-	return ip, ip.IsGlobalUnicast()
 }

@@ -62,7 +62,9 @@ type Options struct {
 	Keys   Keys
 	Admit  Admit          // called by the reader of packets: it must not block
 	Listen netip.AddrPort // port 0 takes a free one
-	Log    *slog.Logger
+	// Sockets is where the socket comes from; nil: this machine.
+	Sockets Sockets
+	Log     *slog.Logger
 }
 
 // Link is the socket. Its methods may be called concurrently.
@@ -76,6 +78,7 @@ type Link struct {
 	key     ed25519.PrivateKey
 	admit   Admit
 	addr    netip.AddrPort
+	source  func(to netip.Addr) (netip.Addr, bool)
 	log     *slog.Logger
 	swim    chan packet
 	keys    atomic.Pointer[Keys]
@@ -105,7 +108,7 @@ type answer struct {
 func New(o Options) (*Link, error) {
 	quiet()
 	l := &Link{
-		key: o.Key, admit: o.Admit, log: o.Log,
+		key: o.Key, admit: o.Admit, source: o.source(), log: o.Log,
 		swim:      make(chan packet, packetQueue),
 		responder: join.NewResponder(o.Key),
 		waiting:   map[join.Nonce]chan answer{},
@@ -153,12 +156,12 @@ func newHost(o Options, g *gate, shared **quicreuse.ConnManager) (host.Host, err
 	if o.Listen.Addr().Is6() {
 		family = "ip6"
 	}
-	return golibp2p.New(
+	return golibp2p.New(append(o.foreign(),
 		golibp2p.Identity(key),
 		golibp2p.ListenAddrStrings(fmt.Sprintf("/%s/%s/udp/%d/quic-v1", family, o.Listen.Addr(), o.Listen.Port())),
 		golibp2p.Transport(libp2pquic.NewTransport),
 		golibp2p.QUICReuse(func(reset quic.StatelessResetKey, token quic.TokenGeneratorKey) (*quicreuse.ConnManager, error) {
-			m, err := quicreuse.NewConnManager(reset, token, quicreuse.ConnContext(g.incoming))
+			m, err := quicreuse.NewConnManager(reset, token, append(o.reuse(), quicreuse.ConnContext(g.incoming))...)
 			*shared = m
 			return m, err
 		}),
@@ -166,7 +169,7 @@ func newHost(o Options, g *gate, shared **quicreuse.ConnManager) (host.Host, err
 		golibp2p.ConnectionGater(g),
 		golibp2p.DisableRelay(),
 		golibp2p.DisableMetrics(),
-	)
+	)...)
 }
 
 func (l *Link) share(m *quicreuse.ConnManager) error {
