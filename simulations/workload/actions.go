@@ -45,13 +45,23 @@ func (s *Step) Path() string { return "out/" + name("path", 0, []byte(s.Content)
 // Action is what the step is when the outputs that it depends on, in the order
 // of Deps, are these.
 func (s *Step) Action(inputs []digest.Digest) digest.Digest {
+	shorts := make([]uint64, len(inputs))
+	for i, d := range inputs {
+		shorts[i] = Short(d)
+	}
+	return s.ActionOf(shorts)
+}
+
+// ActionOf is Action for one who knows no more of the inputs than events tell:
+// the first 8 bytes of each.
+func (s *Step) ActionOf(inputs []uint64) digest.Digest {
 	b := append([]byte(s.Content), 0)
 	b = append(append(b, s.Toolchain...), 0)
 	if s.Here {
 		b = append(b, "here"...)
 	}
 	for _, d := range inputs {
-		b = d.AppendBinary(append(b, 0))
+		b = binary.BigEndian.AppendUint64(append(b, 0), d)
 	}
 	return name("action", 0, b)
 }
