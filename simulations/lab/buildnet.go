@@ -87,7 +87,7 @@ func (h *Host) Up(args ...string) *Node {
 // TryUp is Up for a node that may not come up.
 func (h *Host) TryUp(args ...string) (*Node, error) {
 	h.t.Helper()
-	cmd := h.Command(append([]string{Binary(h.t), "node", "up", "--json"}, args...)...)
+	cmd := h.Command(append(append(program(h.t), "node", "up", "--json"), args...)...)
 	n := &Node{host: h, cmd: cmd, log: &lockedBuffer{}, done: make(chan struct{})}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -150,7 +150,7 @@ type Outcome struct {
 // Buildnet runs a command of the binary to its end.
 func (h *Host) Buildnet(args ...string) Outcome {
 	h.t.Helper()
-	return h.run(append([]string{Binary(h.t)}, args...)...)
+	return h.run(append(program(h.t), args...)...)
 }
 
 func (h *Host) run(argv ...string) Outcome {
@@ -190,7 +190,7 @@ type Build struct {
 // Start starts a build of dir.
 func (h *Host) Start(dir string, args ...string) *Build {
 	h.t.Helper()
-	cmd := h.Command(append([]string{Binary(h.t), "build", "--json", "-C", dir}, args...)...)
+	cmd := h.Command(append(append(program(h.t), "build", "--json", "-C", dir), args...)...)
 	b := &Build{host: h, cmd: cmd, done: make(chan struct{})}
 	b.seen = sync.NewCond(&b.mu)
 	out, err := cmd.StdoutPipe()

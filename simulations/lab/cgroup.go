@@ -31,8 +31,17 @@ func cgroupPIDs(dir string) []int {
 	return pids
 }
 
-// killPID ends a process that the lab has started: it is in one of its cgroups.
+// killPID ends a process that the lab has started: it is in one of its cgroups,
+// or of its hosts.
 func killPID(pid int) { _ = syscall.Kill(pid, syscall.SIGKILL) }
+
+// endCgroup removes a cgroup and kills what runs in it.
+func endCgroup(dir string) {
+	for _, pid := range cgroupPIDs(dir) {
+		killPID(pid)
+	}
+	removeCgroup(dir)
+}
 
 // removeCgroup removes a cgroup whose processes have ended.
 func removeCgroup(dir string) {

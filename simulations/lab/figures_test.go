@@ -54,7 +54,8 @@ func plainHost(t *testing.T) *Host {
 // startPlain runs a node on this machine until the test ends.
 func startPlain(t *testing.T, h *Host) *exec.Cmd {
 	t.Helper()
-	cmd := exec.Command(Binary(t), "node", "up", "--listen", "127.0.0.1:0", "--api", "127.0.0.1:0", "--json")
+	argv := append(program(t), "node", "up", "--listen", "127.0.0.1:0", "--api", "127.0.0.1:0", "--json")
+	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env = append(os.Environ(), "BUILDNET_HOME="+h.Home)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -102,10 +103,10 @@ func TestFigureNoOp(t *testing.T) {
 	Project(t, other)
 	ninjaFile(t, other)
 	spent(t, h, other, "ninja")
-	spent(t, h, dir, Binary(t), "build", "zstd")
+	spent(t, h, dir, append(program(t), "build", "zstd")...)
 	var ours, theirs, oursCPU, theirsCPU []time.Duration
 	for range rounds {
-		wall, cpu := spent(t, h, dir, Binary(t), "build", "zstd")
+		wall, cpu := spent(t, h, dir, append(program(t), "build", "zstd")...)
 		ours, oursCPU = append(ours, wall), append(oursCPU, cpu)
 		wall, cpu = spent(t, h, other, "ninja")
 		theirs, theirsCPU = append(theirs, wall), append(theirsCPU, cpu)
@@ -127,7 +128,7 @@ func TestFigurePerAction(t *testing.T) {
 		t.Fatal(err)
 	}
 	script := `for f in lib/*.c; do cc -O0 -DZSTD_LEGACY_SUPPORT=4 -DZSTD_MULTITHREAD=1 -c $f -o ` + objects + `/$(basename $f .c).o; done`
-	spent(t, h, dir, Binary(t), "build", "zstd", "--local", "-j", "1")
+	spent(t, h, dir, append(program(t), "build", "zstd", "--local", "-j", "1")...)
 	var plain, ours []float64
 	var steps int
 	// A minute after its start a node measures its machine: this is over by then.
@@ -135,7 +136,7 @@ func TestFigurePerAction(t *testing.T) {
 		_, cpu := spent(t, h, dir, "sh", "-c", script)
 		plain = append(plain, cpu.Seconds()*1000)
 		before := cpuOf(t, node.Process.Pid)
-		_, cli := spent(t, h, dir, Binary(t), "build", "zstd", "--local", "--force", "-j", "1")
+		_, cli := spent(t, h, dir, append(program(t), "build", "zstd", "--local", "--force", "-j", "1")...)
 		ours = append(ours, (cpuOf(t, node.Process.Pid)-before+cli).Seconds()*1000)
 		sources, _ := filepath.Glob(filepath.Join(dir, "lib", "*.c"))
 		steps = len(sources)

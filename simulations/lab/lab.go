@@ -2,8 +2,9 @@
 
 // Package lab makes hosts on one machine, each a network namespace on a common
 // bridge with its own host name, mounts and CPU quota, and runs the built
-// binary on them: the acceptance scenarios of the project. It needs root, and
-// runs with `make lab`. Start reading at New.
+// binary on them: the acceptance scenarios of the project. Internet joins such
+// LANs. It runs with `make lab`, as root, or as anybody in a user namespace,
+// and then without quotas. Start reading at New.
 package lab
 
 import (
@@ -36,43 +37,72 @@ type Lab struct {
 	name   string
 	dir    string
 	subnet string
-	cgroup string // of all hosts, in the hierarchy that has quotas
+	cgroup string // of all hosts, in the hierarchy that has quotas; empty if none has
 	v2     bool
 	hosts  int
+	// gateway is the way to other LANs; empty if there is none.
+	gateway string
 }
 
 // New makes a LAN without hosts. It is gone when the test ends.
 func New(t *testing.T) *Lab {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Fatal("the lab makes network namespaces: run it as root")
+	if rights.refused != "" {
+		t.Skip(rights.refused)
 	}
 	serial.mu.Lock()
 	serial.n++
 	n := serial.n
 	serial.mu.Unlock()
-	l := &Lab{t: t, name: fmt.Sprintf("bn%d-%d", os.Getpid(), n), dir: t.TempDir(), subnet: fmt.Sprintf("10.%d.%d", 100+os.Getpid()%100, n)}
+	l := &Lab{t: t, name: fmt.Sprintf("bn%d-%d", rights.process, n), subnet: fmt.Sprintf("10.%d.%d", 100+rights.process%100, n)}
+	if !rights.rootless {
+		l.makeCgroup()
+	}
+	l.dir = filepath.Join(os.TempDir(), dirPrefix+l.name)
+	if err := os.Mkdir(l.dir, 0o755); err != nil {
+		t.Fatalf("make a directory for the lab: %v", err)
+	}
+	t.Cleanup(func() { removeDir(l.dir) })
+	l.addNamespace(lan)
+	l.ip(lan, "link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
+	l.ip(lan, "link", "set", "br0", "up")
+	l.ip(lan, "link", "set", "lo", "up")
+	return l
+}
+
+// makeCgroup makes the cgroup of the hosts' cgroups.
+func (l *Lab) makeCgroup() {
+	l.t.Helper()
 	l.cgroup, l.v2 = filepath.Join("/sys/fs/cgroup/cpu", l.name), false
 	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err == nil {
 		l.cgroup, l.v2 = filepath.Join("/sys/fs/cgroup", l.name), true
 	}
 	removeStale(filepath.Dir(l.cgroup))
 	if err := os.Mkdir(l.cgroup, 0o755); err != nil {
-		t.Fatalf("make a cgroup for the lab: %v", err)
+		l.t.Fatalf("make a cgroup for the lab: %v", err)
 	}
 	if l.v2 {
 		l.write(filepath.Join(l.cgroup, "cgroup.subtree_control"), "+cpu")
 	}
-	t.Cleanup(func() { removeCgroup(l.cgroup) })
-	l.ip("netns", "add", l.sw())
-	t.Cleanup(func() { _, _ = run("ip", "netns", "del", l.sw()) })
-	l.ip("-n", l.sw(), "link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
-	l.ip("-n", l.sw(), "link", "set", "br0", "up")
-	l.ip("-n", l.sw(), "link", "set", "lo", "up")
-	return l
+	l.t.Cleanup(func() { removeCgroup(l.cgroup) })
 }
 
-func (l *Lab) sw() string { return l.name + "-sw" }
+// lan is the namespace of the bridge, which is the gateway of a site too.
+const lan = "lan"
+
+// netns is the file that a network namespace of the lab is mounted on.
+func (l *Lab) netns(name string) string { return filepath.Join(l.dir, name+".net") }
+
+// addNamespace makes a network namespace until the lab is removed. Not `ip
+// netns add`: that wants to return to the machine's own namespace, which takes
+// root.
+func (l *Lab) addNamespace(name string) {
+	l.t.Helper()
+	l.write(l.netns(name), "")
+	if out, err := run("unshare", "--net="+l.netns(name), "true"); err != nil {
+		l.t.Fatalf("make a network namespace for %s: %v: %s", name, err, out)
+	}
+}
 
 // Host is one machine of the lab.
 type Host struct {
@@ -84,12 +114,12 @@ type Host struct {
 	Addr string
 	// Dir is a directory of its own, Home the node's home in it.
 	Dir, Home string
-	cgroup    string
+	cgroup    string // empty without a quota
 	// binds are files mounted over others: pairs of source and target.
 	binds []string
 }
 
-// Host adds a machine with a quota of cpus cores.
+// Host adds a machine with a quota of cpus cores, where there are quotas.
 func (l *Lab) Host(cpus float64) *Host {
 	l.t.Helper()
 	l.hosts++
@@ -97,29 +127,37 @@ func (l *Lab) Host(cpus float64) *Host {
 	h := &Host{lab: l, t: l.t, n: n, Name: fmt.Sprintf("h%d", n), Addr: fmt.Sprintf("%s.%d", l.subnet, n)}
 	h.Dir = filepath.Join(l.dir, h.Name)
 	h.Home = filepath.Join(h.Dir, "home")
-	h.cgroup = filepath.Join(l.cgroup, h.Name)
-	for _, d := range []string{h.Dir, h.cgroup} {
-		if err := os.Mkdir(d, 0o755); err != nil {
-			l.t.Fatalf("host %s: %v", h.Name, err)
-		}
+	if err := os.Mkdir(h.Dir, 0o755); err != nil {
+		l.t.Fatalf("host %s: %v", h.Name, err)
 	}
-	h.Quota(cpus)
-	l.ip("netns", "add", h.netns())
-	l.t.Cleanup(func() { h.Kill(); _, _ = run("ip", "netns", "del", h.netns()) })
-	port := "v" + strconv.Itoa(n)
-	l.ip("-n", l.sw(), "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", h.netns())
-	l.ip("-n", l.sw(), "link", "set", port, "master", "br0", "up")
-	l.ip("-n", h.netns(), "addr", "add", h.Addr+"/24", "dev", "eth0")
-	l.ip("-n", h.netns(), "link", "set", "eth0", "up")
-	l.ip("-n", h.netns(), "link", "set", "lo", "up")
-	l.ip("-n", h.netns(), "route", "add", "default", "dev", "eth0")
+	if l.cgroup != "" {
+		h.setQuota(cpus)
+	}
+	l.addNamespace(h.Name)
+	l.t.Cleanup(h.Kill)
+	port := h.port()
+	l.ip(lan, "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", l.netns(h.Name))
+	l.ip(lan, "link", "set", port, "master", "br0", "up")
+	l.ip(h.Name, "addr", "add", h.Addr+"/24", "dev", "eth0")
+	l.ip(h.Name, "link", "set", "eth0", "up")
+	l.ip(h.Name, "link", "set", "lo", "up")
+	if l.gateway != "" {
+		l.ip(h.Name, "route", "add", "default", "via", l.gateway)
+	} else {
+		l.ip(h.Name, "route", "add", "default", "dev", "eth0")
+	}
 	return h
 }
 
-func (h *Host) netns() string { return h.lab.name + "-" + h.Name }
+// port is the bridge's end of the host's cable.
+func (h *Host) port() string { return "v" + strconv.Itoa(h.n) }
 
-// Quota gives the host cpus cores' time.
-func (h *Host) Quota(cpus float64) {
+// setQuota gives the host cpus cores' time.
+func (h *Host) setQuota(cpus float64) {
+	h.cgroup = filepath.Join(h.lab.cgroup, h.Name)
+	if err := os.Mkdir(h.cgroup, 0o755); err != nil {
+		h.t.Fatalf("host %s: %v", h.Name, err)
+	}
 	quota := strconv.Itoa(int(cpus * quotaPeriod))
 	if h.lab.v2 {
 		h.lab.write(filepath.Join(h.cgroup, "cpu.max"), quota+" "+strconv.Itoa(quotaPeriod))
@@ -132,10 +170,10 @@ func (h *Host) Quota(cpus float64) {
 // Bind mounts source over target in what the host runs from now on.
 func (h *Host) Bind(source, target string) { h.binds = append(h.binds, source, target) }
 
-// enter is what brings a command into the host: $0 is its cgroup, $1 its name,
-// $2 how many binds there are, then the binds, then the command.
+// enter is what brings a command into the host: $0 is its cgroup or empty, $1
+// its name, $2 how many binds there are, then the binds, then the command.
 const enter = `set -e
-echo $$ > "$0/cgroup.procs"
+[ -z "$0" ] || echo $$ > "$0/cgroup.procs"
 hostname "$1"
 n=$2
 shift 2
@@ -151,7 +189,7 @@ exec "$@"`
 func (h *Host) Command(argv ...string) *exec.Cmd {
 	// Not `ip netns exec`: it mounts another /sys, without the cgroups that a
 	// node reads its quota from.
-	args := []string{"--net=/run/netns/" + h.netns(), "unshare", "--mount", "--uts", "--ipc", "sh", "-c", enter,
+	args := []string{"--net=" + h.lab.netns(h.Name), "unshare", "--mount", "--uts", "--ipc", "sh", "-c", enter,
 		h.cgroup, h.Name, strconv.Itoa(len(h.binds) / 2)}
 	args = append(append(args, h.binds...), argv...)
 	cmd := exec.CommandContext(context.Background(), "nsenter", args...)
@@ -163,7 +201,7 @@ func (h *Host) Command(argv ...string) *exec.Cmd {
 // Kill ends every process of the host at once, as a power failure does.
 func (h *Host) Kill() {
 	for range 100 {
-		pids := cgroupPIDs(h.cgroup)
+		pids := h.pids()
 		if len(pids) == 0 {
 			return
 		}
@@ -176,15 +214,15 @@ func (h *Host) Kill() {
 }
 
 // Cut takes the host off the LAN, Heal brings it back.
-func (h *Host) Cut() { h.lab.ip("-n", h.lab.sw(), "link", "set", "v"+strconv.Itoa(h.n), "down") }
+func (h *Host) Cut() { h.lab.ip(lan, "link", "set", h.port(), "down") }
 
 // Heal undoes Cut.
-func (h *Host) Heal() { h.lab.ip("-n", h.lab.sw(), "link", "set", "v"+strconv.Itoa(h.n), "up") }
+func (h *Host) Heal() { h.lab.ip(lan, "link", "set", h.port(), "up") }
 
 // Processes returns the command lines of what runs in the host.
 func (h *Host) Processes() []string {
 	var lines []string
-	for _, pid := range cgroupPIDs(h.cgroup) {
+	for _, pid := range h.pids() {
 		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 		if err == nil && len(raw) > 0 {
 			lines = append(lines, strings.TrimSpace(strings.ReplaceAll(string(raw), "\x00", " ")))
@@ -193,10 +231,16 @@ func (h *Host) Processes() []string {
 	return lines
 }
 
-func (l *Lab) ip(args ...string) {
+func (l *Lab) ip(netns string, args ...string) {
 	l.t.Helper()
-	if out, err := run("ip", args...); err != nil {
-		l.t.Fatalf("ip %s: %v: %s", strings.Join(args, " "), err, out)
+	l.in(netns, append([]string{"ip"}, args...)...)
+}
+
+// in runs a command of this machine in a network namespace of the lab.
+func (l *Lab) in(netns string, argv ...string) {
+	l.t.Helper()
+	if out, err := run("nsenter", append([]string{"--net=" + l.netns(netns)}, argv...)...); err != nil {
+		l.t.Fatalf("in %s: %s: %v: %s", netns, strings.Join(argv, " "), err, out)
 	}
 }
 

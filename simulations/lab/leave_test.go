@@ -28,8 +28,11 @@ func TestNodeInTheBackground(t *testing.T) {
 	if err := json.Unmarshal([]byte(o.Stdout), &status); o.Exit != 0 || err != nil {
 		t.Fatalf("node status: exit status %d, %v, %q %s", o.Exit, err, o.Stdout, o.Stderr)
 	}
-	if status.Peer != ready.Peer || status.Listen != ready.Listen || status.Isolation != "full" || status.Cores != 0.6 || status.BPU <= 0 {
+	if status.Peer != ready.Peer || status.Listen != ready.Listen || status.Isolation != "full" || status.BPU <= 0 {
 		t.Errorf("status %+v of node %+v", status, ready)
+	}
+	if !rights.rootless && status.Cores != 0.6 {
+		t.Errorf("a host of 0.6 cores has %v", status.Cores)
 	}
 	if o = h.Buildnet("node", "down"); o.Exit != 0 {
 		t.Errorf("node down: exit status %d: %s", o.Exit, o.Stderr)

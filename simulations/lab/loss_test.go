@@ -80,7 +80,7 @@ func TestFirstStartIsKilled(t *testing.T) {
 	other.Up()
 	token := invite(t, other, "--lan")
 	for range 15 {
-		p := h.Spawn(Binary(t), "node", "up", "--join", token)
+		p := h.Spawn(append(program(t), "node", "up", "--join", token)...)
 		<-time.After(time.Duration(rand.IntN(400)) * time.Millisecond)
 		p.Kill() // it may not have come into the host yet
 		p.Wait()

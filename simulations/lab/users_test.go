@@ -59,6 +59,7 @@ func as(h *Host, groups string, args ...string) Outcome {
 // TestNodeOfRootServesAGroup builds a tree that is nobody's but the user's on
 // a node that root runs.
 func TestNodeOfRootServesAGroup(t *testing.T) {
+	needUsers(t)
 	h := New(t).Host(1)
 	shared(t, h)
 	node := h.Up("--home", sharedHome)
