@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,8 +24,9 @@ const maxWays = 64
 type recorder struct {
 	began time.Time
 	// place of each peer in rec.Peers.
-	place map[peer.ID]int
-	names map[string]int // of toolchains, from 1
+	place  map[peer.ID]int
+	names  map[string]int // of toolchains, from 1
+	hashes []string       // of toolchains, in short
 
 	mu  sync.Mutex // secured is called by many
 	rec event.Recording
@@ -72,17 +75,25 @@ func (c *recorder) stepOf(s *action.Step, places map[action.StepID]int, size inp
 			c.names[chain] = n
 			spec, _ := s.Property(action.PropertyToolchainSpec)
 			c.rec.Toolchains = append(c.rec.Toolchains, label(spec, chain))
+			c.hashes = append(c.hashes, short(chain))
 		}
 		out.Toolchain = n
 	}
 	return out
 }
 
-// label is short, and another one for every digest.
+// shortHash is how many hexadecimal digits of a toolchain's digest the mesh is
+// told.
+const shortHash = 8
+
+// label is short, and another one for every toolchain.
 func label(spec, chain string) string {
-	const digits = 8
-	hash := chain[max(0, len(chain)-digits):]
-	return spec[:min(len(spec), 40)] + "@" + hash
+	return spec[:min(len(spec), 40)] + "@" + short(chain)
+}
+
+func short(chain string) string {
+	_, hash, _ := strings.Cut(chain, ":")
+	return hash[:min(len(hash), shortHash)]
 }
 
 func outputBytes(res *action.Result) (bytes int64) {
@@ -211,7 +222,9 @@ func (r *run) recording() []byte {
 		return nil
 	}
 	c.mark(func(m *event.Marks) *int64 { return &m.TotalUS })
-	c.meet(r.opts.Members())
+	members := r.opts.Members()
+	c.meet(members)
+	c.compare(members)
 	c.measureWays(r.opts.Estimate)
 	c.mu.Lock() // a result may still be on its way here
 	encoded, err := json.Marshal(c.rec)
@@ -228,6 +241,28 @@ func (r *run) recording() []byte {
 
 func (r *run) tooLarge() []byte {
 	return fmt.Appendf(nil, `{"build":%q,"too_large":true}`, r.req.ID)
+}
+
+// compare notes which toolchains members do not tell of, of those that this node
+// tells of.
+func (c *recorder) compare(members []peer.Member) {
+	var own []string
+	for _, m := range members {
+		if m.Self {
+			own = m.Caps.Toolchains
+		}
+	}
+	for _, m := range members {
+		at, known := c.place[m.ID]
+		if !known || m.Self || len(m.Caps.Toolchains) == 0 {
+			continue
+		}
+		for i, hash := range c.hashes {
+			if slices.Contains(own, hash) && !slices.Contains(m.Caps.Toolchains, hash) {
+				c.rec.Peers[at].Lacks = append(c.rec.Peers[at].Lacks, i+1)
+			}
+		}
+	}
 }
 
 func (c *recorder) measureWays(estimate func(a, b peer.ID) time.Duration) {

@@ -167,3 +167,21 @@ func BenchmarkRecord(b *testing.B) {
 	}
 	b.ReportMetric(float64(size), "JSON-bytes")
 }
+
+func TestPeersThatLackAToolchainAreNoted(t *testing.T) {
+	c := &recorder{place: map[peer.ID]int{}, hashes: []string{"11111111", "22222222", "33333333"}}
+	members := []peer.Member{
+		{ID: "self", Self: true, State: peer.Alive, Caps: peer.Capabilities{Toolchains: []string{"11111111", "22222222"}}},
+		{ID: "other", State: peer.Alive, Caps: peer.Capabilities{Toolchains: []string{"22222222", "44444444"}}},
+		{ID: "silent", State: peer.Alive},
+	}
+	c.meet(members)
+	c.compare(members)
+	var got []string
+	for _, p := range c.rec.Peers {
+		got = append(got, fmt.Sprint(p.Peer, p.Lacks))
+	}
+	if want := "self[] other[1] silent[]"; strings.Join(got, " ") != want {
+		t.Errorf("got %v, want %s", got, want)
+	}
+}

@@ -40,6 +40,9 @@ type RecordedPeer struct {
 	Cores float64 `json:"cores"`
 	// RTTUS is the round trip from the initiator, 0 if it is not known.
 	RTTUS int64 `json:"rtt_us"`
+	// Lacks are the Toolchains, from 1, that the initiator tells the mesh of and
+	// this peer does not.
+	Lacks []int `json:"lacks,omitempty"`
 }
 
 // RecordedWay is the estimated round trip between the peers A and B.
