@@ -50,6 +50,9 @@ type Node struct {
 	Cell int
 	// Toolchains are those that it has, besides what every node has.
 	Toolchains []string
+	// Probe is how long it takes to tell a build's first leader which toolchains
+	// it has: a node that never used one has to read it.
+	Probe time.Duration
 	// Skew is how far its clock is ahead.
 	Skew time.Duration
 	// Late nodes come at this time instead of the beginning.
