@@ -2,6 +2,7 @@ package stack
 
 import (
 	"flag"
+	"math"
 	"testing"
 	"time"
 
@@ -11,67 +12,120 @@ import (
 // stackNodes is how many nodes the tests of a whole mesh run.
 var stackNodes = flag.Int("stack-nodes", 20, "nodes of the real stack in virtual time")
 
-// mesh runs all hosts as members of one mesh: the others join by the first,
-// all at once.
-func (w *meshes) mesh() {
-	w.t.Helper()
-	w.start(0).up()
-	for i := 1; i < len(w.nodes); i++ {
-		w.start(i, 0)
-	}
-	for _, n := range w.nodes {
-		n.up()
-	}
-}
+const (
+	// meetWithin is how long a mesh may take until all see all: a join reaches
+	// one member, and gossip the others.
+	meetWithin = 10 * time.Second
+	// spreadWithin is from the first member that knows of a death to the last.
+	spreadWithin = 5 * time.Second
+	// healWithin is how long two halves may take to be one mesh again: a
+	// member looks for lost ones every 20 to 25 s, and serf for failed ones.
+	healWithin = time.Minute
+)
 
-// whole says whether all see exactly all.
-func (w *meshes) whole() bool {
-	for _, n := range w.nodes {
-		if !n.sees(w.nodes...) {
-			return false
-		}
-	}
-	return true
+// detectWithin is how long a death may stay unknown: two rounds of probes, and
+// the time of suspicion (SWIM, section 4.2; Lifeguard, section IV.B), twice.
+func detectWithin(nodes int) time.Duration {
+	const probe, suspicion = 700 * time.Millisecond, 5 * 700 * time.Millisecond
+	return 2*probe + time.Duration(2*max(1, math.Log10(float64(nodes)))*float64(suspicion))
 }
 
 func TestMeshJoinStorm(t *testing.T) {
 	inMeshes(t, lan(*stackNodes), func(t *testing.T, w *meshes) {
 		began := time.Now()
 		w.mesh()
-		t.Logf("all ready after %s", time.Since(began))
-		t.Logf("all see all after %s more", w.within(10*time.Second, "whole mesh", w.whole))
+		t.Logf("all ready after %s, all see all after %s more", time.Since(began), w.within(meetWithin, "whole mesh", w.whole))
 	})
 }
 
-func TestMeshQuiet(t *testing.T) {
+func TestMeshLosesNobodyAtTenPercentLoss(t *testing.T) {
 	inMeshes(t, lan(*stackNodes), func(t *testing.T, w *meshes) {
 		w.mesh()
-		w.within(10*time.Second, "whole mesh", w.whole)
+		w.within(meetWithin, "whole mesh", w.whole)
+		r := w.record()
 		w.net.Lose(0.1)
-		changes := make([]func() []peer.Member, 0)
-		for _, n := range w.nodes {
-			c, cancel := n.Subscribe()
-			defer cancel()
-			changes = append(changes, func() (out []peer.Member) {
-				for {
-					select {
-					case e := <-c:
-						out = append(out, e.Member)
-					default:
-						return out
-					}
-				}
-			})
-		}
 		time.Sleep(5 * time.Minute)
-		for i, all := range changes {
-			for _, m := range all() {
-				if m.State != peer.Alive {
-					t.Errorf("node %d saw %s %s", i, m.ID.Short(), m.State)
-				}
+		for _, c := range r.all() {
+			if c.state != peer.Alive {
+				t.Errorf("node %d saw %s %s", c.by, c.who.Short(), c.state)
 			}
 		}
-		sent := w.nodes[3].host.Sent()
-		t.Logf("sent %+v, drops %+v", sent, w.net.Drops())
+		if !w.whole() {
+			t.Error("not all see all")
+		}
+	})
+}
+
+func TestMeshNoticesADeath(t *testing.T) {
+	inMeshes(t, lan(*stackNodes), func(t *testing.T, w *meshes) {
+		w.mesh()
+		w.within(meetWithin, "whole mesh", w.whole)
+		r := w.record()
+		dead := w.nodes[len(w.nodes)-1]
+		began := time.Now()
+		dead.host.Off()
+		limit := detectWithin(len(w.nodes))
+		time.Sleep(limit + spreadWithin)
+		first, last, n := r.span(dead.Self(), peer.Failed, len(w.nodes)-1)
+		t.Logf("first after %s, last of %d after %s", first.Sub(began), n, last.Sub(began))
+		if n != len(w.nodes)-1 {
+			t.Errorf("%d of %d saw it fail", n, len(w.nodes)-1)
+		}
+		if took := first.Sub(began); took > limit {
+			t.Errorf("the first saw it after %s, want %s", took, limit)
+		}
+		if took := last.Sub(first); took > spreadWithin {
+			t.Errorf("the last saw it %s later, want %s", took, spreadWithin)
+		}
+		for _, c := range r.all() {
+			if c.state == peer.Failed && c.who != dead.Self() && c.by != len(w.nodes)-1 {
+				t.Errorf("node %d saw %s fail, which lives", c.by, c.who.Short())
+			}
+		}
+	})
+}
+
+func TestMeshOfTwoHalvesHeals(t *testing.T) {
+	inMeshes(t, lan(*stackNodes), func(t *testing.T, w *meshes) {
+		w.mesh()
+		w.within(meetWithin, "whole mesh", w.whole)
+		half := len(w.nodes) / 2
+		var a, b []int
+		for i := range w.nodes {
+			if i < half {
+				a = append(a, i)
+			} else {
+				b = append(b, i)
+			}
+		}
+		w.net.Split(a, b)
+		limit := 2*detectWithin(len(w.nodes)) + spreadWithin
+		took := w.within(limit, "two halves", func() bool {
+			return w.see(w.nodes[:half], w.nodes[:half]) && w.see(w.nodes[half:], w.nodes[half:])
+		})
+		t.Logf("each half sees the other as failed after %s", took)
+		time.Sleep(time.Minute)
+		w.net.Heal()
+		t.Logf("all see all %s after the heal", w.within(healWithin, "whole mesh", w.whole))
+	})
+}
+
+func TestMeshRemembersWhoLeft(t *testing.T) {
+	inMeshes(t, lan(*stackNodes), func(t *testing.T, w *meshes) {
+		w.mesh()
+		w.within(meetWithin, "whole mesh", w.whole)
+		r := w.record()
+		gone := w.nodes[len(w.nodes)-1]
+		began := time.Now()
+		if err := gone.Leave(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		gone.stop()
+		time.Sleep(meetWithin)
+		_, last, n := r.span(gone.Self(), peer.Left, len(w.nodes)-1)
+		t.Logf("the last of %d knew after %s", n, last.Sub(began))
+		if n != len(w.nodes)-1 || last.Sub(began) > spreadWithin {
+			t.Errorf("%d of %d knew, the last after %s", n, len(w.nodes)-1, last.Sub(began))
+		}
 	})
 }

@@ -3,6 +3,8 @@ package stack
 import (
 	"context"
 	"net/netip"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -147,4 +149,90 @@ func (w *meshes) within(limit time.Duration, what string, ok func() bool) time.D
 		time.Sleep(10 * time.Millisecond)
 	}
 	return time.Since(began)
+}
+
+// mesh runs all hosts as members of one mesh: the others join by the first,
+// all at once.
+func (w *meshes) mesh() {
+	w.t.Helper()
+	w.start(0).up()
+	for i := 1; i < len(w.nodes); i++ {
+		w.start(i, 0)
+	}
+	for _, n := range w.nodes {
+		n.up()
+	}
+}
+
+// see says whether each of by lists exactly want as alive.
+func (w *meshes) see(by, want []*meshNode) bool {
+	for _, n := range by {
+		if !n.sees(want...) {
+			return false
+		}
+	}
+	return true
+}
+
+// whole says whether all see exactly all.
+func (w *meshes) whole() bool { return w.see(w.nodes, w.nodes) }
+
+// record notes every change that any node sees, from now on.
+type record struct {
+	mu      sync.Mutex
+	changes []change
+}
+
+type change struct {
+	at    time.Time
+	by    int
+	who   peer.ID
+	state peer.State
+}
+
+func (w *meshes) record() *record {
+	r := &record{}
+	for i, n := range w.nodes {
+		if n == nil {
+			continue
+		}
+		events, cancel := n.Subscribe()
+		go func() {
+			defer cancel()
+			for {
+				select {
+				case e := <-events:
+					r.mu.Lock()
+					r.changes = append(r.changes, change{time.Now(), i, e.Member.ID, e.Member.State})
+					r.mu.Unlock()
+				case <-w.t.Context().Done():
+					return
+				}
+			}
+		}()
+	}
+	return r
+}
+
+func (r *record) all() []change {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.changes)
+}
+
+// span is when the first and the last node saw one in a state, and how many
+// did; only those below a number count.
+func (r *record) span(who peer.ID, state peer.State, below int) (first, last time.Time, n int) {
+	seen := map[int]bool{}
+	for _, c := range r.all() {
+		if c.who != who || c.state != state || c.by >= below || seen[c.by] {
+			continue
+		}
+		if n == 0 {
+			first = c.at
+		}
+		seen[c.by], last = true, c.at
+		n++
+	}
+	return first, last, n
 }
