@@ -98,7 +98,7 @@ const (
 	// Of bytes.
 
 	Sent    // Node sent a blob of Value bytes to Peer
-	Looked  // Node looked a key up in the DHT; Value is the number of hops
+	Looked  // Node looked a key up in the DHT; Value is the number of hops, Digest the nanoseconds that it took
 	Fetched // Node has all of a large blob of Value bytes
 )
 
