@@ -94,6 +94,9 @@ type Mesh struct {
 	tasks sync.WaitGroup
 	slots chan struct{} // bounds hellos in the background
 	saved *roll.Roll    // owned by keep
+	// departure is held over Leave and Shutdown of serf: a Leave that Shutdown
+	// overtakes panics.
+	departure sync.Mutex
 
 	mu       sync.Mutex
 	ctx      context.Context // of Run; handlers end with it
@@ -174,7 +177,7 @@ func (m *Mesh) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = s.Shutdown() }()
+	defer m.end(s)
 	m.tasks.Go(func() { m.follow(ctx, s, events) })
 	if err := m.enterFirst(ctx, met); err != nil {
 		return err

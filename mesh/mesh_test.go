@@ -290,6 +290,20 @@ func TestLeavingIsSeenAtOnce(t *testing.T) {
 	a.sees(b.Self(), peer.Alive)
 }
 
+// memberlist panics when it is to leave after it was shut down.
+func TestDepartureThatNobodyWaitsForEndsInPeace(t *testing.T) {
+	c := NewCredentials("test")
+	a := up(t, home(t, c))
+	b := a.join(c)
+	b.sees(a.Self(), peer.Alive)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := b.Leave(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("Leave = %v", err)
+	}
+	b.kill()
+}
+
 func TestCopiedHomeIsRefused(t *testing.T) {
 	c := NewCredentials("test")
 	a := up(t, home(t, c))

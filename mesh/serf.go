@@ -188,11 +188,22 @@ func (m *Mesh) Leave(ctx context.Context) error {
 		return nil
 	}
 	done := make(chan error, 1)
-	go func() { done <- s.Leave() }()
+	go func() {
+		m.departure.Lock()
+		defer m.departure.Unlock()
+		done <- s.Leave()
+	}()
 	select {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
 		return fmt.Errorf("leave the mesh: %w", ctx.Err())
 	}
+}
+
+// end shuts the membership down, after a departure that is being told.
+func (m *Mesh) end(s *serf.Serf) {
+	m.departure.Lock()
+	defer m.departure.Unlock()
+	_ = s.Shutdown()
 }
