@@ -1,0 +1,87 @@
+package replay
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/buildnet/buildnet/node/event"
+	"github.com/buildnet/buildnet/simulations/workload"
+)
+
+// graphOf is the graph of what was not known. What depended on a known step
+// depends on what that one depended on, as far as that was not known.
+func graphOf(rec *event.Recording) (*workload.Graph, error) {
+	g := &workload.Graph{}
+	lacked := lackedBySome(rec)
+	// stands has for each step what a step that depends on it has to wait for.
+	stands := make([][]int, len(rec.Steps))
+	for i := range rec.Steps {
+		s := &rec.Steps[i]
+		var deps []int
+		for _, on := range s.Deps {
+			if on < 0 || on >= i {
+				return nil, fmt.Errorf("replay build %s: step %q depends on step %d, which is not before it", rec.Build, s.Name, on)
+			}
+			deps = append(deps, stands[on]...)
+		}
+		slices.Sort(deps)
+		deps = slices.Compact(deps)
+		if known(s.Status) {
+			stands[i] = deps
+			continue
+		}
+		stands[i] = []int{len(g.Steps)}
+		g.Steps = append(g.Steps, stepOf(rec, s, deps, lacked))
+	}
+	if len(g.Steps) == 0 {
+		return nil, fmt.Errorf("replay build %s: it executed nothing", rec.Build)
+	}
+	return g, nil
+}
+
+// known results needed no execution.
+func known(s event.Status) bool {
+	return s == event.CachedLocal || s == event.CachedMesh || s == event.Skipped
+}
+
+func stepOf(rec *event.Recording, s *event.RecordedStep, deps []int, lacked map[int]bool) workload.Step {
+	out := workload.Step{
+		Name: s.Name, Content: rec.Build + "/" + s.Name, Deps: deps, Hint: s.Hint,
+		// What several steps read travels to a peer once.
+		InputBytes: s.FreshBytes, OutputBytes: s.OutputBytes, Here: s.Here,
+	}
+	if s.Peer >= 0 && s.Peer < len(rec.Peers) {
+		out.Cost = micros(s.RunUS).Seconds() * bpuOf(&rec.Peers[s.Peer])
+	} else {
+		out.Cost = s.Hint // it was not run
+	}
+	if s.Status == event.Failed {
+		out.Nature = workload.Failing
+	}
+	if lacked[s.Toolchain] {
+		out.Toolchain = rec.Toolchains[s.Toolchain-1]
+	}
+	return out
+}
+
+// bpuOf is the speed of a peer, 1 where it is not known.
+func bpuOf(p *event.RecordedPeer) float64 {
+	if p.BPU > 0 {
+		return p.BPU
+	}
+	return 1
+}
+
+// lackedBySome are the toolchains that some peer has not: the others run
+// anywhere.
+func lackedBySome(rec *event.Recording) map[int]bool {
+	lacked := map[int]bool{}
+	for i := range rec.Peers {
+		for _, t := range rec.Peers[i].Lacks {
+			if t > 0 && t <= len(rec.Toolchains) {
+				lacked[t] = true
+			}
+		}
+	}
+	return lacked
+}
