@@ -1,6 +1,6 @@
 // Package check is the rules that no run of a simulated world may break. Each
 // rule is a file: it watches the world's events and says what is wrong. It is
-// pure. Start reading at Rule.
+// pure. Start reading at Rule, then at All.
 package check
 
 import (
@@ -36,3 +36,27 @@ type Violation struct {
 	Rule string
 	Text string
 }
+
+// All are the rules, in the order in which they are asked. Each run needs its
+// own.
+func All() []Rule {
+	return []Rule{
+		NewEpochs(), NewLeaders(), NewCommits(), NewKept(), NewTurns(), NewFinal(), NewResults(), NewTwice(), NewShared(),
+		NewSlots(), NewEpidemic(), NewCauses(), NewQuiet(), NewEnds(), NewMakespan(),
+	}
+}
+
+// Names are the names of all rules.
+func Names() []string {
+	var names []string
+	for _, r := range All() {
+		names = append(names, r.Name())
+	}
+	return names
+}
+
+// unsettled is embedded by rules that have nothing to say at the end.
+type unsettled struct{}
+
+// Settle says nothing.
+func (unsettled) Settle(World) string { return "" }

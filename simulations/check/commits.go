@@ -1,0 +1,97 @@
+package check
+
+import (
+	"fmt"
+
+	"github.com/buildnet/buildnet/simulations/trace"
+)
+
+// Commits is the rule that a leader never tells that its log is safe beyond
+// what the initiator and, if it has any, one of its standbys keep.
+type Commits struct {
+	unsettled
+	logs map[logOf]*keeping
+	// initiators of builds, by place.
+	initiators map[int]int
+}
+
+// logOf names the log of an epoch.
+type logOf struct {
+	build int
+	epoch trace.Epoch
+}
+
+// keeping is who keeps a log, as its leader knows.
+type keeping struct {
+	kept map[int]int64
+	// standbys are how many stand by at present.
+	standbys  int64
+	committed int64
+	// alone is how far the log was safe while nobody stood by.
+	alone int64
+}
+
+func (k *keeping) others(initiator int) int64 {
+	most := int64(0)
+	for node, upTo := range k.kept {
+		if node != initiator {
+			most = max(most, upTo)
+		}
+	}
+	return most
+}
+
+// NewCommits returns the rule for one run.
+func NewCommits() *Commits {
+	return &Commits{logs: map[logOf]*keeping{}, initiators: map[int]int{}}
+}
+
+// Name names the rule.
+func (*Commits) Name() string { return "a log is as safe as its leader says" }
+
+// Observe keeps how far each log is kept.
+func (r *Commits) Observe(_ World, e *trace.Event) string {
+	switch e.Kind {
+	case trace.Began:
+		r.initiators[e.Build] = e.Node
+	case trace.Logged, trace.Kept:
+		r.log(e).note(e)
+	case trace.Committed:
+		return r.committed(r.log(e), e)
+	}
+	return ""
+}
+
+func (r *Commits) log(e *trace.Event) *keeping {
+	of := logOf{e.Build, e.Epoch}
+	if r.logs[of] == nil {
+		r.logs[of] = &keeping{kept: map[int]int64{}}
+	}
+	return r.logs[of]
+}
+
+// note takes what is logged and kept.
+func (k *keeping) note(e *trace.Event) {
+	switch {
+	case e.Kind == trace.Kept:
+		k.kept[e.Node] = max(k.kept[e.Node], e.Value)
+	case e.Text == trace.OpStandbys:
+		k.standbys = int64(e.Digest)
+	}
+}
+
+func (r *Commits) committed(k *keeping, e *trace.Event) string {
+	k.committed = max(k.committed, e.Value)
+	initiator := r.initiators[e.Build]
+	switch others := k.others(initiator); {
+	case k.kept[initiator] < e.Value:
+		return fmt.Sprintf("node %d told that its log of build %d is safe up to %d; the initiator keeps it up to %d",
+			e.Node, e.Build, e.Value, k.kept[initiator])
+	case k.standbys == 0:
+		k.alone = max(k.alone, e.Value)
+	case others < e.Value && k.alone < e.Value:
+		return fmt.Sprintf("node %d told that its log of build %d is safe up to %d; none of its %d standbys keeps more than %d",
+			e.Node, e.Build, e.Value, k.standbys, others)
+	}
+	return ""
+}

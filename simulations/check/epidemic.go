@@ -1,0 +1,71 @@
+package check
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/buildnet/buildnet/sched/steal"
+	"github.com/buildnet/buildnet/simulations/trace"
+	"github.com/buildnet/buildnet/simulations/workload"
+)
+
+// Epidemic is the rule that a step which kills whoever runs it kills no more
+// than steal.MaxLost of them.
+type Epidemic struct {
+	unsettled
+	running map[int]map[stepOf]time.Duration // by node; until when, -1 while it runs
+	killed  map[stepOf]int
+}
+
+// NewEpidemic returns the rule for one run.
+func NewEpidemic() *Epidemic {
+	return &Epidemic{running: map[int]map[stepOf]time.Duration{}, killed: map[stepOf]int{}}
+}
+
+// Name names the rule.
+func (*Epidemic) Name() string { return "a killing step is no epidemic" }
+
+// Observe counts who dies of what. What is cut with its node is told before
+// the node's death, at the same time.
+func (r *Epidemic) Observe(w World, e *trace.Event) string {
+	of := stepOf{e.Build, e.Step}
+	switch e.Kind {
+	case trace.RunBegan:
+		if w.Setting().Builds[e.Build].Graph.Steps[e.Step].Nature != workload.Killing {
+			return ""
+		}
+		if r.running[e.Node] == nil {
+			r.running[e.Node] = map[stepOf]time.Duration{}
+		}
+		r.running[e.Node][of] = -1
+	case trace.RunCut:
+		if _, runs := r.running[e.Node][of]; runs {
+			r.running[e.Node][of] = e.At
+		}
+	case trace.RunEnded:
+		delete(r.running[e.Node], of)
+	case trace.Down:
+		return r.died(w, e)
+	}
+	return ""
+}
+
+func (r *Epidemic) died(w World, e *trace.Event) string {
+	at := r.running[e.Node]
+	if len(at) == 0 {
+		return ""
+	}
+	delete(r.running, e.Node)
+	for b := range w.Setting().Builds {
+		for s := range w.Setting().Builds[b].Graph.Steps {
+			of := stepOf{b, s}
+			if until, ran := at[of]; !ran || until != -1 && until != e.At {
+				continue
+			}
+			if r.killed[of]++; r.killed[of] > steal.MaxLost {
+				return fmt.Sprintf("step %d of build %d has killed %d workers", s, b, r.killed[of])
+			}
+		}
+	}
+	return ""
+}

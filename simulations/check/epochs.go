@@ -1,0 +1,47 @@
+package check
+
+import (
+	"fmt"
+
+	"github.com/buildnet/buildnet/simulations/trace"
+)
+
+// Epochs is the rule that no peer obeys an epoch lower than one it saw. A node
+// that starts again has no memory, and neither has one that is done with the
+// build: it serves whoever says Hello.
+type Epochs struct {
+	unsettled
+	seen map[place]trace.Epoch
+}
+
+// place is a build at a node.
+type place struct{ build, node int }
+
+// NewEpochs returns the rule for one run.
+func NewEpochs() *Epochs { return &Epochs{seen: map[place]trace.Epoch{}} }
+
+// Name names the rule.
+func (*Epochs) Name() string { return "no lower epoch is obeyed" }
+
+// Observe remembers what each node heard.
+func (r *Epochs) Observe(_ World, e *trace.Event) string {
+	at := place{e.Build, e.Node}
+	switch e.Kind {
+	case trace.Up, trace.Down:
+		for p := range r.seen {
+			if p.node == e.Node {
+				delete(r.seen, p)
+			}
+		}
+	case trace.Heard:
+		if r.seen[at].Less(e.Epoch) {
+			r.seen[at] = e.Epoch
+		}
+	case trace.Obeyed:
+		if e.Epoch.Less(r.seen[at]) {
+			return fmt.Sprintf("node %d obeyed epoch %d of node %d in build %d, and had heard of epoch %d of node %d",
+				e.Node, e.Epoch.Number, e.Epoch.Leader, e.Build, r.seen[at].Number, r.seen[at].Leader)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,128 @@
+package check
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/buildnet/buildnet/sched/steal"
+	"github.com/buildnet/buildnet/simulations/setting"
+	"github.com/buildnet/buildnet/simulations/trace"
+	"github.com/buildnet/buildnet/simulations/workload"
+)
+
+// Makespan is the rule that a build in which nothing goes wrong takes no longer
+// than a greedy scheduler may. At any moment either all slots are busy, which
+// takes no longer than the work of all builds on all of them, or every step
+// that is ready runs, and so does the next one of the longest chain, at least
+// at the speed of the slowest node. So the sum of the two is a bound (Graham,
+// Bounds for Certain Multiprocessing Anomalies, 1966, which is the case of
+// equal machines: 2 - 1/m of the optimum). Factor is for what is not greedy
+// here: a worker takes a step beforehand that another could run sooner.
+// Overhead is for all that a step costs beside its run, once for each step of
+// the deepest chain and for each round of the slots; Opening for the election,
+// the plan and the end.
+type Makespan struct {
+	unsettled
+	began map[int]time.Duration
+}
+
+// The bound of Makespan, over that of a greedy scheduler.
+const (
+	Factor   = 1.25
+	Overhead = 400 * time.Millisecond
+	Opening  = 4 * time.Second
+)
+
+// NewMakespan returns the rule for one run.
+func NewMakespan() *Makespan { return &Makespan{began: map[int]time.Duration{}} }
+
+// Name names the rule.
+func (*Makespan) Name() string { return "a build takes no longer than it must" }
+
+// Observe measures builds.
+func (r *Makespan) Observe(w World, e *trace.Event) string {
+	s := w.Setting()
+	switch {
+	case e.Kind == trace.Began:
+		r.began[e.Build] = e.At
+	case e.Kind == trace.Over && steal.Reason(e.Value) == steal.Completed && !troubled(s) && len(s.Nodes) <= steal.MaxCrew:
+		took, bound := e.At-r.began[e.Build], Greedy(s, e.Build)
+		if bound > 0 && took > bound {
+			return fmt.Sprintf("build %d took %v; a greedy scheduler takes %v at most", e.Build, took, bound)
+		}
+	}
+	return ""
+}
+
+// Greedy is the bound of the rule for a build. It is 0 if the build cannot be
+// judged: nobody may run it all.
+func Greedy(s *setting.Setting, build int) time.Duration {
+	b := &s.Builds[build]
+	crew := crewOf(s, build)
+	if len(crew) == 0 {
+		return 0
+	}
+	work := 0.0
+	steps := 0
+	for i := range s.Builds {
+		work += s.Builds[i].Graph.Work()
+		steps += len(s.Builds[i].Graph.Steps)
+	}
+	power, slots := 0.0, 0
+	for _, m := range crew {
+		power += m.BPU * float64(m.Slots)
+		slots += m.Slots
+	}
+	busy := work / power
+	chain := b.Graph.CriticalPath() / slowest(s, build)
+	rounds := b.Graph.Depth() + (steps+slots-1)/slots
+	return time.Duration(Factor*(busy+chain)*float64(time.Second)) + time.Duration(rounds)*Overhead + Opening
+}
+
+// slowest is the least speed at which any step of a build may run.
+func slowest(s *setting.Setting, build int) float64 {
+	least := 0.0
+	for node := range s.Nodes {
+		for step := range s.Builds[build].Graph.Steps {
+			if runs(s, node, build, step) {
+				if bpu := s.Nodes[node].BPU; least == 0 || bpu < least {
+					least = bpu
+				}
+				break
+			}
+		}
+	}
+	return least
+}
+
+// crewOf are the machines that may run every step of a build, from the
+// beginning; as few of the slowest as its bound on jobs allows.
+func crewOf(s *setting.Setting, build int) []workload.Machine {
+	var crew []workload.Machine
+	for node := range s.Nodes {
+		if n := &s.Nodes[node]; n.Late == 0 && runsAll(s, node, build) {
+			crew = append(crew, workload.Machine{BPU: n.BPU, Slots: n.Slots})
+		}
+	}
+	jobs := s.Builds[build].Modes.Jobs
+	if jobs == 0 {
+		return crew
+	}
+	slices.SortStableFunc(crew, func(a, b workload.Machine) int { return cmp.Compare(a.BPU, b.BPU) })
+	for i := range crew {
+		crew[i].Slots = min(crew[i].Slots, jobs)
+		jobs -= crew[i].Slots
+	}
+	return slices.DeleteFunc(crew, func(m workload.Machine) bool { return m.Slots == 0 })
+}
+
+func runsAll(s *setting.Setting, node, build int) bool {
+	for step := range s.Builds[build].Graph.Steps {
+		if !runs(s, node, build, step) {
+			return false
+		}
+	}
+	return true
+}

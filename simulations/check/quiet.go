@@ -1,0 +1,95 @@
+package check
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/buildnet/buildnet/simulations/trace"
+)
+
+const (
+	// quietAfter is within which nothing of a build runs that is over, or whose
+	// initiator is lost: what the times of package steal add up to.
+	quietAfter = 2 * time.Second
+	// quietAgain is that when something else goes wrong meanwhile: whoever takes
+	// over then has to notice that the initiator is lost.
+	quietAgain = 3 * time.Second
+)
+
+// Quiet is the rule that nothing of a build runs anywhere when it is over. A
+// node that is stopped cannot end what it runs.
+type Quiet struct {
+	unsettled
+	over    map[int]time.Duration
+	running map[int]map[runAt]bool // by build
+	began   map[int]int            // initiators, by build
+	wrong   *troubles
+	changed time.Duration // when something went wrong last
+}
+
+type runAt struct{ node, step int }
+
+// NewQuiet returns the rule for one run.
+func NewQuiet() *Quiet {
+	return &Quiet{over: map[int]time.Duration{}, running: map[int]map[runAt]bool{}, began: map[int]int{}, wrong: newTroubles()}
+}
+
+// Name names the rule.
+func (*Quiet) Name() string { return "nothing runs after its build" }
+
+// Observe keeps what runs.
+func (r *Quiet) Observe(_ World, e *trace.Event) string {
+	r.wrong.Observe(e)
+	switch e.Kind {
+	case trace.Began:
+		r.began[e.Build], r.running[e.Build] = e.Node, map[runAt]bool{}
+	case trace.Over:
+		r.ends(e.Build, e.At)
+	case trace.RunBegan:
+		if r.running[e.Build] != nil {
+			r.running[e.Build][runAt{e.Node, e.Step}] = true
+		}
+	case trace.RunEnded, trace.RunCut:
+		delete(r.running[e.Build], runAt{e.Node, e.Step})
+	case trace.Down:
+		r.died(e)
+	case trace.Up, trace.Split, trace.Joined, trace.Slowed, trace.Clogged, trace.Broke:
+		r.changed = e.At
+	}
+	return r.judge(e.At)
+}
+
+func (r *Quiet) ends(build int, at time.Duration) {
+	if _, again := r.over[build]; !again {
+		r.over[build] = at
+	}
+}
+
+func (r *Quiet) died(e *trace.Event) {
+	r.changed = e.At
+	for b, initiator := range r.began {
+		if initiator == e.Node {
+			r.ends(b, e.At)
+		}
+		for at := range r.running[b] {
+			if at.node == e.Node {
+				delete(r.running[b], at)
+			}
+		}
+	}
+}
+
+func (r *Quiet) judge(now time.Duration) string {
+	for b := range len(r.began) {
+		over, ended := r.over[b]
+		if !ended || now <= over+quietAfter || now <= r.changed+quietAgain && r.changed+quietAfter >= over {
+			continue
+		}
+		for at := range r.running[b] {
+			if r.wrong.ill(at.node, now-quietAgain) == "" {
+				return fmt.Sprintf("step %d of build %d runs on node %d, and the build was over at %v", at.step, b, at.node, over)
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,132 @@
+package check
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/buildnet/buildnet/simulations/trace"
+	"github.com/buildnet/buildnet/simulations/workload"
+)
+
+// unsure is how long after a change the members may disagree on who owns an
+// action: the time in which a death is noticed and told.
+const unsure = 10 * time.Second
+
+// Shared is the rule that an action which two builds want is executed by one of
+// them. The second may execute it as well when the first has nothing to give:
+// its execution was lost (see hands), or failed, or its build was over before
+// the result was told; when the claims of the first ended with its leader; when
+// the two have, or may have had, different owners of the action; or when it is
+// forced to.
+type Shared struct {
+	unsettled
+	hands  *hands
+	wrong  *troubles
+	runs   map[uint64][]shared
+	claims map[claimOf]claimed
+	// published actions, by when an owner kept them first.
+	published map[uint64]time.Duration
+	led, over map[int]time.Duration // builds, by when it happened last
+	unrest    time.Duration         // of the membership, when it was last
+	restless  bool                  // there was any
+}
+
+type shared struct {
+	build   int
+	attempt *attempt
+}
+
+type claimOf struct {
+	build  int
+	action uint64
+}
+
+type claimed struct {
+	owner, leader int
+	at            time.Duration
+}
+
+// NewShared returns the rule for one run.
+func NewShared() *Shared {
+	return &Shared{
+		hands: newHands(), wrong: newTroubles(), runs: map[uint64][]shared{}, claims: map[claimOf]claimed{},
+		published: map[uint64]time.Duration{}, led: map[int]time.Duration{}, over: map[int]time.Duration{},
+	}
+}
+
+// Name names the rule.
+func (*Shared) Name() string { return "no action is executed by two builds" }
+
+// Observe looks at each execution.
+func (r *Shared) Observe(w World, e *trace.Event) string {
+	if len(w.Setting().Builds) < 2 {
+		return ""
+	}
+	r.wrong.Observe(e)
+	now := r.hands.Observe(e)
+	switch e.Kind {
+	case trace.Up, trace.Down, trace.Suspected, trace.Believed, trace.Split, trace.Joined:
+		if e.Kind != trace.Up || e.At > 0 {
+			r.unrest, r.restless = e.At, true
+		}
+	case trace.Led:
+		r.led[e.Build] = e.At
+	case trace.Over:
+		r.over[e.Build] = e.At
+	case trace.Claimed:
+		r.claims[claimOf{e.Build, e.Digest}] = claimed{e.Peer, e.Node, e.At}
+	case trace.Published:
+		if _, again := r.published[e.Digest]; !again {
+			r.published[e.Digest] = e.At
+		}
+	case trace.RunBegan:
+		return r.began(w, e, now)
+	}
+	return ""
+}
+
+func (r *Shared) began(w World, e *trace.Event, now *attempt) string {
+	second := shared{e.Build, now}
+	step := &w.Setting().Builds[e.Build].Graph.Steps[e.Step]
+	if step.Here || step.Nature == workload.Failing {
+		return "" // it is not shared
+	}
+	for _, first := range r.runs[e.Digest] {
+		if first.build != e.Build && r.excuse(w, first, second, e.Digest) == "" {
+			return fmt.Sprintf("action %016x, step %d of build %d, is executed on node %d, and build %d had it executed on node %d (given at %v)",
+				e.Digest, e.Step, e.Build, e.Node, first.build, first.attempt.node, first.attempt.assigned)
+		}
+	}
+	r.runs[e.Digest] = append(r.runs[e.Digest], second)
+	return ""
+}
+
+// excuse names why the second execution may be, or is "".
+func (r *Shared) excuse(w World, first, second shared, action uint64) string {
+	builds := w.Setting().Builds
+	over, ended := r.over[first.build]
+	told, published := r.published[action]
+	a, b := r.claims[claimOf{first.build, action}], r.claims[claimOf{second.build, action}]
+	switch {
+	case builds[second.build].Modes.Force:
+		return "it is forced"
+	case builds[second.build].Modes.Local || builds[first.build].Modes.Local:
+		return "a local build asks nobody"
+	case w.Setting().Nodes[builds[first.build].Initiator].Cell != w.Setting().Nodes[builds[second.build].Initiator].Cell:
+		return "the builds are of different cells"
+	case first.attempt.freed != "":
+		return first.attempt.freed
+	case ended && (!published || over < told):
+		return "the first build was over before its result was told"
+	case r.led[first.build] > first.attempt.assigned:
+		return "the claim ended with the first build's leader"
+	case r.restless && r.unrest+unsure > first.attempt.assigned:
+		return "the members may not agree on the owner"
+	}
+	for _, c := range [2]claimed{a, b} {
+		if why := r.wrong.apart(c.leader, c.owner, max(0, first.attempt.assigned-unsure)); c.at > 0 && why != "" {
+			return why
+		}
+	}
+	return ""
+}

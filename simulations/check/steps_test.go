@@ -1,0 +1,154 @@
+package check
+
+import (
+	"testing"
+	"time"
+
+	"github.com/buildnet/buildnet/sched/steal"
+	"github.com/buildnet/buildnet/simulations/fault"
+	"github.com/buildnet/buildnet/simulations/setting"
+	"github.com/buildnet/buildnet/simulations/trace"
+	"github.com/buildnet/buildnet/simulations/workload"
+)
+
+func TestTurns(t *testing.T) {
+	secured := stream{}.add(1, trace.Secured, func(e *trace.Event) { e.Node, e.Step = 0, 0 }).
+		add(1, trace.Secured, func(e *trace.Event) { e.Node, e.Step = 0, 1 })
+	try(t, func() Rule { return NewTurns() }, &mesh{setting: plain()},
+		trial{"in order", secured.announced(2, 0, 1, 1).announced(2, 1, 1, 1), ""},
+		trial{"the wrong way round", secured.announced(2, 1, 1, 1), "before step 0"},
+		trial{"not here", secured[1:].announced(2, 0, 1, 1), "before its outputs"},
+		trial{"a failure has none", stream{}.announced(2, 0, 1, 0), ""},
+	)
+}
+
+func TestFinal(t *testing.T) {
+	done := stream{}.given(1, 1, 1, 0, 2).run(2, trace.RunBegan, 2, 0).announced(9, 0, 1, 1)
+	lost := stream{}.given(1, 1, 1, 0, 3).logged(5, trace.OpGone, 1, trace.None, 3, 0).announced(2000, 0, 1, 1)
+	stopped := func(at int, s stream) stream {
+		return s.add(at, trace.Slowed, func(e *trace.Event) { e.Node, e.Value = 3, 0 })
+	}
+	try(t, func() Rule { return NewFinal() }, &mesh{setting: plain()},
+		trial{"announced twice", done.announced(10, 0, 2, 1), "announced twice"},
+		trial{"given up afterwards", done.add(10, trace.GaveUp, func(e *trace.Event) { e.Step = 0 }), "announced twice"},
+		trial{"executed again", done.given(10, 1, 1, 0, 3).run(11, trace.RunBegan, 3, 0), "was announced at 9ms"},
+		trial{"another is executed", done.given(10, 1, 1, 1, 3).run(11, trace.RunBegan, 3, 1), ""},
+		trial{"a worker that was lost begins late, for no reason", lost.run(2001, trace.RunBegan, 3, 0), "was announced"},
+		trial{"a worker that was stopped begins late", stopped(4, lost).run(2001, trace.RunBegan, 3, 0), ""},
+		trial{"the revocation is on its way",
+			stream{}.given(1, 1, 1, 0, 3).
+				add(5, trace.Revoked, func(e *trace.Event) { e.Node, e.Peer, e.Step = 1, 3, 0 }).
+				announced(9, 0, 1, 1).run(12, trace.RunBegan, 3, 0), ""},
+	)
+}
+
+func TestTwice(t *testing.T) {
+	once := stream{}.given(1, 1, 1, 0, 2).run(2, trace.RunBegan, 2, 0)
+	again := func(s stream) stream { return s.given(3000, 1, 1, 0, 3).run(3001, trace.RunBegan, 3, 0) }
+	heir := func(s stream) stream { return s.given(3000, 3, 2, 0, 3).run(3001, trace.RunBegan, 3, 0) }
+	tookOver := once.add(1000, trace.Down, on(1)).led(2000, trace.Led, 3, 2)
+	try(t, func() Rule { return NewTwice() }, &mesh{setting: plain()},
+		trial{"once", once, ""},
+		trial{"twice", again(once), "is executed on node 3"},
+		trial{"on one worker", once.run(5, trace.RunEnded, 2, 0).run(6, trace.RunBegan, 2, 0), "is executed on node 2"},
+		trial{"its worker died", again(once.add(5, trace.Down, on(2))), ""},
+		trial{"its worker died too late", again(once).add(4000, trace.Down, on(2)), "is executed"},
+		trial{"its worker was lost", again(once.logged(5, trace.OpGone, 1, trace.None, 2, 0)), ""},
+		trial{"another worker was lost", again(once.logged(5, trace.OpGone, 1, trace.None, 0, 0)), "is executed"},
+		trial{"its try came to nothing", again(once.logged(5, trace.OpTried, 1, 0, 2, 0)), ""},
+		trial{"its result was lost", again(once.logged(5, trace.OpReopened, 1, 0, trace.None, 0)), ""},
+		trial{"another leader", heir(tookOver), "in epoch 2"},
+		trial{"another leader that could not hear", heir(tookOver.between(2400, trace.Split, 2, 3)), ""},
+		trial{"another leader that could have heard long ago",
+			heir(stream{}.between(0, trace.Split, 2, 3).between(1, trace.Joined, 2, 3).given(1, 1, 1, 0, 2).run(2, trace.RunBegan, 2, 0)), "is executed"},
+		trial{"an old leader goes on", stream{}.between(1, trace.Split, 1, 3).given(3000, 3, 2, 0, 3).run(3001, trace.RunBegan, 3, 0).
+			given(3100, 1, 1, 0, 2).run(3101, trace.RunBegan, 2, 0), ""},
+		trial{"an old leader goes on, for no reason", stream{}.given(3000, 3, 2, 0, 3).run(3001, trace.RunBegan, 3, 0).
+			given(3100, 1, 1, 0, 2).run(3101, trace.RunBegan, 2, 0), "in epoch 2"},
+	)
+}
+
+func TestResults(t *testing.T) {
+	s := plain()
+	ref := workload.Refer(s.Builds[0].Graph)
+	out := func(i int) uint64 { return workload.Short(ref.Outputs[i]) }
+	good := stream{}.announced(1, 0, 1, out(0)).announced(2, 1, 2, out(1)).announced(3, 2, 3, out(2))
+	rule := func() Rule { return NewResults() }
+	try(t, rule, &mesh{setting: s},
+		trial{"what it makes", good.over(4, 0, int64(steal.Completed)), ""},
+		trial{"something else", good[:1].announced(2, 1, 2, 99), "of what was announced it makes"},
+		trial{"a failure", good[:1].announced(2, 1, 2, 0), "it failed: true"},
+		trial{"one is left out", good[:2].over(4, 0, int64(steal.Completed)), "completed without step 2"},
+		trial{"cancelled", good[:2].over(4, 0, int64(steal.Cancelled)), ""},
+		trial{"given up", good[:2].add(3, trace.GaveUp, func(e *trace.Event) { e.Step = 2 }), "nothing went wrong"},
+	)
+	bad := plain()
+	bad.Builds[0].Graph.Steps[1].Nature = workload.Failing
+	try(t, rule, &mesh{setting: bad},
+		trial{"it fails", good[:1].announced(2, 1, 2, 0).over(4, 0, int64(steal.Completed)), ""},
+		trial{"it does not", good[:2], "it failed: false"},
+		trial{"what waits for it runs", stream{}.run(1, trace.RunBegan, 2, 2), "waits for one that fails"},
+	)
+	careless := plain()
+	careless.Builds[0].Graph.Steps[0].Nature = workload.Careless
+	g := careless.Builds[0].Graph
+	made := workload.Short(g.Steps[1].Output(g.Steps[1].ActionOf([]uint64{55}), 0))
+	try(t, rule, &mesh{setting: careless},
+		trial{"of what was announced", stream{}.announced(1, 0, 1, 55).announced(2, 1, 2, made), ""},
+		trial{"of what was not", stream{}.announced(1, 0, 1, 56).announced(2, 1, 2, made), "of what was announced it makes"},
+	)
+}
+
+func TestShared(t *testing.T) {
+	s := plain()
+	s.Builds = append(s.Builds, setting.Build{Initiator: 1, Graph: workload.Chain(3)})
+	in := func(build int, s stream) stream {
+		for i := range s {
+			s[i].Build = build
+		}
+		return s
+	}
+	first := stream{}.given(10_000, 1, 1, 0, 2).run(10_001, trace.RunBegan, 2, 0)
+	second := in(1, stream{}.given(20_000, 1, 1, 0, 3).run(20_001, trace.RunBegan, 3, 0))
+	between := func(more stream) stream { return append(append(append(stream{}, first...), more...), second...) }
+	rule := func() Rule { return NewShared() }
+	try(t, rule, &mesh{setting: s},
+		trial{"by two", between(nil), "build 0 had it executed on node 2"},
+		trial{"lost", between(stream{}.add(11_000, trace.Down, on(2))), ""},
+		trial{"the first was over", between(stream{}.over(11_000, 0, 2)), ""},
+		trial{"it was published before", between(stream{}.run(10_500, trace.Published, 3, 0).over(11_000, 0, 2)), "had it executed"},
+		trial{"another leader", between(stream{}.led(11_000, trace.Led, 3, 2)), ""},
+		trial{"a member is suspected", between(stream{}.between(11_000, trace.Suspected, 0, 3)), ""},
+		trial{"twice in one build", first.given(20_000, 1, 1, 0, 3).run(20_001, trace.RunBegan, 3, 0), ""},
+	)
+	forced := plain()
+	forced.Builds = append(forced.Builds, s.Builds[1])
+	forced.Builds[1].Modes.Force = true
+	try(t, rule, &mesh{setting: forced}, trial{"forced", between(nil), ""})
+}
+
+func TestEnds(t *testing.T) {
+	s := plain()
+	rule := func() Rule { return NewEnds() }
+	try(t, rule, &mesh{setting: s},
+		trial{"over", stream{}.began(0, 0).over(5, 0, int64(steal.Completed)), ""},
+		trial{"not over", stream{}.began(0, 0), "is not over at 1m0s"},
+		trial{"late", stream{}.began(0, 0).run(60_001, trace.RunBegan, 2, 0), "is not over"},
+		trial{"given up", stream{}.began(0, 0).over(5, 0, int64(steal.Cancelled)), "nobody cancelled it"},
+		trial{"its initiator is lost", stream{}.began(0, 0).add(5, trace.Down, on(0)), ""},
+	)
+	s = plain()
+	s.Faults = []fault.Fault{{Kind: fault.Cancel}}
+	try(t, rule, &mesh{setting: s}, trial{"cancelled", stream{}.began(0, 0).over(5, 0, int64(steal.Cancelled)), ""})
+}
+
+func TestMakespan(t *testing.T) {
+	s := plain()
+	bound := int(Greedy(s, 0) / time.Millisecond)
+	ends := func(at int) stream { return stream{}.began(0, 0).over(at, 0, int64(steal.Completed)) }
+	rule := func() Rule { return NewMakespan() }
+	try(t, rule, &mesh{setting: s}, trial{"in time", ends(bound), ""}, trial{"too late", ends(bound + 1), "took"})
+	s = plain()
+	s.Flaky = 0.1
+	try(t, rule, &mesh{setting: s}, trial{"something went wrong", ends(bound + 1), ""})
+}

@@ -1,0 +1,45 @@
+package check
+
+import (
+	"fmt"
+
+	"github.com/buildnet/buildnet/simulations/trace"
+)
+
+// stepOf names a step of a build.
+type stepOf struct{ build, step int }
+
+// Turns is the rule that a step is announced after all that it depends on, and
+// when its outputs are with the initiator.
+type Turns struct {
+	unsettled
+	secured, done map[stepOf]bool
+}
+
+// NewTurns returns the rule for one run.
+func NewTurns() *Turns { return &Turns{secured: map[stepOf]bool{}, done: map[stepOf]bool{}} }
+
+// Name names the rule.
+func (*Turns) Name() string { return "a step is announced in its turn" }
+
+// Observe compares announcements with what came before.
+func (r *Turns) Observe(w World, e *trace.Event) string {
+	of := stepOf{e.Build, e.Step}
+	switch e.Kind {
+	case trace.Secured:
+		r.secured[of] = true
+	case trace.GaveUp:
+		r.done[of] = true
+	case trace.Announced:
+		if e.Digest != 0 && !r.secured[of] {
+			return fmt.Sprintf("step %d of build %d was announced before its outputs were with the initiator", e.Step, e.Build)
+		}
+		for _, on := range w.Setting().Builds[e.Build].Graph.Steps[e.Step].Deps {
+			if !r.done[stepOf{e.Build, on}] {
+				return fmt.Sprintf("step %d of build %d was announced before step %d, of which it is made", e.Step, e.Build, on)
+			}
+		}
+		r.done[of] = true
+	}
+	return ""
+}

@@ -1,0 +1,81 @@
+package check
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/buildnet/buildnet/sched/steal"
+	"github.com/buildnet/buildnet/simulations/trace"
+)
+
+// unheard is how long before an assignment a worker must have been apart from
+// the leader to be excused for not having been heard: its lease, and the
+// hearing.
+const unheard = steal.Lease + steal.HearingTime
+
+// Twice is the rule that no step is executed twice in a build. When it was
+// given to the second worker, the first must not have had it any more: it died
+// or was taken for lost, the step was taken back, its try came to nothing, or
+// its result was lost (see hands). Or else the leader could not know: the first
+// worker, or an old leader that went on, was apart from it. An action that
+// differs is another step: an input came out otherwise. That another leader
+// took over excuses nothing: the hearing is for that.
+type Twice struct {
+	unsettled
+	hands *hands
+	wrong *troubles
+}
+
+// NewTwice returns the rule for one run.
+func NewTwice() *Twice { return &Twice{hands: newHands(), wrong: newTroubles()} }
+
+// Name names the rule.
+func (*Twice) Name() string { return "no step is executed twice" }
+
+// Observe looks at each execution.
+func (r *Twice) Observe(_ World, e *trace.Event) string {
+	r.wrong.Observe(e)
+	now := r.hands.Observe(e)
+	if now == nil {
+		return ""
+	}
+	for _, other := range r.hands.attempts[stepOf{e.Build, e.Step}] {
+		if other == now || !other.began || other.action != now.action {
+			continue
+		}
+		if r.excuse(other, now) == "" {
+			return fmt.Sprintf("step %d of build %d is executed on node %d (given at %v in epoch %d), and was on node %d (given at %v in epoch %d)",
+				e.Step, e.Build, now.node, now.assigned, now.epoch.Number, other.node, other.assigned, other.epoch.Number)
+		}
+	}
+	return ""
+}
+
+// excuse names why a step was given to two workers, or is "".
+func (r *Twice) excuse(a, b *attempt) string {
+	if b.assigned < a.assigned {
+		a, b = b, a
+	}
+	if a.freeAt(b.assigned) {
+		return a.freed
+	}
+	since := max(0, b.assigned-unheard)
+	if why := r.wrong.apart(a.node, b.epoch.Leader, since); why != "" {
+		return why
+	}
+	if b.epoch == a.epoch {
+		return ""
+	}
+	return r.cutOff(a, b, since)
+}
+
+// cutOff names why one of two leaders went on beside the other, or is "".
+func (r *Twice) cutOff(a, b *attempt, since time.Duration) string {
+	if !b.epoch.Less(a.epoch) {
+		return ""
+	}
+	if why := r.wrong.apart(a.epoch.Leader, b.epoch.Leader, since); why != "" {
+		return why
+	}
+	return r.wrong.apart(a.epoch.Leader, b.node, since)
+}

@@ -1,0 +1,21 @@
+package trace
+
+// Names of the ops of a leader's log, as Logged tells them.
+const (
+	OpStandbys = "standbys" // Digest is how many stand by from now on
+	OpStarted  = "started"
+	OpDone     = "done"
+	OpTried    = "tried" // Peer is on whom, or None
+	OpLost     = "lost"  // Peer is who was lost with it, or None
+	OpGone     = "gone"  // Peer is who is lost
+	OpReopened = "reopened"
+	OpSecured  = "secured"
+	OpFailed   = "failed"
+	OpNote     = "note"
+	OpEnded    = "ended"
+)
+
+// Ops are the names by steal.OpKind.
+var Ops = [...]string{
+	"", OpStandbys, OpStarted, OpDone, OpTried, OpLost, OpGone, OpReopened, OpSecured, OpFailed, OpNote, OpEnded,
+}
