@@ -12,7 +12,6 @@ import (
 // depends on what that one depended on, as far as that was not known.
 func graphOf(rec *event.Recording) (*workload.Graph, error) {
 	g := &workload.Graph{}
-	lacked := lackedBySome(rec)
 	// stands has for each step what a step that depends on it has to wait for.
 	stands := make([][]int, len(rec.Steps))
 	for i := range rec.Steps {
@@ -31,7 +30,7 @@ func graphOf(rec *event.Recording) (*workload.Graph, error) {
 			continue
 		}
 		stands[i] = []int{len(g.Steps)}
-		g.Steps = append(g.Steps, stepOf(rec, s, deps, lacked))
+		g.Steps = append(g.Steps, stepOf(rec, s, deps))
 	}
 	if len(g.Steps) == 0 {
 		return nil, fmt.Errorf("replay build %s: it executed nothing", rec.Build)
@@ -44,7 +43,7 @@ func known(s event.Status) bool {
 	return s == event.CachedLocal || s == event.CachedMesh || s == event.Skipped
 }
 
-func stepOf(rec *event.Recording, s *event.RecordedStep, deps []int, lacked map[int]bool) workload.Step {
+func stepOf(rec *event.Recording, s *event.RecordedStep, deps []int) workload.Step {
 	out := workload.Step{
 		Name: s.Name, Content: rec.Build + "/" + s.Name, Deps: deps, Hint: s.Hint,
 		// What several steps read travels to a peer once.
@@ -58,7 +57,7 @@ func stepOf(rec *event.Recording, s *event.RecordedStep, deps []int, lacked map[
 	if s.Status == event.Failed {
 		out.Nature = workload.Failing
 	}
-	if lacked[s.Toolchain] {
+	if s.Toolchain > 0 && s.Toolchain <= len(rec.Toolchains) {
 		out.Toolchain = rec.Toolchains[s.Toolchain-1]
 	}
 	return out
@@ -70,18 +69,4 @@ func bpuOf(p *event.RecordedPeer) float64 {
 		return p.BPU
 	}
 	return 1
-}
-
-// lackedBySome are the toolchains that some peer has not: the others run
-// anywhere.
-func lackedBySome(rec *event.Recording) map[int]bool {
-	lacked := map[int]bool{}
-	for i := range rec.Peers {
-		for _, t := range rec.Peers[i].Lacks {
-			if t > 0 && t <= len(rec.Toolchains) {
-				lacked[t] = true
-			}
-		}
-	}
-	return lacked
 }

@@ -59,9 +59,8 @@ func newTown(rec *event.Recording, m *measures, c Changes) (*town, error) {
 func (t *town) nodeOf(peer int) setting.Node {
 	p := &t.rec.Peers[peer]
 	n := setting.Node{Name: nameOf(t.rec, peer), BPU: bpuOf(p), Slots: p.Slots, Probe: t.m.probeOf(peer)}
-	lacked := lackedBySome(t.rec)
 	for i, label := range t.rec.Toolchains {
-		if lacked[i+1] && !slices.Contains(p.Lacks, i+1) {
+		if !slices.Contains(p.Lacks, i+1) {
 			n.Toolchains = append(n.Toolchains, label)
 		}
 	}
@@ -70,17 +69,12 @@ func (t *town) nodeOf(peer int) setting.Node {
 
 // add puts machines into the mesh that have every toolchain.
 func (t *town) add(a Machines) {
-	lacked := lackedBySome(t.rec)
 	for range a.Count {
 		n := setting.Node{Name: fmt.Sprintf("new-%d", 1+len(t.nodes)-len(t.known())), BPU: a.BPU, Slots: a.Slots, Probe: t.m.probeOf(-1)}
 		if n.Slots == 0 {
 			n.Slots = max(1, t.rec.Peers[0].Slots)
 		}
-		for i, label := range t.rec.Toolchains {
-			if lacked[i+1] {
-				n.Toolchains = append(n.Toolchains, label)
-			}
-		}
+		n.Toolchains = t.rec.Toolchains
 		t.of, t.nodes = append(t.of, -1), append(t.nodes, n)
 	}
 }
