@@ -1,0 +1,324 @@
+package simulations
+
+import (
+	"slices"
+
+	"github.com/buildnet/buildnet/mesh/peer"
+	"github.com/buildnet/buildnet/sched/steal"
+	"github.com/buildnet/buildnet/simulations/trace"
+)
+
+// Limits of package sched's Service.
+const (
+	maxBuilds = 256
+	maxLed    = 64
+	maxOwn    = 64
+	maxEpochs = 4
+)
+
+// party is what a node is in one build besides its leader: see sched's.
+type party struct {
+	n *node
+	b *build
+
+	hand    *steal.Hand
+	keeper  *steal.Keeper
+	origin  *origin
+	links   []*stream // of leaders, one an epoch
+	highest steal.Epoch
+	jobs    map[jobKey]*job
+	probe   int
+	plan    *planLoad
+	tick    func()
+	gone    bool
+}
+
+// party returns the node's part in a build, beginning it where there is none;
+// nil if it is in too many.
+func (n *node) party(b *build, limit int) *party {
+	for _, p := range n.parties {
+		if p.b == b {
+			return p
+		}
+	}
+	if len(n.parties) >= limit {
+		return nil
+	}
+	p := &party{n: n, b: b, jobs: map[jobKey]*job{}}
+	p.tick = p.beat
+	n.parties = append(n.parties, p)
+	n.later(steal.BeatEvery, p.tick)
+	return p
+}
+
+// beat gives the machines the time.
+func (p *party) beat() {
+	if p.gone {
+		return
+	}
+	p.n.later(steal.BeatEvery, p.tick)
+	now := p.n.clock()
+	if p.hand != nil {
+		p.doHand(p.hand.Tick(now))
+	}
+	if p.keeper != nil {
+		p.doKeeper(p.keeper.Tick(now))
+	}
+	if p.origin != nil {
+		p.doOrigin(p.origin.machine.Tick(now))
+	}
+	p.leave()
+}
+
+// leave forgets the party when nothing of it is left.
+func (p *party) leave() {
+	if p.gone || p.hand != nil || p.keeper != nil || p.origin != nil {
+		return
+	}
+	p.gone = true
+	p.n.parties = slices.DeleteFunc(p.n.parties, func(o *party) bool { return o == p })
+	for _, st := range p.links {
+		st.finishUp()
+	}
+	p.links = nil
+}
+
+// attach takes the stream of a leader, in the place of an earlier one of its
+// epoch.
+func (p *party) attach(st *stream) {
+	own := st.hello.Initiator == p.n.id
+	if own != (p.origin != nil) {
+		st.resetUp()
+		p.leave()
+		return
+	}
+	if old := p.link(st.l.epoch); old != nil {
+		p.detach(old)
+		old.resetUp()
+	}
+	p.links = append(p.links, st)
+	st.at = p
+	p.bound()
+	if st.l.epoch.Compare(p.highest) > 0 {
+		p.highest = st.l.epoch
+	}
+	if p.hand == nil {
+		p.hand = steal.NewHand(steal.HandOptions{
+			Self: p.n.id, Slots: p.n.spec.Slots, OS: systemOS, Arch: systemArch, BPU: p.n.spec.BPU,
+		})
+	}
+	if p.keeper == nil && p.origin == nil {
+		p.keeper = steal.NewKeeper(p.n.id)
+	}
+	p.take(st, st.hello)
+}
+
+// What every node is.
+const (
+	systemOS   = "linux"
+	systemArch = "amd64"
+)
+
+func (p *party) link(e steal.Epoch) *stream {
+	for _, st := range p.links {
+		if st.l.epoch == e {
+			return st
+		}
+	}
+	return nil
+}
+
+// bound gives up the streams of the lowest epochs when there are too many.
+func (p *party) bound() {
+	for len(p.links) > maxEpochs {
+		lowest := slices.MinFunc(p.links, func(a, b *stream) int { return a.l.epoch.Compare(b.l.epoch) })
+		p.detach(lowest)
+		lowest.resetUp()
+	}
+}
+
+// detach forgets a stream, if it is still the one of its epoch.
+func (p *party) detach(st *stream) {
+	at := slices.Index(p.links, st)
+	if at < 0 {
+		return
+	}
+	p.links = slices.Delete(p.links, at, at+1)
+	now, e := p.n.clock(), st.l.epoch
+	if p.hand != nil {
+		p.doHand(p.hand.Closed(now, e))
+	}
+	if p.keeper != nil {
+		p.doKeeper(p.keeper.Closed(now, e))
+	}
+	if p.origin != nil {
+		p.doOrigin(p.origin.machine.Closed(now, e))
+	}
+}
+
+// take gives a message of a leader to all machines. What is said of beats is
+// said by what comes of them.
+func (p *party) take(st *stream, msg steal.Message) {
+	if !slices.Contains(p.links, st) {
+		return
+	}
+	_, beat := msg.(steal.Beat)
+	if !beat {
+		p.tellEpoch(trace.Heard, st.l.epoch, nameOf(msg))
+	}
+	p.watch(st.l.epoch, msg)
+	now, e, obeyed := p.n.clock(), st.l.epoch, false
+	if p.hand != nil {
+		out := p.hand.Receive(now, e, msg)
+		obeyed = obeys(out.Replies) || len(out.Prepares)+len(out.Runs)+len(out.Cancels)+len(out.Probe) > 0 || out.Over
+		p.obey(beat, &obeyed, e)
+		p.doHand(out)
+	}
+	if p.keeper != nil {
+		out := p.keeper.Receive(now, e, msg)
+		did := obeys(out.Replies) || out.TakeOver != nil || out.Over
+		if !obeyed && did {
+			obeyed = true
+			p.obey(beat, &obeyed, e)
+		}
+		p.doKeeper(out)
+	}
+	if p.origin != nil {
+		out := p.origin.machine.Receive(now, e, msg)
+		did := obeys(out.Replies) || out.TakeOver != nil || out.Over || len(out.Secures)+len(out.Events) > 0
+		if !obeyed && did {
+			obeyed = true
+			p.obey(beat, &obeyed, e)
+		}
+		p.doOrigin(out)
+	}
+	p.prefetch(st, msg)
+	p.leave()
+}
+
+// obey tells that a machine did something because of what was heard.
+func (p *party) obey(beat bool, did *bool, e steal.Epoch) {
+	if *did && !beat {
+		p.tellEpoch(trace.Obeyed, e, "")
+	}
+}
+
+// obeys reports whether something else than a refusal is replied.
+func obeys(replies []steal.Reply) bool {
+	return slices.ContainsFunc(replies, func(r steal.Reply) bool {
+		_, refuses := r.Msg.(steal.Refuse)
+		return !refuses
+	})
+}
+
+func (p *party) tellEpoch(k trace.Kind, e steal.Epoch, text string) {
+	ev := p.b.of(k, p.n)
+	ev.Epoch, ev.Text = epochOf(e), text
+	ev.Peer = ev.Epoch.Leader
+	p.n.w.tell(ev)
+}
+
+// watch notes where the log of the epoch that the initiator follows says what
+// a step came to.
+func (p *party) watch(e steal.Epoch, msg steal.Message) {
+	if p.origin == nil || e.Compare(p.b.follows) < 0 {
+		return
+	}
+	switch msg := msg.(type) {
+	case steal.Hello:
+		if e != p.b.follows {
+			p.b.follows = e
+			clear(p.b.index)
+		}
+	case steal.Append:
+		for i, op := range msg.Ops {
+			switch op.Kind {
+			case steal.OpDone, steal.OpFailed:
+				p.b.index[op.Step] = msg.First + uint64(i)
+			case steal.OpReopened:
+				p.b.index[op.Step] = 0
+			}
+		}
+	}
+}
+
+func (p *party) reply(replies []steal.Reply) {
+	for _, r := range replies {
+		if refusal, ok := r.Msg.(steal.Refuse); ok && refusal.Epoch != r.To {
+			p.tellEpoch(trace.Refused, r.To, "")
+		}
+		if st := p.link(r.To); st != nil {
+			st.reply(r.Msg)
+		}
+	}
+}
+
+func (p *party) doKeeper(out steal.KeeperOutput) {
+	p.reply(out.Replies)
+	if out.TakeOver != nil {
+		p.takeOver(out.TakeOver)
+	}
+	if out.Over {
+		p.keeper = nil
+	}
+}
+
+// planLoad is the plan of the build as a standby brings it here.
+type planLoad struct {
+	done, ok bool
+	then     []func()
+}
+
+// prefetch brings the plan here when this node becomes a standby.
+func (p *party) prefetch(st *stream, msg steal.Message) {
+	a, ok := msg.(steal.Append)
+	if !ok || p.keeper == nil || st.l.epoch != p.highest {
+		return
+	}
+	for _, op := range a.Ops {
+		if op.Kind == steal.OpStandbys && slices.Contains(op.Peers, p.n.id) {
+			p.load(st.l.n.id)
+		}
+	}
+}
+
+func (p *party) load(hint peer.ID) *planLoad {
+	if p.plan != nil && (!p.plan.done || p.plan.ok) {
+		return p.plan
+	}
+	load := &planLoad{}
+	p.plan = load
+	p.n.loadPlan(p.b, hint, func(ok bool) {
+		load.done, load.ok = true, ok
+		for _, then := range load.then {
+			then()
+		}
+		load.then = nil
+	})
+	return load
+}
+
+// loadPlan brings the plan of a build to the node.
+func (n *node) loadPlan(b *build, hint peer.ID, done func(ok bool)) {
+	hints := []int{b.spec.Initiator}
+	if hint != "" {
+		hints = append(hints, placeOf(hint))
+	}
+	n.fetch([]*blob{b.planBlob}, hints, func(why string, _ int64) { done(why == "") })
+}
+
+// takeOver makes this node the leader as soon as the plan is here.
+func (p *party) takeOver(t *steal.TakeOver) {
+	load, over := p.load(t.Predecessor), *t
+	lead := func() {
+		if load.ok {
+			p.n.lead(p.b, over)
+		}
+	}
+	if load.done {
+		// The Service's goroutine comes to it a moment later.
+		p.n.later(0, lead)
+		return
+	}
+	load.then = append(load.then, lead)
+}

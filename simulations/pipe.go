@@ -1,0 +1,147 @@
+package simulations
+
+import (
+	"slices"
+	"time"
+)
+
+const (
+	// pipeIdle is when QUIC gives a connection up on which nothing came
+	// (quic-go as libp2p sets it: MaxIdleTimeout).
+	pipeIdle = 30 * time.Second
+	// firstRetry and maxRetry bound the pauses in which QUIC sends again what is
+	// not acknowledged (RFC 9002, section 6.2.1: they double).
+	firstRetry = 100 * time.Millisecond
+	maxRetry   = 4 * time.Second
+	// within is what a message takes from a node to itself.
+	within = 20 * time.Microsecond
+	// compactFrom parcels that have arrived their place is used again.
+	compactFrom = 64
+	// bulkFrom bytes are not on their way in one go.
+	bulkFrom = 64 << 10
+)
+
+// pipe is one direction of a stream: what is put in comes out at the other
+// node, in order, while both live. It waits out a split.
+type pipe struct {
+	from, to         *node
+	fromLife, toLife int
+	// lost is called at the sender when the other end is known to be no more.
+	lost func()
+
+	parcels []parcel
+	head    int
+	busy    bool // the first parcel is on its way
+	closed  bool
+	last    time.Duration
+	blocked time.Duration // for how long, so far
+	retry   time.Duration
+	deliver func()
+}
+
+type parcel struct {
+	at time.Duration
+	// bulk is on its way for long, and ends with its sender.
+	bulk bool
+	do   func()
+}
+
+func newPipe(from, to *node, lost func()) *pipe {
+	p := &pipe{from: from, to: to, fromLife: from.life, toLife: to.life, lost: lost}
+	p.deliver = p.arrive
+	return p
+}
+
+// put sends bytes; do is done where they arrive.
+func (p *pipe) put(bytes int, do func()) { p.putAfter(0, bytes, do) }
+
+// putAfter is put with something that comes before: a handshake.
+func (p *pipe) putAfter(d time.Duration, bytes int, do func()) {
+	if p.closed {
+		return
+	}
+	w := p.from.w
+	now := w.clock.now + d
+	at := now + within
+	if p.from != p.to {
+		at = w.net.Stream(now, p.from.place, p.to.place, bytes)
+		w.traffic.Messages[p.from.place]++
+		w.traffic.MessageBytes[p.from.place] += int64(bytes)
+	}
+	p.last = max(p.last, at)
+	p.parcels = append(p.parcels, parcel{p.last, bytes > bulkFrom, do})
+	if !p.busy {
+		p.busy = true
+		w.at(p.last, p.deliver)
+	}
+}
+
+// close forgets what has not arrived.
+func (p *pipe) close() {
+	p.closed, p.parcels, p.head = true, nil, 0
+}
+
+// arrive delivers the first parcel.
+func (p *pipe) arrive() {
+	w := p.from.w
+	if p.closed || !p.to.lives(p.toLife) {
+		p.miss()
+		return
+	}
+	if p.to.stalled {
+		p.to.inbox = append(p.to.inbox, p.deliver)
+		return
+	}
+	if p.from != p.to && !w.net.Open(p.from.place, p.to.place) {
+		p.wait()
+		return
+	}
+	if p.parcels[p.head].bulk && !p.from.lives(p.fromLife) {
+		p.close()
+		return
+	}
+	p.blocked, p.retry = 0, 0
+	do := p.parcels[p.head].do
+	p.parcels[p.head].do = nil
+	p.head++
+	if p.head == len(p.parcels) {
+		p.parcels, p.head, p.busy = p.parcels[:0], 0, false
+		do()
+		return
+	}
+	if p.head >= compactFrom && 2*p.head >= len(p.parcels) {
+		p.parcels = slices.Delete(p.parcels, 0, p.head)
+		p.head = 0
+	}
+	w.at(p.parcels[p.head].at, p.deliver)
+	do()
+}
+
+// miss drops what cannot arrive any more. A node that was started again says
+// so (stateless reset); one that is dead says nothing.
+func (p *pipe) miss() {
+	gone := !p.closed
+	p.close()
+	if gone && p.to.alive && p.from.lives(p.fromLife) && p.lost != nil {
+		p.from.later(p.from.w.net.RTT(p.from.place, p.to.place), p.lost)
+	}
+}
+
+// wait tries again later. A sender that is dead does not.
+func (p *pipe) wait() {
+	w := p.from.w
+	if !p.from.lives(p.fromLife) {
+		p.close()
+		return
+	}
+	p.retry = min(max(2*p.retry, firstRetry), maxRetry)
+	p.blocked += p.retry
+	if p.blocked < pipeIdle {
+		w.after(p.retry, p.deliver)
+		return
+	}
+	p.close()
+	if p.lost != nil {
+		p.from.later(0, p.lost)
+	}
+}
