@@ -2,6 +2,8 @@ package stack
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"net/netip"
 	"slices"
 	"sync"
@@ -99,6 +101,7 @@ func (w *meshes) start(i int, seeds ...int) *meshNode {
 		w.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(w.t.Context())
+	m.Handle(echoProtocol, func(_ context.Context, _ peer.ID, s peer.Stream) { _, _ = io.Copy(s, s) })
 	n := &meshNode{Mesh: m, t: w.t, host: w.net.Host(i), stop: cancel, ended: make(chan error, 1)}
 	go func() {
 		n.ended <- m.Run(ctx)
@@ -235,4 +238,34 @@ func (r *record) span(who peer.ID, state peer.State, below int) (first, last tim
 		n++
 	}
 	return first, last, n
+}
+
+// number is that of the host that one runs on, -1 if none does.
+func (w *meshes) number(id peer.ID) int {
+	return slices.IndexFunc(w.nodes, func(n *meshNode) bool { return n != nil && n.Self() == id })
+}
+
+const echoProtocol = "/echo"
+
+// hears opens a stream to another node and compares what comes back.
+func (n *meshNode) hears(other *meshNode) error {
+	s, err := n.Open(n.t.Context(), other.Self(), echoProtocol)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.Reset() }()
+	if err := s.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		return err
+	}
+	if _, err := s.Write([]byte("hi")); err != nil {
+		return err
+	}
+	if err := s.CloseWrite(); err != nil {
+		return err
+	}
+	got, err := io.ReadAll(s)
+	if err == nil && string(got) != "hi" {
+		err = fmt.Errorf("heard %q", got)
+	}
+	return err
 }
