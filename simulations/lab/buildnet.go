@@ -135,6 +135,12 @@ func (n *Node) Stop() {
 	<-n.done
 }
 
+// Pause stops the node's process, Resume lets it go on. Its actions run on.
+func (n *Node) Pause() { _ = n.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Resume undoes Pause.
+func (n *Node) Resume() { _ = n.cmd.Process.Signal(syscall.SIGCONT) }
+
 // Kill ends the node and all that it runs, at once.
 func (n *Node) Kill() {
 	n.host.Kill()
