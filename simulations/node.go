@@ -40,6 +40,7 @@ type node struct {
 	results map[digest.Digest]*known
 
 	// Faults.
+	host    *host   // nil if nobody else lives there
 	speed   float64 // 1 is as fast as it is
 	paced   float64 // by which what runs was planned last
 	stalled bool
@@ -106,6 +107,7 @@ func (w *World) populate() {
 		spec := &w.setting.Nodes[i]
 		w.nodes[i] = &node{w: w, place: i, id: idOf(i), spec: spec, memory: newMemory(), speed: 1, paced: 1}
 	}
+	w.house()
 	w.gather()
 	for _, n := range w.nodes {
 		if n.spec.Late == 0 {
@@ -180,7 +182,8 @@ func (n *node) stop(word string) {
 	n.alive = false
 	n.life++
 	n.memory = newMemory()
-	n.stalled, n.inbox, n.speed, n.paced, n.failing = false, nil, 1, 1, 0
+	n.stalled, n.inbox, n.speed, n.failing = false, nil, 1, 0
+	n.paced = n.rate()
 	w.net.Clog(n.place, 1)
 	e := n.of(trace.Down)
 	e.Text = word

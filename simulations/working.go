@@ -80,7 +80,7 @@ func (p *party) dropAll() {
 func (p *party) ask(specs []steal.Spec) {
 	p.probe++
 	number := p.probe
-	p.n.later(probeTime, func() {
+	p.n.later(max(probeTime, p.n.spec.Probe), func() {
 		if p.hand == nil || number != p.probe {
 			return
 		}
@@ -168,6 +168,7 @@ func (j *job) begin() {
 	p.n.running = append(p.n.running, j)
 	p.n.w.tell(j.of(trace.RunBegan))
 	j.pace()
+	p.n.host.change(1)
 	p.doHand(p.hand.Running(p.n.clock(), j.key.step, j.key.action))
 }
 
@@ -184,7 +185,7 @@ func (j *job) pace() {
 	if n.stalled {
 		return
 	}
-	ends, speed := j.ends, n.spec.BPU*max(n.speed, slowest)
+	ends, speed := j.ends, n.spec.BPU*n.rate()
 	n.later(time.Duration(j.left/speed*float64(time.Second)), func() {
 		if j.runs && j.ends == ends {
 			j.ended()
@@ -200,10 +201,15 @@ func (n *node) repace() {
 		j.since = n.w.clock.now
 		j.pace()
 	}
-	n.paced = max(n.speed, slowest)
+	n.paced = n.rate()
+}
+
+// rate is the speed of one of its actions, 1 is that of an idle core.
+func (n *node) rate() float64 {
 	if n.stalled {
-		n.paced = 0
+		return 0
 	}
+	return max(n.speed, slowest) * n.host.rate()
 }
 
 // ended is the end of the command. Its outputs are kept, and its slot is free
@@ -301,6 +307,7 @@ func (j *job) unlist() {
 	j.runs = false
 	n := j.p.n
 	n.running = slices.DeleteFunc(n.running, func(o *job) bool { return o == j })
+	n.host.change(-1)
 }
 
 func placesOf(ids []peer.ID) []int {

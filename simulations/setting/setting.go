@@ -20,8 +20,11 @@ type Setting struct {
 
 	Network network.Config
 	Nodes   []Node
-	Builds  []Build
-	Faults  []fault.Fault
+	// Hosts are machines on which several nodes live; a node that is on none of
+	// them has one of its own.
+	Hosts  []Host
+	Builds []Build
+	Faults []fault.Fault
 
 	// Flaky is the chance that resolving, preparing or securing a step fails,
 	// until the faults are over.
@@ -57,6 +60,14 @@ type Node struct {
 	Skew time.Duration
 	// Late nodes come at this time instead of the beginning.
 	Late time.Duration
+}
+
+// Host is a machine on which several nodes live. Its cores are divided evenly
+// among the actions that run on all of them.
+type Host struct {
+	Nodes []int
+	// Cores are those that actions have.
+	Cores float64
 }
 
 // Build is one build that somebody asks for.

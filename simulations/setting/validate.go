@@ -22,6 +22,9 @@ func (s *Setting) Validate() error {
 				i, n.Name, n.BPU, n.Slots, n.Cell, n.Late)
 		}
 	}
+	if err := s.validateHosts(); err != nil {
+		return err
+	}
 	for i := range s.Builds {
 		if err := s.Builds[i].validate(len(s.Nodes)); err != nil {
 			return fmt.Errorf("setting: build %d %q: %w", i, s.Builds[i].Name, err)
@@ -54,4 +57,20 @@ func (b *Build) validate(nodes int) error {
 		return fmt.Errorf("it has no graph")
 	}
 	return b.Graph.Validate()
+}
+
+func (s *Setting) validateHosts() error {
+	on := map[int]bool{}
+	for i, h := range s.Hosts {
+		if !(h.Cores > 0) {
+			return fmt.Errorf("setting: host %d has %v cores; a host needs some", i, h.Cores)
+		}
+		for _, node := range h.Nodes {
+			if node < 0 || node >= len(s.Nodes) || on[node] {
+				return fmt.Errorf("setting: node %d of host %d is none, or on two hosts", node, i)
+			}
+			on[node] = true
+		}
+	}
+	return nil
 }
