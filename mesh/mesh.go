@@ -94,9 +94,9 @@ type Mesh struct {
 	tasks sync.WaitGroup
 	slots chan struct{} // bounds hellos in the background
 	saved *roll.Roll    // owned by keep
-	// departure is held over Leave and Shutdown of serf: a Leave that Shutdown
-	// overtakes panics.
-	departure sync.Mutex
+	// departure holds a token while serf leaves or is shut down: a Leave that
+	// Shutdown overtakes panics.
+	departure chan struct{}
 
 	mu       sync.Mutex
 	ctx      context.Context // of Run; handlers end with it
@@ -124,7 +124,7 @@ func New(o Options) (*Mesh, error) {
 	r := o.Credentials.roll()
 	m := &Mesh{
 		opts: o, life: newLife(), caps: o.Capabilities, roll: &r, saved: &r,
-		ctx: context.Background(), ready: make(chan struct{}), saves: make(chan chan error, 1), copied: make(chan error, 1),
+		ctx: context.Background(), ready: make(chan struct{}), saves: make(chan chan error, 1), copied: make(chan error, 1), departure: make(chan struct{}, 1),
 		slots: make(chan struct{}, maxHellos),
 		rtt:   map[peer.ID]time.Duration{}, since: map[string]time.Time{}, gone: map[string]bool{}, known: map[peer.ID]known{},
 		tried: map[netip.AddrPort]time.Time{}, subs: map[chan Event]bool{},

@@ -189,8 +189,8 @@ func (m *Mesh) Leave(ctx context.Context) error {
 	}
 	done := make(chan error, 1)
 	go func() {
-		m.departure.Lock()
-		defer m.departure.Unlock()
+		m.departure <- struct{}{}
+		defer func() { <-m.departure }()
 		done <- s.Leave()
 	}()
 	select {
@@ -203,7 +203,7 @@ func (m *Mesh) Leave(ctx context.Context) error {
 
 // end shuts the membership down, after a departure that is being told.
 func (m *Mesh) end(s *serf.Serf) {
-	m.departure.Lock()
-	defer m.departure.Unlock()
+	m.departure <- struct{}{}
+	defer func() { <-m.departure }()
 	_ = s.Shutdown()
 }
