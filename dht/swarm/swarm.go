@@ -110,6 +110,7 @@ type Machine struct {
 }
 
 type chunk struct {
+	flaws
 	done bool
 	asks []pending
 }
@@ -170,6 +171,7 @@ func (m *Machine) Report(now time.Time, a Ask, o Outcome) Output {
 	case o == Corrupt:
 		m.lose(a.Peer)
 	case waiting && o == Failed:
+		m.chunks[a.Chunk].fail()
 		if h := m.holders[a.Peer]; h.strikes+1 < maxStrikes {
 			h.strikes++
 		} else {
@@ -253,6 +255,7 @@ func (m *Machine) lose(id peer.ID) {
 		c := &m.chunks[i]
 		if slices.ContainsFunc(c.asks, func(p pending) bool { return p.peer == id }) {
 			c.asks = slices.DeleteFunc(c.asks, func(p pending) bool { return p.peer == id })
+			c.fail()
 			m.out.Cancels = append(m.out.Cancels, Ask{Peer: id, Chunk: i})
 		}
 	}
@@ -263,7 +266,7 @@ func (m *Machine) lose(id peer.ID) {
 func (m *Machine) fill(now time.Time) Output {
 	for i := m.base; i < min(m.base+m.opts.Window, len(m.chunks)); i++ {
 		c := &m.chunks[i]
-		if c.done || len(c.asks) >= maxAsked {
+		if c.done || c.abandoned() || len(c.asks) >= maxAsked {
 			continue
 		}
 		hedge := len(c.asks) > 0

@@ -177,7 +177,7 @@ func (o *Origin) announce(s Step) bool {
 	case k.failedAt != 0 && k.failedAt <= o.commit:
 		k.announced = true
 		o.event(Event{Kind: GaveUp, Step: s, Text: k.failed})
-	case k.secured && k.index != 0 && k.index <= o.commit && k.toAnnounce == 0:
+	case k.secured && k.index != 0 && (k.index <= o.commit || flawEarlyAnnounce) && k.toAnnounce == 0:
 		k.announced = true
 		o.event(Event{Kind: Announced, Step: s, Peer: k.done.Peer, Done: k.done})
 	}

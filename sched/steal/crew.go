@@ -182,6 +182,9 @@ func (l *Leader) lose(m *member) {
 		m.unlinked(l.now)
 	}
 	m.link, m.dialAt = Gone, l.now.Add(Rejoin)
+	if flawForgetLost {
+		hands = nil
+	}
 	for _, s := range hands {
 		l.lostHand(m, s, !l.tasks[s].startedAt.IsZero())
 	}
@@ -225,6 +228,8 @@ func sortedSteps(set map[Step]struct{}) []Step {
 	for s := range set {
 		steps = append(steps, s)
 	}
-	slices.Sort(steps)
+	if !flawUnsorted {
+		slices.Sort(steps)
+	}
 	return steps
 }

@@ -44,7 +44,7 @@ type guard struct{ highest Epoch }
 // admit reports whether commands of e are still to be obeyed.
 func (g *guard) admit(e Epoch) bool {
 	if e.Compare(g.highest) < 0 {
-		return false
+		return flawOldEpoch
 	}
 	g.highest = e
 	return true

@@ -249,7 +249,7 @@ func (l *Leader) Tick(now time.Time) Output {
 // open begins the epoch: the standbys are named, the crew is called.
 func (l *Leader) open() {
 	l.openedAt = l.now
-	if l.opts.Epoch.Number > 1 {
+	if l.opts.Epoch.Number > 1 && !flawNoHearing {
 		l.hearUntil = l.now.Add(HearingTime)
 	}
 	l.invite()
