@@ -64,6 +64,7 @@ func (w *World) plan(place int) error {
 	}
 	b.graph, b.paths = graph.graph, graph.paths
 	w.builds = append(w.builds, b)
+	w.nodes[spec.Initiator].asked = append(w.nodes[spec.Initiator].asked, b)
 	w.at(spec.At, b.begin)
 	return nil
 }

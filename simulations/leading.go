@@ -122,7 +122,7 @@ func (l *leading) do(out steal.Output) {
 
 // leave ends what is left of a reign. What was executed is still published.
 func (l *leading) leave() {
-	l.over = true
+	l.ends()
 	l.n.leads = slices.DeleteFunc(l.n.leads, func(o *leading) bool { return o == l })
 	l.n.w.tell(l.of(trace.Deposed))
 	for _, place := range sortedKeys(l.links) {
@@ -133,6 +133,14 @@ func (l *leading) leave() {
 		a.cancel()
 	}
 	l.letGo()
+}
+
+// ends notes that the reign is over.
+func (l *leading) ends() {
+	l.over = true
+	if l.b.leader == l {
+		l.b.leader = nil
+	}
 }
 
 // letGo ends the claims of a reign that has ended, when its last results are
@@ -181,6 +189,9 @@ func (l *leading) logs(a steal.Append) {
 		op := &a.Ops[i]
 		e := l.of(trace.Logged)
 		e.Value, e.Text, e.Step, e.Peer = int64(index), opNames[op.Kind], stepOf(op), peerOf(op.Peer)
+		if op.Kind == steal.OpStandbys {
+			e.Digest = uint64(len(op.Peers)) // see trace.OpStandbys
+		}
 		if op.Done != nil {
 			e.Peer, e.Digest = peerOf(op.Done.Peer), workload.Short(op.Done.Entry.Action)
 		}

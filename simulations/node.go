@@ -28,6 +28,10 @@ type node struct {
 	id    peer.ID
 	spec  *setting.Node
 	cell  *cell
+	host  *host // nil if nobody else lives there
+	// member is its number in the cell, seen a hash of whom it believes alive.
+	member int
+	seen   uint64
 
 	alive bool
 	life  int           // lives that have ended
@@ -36,14 +40,17 @@ type node struct {
 	// What a life has in memory.
 	memory
 
+	// asked are the builds that it is the initiator of, in this life or another.
+	asked []*build
+
 	// What stays on its disk.
 	results map[digest.Digest]*known
 
 	// Faults.
-	host    *host   // nil if nobody else lives there
 	speed   float64 // 1 is as fast as it is
 	paced   float64 // by which what runs was planned last
 	stalled bool
+	clogged bool
 	stalls  int      // that have begun
 	inbox   []func() // what came while it was stalled
 	failing float64  // share of what its disk is asked
@@ -178,6 +185,12 @@ func (n *node) stop(word string) {
 	for _, j := range slices.Clone(n.running) {
 		j.cut()
 	}
+	for _, l := range n.leads {
+		l.ends()
+	}
+	for _, p := range n.parties {
+		p.gone = true
+	}
 	n.account()
 	n.alive = false
 	n.life++
@@ -188,8 +201,8 @@ func (n *node) stop(word string) {
 	e := n.of(trace.Down)
 	e.Text = word
 	w.tell(e)
-	for _, b := range w.builds {
-		if b.spec.Initiator == n.place && b.begun {
+	for _, b := range n.asked {
+		if b.begun {
 			b.end(0, "initiator lost")
 		}
 	}

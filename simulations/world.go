@@ -111,7 +111,7 @@ type World struct {
 	recent    *trace.Recent
 	violation *check.Violation
 	healed    bool
-	splits    map[int]int // numbers of the network, by that of the fault
+	splits    map[int][]int // groups, by the number of the network
 	over      int
 	overAt    time.Duration
 	traffic   Traffic
@@ -122,7 +122,7 @@ func New(s *setting.Setting, o Options) (*World, error) {
 	w := &World{
 		setting: s, opts: o, chance: rand.New(rand.NewPCG(s.Seed, 0x6275696c646e6574)),
 		blobs: map[digest.Digest]*blob{}, actions: map[digest.Digest]*act{},
-		plans: map[*workload.Graph]*planned{}, recent: trace.NewRecent(lastEvents), splits: map[int]int{},
+		plans: map[*workload.Graph]*planned{}, recent: trace.NewRecent(lastEvents), splits: map[int][]int{},
 	}
 	if err := s.Validate(); err != nil {
 		return nil, err
