@@ -9,8 +9,9 @@ import (
 )
 
 // graphOf is the graph of what was not known. What depended on a known step
-// depends on what that one depended on, as far as that was not known.
-func graphOf(rec *event.Recording) (*workload.Graph, error) {
+// depends on what that one depended on, as far as that was not known. own has
+// the seconds of steps that are not as long as they took.
+func graphOf(rec *event.Recording, own map[int]float64) (*workload.Graph, error) {
 	g := &workload.Graph{}
 	// stands has for each step what a step that depends on it has to wait for.
 	stands := make([][]int, len(rec.Steps))
@@ -29,8 +30,12 @@ func graphOf(rec *event.Recording) (*workload.Graph, error) {
 			stands[i] = deps
 			continue
 		}
+		seconds, other := own[i]
+		if !other {
+			seconds = micros(s.RunUS).Seconds()
+		}
 		stands[i] = []int{len(g.Steps)}
-		g.Steps = append(g.Steps, stepOf(rec, s, deps))
+		g.Steps = append(g.Steps, stepOf(rec, s, deps, seconds))
 	}
 	if len(g.Steps) == 0 {
 		return nil, fmt.Errorf("replay build %s: it executed nothing", rec.Build)
@@ -43,14 +48,14 @@ func known(s event.Status) bool {
 	return s == event.CachedLocal || s == event.CachedMesh || s == event.Skipped
 }
 
-func stepOf(rec *event.Recording, s *event.RecordedStep, deps []int) workload.Step {
+func stepOf(rec *event.Recording, s *event.RecordedStep, deps []int, seconds float64) workload.Step {
 	out := workload.Step{
 		Name: s.Name, Content: rec.Build + "/" + s.Name, Deps: deps, Hint: s.Hint,
 		// What several steps read travels to a peer once.
 		InputBytes: s.FreshBytes, OutputBytes: s.OutputBytes, Here: s.Here,
 	}
 	if s.Peer >= 0 && s.Peer < len(rec.Peers) {
-		out.Cost = micros(s.RunUS).Seconds() * bpuOf(&rec.Peers[s.Peer])
+		out.Cost = seconds * bpuOf(&rec.Peers[s.Peer])
 	} else {
 		out.Cost = s.Hint // it was not run
 	}

@@ -11,7 +11,6 @@ import (
 	"github.com/buildnet/buildnet/node/event"
 	"github.com/buildnet/buildnet/sched/steal"
 	"github.com/buildnet/buildnet/simulations/setting"
-	"github.com/buildnet/buildnet/simulations/workload"
 )
 
 // ErrChange is matched by errors about changes that cannot be made.
@@ -46,14 +45,15 @@ const (
 )
 
 // Setting returns the setting of a recorded build with some changes. Steps
-// whose results were known are not in its graph: they took no time. It
-// takes the run time of a step, on whichever peer it was, as the step's cost;
-// the cores of a machine on which several peers live are as busy as they were.
+// whose results were known are not in its graph: they took no time. The cost of
+// a step is its run time on the peer where it ran, without what it waited for
+// the cores of a machine on which several peers live.
 func Setting(rec *event.Recording, c Changes) (*setting.Setting, error) {
 	if rec.TooLarge || len(rec.Peers) == 0 {
 		return nil, fmt.Errorf("replay build %s: it was not recorded", rec.Build)
 	}
-	graph, err := graphOf(rec)
+	hosts := hostsOf(rec)
+	graph, err := graphOf(rec, costs(hosts))
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func Setting(rec *event.Recording, c Changes) (*setting.Setting, error) {
 	}
 	limit := max(leastPatience, patience*Took(rec))
 	s := &setting.Setting{
-		Name: "replay of build " + rec.Build, Seed: 1, Nodes: t.nodes, Network: t.network(),
+		Name: "replay of build " + rec.Build, Seed: 1, Nodes: t.nodes, Hosts: t.hosts(hosts), Network: t.network(),
 		Builds: []setting.Build{{
 			Name: rec.Build, Initiator: 0, Graph: graph,
 			Modes: steal.Modes{Force: rec.Modes.Force, KeepGoing: rec.Modes.KeepGoing, Local: rec.Modes.Local, Jobs: rec.Modes.Jobs},
@@ -84,13 +84,31 @@ func Setting(rec *event.Recording, c Changes) (*setting.Setting, error) {
 func Took(rec *event.Recording) time.Duration { return micros(rec.Marks.TotalUS) }
 
 // Bound is a time in which nobody could do the build on the mesh of its
-// setting: what comes before and after its steps, and the lower bound of those.
+// setting: what comes before and after its steps, and the longest chain of them
+// on the fastest core, or all of them on all cores.
 func Bound(s *setting.Setting) time.Duration {
-	ms := make([]workload.Machine, len(s.Nodes))
-	for i := range s.Nodes {
-		ms[i] = workload.Machine{BPU: s.Nodes[i].BPU, Slots: s.Nodes[i].Slots}
+	power, fastest := 0.0, 0.0
+	shares := make([]bool, len(s.Nodes))
+	for _, h := range s.Hosts {
+		slots, best := 0, 0.0
+		for _, at := range h.Nodes {
+			shares[at] = true
+			slots, best = slots+s.Nodes[at].Slots, max(best, s.Nodes[at].BPU)
+		}
+		power += best * min(h.Cores, float64(slots))
+		fastest = max(fastest, best*min(h.Cores, 1))
 	}
-	return s.Overheads.Plan.Least + workload.LowerBound(s.Builds[0].Graph, ms) + s.Overheads.Place.Least
+	for i := range s.Nodes {
+		if n := &s.Nodes[i]; !shares[i] && n.Slots > 0 {
+			power, fastest = power+n.BPU*float64(n.Slots), max(fastest, n.BPU)
+		}
+	}
+	around := s.Overheads.Plan.Least + s.Overheads.Place.Least
+	if power <= 0 {
+		return around
+	}
+	g := s.Builds[0].Graph
+	return around + time.Duration(max(g.CriticalPath()/fastest, g.Work()/power)*float64(time.Second))
 }
 
 func micros(us int64) time.Duration { return time.Duration(us) * time.Microsecond }

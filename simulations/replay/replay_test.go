@@ -29,8 +29,8 @@ func recorded() *event.Recording {
 		Build: "b1",
 		Peers: []event.RecordedPeer{
 			{Peer: "12D3KooWaaaaaaa1", Name: "desk", BPU: 2, Slots: 4, Cores: 4},
-			{Peer: "12D3KooWbbbbbbb2", Name: "rack", BPU: 1, Slots: 8, Cores: 8, RTTUS: 800},
-			{Peer: "12D3KooWccccccc3", Name: "rack", BPU: 1, Slots: 8, Cores: 8, RTTUS: 600},
+			{Peer: "12D3KooWbbbbbbb2", Name: "rack", BPU: 2, Slots: 8, Cores: 8, RTTUS: 800},
+			{Peer: "12D3KooWccccccc3", Name: "rack", BPU: 2, Slots: 8, Cores: 8, RTTUS: 600},
 		},
 		Ways:       []event.RecordedWay{{A: 0, B: 1, RTTUS: 1000}, {A: 1, B: 2, RTTUS: 200}},
 		Reigns:     []event.Reign{{Leader: 0, Epoch: 1, SinceUS: ms(50)}},
@@ -61,10 +61,10 @@ func TestAReplayHasWhatWasExecuted(t *testing.T) {
 	for _, st := range s.Builds[0].Graph.Steps {
 		got = append(got, fmt.Sprintf("%s%v %.3g", st.Name, st.Deps, st.Cost))
 	}
-	if want := "a.o[] 1, b.o[] 1, prog[0 1] 0.6"; strings.Join(got, ", ") != want {
+	if want := "a.o[] 1, b.o[] 2, prog[0 1] 0.6"; strings.Join(got, ", ") != want {
 		t.Errorf("steps are %s, want %s", strings.Join(got, ", "), want)
 	}
-	if n := s.Nodes; len(n) != 3 || n[0].Name != "desk" || n[1].Name != "rack-bbbbbbb2" || n[0].BPU != 2 || n[2].Slots != 8 {
+	if n := s.Nodes; len(n) != 3 || n[0].Name != "desk" || n[1].Name != "rack-bbbbbbb2" || n[1].BPU != 2 || n[2].Slots != 8 {
 		t.Errorf("nodes are %+v", n)
 	}
 	latencies := map[[2]int]time.Duration{}
@@ -91,7 +91,7 @@ func TestChangesOfTheMesh(t *testing.T) {
 	for _, n := range s.Nodes {
 		got = append(got, fmt.Sprintf("%s %vx%d", n.Name, n.BPU, n.Slots))
 	}
-	if want := "desk 2x4, rack-ccccccc3 1x8, new-1 3x4, new-2 3x4, new-3 1.5x16"; strings.Join(got, ", ") != want {
+	if want := "desk 2x4, rack-ccccccc3 2x8, new-1 3x4, new-2 3x4, new-3 1.5x16"; strings.Join(got, ", ") != want {
 		t.Errorf("nodes are %s, want %s", strings.Join(got, ", "), want)
 	}
 	for _, r := range s.Network.Routes {
@@ -195,4 +195,48 @@ func FuzzFlags(f *testing.F) {
 			t.Errorf("%q is %+v", text, s.Faults)
 		}
 	})
+}
+
+func TestPeersOfOneMachineShareItsCores(t *testing.T) {
+	rec := recorded()
+	rec.Peers[1].Name, rec.Peers[2].Name = "desk", "other"
+	for i := range rec.Steps {
+		rec.Steps[i].CPUUS = rec.Steps[i].RunUS / 2
+	}
+	// b.o had a half for itself alone for twice as long as with a.o beside it.
+	s := set(t, rec, replay.Changes{Add: []replay.Machines{{Count: 1, BPU: 1}}})
+	if len(s.Hosts) != 1 || fmt.Sprint(s.Hosts[0].Nodes) != "[0 1]" || s.Hosts[0].Cores < 0.3 || s.Hosts[0].Cores > 1 {
+		t.Fatalf("hosts are %+v", s.Hosts)
+	}
+	work, cpu := 0.0, 0.0
+	for i, st := range s.Builds[0].Graph.Steps {
+		work += st.Cost / 2
+		cpu += []float64{0.25, 0.5, 0.15}[i]
+	}
+	if math.Abs(work-cpu) > 0.01 {
+		t.Errorf("the steps cost %.3f s, the processors were busy for %.3f s", work, cpu)
+	}
+	if s := set(t, recorded(), replay.Changes{}); len(s.Hosts) != 1 || fmt.Sprint(s.Hosts[0].Nodes) != "[1 2]" {
+		t.Errorf("hosts are %+v", s.Hosts)
+	}
+}
+
+func TestAReplayTakesAsLongAsTheBuild(t *testing.T) {
+	for name, c := range map[string]replay.Changes{"as it was": {}, "a leader killed": {Kill: []string{"leader@50%"}}, "more machines": {Add: []replay.Machines{{Count: 2, BPU: 40}}}} {
+		f, err := replay.Predict(t.Context(), recorded(), c, replay.Options{Seeds: 4})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Ratio < 0.8 || f.Ratio > 1.2 || f.Same.Bound > f.Same.Makespan.Min || f.Same.Unfinished > 0 || f.Steps != 3 {
+			t.Errorf("%s: %+v", name, f)
+		}
+		switch {
+		case name == "as it was" && f.Changed != nil:
+			t.Errorf("nothing was changed: %+v", f.Changed)
+		case name == "more machines" && f.Changed.Makespan.Median >= f.Same.Makespan.Median:
+			t.Errorf("%s: %+v", name, f.Changed)
+		case name == "a leader killed" && f.Changed.Makespan.Count > 0 && f.Changed.Makespan.Median < f.Same.Makespan.Median:
+			t.Errorf("%s: %+v", name, f.Changed)
+		}
+	}
 }

@@ -1,0 +1,111 @@
+package replay
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/buildnet/buildnet/node/event"
+	"github.com/buildnet/buildnet/simulations"
+	"github.com/buildnet/buildnet/simulations/measure"
+	"github.com/buildnet/buildnet/simulations/setting"
+	"github.com/buildnet/buildnet/simulations/trace"
+)
+
+// Assumed is what every replay takes for granted.
+const Assumed = "each step costs what it took where it ran, by that peer's BPU; peers that share a machine stay as busy as they were; " +
+	"new machines have every toolchain and the usual latency"
+
+// Forecast is what a build took, and what it takes in the simulation.
+type Forecast struct {
+	Build string `json:"build"`
+	// Steps are those that were executed.
+	Steps int     `json:"steps"`
+	Took  float64 `json:"took_s"`
+	// Same is with nothing changed, and Ratio its median by what it took.
+	Same  Case    `json:"same"`
+	Ratio float64 `json:"ratio"`
+	// Changed is with the changes; nil without any.
+	Changed *Case  `json:"changed,omitempty"`
+	Assumed string `json:"assumed"`
+}
+
+// Case is the runs of one setting over several seeds.
+type Case struct {
+	Peers     int            `json:"peers"`
+	Makespan  measure.Spread `json:"makespan_s"`
+	Bound     float64        `json:"bound_s"`
+	Takeovers float64        `json:"takeovers"` // of a leader, in the middle
+	// Unfinished are the runs in which the build did not complete.
+	Unfinished int `json:"unfinished,omitempty"`
+
+	Runs []*measure.Summary `json:"-"`
+}
+
+// Options are how a forecast is made.
+type Options struct {
+	// Seeds are how many runs there are of each setting; 0 is one.
+	Seeds int
+	// Sinks, if not nil, returns what is told of the events of the first run of
+	// the last setting.
+	Sinks func(*setting.Setting) []trace.Sink
+	// Progress, if not nil, is called as simulations.Options say.
+	Progress func(simulations.Progress)
+}
+
+// Predict replays a build as it was and, if there are changes, with these. When
+// ctx ends it returns what there is of the last setting, beside ctx's error.
+func Predict(ctx context.Context, rec *event.Recording, c Changes, o Options) (*Forecast, error) {
+	same, err := Setting(rec, Changes{})
+	if err != nil {
+		return nil, err
+	}
+	changed, err := Setting(rec, c)
+	if err != nil {
+		return nil, err
+	}
+	f := &Forecast{Build: rec.Build, Steps: len(same.Builds[0].Graph.Steps), Took: Took(rec).Seconds(), Assumed: Assumed}
+	first := o
+	if c.Any() {
+		first.Sinks = nil
+	}
+	err = f.Same.run(ctx, same, first)
+	if f.Took > 0 {
+		f.Ratio = f.Same.Makespan.Median / f.Took
+	}
+	if err == nil && c.Any() {
+		f.Changed = &Case{}
+		err = f.Changed.run(ctx, changed, o)
+	}
+	return f, err
+}
+
+// run runs a setting with each seed.
+func (c *Case) run(ctx context.Context, s *setting.Setting, o Options) error {
+	c.Peers, c.Bound = len(s.Nodes), Bound(s).Seconds()
+	for seed := range max(1, o.Seeds) {
+		with := *s
+		with.Seed = uint64(seed) + 1
+		m := measure.New(&with)
+		sinks := []trace.Sink{m}
+		if seed == 0 && o.Sinks != nil {
+			sinks = append(sinks, o.Sinks(&with)...)
+		}
+		out, err := simulations.Run(ctx, &with, simulations.Options{Sinks: sinks, Progress: o.Progress})
+		if err != nil {
+			return fmt.Errorf("replay with seed %d: %w", with.Seed, err)
+		}
+		if out.Stopped {
+			break
+		}
+		c.Runs = append(c.Runs, m.Summary(out))
+	}
+	c.sum()
+	return ctx.Err()
+}
+
+func (c *Case) sum() {
+	completed := func(s *measure.Summary) bool { return s.Completed == 1 }
+	c.Makespan = measure.Over(c.Runs, func(s *measure.Summary) (float64, bool) { return s.Makespan.Median, completed(s) })
+	c.Takeovers = measure.Over(c.Runs, func(s *measure.Summary) (float64, bool) { return float64(s.Takeovers), completed(s) }).Median
+	c.Unfinished = len(c.Runs) - c.Makespan.Count
+}
