@@ -166,7 +166,7 @@ func (w *World) split(n *node, f *fault.Fault) {
 	}
 	number := w.net.Cut(network.Split{Group: group, OneWay: f.OneWay, Deaf: f.Deaf})
 	w.splits[number] = group
-	w.tellSplit(trace.Split, group)
+	w.tellSplit(trace.Split, number, group)
 	w.divided()
 	w.lasting(f.For, func() { w.join(number) })
 }
@@ -179,15 +179,16 @@ func (w *World) join(number int) {
 	}
 	delete(w.splits, number)
 	w.net.Join(number)
-	w.tellSplit(trace.Joined, group)
+	w.tellSplit(trace.Joined, number, group)
 	for _, c := range w.cells {
 		c.mend()
 	}
 }
 
 // tellSplit tells which nodes a split separates from which: each of the group
-// is named once, with the first one of the other side.
-func (w *World) tellSplit(k trace.Kind, group []int) {
+// is named once, with the first one of the other side and the number of the
+// split.
+func (w *World) tellSplit(k trace.Kind, number int, group []int) {
 	within := make([]bool, len(w.nodes))
 	for _, g := range group {
 		within[g] = true
@@ -195,7 +196,7 @@ func (w *World) tellSplit(k trace.Kind, group []int) {
 	other := slices.Index(within, false)
 	for _, g := range slices.Sorted(slices.Values(group)) {
 		e := w.nodes[g].of(k)
-		e.Peer = other
+		e.Peer, e.Value = other, int64(number)
 		w.tell(e)
 	}
 }

@@ -11,8 +11,15 @@ import (
 // can name it as an excuse. Each spell is remembered until the next of its kind.
 type troubles struct {
 	nodes  map[int]*trouble
-	splits map[[2]int]*spell
+	splits []*side
+	open   map[int64]*side // by the number of the split
 	breaks map[[2]int]time.Duration
+}
+
+// side is the group of a split.
+type side struct {
+	group map[int]bool
+	spell
 }
 
 // trouble is what went wrong with one node.
@@ -38,7 +45,7 @@ func (s *spell) end(now time.Duration) {
 func (s *spell) since(t time.Duration) bool { return s.on || s.ever && s.until >= t }
 
 func newTroubles() *troubles {
-	return &troubles{nodes: map[int]*trouble{}, splits: map[[2]int]*spell{}, breaks: map[[2]int]time.Duration{}}
+	return &troubles{nodes: map[int]*trouble{}, open: map[int64]*side{}, breaks: map[[2]int]time.Duration{}}
 }
 
 func (t *troubles) of(node int) *trouble {
@@ -66,9 +73,12 @@ func (t *troubles) Observe(e *trace.Event) {
 			t.of(e.Node).disk.end(e.At)
 		}
 	case trace.Split:
-		t.between(e.Node, e.Peer).begin()
+		t.split(e)
 	case trace.Joined:
-		t.between(e.Node, e.Peer).end(e.At)
+		if s := t.open[e.Value]; s != nil {
+			s.end(e.At)
+			delete(t.open, e.Value)
+		}
 	case trace.Broke:
 		t.breaks[[2]int{e.Node, e.Peer}] = e.At
 		t.breaks[[2]int{e.Peer, e.Node}] = e.At
@@ -84,13 +94,16 @@ func less(s *spell, e *trace.Event) {
 	}
 }
 
-// between is the way from one node to another.
-func (t *troubles) between(from, to int) *spell {
-	way := [2]int{from, to}
-	if t.splits[way] == nil {
-		t.splits[way] = &spell{}
+// split adds a node to the group of a split.
+func (t *troubles) split(e *trace.Event) {
+	s := t.open[e.Value]
+	if s == nil {
+		s = &side{group: map[int]bool{}}
+		s.begin()
+		t.open[e.Value] = s
+		t.splits = append(t.splits, s)
 	}
-	return t.splits[way]
+	s.group[e.Node] = true
 }
 
 // apart names what kept two nodes from hearing each other at any time after
@@ -99,9 +112,9 @@ func (t *troubles) apart(a, b int, since time.Duration) string {
 	if a == b {
 		return t.ill(a, since)
 	}
-	for _, way := range [2][2]int{{a, b}, {b, a}} {
-		if s := t.splits[way]; s != nil && s.since(since) {
-			return fmt.Sprintf("node %d could not send to node %d", way[0], way[1])
+	for _, s := range t.splits {
+		if s.since(since) && s.group[a] != s.group[b] {
+			return fmt.Sprintf("nodes %d and %d were split", a, b)
 		}
 	}
 	if why := t.ill(a, since); why != "" {

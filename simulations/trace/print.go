@@ -10,7 +10,7 @@ import (
 // says is how each Kind reads: %n is the node, %p the peer, %s the step, %v the
 // value, %d the digest, %t the text.
 var says = [...]string{
-	Up: "%n is up, life %v", Down: "%n is down %t", Split: "%n can no longer send to %p", Joined: "%n can send to %p again",
+	Up: "%n is up, life %v", Down: "%n is down %t", Split: "%n is cut off from %p and others by split %v", Joined: "split %v is over for %n",
 	Slowed: "%n runs at %v/1000", Clogged: "the links of %n carry %v/1000", DiskFailed: "the disk of %n fails %v/1000",
 	LostBlobs: "%n lost its blobs", Broke: "the stream of %n to %p broke", Healed: "the faults are over",
 	Suspected: "%n believes %p dead", Believed: "%n believes %p alive",

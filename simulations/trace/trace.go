@@ -49,8 +49,8 @@ const (
 
 	Up         Kind = iota + 1 // Node runs; Value counts its lives from 0
 	Down                       // Node was killed or left (Text "left")
-	Split                      // Node can no longer send to Peer
-	Joined                     // Node can send to Peer again
+	Split                      // Node is in the group of split number Value, which cuts it off from Peer, the first of the others
+	Joined                     // split number Value is over for Node
 	Slowed                     // Node runs at Value thousandths of its speed
 	Clogged                    // Node's links carry Value thousandths of their bandwidth
 	DiskFailed                 // Node's disk fails Value thousandths of what it is asked
