@@ -81,6 +81,7 @@ func (p *party) leave() {
 		st.finishUp()
 	}
 	p.links = nil
+	p.n.w.tell(p.b.of(trace.Forgot, p.n))
 }
 
 // attach takes the stream of a leader, in the place of an earlier one of its

@@ -33,6 +33,8 @@ func (r *Epochs) Observe(_ World, e *trace.Event) string {
 				delete(r.seen, p)
 			}
 		}
+	case trace.Forgot:
+		delete(r.seen, at)
 	case trace.Heard:
 		if r.seen[at].Less(e.Epoch) {
 			r.seen[at] = e.Epoch

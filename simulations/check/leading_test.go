@@ -23,6 +23,7 @@ func TestEpochs(t *testing.T) {
 		trial{"a higher one came", old(both), "obeyed epoch 1"},
 		trial{"it refuses", hear(hear(both, 3, 2, 1, 1, trace.Heard), 3, 2, 1, 1, trace.Refused), ""},
 		trial{"it has another life", old(both.add(2, trace.Down, on(2)).add(2, trace.Up, on(2))), ""},
+		trial{"it has forgotten the build", old(both.add(2, trace.Forgot, on(2))), ""},
 		trial{"another node has another life", old(both.add(2, trace.Down, on(3))), "obeyed"},
 	)
 }

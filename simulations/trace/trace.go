@@ -100,6 +100,10 @@ const (
 	Sent    // Node sent a blob of Value bytes to Peer
 	Looked  // Node looked a key up in the DHT; Value is the number of hops, Digest the nanoseconds that it took
 	Fetched // Node has all of a large blob of Value bytes
+
+	// Forgot says that Node has no more part in Build, but to lead it, and
+	// remembers nothing of it.
+	Forgot
 )
 
 // Sink takes events in the order in which they happen. It must not keep the
