@@ -14,8 +14,6 @@ type blob struct {
 	holders []int32
 	// told are the announcements that the owners of its location have.
 	told []location
-	// lists are what the owners of other cells find in kad-dht.
-	listed bool
 }
 
 // location is a holder as an owner remembers it, in one of its lives.
@@ -71,7 +69,6 @@ func (n *node) provide(blobs []*blob) {
 			}
 			newPipe(n, to, nil).put(provideBytes, func() { b.locate(to, n) })
 		}
-		n.advertise(b)
 	}
 }
 

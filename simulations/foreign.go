@@ -1,13 +1,118 @@
 package simulations
 
-import "github.com/buildnet/buildnet/store/digest"
+import (
+	"slices"
+	"time"
 
-func (n *node) foreign(a digest.Digest, done func(*known)) { done(nil) }
-func (n *node) foreignHolders(b *blob, done func([]int))   { done(nil) }
-func (n *node) record(*build, *known)                      {}
-func (n *node) advertise(*blob)                            {}
-func (n *node) fetchLarge(f *fetching, b *blob) {
-	s := &smalls{fetching: f, wants: []*want{{blob: b}}}
-	s.add(f.hints)
-	s.drain()
+	"github.com/buildnet/buildnet/simulations/lookup"
+	"github.com/buildnet/buildnet/simulations/trace"
+	"github.com/buildnet/buildnet/store/digest"
+)
+
+// foreign is what is to be found across cells: records of results and of who
+// holds a blob, which lie with the nodes closest to their keys.
+type foreign struct {
+	table   *lookup.Table
+	results map[digest.Digest]*listing
+}
+
+// listing is a result, or who holds a blob, and which nodes keep it. They are those that were
+// closest when it was put there; one that was started again has lost it.
+type listing struct {
+	known   *known
+	holders []int
+	keepers []keeper
+}
+
+type keeper struct{ place, life int }
+
+// across reports whether there is anything beyond the own cell.
+func (w *World) across() bool { return len(w.cells) > 1 }
+
+// way is the network as look-ups see it.
+type way struct{ w *World }
+
+// RTT implements lookup.World.
+func (s way) RTT(from, to int) (time.Duration, bool) {
+	n := s.w.nodes[to]
+	return s.w.net.RTT(from, to), n.alive && !n.stalled && s.w.Connected(from, to)
+}
+
+// find looks a key up and tells of it.
+func (n *node) find(key digest.Digest) lookup.Found {
+	w := n.w
+	if w.foreign.table == nil {
+		w.foreign.table = lookup.New(w.setting.Lookup, len(w.nodes), w.chance)
+	}
+	f := w.foreign.table.Find(way{w}, n.place, lookup.KeyOf(key.Hash()))
+	w.traffic.Messages[n.place] += int64(f.Asked)
+	w.traffic.MessageBytes[n.place] += int64(f.Asked) * frameBytes
+	e := n.of(trace.Looked)
+	e.Value = int64(f.Hops)
+	w.tell(e)
+	return f
+}
+
+// keeps reports whether one of the nodes that a look-up found has a record.
+func (w *World) keeps(r *listing, closest []int) bool {
+	return slices.ContainsFunc(r.keepers, func(k keeper) bool {
+		return w.nodes[k.place].lives(k.life) && slices.Contains(closest, k.place)
+	})
+}
+
+// foreign looks for a result that another cell made.
+func (n *node) foreign(a digest.Digest, done func(*known)) {
+	if !n.w.across() {
+		done(nil)
+		return
+	}
+	f := n.find(a)
+	n.later(f.Took, func() {
+		if r := n.w.foreign.results[a]; r != nil && n.w.keeps(r, f.Closest) {
+			done(r.known)
+			return
+		}
+		done(nil)
+	})
+}
+
+// foreignHolders looks for holders of a blob in other cells: those of the
+// results that it is an output of.
+func (n *node) foreignHolders(b *blob, done func([]int)) {
+	if !n.w.across() {
+		done(nil)
+		return
+	}
+	f := n.find(b.digest)
+	n.later(f.Took, func() {
+		if r := n.w.foreign.results[b.digest]; r != nil && n.w.keeps(r, f.Closest) {
+			done(r.holders)
+			return
+		}
+		done(nil)
+	})
+}
+
+// record puts a result and the holders of its outputs where other cells find
+// them.
+func (n *node) record(k *known, holders []int) {
+	if !n.w.across() {
+		return
+	}
+	n.put(k.entry.Action, &listing{known: k})
+	for i := range k.entry.Result.Outputs {
+		n.put(k.entry.Result.Outputs[i].Digest, &listing{holders: holders})
+	}
+}
+
+func (n *node) put(key digest.Digest, r *listing) {
+	w := n.w
+	f := n.find(key)
+	if w.foreign.results == nil {
+		w.foreign.results = map[digest.Digest]*listing{}
+	}
+	for _, place := range f.Closest {
+		r.keepers = append(r.keepers, keeper{place, w.nodes[place].life})
+	}
+	n.later(f.Took, func() { w.foreign.results[key] = r })
 }

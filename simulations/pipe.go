@@ -9,10 +9,12 @@ const (
 	// pipeIdle is when QUIC gives a connection up on which nothing came
 	// (quic-go as libp2p sets it: MaxIdleTimeout).
 	pipeIdle = 30 * time.Second
-	// firstRetry and maxRetry bound the pauses in which QUIC sends again what is
-	// not acknowledged (RFC 9002, section 6.2.1: they double).
-	firstRetry = 100 * time.Millisecond
-	maxRetry   = 4 * time.Second
+	// firstRetry and maxRetry bound the pauses in which it is seen whether a way
+	// is open again. QUIC doubles its timeout (RFC 9002, section 6.2.1), but
+	// what is sent anew, as beats are, goes on its way all the same, and its
+	// acknowledgement shows what was lost before.
+	firstRetry = 25 * time.Millisecond
+	maxRetry   = 100 * time.Millisecond
 	// within is what a message takes from a node to itself.
 	within = 20 * time.Microsecond
 	// compactFrom parcels that have arrived their place is used again.

@@ -180,7 +180,7 @@ func (n *node) publish(b *build, e action.Entry, holders []int, done func()) {
 			left++
 			n.offer(b, owner, k, finish)
 		}
-		n.record(b, k)
+		n.record(k, holders)
 	}
 	if left > 1 {
 		n.later(offerTime, func() {

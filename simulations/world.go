@@ -105,6 +105,7 @@ type World struct {
 	blobs   map[digest.Digest]*blob
 	actions map[digest.Digest]*act
 	owners  ownersCache
+	foreign foreign
 	plans   map[*workload.Graph]*planned
 
 	hash      trace.Hash

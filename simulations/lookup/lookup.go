@@ -1,0 +1,234 @@
+// Package lookup is kad-dht as nodes of a large mesh would run it: what a
+// look-up costs, in hops and in time, over links that somebody else knows
+// (Maymounkov and Mazieres, "Kademlia", sections 2.2 and 2.3). No routing
+// table is kept: each is worked out when it is looked at. The package is pure.
+// Start reading at Table.
+package lookup
+
+import (
+	"cmp"
+	"encoding/binary"
+	"math/bits"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/buildnet/buildnet/simulations/setting"
+)
+
+// Key is the first 64 bits of a node's or a blob's 256: with them a million
+// nodes hardly ever share all.
+type Key uint64
+
+// KeyOf makes the key of a blob from the first bytes of its digest.
+func KeyOf(hash [32]byte) Key { return Key(binary.BigEndian.Uint64(hash[:8])) }
+
+// Table is the keys of all nodes.
+type Table struct {
+	params setting.Lookup
+	seed   uint64
+	keys   []Key
+	order  []int // nodes by key
+	sorted []Key
+}
+
+// maxHops ends a look-up that gets nowhere.
+const maxHops = 64
+
+// New returns the table of so many nodes, with keys of their own.
+func New(params setting.Lookup, nodes int, chance *rand.Rand) *Table {
+	t := &Table{params: params, seed: chance.Uint64(), keys: make([]Key, nodes), order: make([]int, nodes), sorted: make([]Key, nodes)}
+	for i := range t.keys {
+		t.keys[i], t.order[i] = Key(chance.Uint64()), i
+	}
+	slices.SortFunc(t.order, func(a, b int) int { return cmp.Or(cmp.Compare(t.keys[a], t.keys[b]), cmp.Compare(a, b)) })
+	for i, node := range t.order {
+		t.sorted[i] = t.keys[node]
+	}
+	return t
+}
+
+// World is what a look-up asks of its surroundings.
+type World interface {
+	// RTT is the round trip between two nodes, and whether the second one
+	// answers the first.
+	RTT(from, to int) (time.Duration, bool)
+}
+
+// Found is what a look-up came to.
+type Found struct {
+	// Closest are the nodes nearest to the key that answered, nearest first, at
+	// most Bucket.
+	Closest []int
+	// Hops is how many rounds of questions it took, Asked how many nodes were
+	// asked, and Took how long it was.
+	Hops, Asked int
+	Took        time.Duration
+}
+
+// contact is a node as a look-up sees it.
+type contact struct {
+	node     int
+	distance Key
+	asked    bool
+	dead     bool
+}
+
+// Find looks for the nodes closest to a key, beginning at one node. Each round
+// asks the Parallel closest that were not asked, and is as long as its slowest
+// answer.
+func (t *Table) Find(w World, from int, key Key) Found {
+	var f Found
+	list := t.add(nil, t.near(from, key), key)
+	for f.Hops < maxHops {
+		var asked int
+		var slowest time.Duration
+		var learnt []int
+		for i := range list {
+			c := &list[i]
+			if asked == max(t.params.Parallel, 1) || i >= t.params.Bucket+dead(list) {
+				break
+			}
+			if c.asked {
+				continue
+			}
+			c.asked = true
+			asked++
+			rtt, answers := w.RTT(from, c.node)
+			if !answers {
+				c.dead = true
+				slowest = max(slowest, t.params.Timeout)
+				continue
+			}
+			slowest = max(slowest, rtt+t.params.Work)
+			learnt = append(learnt, t.near(c.node, key)...)
+		}
+		if asked == 0 {
+			break
+		}
+		f.Hops++
+		f.Asked += asked
+		f.Took += slowest
+		list = t.add(list, learnt, key)
+	}
+	for i := range list {
+		if !list[i].dead && list[i].asked && len(f.Closest) < t.params.Bucket {
+			f.Closest = append(f.Closest, list[i].node)
+		}
+	}
+	return f
+}
+
+func dead(list []contact) (n int) {
+	for i := range list {
+		if list[i].dead {
+			n++
+		}
+	}
+	return n
+}
+
+// add puts nodes into a list that is ordered by distance.
+func (t *Table) add(list []contact, nodes []int, key Key) []contact {
+	for _, node := range nodes {
+		c := contact{node: node, distance: t.keys[node] ^ key}
+		at, there := slices.BinarySearchFunc(list, c, func(a, b contact) int {
+			return cmp.Or(cmp.Compare(a.distance, b.distance), cmp.Compare(a.node, b.node))
+		})
+		if !there {
+			list = slices.Insert(list, at, c)
+		}
+	}
+	return list
+}
+
+// near is what a node answers: the closest to a key that its routing table
+// has, at most Bucket.
+func (t *Table) near(node int, key Key) []int {
+	own := t.keys[node]
+	common := bits.LeadingZeros64(uint64(own ^ key))
+	var found []int
+	// The bucket of the key is nearest. Then come the ones after it, whose nodes
+	// share with this node what the key does and more, then those before it.
+	for i := common; i < 64 && len(found) < t.params.Bucket; i++ {
+		bucket := t.bucket(node, i)
+		if len(bucket) == 0 && t.alone(own, i) {
+			break
+		}
+		found = append(found, bucket...)
+	}
+	for i := common - 1; i >= 0 && len(found) < t.params.Bucket; i-- {
+		found = append(found, t.bucket(node, i)...)
+	}
+	slices.SortFunc(found, func(a, b int) int { return cmp.Compare(t.keys[a]^key, t.keys[b]^key) })
+	return found[:min(len(found), t.params.Bucket)]
+}
+
+// alone reports whether no other node shares more than i leading bits with a
+// key of a node.
+func (t *Table) alone(own Key, i int) bool {
+	from, to := t.span(own, i+1)
+	return to-from <= 1
+}
+
+// span is the places in order of those keys that share so many leading bits.
+func (t *Table) span(own Key, shared int) (from, to int) {
+	if shared <= 0 {
+		return 0, len(t.sorted)
+	}
+	if shared >= 64 {
+		shared = 64
+	}
+	low := own &^ (^Key(0) >> shared)
+	high := low | (^Key(0) >> shared)
+	from, _ = slices.BinarySearch(t.sorted, low)
+	to, exact := slices.BinarySearch(t.sorted, high)
+	if exact {
+		to++
+	}
+	return from, to
+}
+
+// bucket is up to Bucket nodes that share exactly i leading bits with a node:
+// always the same, and drawn anew for each node.
+func (t *Table) bucket(node, i int) []int {
+	other := t.keys[node] ^ 1<<(63-i)
+	from, to := t.span(other, i+1)
+	n := to - from
+	take := min(n, t.params.Bucket)
+	bucket := make([]int, 0, take)
+	// A walk with a stride that has no divisor in common with n meets each once.
+	h := mix(t.seed ^ uint64(node)<<8 ^ uint64(i))
+	at := 0
+	if n > 0 {
+		at = int(h % uint64(n))
+	}
+	stride := coprime(int(h>>32%uint64(max(n, 1))), n)
+	for range take {
+		bucket = append(bucket, t.order[from+at])
+		at = (at + stride) % n
+	}
+	return bucket
+}
+
+func coprime(x, n int) int {
+	for x = max(x, 1); gcd(x, n) > 1; {
+		x++
+	}
+	return x
+}
+
+func gcd(a, b int) int {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}
+
+// mix is splitmix64.
+func mix(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
