@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/buildnet/buildnet/mesh/link"
 	"github.com/buildnet/buildnet/node/api"
 	"github.com/buildnet/buildnet/node/config"
 	"github.com/buildnet/buildnet/node/exec"
@@ -22,6 +23,8 @@ import (
 type Machine struct {
 	// Name is the host name; "" is this machine's.
 	Name string
+	// Sockets is where the mesh's socket comes from; nil is this machine's network.
+	Sockets link.Sockets
 	// Executor makes what runs the actions whose blobs are in the node's store;
 	// nil is a sandbox.
 	Executor func(blobs store.Blobs) (Executor, error)

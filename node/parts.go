@@ -96,7 +96,7 @@ func (n *Node) join(p *parts) (mesh.Identity, error) {
 	name := n.cfg.Machine.name()
 	opts := mesh.Options{
 		Identity: id, Credentials: credentials, Home: n.cfg.Home, Listen: n.listen(), Host: name, Seeds: seeds, Log: n.cfg.Log,
-		Capabilities: p.capabilities(nil),
+		Capabilities: p.capabilities(nil), Sockets: n.cfg.Machine.Sockets,
 	}
 	if n.cfg.Machine.Deaf {
 		opts.Discovery = mesh.ByAddress
