@@ -11,7 +11,7 @@ import (
 type losses struct {
 	died []death
 	// suspects, revokes, elected and assigned are as Summary defines them.
-	suspects, revokes, elected, assigned []float64
+	suspects, notices, elected, assigned []float64
 }
 
 // death is the last of a node, if nobody has noticed it yet.
@@ -35,12 +35,13 @@ func (l *losses) suspected(e *trace.Event) {
 	}
 }
 
-func (l *losses) revoked(e *trace.Event) {
+// noticed is told of what a leader logs as lost.
+func (l *losses) noticed(e *trace.Event) {
 	if e.Peer < 0 {
 		return
 	}
 	if d := &l.died[e.Peer]; d.unlamented {
 		d.unlamented = false
-		l.revokes = append(l.revokes, (e.At - d.at).Seconds())
+		l.notices = append(l.notices, (e.At - d.at).Seconds())
 	}
 }

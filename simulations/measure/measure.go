@@ -73,8 +73,12 @@ func (m *Measure) Observe(e *trace.Event) {
 		m.build(e)
 	case trace.Led, trace.Deposed, trace.Elected, trace.Heard:
 		m.leader(e)
-	case trace.Assigned, trace.Revoked:
-		m.schedule(e)
+	case trace.Assigned:
+		m.assign(e)
+	case trace.Logged:
+		if e.Text == trace.OpLost || e.Text == trace.OpGone {
+			m.losses.noticed(e)
+		}
 	case trace.RunBegan, trace.RunEnded, trace.RunCut:
 		m.run(e)
 	case trace.Suspected:
@@ -160,12 +164,8 @@ func (m *Measure) elected(e *trace.Event) {
 	b.epoch, b.lost = e.Epoch, false
 }
 
-func (m *Measure) schedule(e *trace.Event) {
+func (m *Measure) assign(e *trace.Event) {
 	b := &m.builds[e.Build]
-	if e.Kind == trace.Revoked {
-		m.losses.revoked(e)
-		return
-	}
 	m.assigned++
 	if e.Peer != m.setting.Builds[e.Build].Initiator {
 		m.stolen++
@@ -184,7 +184,7 @@ func (m *Measure) run(e *trace.Event) {
 		}
 		return
 	}
-	if m.work.end(e, node.BPU, m.setting.Builds[e.Build].Graph.Steps[e.Step].Cost) {
+	if m.work.end(e, node, m.setting.Builds[e.Build].Graph.Steps[e.Step].Cost) {
 		m.busy.run(e.Node, -1)
 	}
 }

@@ -59,8 +59,8 @@ type Summary struct {
 	// Executed counts executions of actions that nobody had executed before,
 	// with their cost in BPU-seconds; Cut were cancelled or died with their
 	// node, with the cost of what they had done; Again executed an action that
-	// was executed before, anywhere, with their whole cost. Wasted is Cut and
-	// Again over all three.
+	// was executed before in the same gossip group (groups share no results),
+	// with their whole cost. Wasted is Cut and Again over all three.
 	Executed     int     `json:"executed"`
 	ExecutedWork float64 `json:"executed_bpu_s"`
 	Cut          int     `json:"cut"`
@@ -75,10 +75,10 @@ type Summary struct {
 	Messages int64 `json:"message_bytes"`
 
 	// Suspected is from the death of a node to the first other that believes it
-	// dead, over the deaths that anybody noticed; Revoked to the first leader
-	// that takes a step back from it.
+	// dead, over the deaths that anybody noticed; Noticed to the first leader
+	// that logs it, or a step that it had, as lost.
 	Suspected Spread `json:"death_to_suspicion_s"`
-	Revoked   Spread `json:"death_to_revocation_s"`
+	Noticed   Spread `json:"death_to_leader_s"`
 	// Takeovers counts leaders after a build's first. Elected is from the death
 	// or deposition of a leader to the initiator's following the next, Handover
 	// to the first step that the next assigns.
@@ -127,7 +127,7 @@ func (m *Measure) Summary(o *simulations.Outcome) *Summary {
 		Hash: fmt.Sprintf("%016x", o.Hash), Events: o.Events, Ended: o.Ended.Seconds(), Stopped: o.Stopped,
 		Assigned: m.assigned, Stolen: m.stolen, Blobs: m.sentBytes,
 		Executed: m.work.executed, ExecutedWork: m.work.useful, Cut: m.work.cut, CutWork: m.work.cutWork, Again: m.work.again, AgainWork: m.work.againWork,
-		Suspected: SpreadOf(m.losses.suspects), Revoked: SpreadOf(m.losses.revokes), Elected: SpreadOf(m.losses.elected), Handover: SpreadOf(m.losses.assigned),
+		Suspected: SpreadOf(m.losses.suspects), Noticed: SpreadOf(m.losses.notices), Elected: SpreadOf(m.losses.elected), Handover: SpreadOf(m.losses.assigned),
 		Hops: SpreadOf(m.hops), LookupTime: SpreadOf(m.lookups),
 	}
 	if o.Violation != nil {

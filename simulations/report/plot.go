@@ -232,7 +232,17 @@ func (c *Chart) legend(b *strings.Builder) {
 
 // Short writes a number with three digits and a prefix: 1.23k, 45, 0.067.
 func Short(v float64) string {
-	prefix := ""
+	digits, prefix := scaled(v)
+	return digits + prefix
+}
+
+// of writes an amount of a unit: 52.6 MB.
+func of(v float64, unit string) string {
+	digits, prefix := scaled(v)
+	return digits + " " + prefix + unit
+}
+
+func scaled(v float64) (digits, prefix string) {
 	for _, p := range []struct {
 		name  string
 		above float64
@@ -242,9 +252,9 @@ func Short(v float64) string {
 			break
 		}
 	}
-	text := strconv.FormatFloat(v, 'g', 3, 64)
-	if strings.Contains(text, "e+") {
-		text = strconv.FormatFloat(v, 'f', 0, 64)
+	digits = strconv.FormatFloat(v, 'g', 3, 64)
+	if strings.Contains(digits, "e+") {
+		digits = strconv.FormatFloat(v, 'f', 0, 64)
 	}
-	return text + prefix
+	return digits, prefix
 }

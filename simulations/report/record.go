@@ -17,7 +17,7 @@ type Record struct {
 	runs    []run
 	left    int // runs that are not kept, because there are too many
 	open    map[key]int
-	lanes   [][]bool // taken slots, by node
+	lanes   lanes
 	lives   []life
 	// down is when each node died, 0 before it first came, -1 while it is up.
 	down    []time.Duration
@@ -68,7 +68,7 @@ type mark struct {
 
 // NewRecord makes a Record of a run of s.
 func NewRecord(s *setting.Setting) *Record {
-	r := &Record{setting: s, open: map[key]int{}, lanes: make([][]bool, len(s.Nodes)), down: make([]time.Duration, len(s.Nodes)), elected: make([]int, len(s.Builds))}
+	r := &Record{setting: s, open: map[key]int{}, lanes: make(lanes, len(s.Nodes)), down: make([]time.Duration, len(s.Nodes)), elected: make([]int, len(s.Builds))}
 	for i := range s.Nodes {
 		r.names = append(r.names, s.Nodes[i].Name)
 	}
@@ -149,14 +149,8 @@ func (r *Record) begin(e *trace.Event) {
 		r.left++
 		return
 	}
-	lane := slices.Index(r.lanes[e.Node], false)
-	if lane < 0 {
-		lane = len(r.lanes[e.Node])
-		r.lanes[e.Node] = append(r.lanes[e.Node], false)
-	}
-	r.lanes[e.Node][lane] = true
 	r.open[k] = len(r.runs)
-	r.runs = append(r.runs, run{node: e.Node, lane: lane, build: e.Build, step: e.Step, from: e.At, to: -1})
+	r.runs = append(r.runs, run{node: e.Node, lane: r.lanes.take(e.Node), build: e.Build, step: e.Step, from: e.At, to: -1})
 }
 
 func (r *Record) end(e *trace.Event) {
@@ -168,7 +162,7 @@ func (r *Record) end(e *trace.Event) {
 	delete(r.open, k)
 	one := &r.runs[i]
 	one.to = e.At
-	r.lanes[one.node][one.lane] = false
+	r.lanes.free(one.node, one.lane)
 	switch {
 	case e.Kind == trace.RunCut:
 		one.how = wasCut

@@ -52,13 +52,13 @@ type shown struct {
 	Strips                 template.HTML
 	Links                  []link
 	Seeds                  int
-	Figures                []row
+	Figures                []Row
 	Marks                  []moment
 	MoreMarks              int
 }
 
-// row is a line of the table of figures.
-type row struct{ Name, Value string }
+// Row is a line of the table of figures.
+type Row struct{ Name, Value string }
 
 // moment is a line of the table of what went wrong.
 type moment struct{ At, Text string }
@@ -75,7 +75,7 @@ func Write(w io.Writer, p *Page) error {
 		Summary: p.Summary, Title: fmt.Sprintf("%s, seed %d", p.Summary.Scenario, p.Summary.Seed), Broken: p.Broken, Command: p.Command,
 		Policy: policy(), Style: template.CSS(style), Script: template.JS(script), Data: d, Timeline: timeline, //nolint:gosec // our own files
 		Topology: template.HTML(topology(p.Record.setting)), Curve: template.HTML(curve.svg("")), Links: links(p.Record.setting), //nolint:gosec // escaped there
-		Figures: rows(p.Summary),
+		Figures: Rows(p.Summary),
 	}
 	if len(p.Runs) > 1 {
 		s.Seeds, s.Strips = len(p.Runs), template.HTML(strips(p.Runs)) //nolint:gosec // escaped there
@@ -109,9 +109,9 @@ func (r *Record) utilisation() Chart {
 	return c
 }
 
-// rows are the figures of a run.
-func rows(s *measure.Summary) []row {
-	all := []row{
+// Rows are the figures of a run, for people.
+func Rows(s *measure.Summary) []Row {
+	return []Row{
 		{"builds", fmt.Sprintf("%d of %d completed, %d of %d steps announced", s.Completed, len(s.Builds), s.Announced, s.Steps)},
 		{"makespan", spreadText(s.Makespan, seconds)},
 		{"makespan over its bound", spreadText(s.Ratio, Short)},
@@ -119,9 +119,9 @@ func rows(s *measure.Summary) []row {
 		{"steps assigned", fmt.Sprintf("%d, %d of them to others than the initiator", s.Assigned, s.Stolen)},
 		{"executed", fmt.Sprintf("%d actions, %s BPU-s", s.Executed, Short(s.ExecutedWork))},
 		{"wasted", fmt.Sprintf("%s: %d cut short, %s BPU-s; %d executed again, %s BPU-s", percent(s.Wasted), s.Cut, Short(s.CutWork), s.Again, Short(s.AgainWork))},
-		{"moved", fmt.Sprintf("%sB of blobs, %sB of messages", Short(float64(s.Blobs)), Short(float64(s.Messages)))},
+		{"moved", fmt.Sprintf("%s of blobs, %s of messages", of(float64(s.Blobs), "B"), of(float64(s.Messages), "B"))},
 		{"death to suspicion", spreadText(s.Suspected, seconds)},
-		{"death to revocation", spreadText(s.Revoked, seconds)},
+		{"death to the leader's notice", spreadText(s.Noticed, seconds)},
 		{"take-overs", fmt.Sprint(s.Takeovers)},
 		{"leader's loss to election", spreadText(s.Elected, seconds)},
 		{"leader's loss to assignment", spreadText(s.Handover, seconds)},
@@ -130,7 +130,6 @@ func rows(s *measure.Summary) []row {
 		{"time of a look-up", spreadText(s.LookupTime, seconds)},
 		{"gossip, bytes a second and node", spreadText(s.Gossip, Short)},
 	}
-	return all
 }
 
 func percent(share float64) string { return Short(100*share) + " %" }

@@ -24,6 +24,23 @@ var figures = []figure{
 	{"blobs moved, MB", func(s *measure.Summary) (float64, bool) { return float64(s.Blobs) / 1e6, true }},
 }
 
+// Compared is one figure over several runs.
+type Compared struct {
+	Name string
+	measure.Spread
+}
+
+// Compare says how the figures lie over runs, of those that have any.
+func Compare(runs []*measure.Summary) []Compared {
+	var all []Compared
+	for _, f := range figures {
+		if over := measure.Over(runs, f.of); over.Count > 0 {
+			all = append(all, Compared{f.name, over})
+		}
+	}
+	return all
+}
+
 // The size of a strip, in its own units.
 const stripWidth, stripHeight, stripLeft, stripRight = 720., 46., 12., 708.
 

@@ -85,11 +85,11 @@ func topology(s *setting.Setting) string {
 func short(d time.Duration) string {
 	switch {
 	case d < time.Millisecond:
-		return Short(float64(d)/1e3) + " µs"
+		return of(float64(d)/1e3, "µs")
 	case d < time.Second:
-		return Short(float64(d)/1e6) + " ms"
+		return of(float64(d)/1e6, "ms")
 	default:
-		return Short(d.Seconds()) + " s"
+		return of(d.Seconds(), "s")
 	}
 }
 
@@ -99,7 +99,7 @@ func pathText(p network.Path) string {
 	if p.Jitter > 0 {
 		text += " + 0 to " + short(p.Jitter)
 	}
-	text += ", " + Short(8*p.Bandwidth) + "bit/s"
+	text += ", " + of(8*p.Bandwidth, "bit/s")
 	for _, c := range []struct {
 		chance float64
 		what   string

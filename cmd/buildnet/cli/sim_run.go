@@ -1,0 +1,207 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/buildnet/buildnet/simulations"
+	"github.com/buildnet/buildnet/simulations/check"
+	"github.com/buildnet/buildnet/simulations/measure"
+	"github.com/buildnet/buildnet/simulations/report"
+	"github.com/buildnet/buildnet/simulations/scenario"
+	"github.com/buildnet/buildnet/simulations/setting"
+	"github.com/buildnet/buildnet/simulations/trace"
+)
+
+// maxSeeds bounds --seeds: the summaries of all are kept.
+const maxSeeds = 10_000
+
+type simFlags struct {
+	name          string
+	nodes, seeds  int
+	seed          uint64
+	as            format
+	trace, report string
+	shrink        bool
+}
+
+func (a *app) simRunCommand() *cobra.Command {
+	var o simFlags
+	c := &cobra.Command{
+		Use:   "run SCENARIO|FILE.yaml [--nodes N] [--seed S] [--seeds K] [--json] [--trace FILE] [--report FILE] [--shrink]",
+		Short: "run a scenario",
+		Long: "Runs a scenario of `buildnet sim list`, or one of a file that you wrote, and says how\n" +
+			"long its builds took against the least that was possible, how busy the machines\n" +
+			"were, what moved, what was wasted, and how long the mesh took to notice and to mend\n" +
+			"what went wrong. docs/simulation.md explains the file and the figures.\n\n" +
+			"The same scenario, size and seed do the same again: the hash says so. Every run is\n" +
+			"judged by the rules that the protocols promise; a broken one is shown with what led\n" +
+			"to it and ends the command with status 1. The first Ctrl-C ends the run and prints\n" +
+			"what it has.",
+		Example:               "  buildnet sim run office-100 --seeds 20 --report office.html",
+		Args:                  cobra.ExactArgs(1),
+		DisableFlagsInUseLine: true,
+		Annotations:           map[string]string{"exit": exits(exitOK, exitFailed, exitUsage, exitInterrupted)},
+		RunE: func(c *cobra.Command, args []string) error {
+			o.name = args[0]
+			if err := o.check(c); err != nil {
+				return usage{err}
+			}
+			return a.simulate(c.Context(), o)
+		},
+	}
+	f := c.Flags()
+	f.SortFlags = false
+	f.IntVar(&o.nodes, "nodes", 0, "make the mesh `N` nodes large, in the scenario's proportions")
+	f.Uint64Var(&o.seed, "seed", 1, "draw all chance from `S`")
+	f.IntVar(&o.seeds, "seeds", 1, "run `K` seeds from S on, and say how the figures lie")
+	o.as.flag(c, "print one JSON object")
+	f.StringVar(&o.trace, "trace", "", "write what happened to `FILE`, for chrome://tracing and Perfetto (the first seed)")
+	f.StringVar(&o.report, "report", "", "write a page to `FILE`, with timeline, topology and utilisation (the first seed, or the one that breaks a rule)")
+	f.BoolVar(&o.shrink, "shrink", false, "if a rule breaks, look for a smaller run that breaks it too")
+	return c
+}
+
+func (o *simFlags) check(c *cobra.Command) error {
+	switch {
+	case c.Flags().Changed("nodes") && o.nodes < 1:
+		return fmt.Errorf("--nodes %d: want a positive number", o.nodes)
+	case o.seeds < 1 || o.seeds > maxSeeds:
+		return fmt.Errorf("--seeds %d: want 1 to %d", o.seeds, maxSeeds)
+	case o.seed > math.MaxUint64-maxSeeds:
+		return fmt.Errorf("--seed %d: want at most %d", o.seed, uint64(math.MaxUint64-maxSeeds))
+	}
+	return nil
+}
+
+// command is the command line that does one seed again.
+func (o *simFlags) command(seed uint64) string {
+	argv := []string{"buildnet", "sim", "run", o.name}
+	if o.nodes > 0 {
+		argv = append(argv, "--nodes", strconv.Itoa(o.nodes))
+	}
+	return shellQuoted(append(argv, "--seed", strconv.FormatUint(seed, 10)))
+}
+
+// simulated is one seed's run.
+type simulated struct {
+	setting *setting.Setting
+	outcome *simulations.Outcome
+	summary *measure.Summary
+	record  *report.Record // nil unless a page is to be written
+}
+
+func (a *app) simulate(ctx context.Context, o simFlags) error {
+	s, err := loadScenario(o.name)
+	if err != nil {
+		return err
+	}
+	if a.sys.Screen == Terminal {
+		restore := func() { fmt.Fprint(a.sys.Stderr, clearLine) }
+		a.restore.Store(&restore)
+	}
+	var runs []*simulated
+	for k := range o.seeds {
+		one, err := a.simulateSeed(ctx, s, o, k)
+		if err != nil {
+			return err
+		}
+		if runs = append(runs, one); one.outcome.Violation != nil || one.outcome.Stopped {
+			break
+		}
+		if k > 0 {
+			one.setting, one.record = nil, nil // only the first is shown
+		}
+	}
+	last := runs[len(runs)-1]
+	err = errors.Join(a.showSimulated(o, runs), writeReport(o, runs))
+	switch {
+	case err != nil:
+		return err
+	case last.outcome.Violation != nil:
+		return a.tellViolation(ctx, o, last)
+	case last.outcome.Stopped:
+		return errInterrupted
+	default:
+		return nil
+	}
+}
+
+// simulateSeed runs the scenario with the seed number k.
+func (a *app) simulateSeed(ctx context.Context, s *scenario.Scenario, o simFlags, k int) (_ *simulated, err error) {
+	seed := o.seed + uint64(k) //nolint:gosec // k counts seeds
+	set, err := s.Setting(seed, scenario.Scale{Nodes: o.nodes})
+	if err != nil {
+		return nil, usage{err}
+	}
+	measured := measure.New(set)
+	one := &simulated{setting: set}
+	sinks := []trace.Sink{measured}
+	if o.report != "" {
+		one.record = report.NewRecord(set)
+		sinks = append(sinks, one.record)
+	}
+	if o.trace != "" && k == 0 {
+		traced, closeTrace, err := openTrace(o.trace, set)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, closeTrace()) }()
+		sinks = append(sinks, traced)
+	}
+	progress := a.simProgress(seed, k, o.seeds)
+	defer progress.close()
+	one.outcome, err = simulations.Run(ctx, set, simulations.Options{Rules: check.All(), Sinks: sinks, Progress: progress.show})
+	if err != nil {
+		return nil, fmt.Errorf("run scenario %s: %w", s.Name(), err)
+	}
+	one.summary = measured.Summary(one.outcome)
+	return one, nil
+}
+
+func openTrace(name string, s *setting.Setting) (trace.Sink, func() error, error) {
+	f, err := os.Create(name)
+	if err != nil {
+		return nil, nil, usage{fmt.Errorf("--trace: %w", err)}
+	}
+	c := report.NewChrome(f, s)
+	return c, func() error {
+		if err := errors.Join(c.Close(), f.Close()); err != nil {
+			return fmt.Errorf("write the trace: %w; choose another place with --trace", err)
+		}
+		return nil
+	}, nil
+}
+
+// writeReport writes the page of the first run, or of the one that broke a
+// rule.
+func writeReport(o simFlags, runs []*simulated) (err error) {
+	if o.report == "" {
+		return nil
+	}
+	shown := runs[0]
+	if last := runs[len(runs)-1]; last.outcome.Violation != nil {
+		shown = last
+	}
+	f, err := os.Create(o.report)
+	if err != nil {
+		return usage{fmt.Errorf("--report: %w", err)}
+	}
+	p := &report.Page{Record: shown.record, Summary: shown.summary, Command: o.command(shown.summary.Seed) + " --report " + shellQuoted([]string{o.report})}
+	for _, r := range runs {
+		p.Runs = append(p.Runs, r.summary)
+	}
+	if v := shown.outcome.Violation; v != nil {
+		p.Broken = v.Rule + ": " + v.Text
+	}
+	if err := errors.Join(report.Write(f, p), f.Close()); err != nil {
+		return fmt.Errorf("write the report: %w; choose another place with --report", err)
+	}
+	return nil
+}
