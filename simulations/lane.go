@@ -165,10 +165,11 @@ func (c *lane) watch() {
 }
 
 // beat is an empty frame and the one that comes back, in one: what they say is
-// only that both ends live, and when is no matter within a second.
+// only that both ends live, and when is no matter within a second. A node that
+// was dead when a question came has no end, although it may live again.
 func (c *lane) beat(now time.Duration) {
 	w := c.from.w
-	if !c.to.lives(c.toLife) || c.to.stalled || !w.Connected(c.from.place, c.to.place) {
+	if c.out.closed || !c.to.lives(c.toLife) || c.to.stalled || !w.Connected(c.from.place, c.to.place) {
 		return
 	}
 	if len(c.owed) > 0 || now-c.renewed >= claim.RenewEvery {
