@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/buildnet/buildnet/simulations/trace"
 )
@@ -9,10 +10,11 @@ import (
 // Commits is the rule that a leader never tells that its log is safe beyond
 // what the initiator and, if it has any, one of its standbys keep.
 type Commits struct {
-	unsettled
 	logs map[logOf]*keeping
 	// initiators of builds, by place.
 	initiators map[int]int
+	// doubts are what was said to be safe and was not, until the moment is over.
+	doubts []trace.Event
 }
 
 // logOf names the log of an epoch.
@@ -24,9 +26,10 @@ type logOf struct {
 // keeping is who keeps a log, as its leader knows.
 type keeping struct {
 	kept map[int]int64
-	// standbys are how many stand by at present.
-	standbys  int64
-	committed int64
+	// standbys are how many stand by at present, named when they were told.
+	standbys    int64
+	committed   int64
+	committedAt time.Duration
 	// alone is how far the log was safe while nobody stood by.
 	alone int64
 }
@@ -41,6 +44,24 @@ func (k *keeping) others(initiator int) int64 {
 	return most
 }
 
+// note takes what is logged, kept, and said to be safe. A leader may tell that
+// its log is safe in the moment in which it has lost its last standby, and that
+// it has only then.
+func (k *keeping) note(e *trace.Event) {
+	switch {
+	case e.Kind == trace.Kept:
+		k.kept[e.Node] = max(k.kept[e.Node], e.Value)
+		return
+	case e.Kind == trace.Committed:
+		k.committed, k.committedAt = max(k.committed, e.Value), e.At
+	case e.Text == trace.OpStandbys:
+		k.standbys = int64(e.Digest)
+	}
+	if k.standbys == 0 && k.committedAt == e.At {
+		k.alone = k.committed
+	}
+}
+
 // NewCommits returns the rule for one run.
 func NewCommits() *Commits {
 	return &Commits{logs: map[logOf]*keeping{}, initiators: map[int]int{}}
@@ -50,15 +71,34 @@ func NewCommits() *Commits {
 func (*Commits) Name() string { return "a log is as safe as its leader says" }
 
 // Observe keeps how far each log is kept.
-func (r *Commits) Observe(_ World, e *trace.Event) string {
+func (r *Commits) Observe(w World, e *trace.Event) string {
+	if len(r.doubts) > 0 && e.At > r.doubts[0].At {
+		if text := r.Settle(w); text != "" {
+			return text
+		}
+	}
 	switch e.Kind {
 	case trace.Began:
 		r.initiators[e.Build] = e.Node
 	case trace.Logged, trace.Kept:
 		r.log(e).note(e)
 	case trace.Committed:
-		return r.committed(r.log(e), e)
+		r.log(e).note(e)
+		if r.wrong(e) != "" {
+			r.doubts = append(r.doubts, *e)
+		}
 	}
+	return ""
+}
+
+// Settle judges what is in doubt.
+func (r *Commits) Settle(World) string {
+	for i := range r.doubts {
+		if text := r.wrong(&r.doubts[i]); text != "" {
+			return text
+		}
+	}
+	r.doubts = r.doubts[:0]
 	return ""
 }
 
@@ -70,25 +110,12 @@ func (r *Commits) log(e *trace.Event) *keeping {
 	return r.logs[of]
 }
 
-// note takes what is logged and kept.
-func (k *keeping) note(e *trace.Event) {
-	switch {
-	case e.Kind == trace.Kept:
-		k.kept[e.Node] = max(k.kept[e.Node], e.Value)
-	case e.Text == trace.OpStandbys:
-		k.standbys = int64(e.Digest)
-	}
-}
-
-func (r *Commits) committed(k *keeping, e *trace.Event) string {
-	k.committed = max(k.committed, e.Value)
-	initiator := r.initiators[e.Build]
+func (r *Commits) wrong(e *trace.Event) string {
+	k, initiator := r.log(e), r.initiators[e.Build]
 	switch others := k.others(initiator); {
 	case k.kept[initiator] < e.Value:
 		return fmt.Sprintf("node %d told that its log of build %d is safe up to %d; the initiator keeps it up to %d",
 			e.Node, e.Build, e.Value, k.kept[initiator])
-	case k.standbys == 0:
-		k.alone = max(k.alone, e.Value)
 	case others < e.Value && k.alone < e.Value:
 		return fmt.Sprintf("node %d told that its log of build %d is safe up to %d; none of its %d standbys keeps more than %d",
 			e.Node, e.Build, e.Value, k.standbys, others)

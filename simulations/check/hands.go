@@ -14,6 +14,11 @@ type attempt struct {
 	assigned time.Duration
 	began    bool
 	ended    bool
+	// cut says that its execution ended early, at cutAt, when its worker served
+	// the leader of served.
+	cut    bool
+	cutAt  time.Duration
+	served trace.Epoch
 	// freed says why the step may be given to another since freedAt; it is ""
 	// while it may not.
 	freed   string
@@ -33,10 +38,11 @@ func (a *attempt) freeAt(t time.Duration) bool { return a.freed != "" && a.freed
 type hands struct {
 	attempts map[stepOf][]*attempt
 	at       map[int]map[stepOf]bool // by node
+	serves   map[place]trace.Epoch
 }
 
 func newHands() *hands {
-	return &hands{attempts: map[stepOf][]*attempt{}, at: map[int]map[stepOf]bool{}}
+	return &hands{attempts: map[stepOf][]*attempt{}, at: map[int]map[stepOf]bool{}, serves: map[place]trace.Epoch{}}
 }
 
 // Observe takes note of an event. It returns the attempt that began to run.
@@ -57,6 +63,14 @@ func (h *hands) Observe(e *trace.Event) *attempt {
 		h.logged(of, e)
 	case trace.RunBegan:
 		return h.began(of, e)
+	case trace.Heard:
+		if at := (place{e.Build, e.Node}); !e.Epoch.Less(h.serves[at]) {
+			h.serves[at] = e.Epoch
+		}
+	case trace.RunCut:
+		if a := h.last(of, e.Node); a != nil {
+			a.cut, a.cutAt, a.served = true, e.At, h.serves[place{e.Build, e.Node}]
+		}
 	case trace.RunEnded:
 		if a := h.last(of, e.Node); a != nil {
 			a.ended = true

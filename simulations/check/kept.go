@@ -31,11 +31,7 @@ func (r *Kept) Observe(_ World, e *trace.Event) string {
 		if r.logs[of] == nil {
 			r.logs[of] = &keeping{kept: map[int]int64{}}
 		}
-		k := r.logs[of]
-		k.note(e)
-		if e.Kind == trace.Committed && k.standbys == 0 {
-			k.alone = max(k.alone, e.Value)
-		}
+		r.logs[of].note(e)
 	case trace.Announced:
 		return r.announced(r.logs[of], e)
 	}

@@ -19,7 +19,8 @@ const unheard = steal.Lease + steal.HearingTime
 // its result was lost (see hands). Or else the leader could not know: the first
 // worker, or an old leader that went on, was apart from it. An action that
 // differs is another step: an input came out otherwise. That another leader
-// took over excuses nothing: the hearing is for that.
+// took over excuses nothing: the hearing is for that. A leader that was cut off
+// from the initiator ends the build for whoever serves it.
 type Twice struct {
 	unsettled
 	hands *hands
@@ -33,7 +34,7 @@ func NewTwice() *Twice { return &Twice{hands: newHands(), wrong: newTroubles()} 
 func (*Twice) Name() string { return "no step is executed twice" }
 
 // Observe looks at each execution.
-func (r *Twice) Observe(_ World, e *trace.Event) string {
+func (r *Twice) Observe(w World, e *trace.Event) string {
 	r.wrong.Observe(e)
 	now := r.hands.Observe(e)
 	if now == nil {
@@ -43,7 +44,7 @@ func (r *Twice) Observe(_ World, e *trace.Event) string {
 		if other == now || !other.began || other.action != now.action {
 			continue
 		}
-		if r.excuse(other, now) == "" {
+		if r.excuse(w.Setting().Builds[e.Build].Initiator, other, now) == "" {
 			return fmt.Sprintf("step %d of build %d is executed on node %d (given at %v in epoch %d), and was on node %d (given at %v in epoch %d)",
 				e.Step, e.Build, now.node, now.assigned, now.epoch.Number, other.node, other.assigned, other.epoch.Number)
 		}
@@ -52,7 +53,7 @@ func (r *Twice) Observe(_ World, e *trace.Event) string {
 }
 
 // excuse names why a step was given to two workers, or is "".
-func (r *Twice) excuse(a, b *attempt) string {
+func (r *Twice) excuse(initiator int, a, b *attempt) string {
 	if b.assigned < a.assigned {
 		a, b = b, a
 	}
@@ -62,6 +63,11 @@ func (r *Twice) excuse(a, b *attempt) string {
 	since := max(0, b.assigned-unheard)
 	if why := r.wrong.apart(a.node, b.epoch.Leader, since); why != "" {
 		return why
+	}
+	if a.cut && a.cutAt <= b.assigned {
+		if why := r.wrong.apart(a.served.Leader, initiator, max(0, a.cutAt-unheard)); why != "" {
+			return why
+		}
 	}
 	if b.epoch == a.epoch {
 		return ""
