@@ -36,10 +36,10 @@ func (a *app) simRunCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run SCENARIO|FILE.yaml [--nodes N] [--seed S] [--seeds K] [--json] [--trace FILE] [--report FILE] [--shrink]",
 		Short: "run a scenario",
-		Long: "Runs a scenario of `buildnet sim list`, or one of a file that you wrote, and says how\n" +
-			"long its builds took against the least that was possible, how busy the machines\n" +
-			"were, what moved, what was wasted, and how long the mesh took to notice and to mend\n" +
-			"what went wrong. docs/simulation.md explains the file and the figures.\n\n" +
+		Long: "Runs a scenario of `buildnet sim list`, or one of a file of yours, and says how long\n" +
+			"its builds took against the least that was possible, how busy the machines were,\n" +
+			"what moved, what was wasted, and how long the mesh took to notice and to mend what\n" +
+			"went wrong. docs/simulation.md explains the file and the figures.\n\n" +
 			"The same scenario, size and seed do the same again: the hash says so. Every run is\n" +
 			"judged by the rules that the protocols promise; a broken one is shown with what led\n" +
 			"to it and ends the command with status 1. The first Ctrl-C ends the run and prints\n" +
