@@ -21,8 +21,8 @@ func NewCauses() *Causes { return &Causes{wrong: newTroubles()} }
 func (*Causes) Name() string { return "nobody is lost without a cause" }
 
 // Observe looks for the cause of each loss.
-func (r *Causes) Observe(_ World, e *trace.Event) string {
-	r.wrong.Observe(e)
+func (r *Causes) Observe(w World, e *trace.Event) string {
+	r.wrong.Observe(w, e)
 	if e.Kind != trace.Logged || e.Text != trace.OpGone {
 		return ""
 	}

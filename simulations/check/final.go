@@ -37,8 +37,8 @@ func NewFinal() *Final {
 func (*Final) Name() string { return "an announced result is kept" }
 
 // Observe compares what happens with what was announced.
-func (r *Final) Observe(_ World, e *trace.Event) string {
-	r.wrong.Observe(e)
+func (r *Final) Observe(w World, e *trace.Event) string {
+	r.wrong.Observe(w, e)
 	attempt := r.hands.Observe(e)
 	of := stepOf{e.Build, e.Step}
 	before, ended := r.ends[of]

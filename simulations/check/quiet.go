@@ -38,8 +38,8 @@ func NewQuiet() *Quiet {
 func (*Quiet) Name() string { return "nothing runs after its build" }
 
 // Observe keeps what runs.
-func (r *Quiet) Observe(_ World, e *trace.Event) string {
-	r.wrong.Observe(e)
+func (r *Quiet) Observe(w World, e *trace.Event) string {
+	r.wrong.Observe(w, e)
 	switch e.Kind {
 	case trace.Began:
 		r.began[e.Build], r.running[e.Build] = e.Node, map[runAt]bool{}

@@ -24,6 +24,8 @@ type Shared struct {
 	wrong  *troubles
 	runs   map[uint64][]shared
 	claims map[claimOf]claimed
+	// reopened are steps whose results were taken back.
+	reopened map[stepOf]bool
 	// published actions, by when an owner kept them first.
 	published map[uint64]time.Duration
 	led, over map[int]time.Duration // builds, by when it happened last
@@ -50,6 +52,7 @@ type claimed struct {
 func NewShared() *Shared {
 	return &Shared{
 		hands: newHands(), wrong: newTroubles(), runs: map[uint64][]shared{}, claims: map[claimOf]claimed{},
+		reopened:  map[stepOf]bool{},
 		published: map[uint64]time.Duration{}, led: map[int]time.Duration{}, over: map[int]time.Duration{},
 	}
 }
@@ -62,7 +65,7 @@ func (r *Shared) Observe(w World, e *trace.Event) string {
 	if len(w.Setting().Builds) < 2 {
 		return ""
 	}
-	r.wrong.Observe(e)
+	r.wrong.Observe(w, e)
 	now := r.hands.Observe(e)
 	switch e.Kind {
 	case trace.Up, trace.Down, trace.Suspected, trace.Believed, trace.Split, trace.Joined:
@@ -79,7 +82,14 @@ func (r *Shared) Observe(w World, e *trace.Event) string {
 		if _, again := r.published[e.Digest]; !again {
 			r.published[e.Digest] = e.At
 		}
+	case trace.Logged:
+		if e.Text == trace.OpReopened {
+			r.reopened[stepOf{e.Build, e.Step}] = true
+		}
 	case trace.RunBegan:
+		if r.reopened[stepOf{e.Build, e.Step}] {
+			return "" // it had the result, and its outputs were lost
+		}
 		return r.began(w, e, now)
 	}
 	return ""

@@ -4,16 +4,19 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/buildnet/buildnet/sched/steal"
+	"github.com/buildnet/buildnet/simulations/setting"
 	"github.com/buildnet/buildnet/simulations/trace"
 )
 
 // troubles remember what went wrong with nodes and between them, so that rules
 // can name it as an excuse. Each spell is remembered until the next of its kind.
 type troubles struct {
-	nodes  map[int]*trouble
-	splits []*side
-	open   map[int64]*side // by the number of the split
-	breaks map[[2]int]time.Duration
+	setting *setting.Setting
+	nodes   map[int]*trouble
+	splits  []*side
+	open    map[int64]*side // by the number of the split
+	breaks  map[[2]int]time.Duration
 }
 
 // side is the group of a split.
@@ -56,7 +59,8 @@ func (t *troubles) of(node int) *trouble {
 }
 
 // Observe takes note of an event.
-func (t *troubles) Observe(e *trace.Event) {
+func (t *troubles) Observe(w World, e *trace.Event) {
+	t.setting = w.Setting()
 	switch e.Kind {
 	case trace.Up:
 		t.of(e.Node).down.end(e.At)
@@ -120,7 +124,42 @@ func (t *troubles) apart(a, b int, since time.Duration) string {
 	if why := t.ill(a, since); why != "" {
 		return why
 	}
-	return t.ill(b, since)
+	if why := t.ill(b, since); why != "" {
+		return why
+	}
+	if silent(t.setting, a, b) {
+		return fmt.Sprintf("what nodes %d and %d send each other is lost so often that a lease may pass in silence", a, b)
+	}
+	return ""
+}
+
+// never is a chance that a message of any run may be neglected for.
+const never = 1e-7
+
+// silent reports whether a message between two nodes may be lost as often in a
+// row as a Lease lasts: each time it is sent again after twice as long (see
+// network.Stream).
+func silent(s *setting.Setting, a, b int) bool {
+	c := &s.Network
+	if len(c.Site) == 0 {
+		return false
+	}
+	near, far := &c.Sites[c.Site[a]].Local, &c.Sites[c.Site[b]].Local
+	latency, jitter, arrives := near.Latency, near.Jitter, 1-near.Loss
+	for i := range c.Routes {
+		if r := &c.Routes[i]; c.Site[a] != c.Site[b] && min(r.A, r.B) == min(c.Site[a], c.Site[b]) && max(r.A, r.B) == max(c.Site[a], c.Site[b]) {
+			latency, jitter = (near.Latency+far.Latency)/2+r.Latency, (near.Jitter+far.Jitter)/2+r.Jitter
+			arrives *= (1 - r.Loss) * (1 - far.Loss)
+		}
+	}
+	wait, again, chance := latency+jitter, 2*latency+4*jitter, 1.0
+	for chance *= 1 - arrives; chance > never; chance *= 1 - arrives {
+		if wait += again; wait >= steal.Lease-2*steal.BeatEvery {
+			return true
+		}
+		again *= 2
+	}
+	return false
 }
 
 // ill names what kept a node from answering in time after since, or is "".

@@ -35,7 +35,7 @@ func (*Twice) Name() string { return "no step is executed twice" }
 
 // Observe looks at each execution.
 func (r *Twice) Observe(w World, e *trace.Event) string {
-	r.wrong.Observe(e)
+	r.wrong.Observe(w, e)
 	now := r.hands.Observe(e)
 	if now == nil {
 		return ""
