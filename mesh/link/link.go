@@ -70,6 +70,7 @@ type Options struct {
 // Link is the socket. Its methods may be called concurrently.
 type Link struct {
 	host    host.Host
+	self    peer.ID
 	shared  *quicreuse.ConnManager // holds the socket
 	packets net.PacketConn
 	release func() error // packets, once
@@ -124,7 +125,7 @@ func New(o Options) (*Link, error) {
 		}
 		return nil, fmt.Errorf("listen on %s: %w; choose another address with --listen", o.Listen, err)
 	}
-	l.host = h
+	l.host, l.self = h, peer.ID(h.ID().String())
 	if err := l.share(l.shared); err != nil {
 		return nil, errors.Join(err, h.Close(), l.shared.Close())
 	}
@@ -206,7 +207,7 @@ func (l *Link) Addr() netip.AddrPort { return l.addr }
 func (l *Link) Host() host.Host { return l.host }
 
 // Self is the identity of this end.
-func (l *Link) Self() peer.ID { return peer.ID(l.host.ID().String()) }
+func (l *Link) Self() peer.ID { return l.self }
 
 // Counters returns what was refused so far.
 func (l *Link) Counters() Counters {

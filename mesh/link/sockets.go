@@ -38,10 +38,7 @@ func (o Options) foreign() []golibp2p.Option {
 	if o.Sockets == nil {
 		return nil
 	}
-	return []golibp2p.Option{
-		golibp2p.DisableIdentifyAddressDiscovery(),
-		golibp2p.AddrsFactory(o.ownAddrs),
-	}
+	return []golibp2p.Option{golibp2p.AddrsFactory(o.ownAddrs)}
 }
 
 // ownAddrs replaces an unspecified address by the one that packets leave from.
