@@ -16,8 +16,8 @@ const unsure = 10 * time.Second
 // them. The second may execute it as well when the first has nothing to give:
 // its execution was lost (see hands), or failed, or its build was over before
 // the result was told; when the claims of the first ended with its leader; when
-// the two have, or may have had, different owners of the action; or when it is
-// forced to.
+// the two have, or may have had, different owners of the action; or when one of
+// them is forced to execute, and claims nothing.
 type Shared struct {
 	unsettled
 	hands  *hands
@@ -118,8 +118,8 @@ func (r *Shared) excuse(w World, first, second shared, action uint64) string {
 	told, published := r.published[action]
 	a, b := r.claims[claimOf{first.build, action}], r.claims[claimOf{second.build, action}]
 	switch {
-	case builds[second.build].Modes.Force:
-		return "it is forced"
+	case builds[first.build].Modes.Force || builds[second.build].Modes.Force:
+		return "a forced build claims nothing"
 	case builds[second.build].Modes.Local || builds[first.build].Modes.Local:
 		return "a local build asks nobody"
 	case w.Setting().Nodes[builds[first.build].Initiator].Cell != w.Setting().Nodes[builds[second.build].Initiator].Cell:
