@@ -58,6 +58,9 @@ type Record struct {
 // History is the records of builds. All methods may be called concurrently.
 type History struct {
 	kv store.KV
+	// encoder and decoder are made when first needed: their tables are megabytes.
+	encoder func() *zstd.Encoder
+	decoder func() *zstd.Decoder
 
 	// write orders Puts, over their I/O: there is one at the end of each build.
 	write sync.Mutex
@@ -80,7 +83,9 @@ func (t total) over(percent int64) bool {
 
 // New returns the history that kv holds; losing its newest records in an
 // unclean stop does no harm. It reads nothing.
-func New(kv store.KV) *History { return &History{kv: kv} }
+func New(kv store.KV) *History {
+	return &History{kv: kv, encoder: sync.OnceValue(newEncoder), decoder: sync.OnceValue(newDecoder)}
+}
 
 // Keys sort the newest build first: "h/", "e/" or "r/", the complement of its
 // start in nanoseconds, and its ID. The value below "h/" is the sizes of the
@@ -128,17 +133,17 @@ func (h *History) put(r Record, head []byte) error {
 	key := keyOf(r)
 	var recording []byte
 	if len(r.Recording) > 0 {
-		recording = encoder().EncodeAll(r.Recording, nil)
+		recording = h.encoder().EncodeAll(r.Recording, nil)
 		if err := h.kv.Put([]byte(recordingPrefix+key), recording); err != nil {
 			return fmt.Errorf("keep recording: %w", err)
 		}
 	}
-	events := encoder().EncodeAll(shorten(r.Events), nil)
+	events := h.encoder().EncodeAll(shorten(r.Events), nil)
 	if err := h.kv.Put([]byte(eventPrefix+key), events); err != nil {
 		return fmt.Errorf("keep events: %w", err)
 	}
 	value := sizes{recording: uint32(len(recording)), events: uint32(len(events))}.append(nil)
-	value = encoder().EncodeAll(head, value)
+	value = h.encoder().EncodeAll(head, value)
 	if err := h.kv.Put([]byte(headPrefix+key), value); err != nil {
 		return fmt.Errorf("keep record: %w", err)
 	}
@@ -232,12 +237,12 @@ func (h *History) unpack(key string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return decoder().DecodeAll(raw, nil)
+	return h.decoder().DecodeAll(raw, nil)
 }
 
 func (h *History) each(f func(key string, r Record) bool) error {
 	err := h.kv.Scan([]byte(headPrefix), func(key, value []byte) bool {
-		r, ok := decodeHead(value)
+		r, ok := h.decodeHead(value)
 		return !ok || f(strings.TrimPrefix(string(key), headPrefix), r)
 	})
 	if err != nil {
@@ -246,31 +251,29 @@ func (h *History) each(f func(key string, r Record) bool) error {
 	return nil
 }
 
-func decodeHead(value []byte) (r Record, ok bool) {
+func (h *History) decodeHead(value []byte) (r Record, ok bool) {
 	if len(value) < sizesBytes {
 		return Record{}, false
 	}
-	head, err := decoder().DecodeAll(value[sizesBytes:], nil)
+	head, err := h.decoder().DecodeAll(value[sizesBytes:], nil)
 	if err != nil {
 		return Record{}, false
 	}
 	return r, json.Unmarshal(head, &r) == nil
 }
 
-// encoder and decoder are made when first needed: their tables are megabytes.
-var (
-	encoder = sync.OnceValue(func() *zstd.Encoder {
-		e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
-		if err != nil {
-			panic("history: zstd refuses constant options: " + err.Error())
-		}
-		return e
-	})
-	decoder = sync.OnceValue(func() *zstd.Decoder {
-		d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(2*maxEvents))
-		if err != nil {
-			panic("history: zstd refuses constant options: " + err.Error())
-		}
-		return d
-	})
-)
+func newEncoder() *zstd.Encoder {
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
+	if err != nil {
+		panic("history: zstd refuses constant options: " + err.Error())
+	}
+	return e
+}
+
+func newDecoder() *zstd.Decoder {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(2*maxEvents))
+	if err != nil {
+		panic("history: zstd refuses constant options: " + err.Error())
+	}
+	return d
+}
