@@ -56,9 +56,7 @@ func (b *build) worker() *node {
 				running[n.place]++
 			}
 		}
-		if running[n.place] > 0 {
-			workers = append(workers, n.place)
-		}
+		workers = append(workers, n.place)
 	}
 	if len(workers) == 0 {
 		return nil
