@@ -14,12 +14,13 @@
   for (const h of rows) { tops.push(tall); tall += h * squeeze; }
   let from = 0, to = end;
 
-  const colour = (build, dark) => `hsl(${(build * 137.5) % 360} ${dark ? "45% 55%" : "55% 52%"})`;
+  // Red is for what was cut short.
+  const colour = (build, dark) => `hsl(${30 + (180 + build * 137.5) % 300} ${dark ? "45% 55%" : "55% 52%"})`;
   const css = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const isDark = () => matchMedia("(prefers-color-scheme: dark)").matches;
   const x = ms => left + (ms - from) / (to - from) * (canvas.clientWidth - left - 8);
 
-  const time = ms => ms >= 60000 ? (ms / 60000).toFixed(2) + " min" : ms >= 1000 ? (ms / 1000).toFixed(2) + " s" : ms.toFixed(1) + " ms";
+  const time = ms => ms === 0 ? "0" : ms >= 60000 ? (ms / 60000).toFixed(2) + " min" : ms >= 1000 ? (ms / 1000).toFixed(2) + " s" : ms.toFixed(1) + " ms";
 
   function ticks() {
     let step = Math.pow(10, Math.floor(Math.log10((to - from) / 8)));

@@ -72,12 +72,16 @@ const chartStyle = `<style>svg{color:#1f2328;font-family:system-ui,sans-serif;fo
 const colours = 6
 
 // Plot returns a chart as an SVG file that needs nothing else.
-func Plot(c Chart) string { return c.svg(chartStyle) }
+func Plot(c Chart) string {
+	tag, rest, _ := strings.Cut(c.svg(), ">")
+	return tag + ` xmlns="http://www.w3.org/2000/svg">` + chartStyle + rest
+}
 
-func (c *Chart) svg(style string) string {
+// svg is a chart for a page.
+func (c *Chart) svg() string {
 	x, y := c.axes()
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %g %g" role="img" aria-label="%s">%s`, chartWidth, chartHeight, html.EscapeString(c.Title), style)
+	fmt.Fprintf(&b, `<svg viewBox="0 0 %g %g" role="img" aria-label="%s">`, chartWidth, chartHeight, html.EscapeString(c.Title))
 	fmt.Fprintf(&b, `<text class="title" x="%g" y="16">%s</text>`, roomLeft, html.EscapeString(c.Title))
 	c.grid(&b, x, y)
 	for i, m := range c.Marks {

@@ -22,8 +22,8 @@ type Record struct {
 	// down is when each node died, 0 before it first came, -1 while it is up.
 	down    []time.Duration
 	marks   []mark
-	unsaid  int // marks that are not kept
-	elected []int
+	unsaid  int           // marks that are not kept
+	elected []trace.Epoch // by build, the last
 	now     time.Duration
 }
 
@@ -68,7 +68,7 @@ type mark struct {
 
 // NewRecord makes a Record of a run of s.
 func NewRecord(s *setting.Setting) *Record {
-	r := &Record{setting: s, open: map[key]int{}, lanes: make(lanes, len(s.Nodes)), down: make([]time.Duration, len(s.Nodes)), elected: make([]int, len(s.Builds))}
+	r := &Record{setting: s, open: map[key]int{}, lanes: make(lanes, len(s.Nodes)), down: make([]time.Duration, len(s.Nodes)), elected: make([]trace.Epoch, len(s.Builds))}
 	for i := range s.Nodes {
 		r.names = append(r.names, s.Nodes[i].Name)
 	}
@@ -93,9 +93,10 @@ func (r *Record) Observe(e *trace.Event) {
 	case trace.Slowed, trace.Clogged, trace.DiskFailed, trace.LostBlobs, trace.Broke, trace.Healed:
 		r.mark(e, Fault)
 	case trace.Elected:
-		if r.elected[e.Build]++; r.elected[e.Build] > 1 {
+		if before := r.elected[e.Build]; before.Number > 0 && before != e.Epoch {
 			r.mark(e, Takeover)
 		}
+		r.elected[e.Build] = e.Epoch
 	}
 }
 
@@ -173,8 +174,7 @@ func (r *Record) end(e *trace.Event) {
 	}
 }
 
-// busiest returns the nodes that ran most, busiest first, at most n; nodes that
-// ran nothing come last, in their order.
+// busiest returns the n nodes that ran most, in their order.
 func (r *Record) busiest(n int) []int {
 	busy := make([]time.Duration, len(r.setting.Nodes))
 	for _, one := range r.runs {
@@ -185,7 +185,9 @@ func (r *Record) busiest(n int) []int {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return int(busy[b] - busy[a]) })
-	return order[:min(n, len(order))]
+	order = order[:min(n, len(order))]
+	slices.Sort(order)
+	return order
 }
 
 // endOf is when a run ended, or the end of what was seen.

@@ -74,7 +74,7 @@ func Write(w io.Writer, p *Page) error {
 	s := shown{
 		Summary: p.Summary, Title: fmt.Sprintf("%s, seed %d", p.Summary.Scenario, p.Summary.Seed), Broken: p.Broken, Command: p.Command,
 		Policy: policy(), Style: template.CSS(style), Script: template.JS(script), Data: d, Timeline: timeline, //nolint:gosec // our own files
-		Topology: template.HTML(topology(p.Record.setting)), Curve: template.HTML(curve.svg("")), Links: links(p.Record.setting), //nolint:gosec // escaped there
+		Topology: template.HTML(topology(p.Record.setting)), Curve: template.HTML(curve.svg()), Links: links(p.Record.setting), //nolint:gosec // escaped there
 		Figures: Rows(p.Summary),
 	}
 	if len(p.Runs) > 1 {

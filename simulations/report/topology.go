@@ -15,6 +15,8 @@ import (
 const (
 	mapWidth, mapHeight = 720., 420.
 	mapRadius           = 150.
+	// oneHeight is enough for one site.
+	oneHeight = 110.
 	// maxLabels is how many links are labelled in the picture; the table has all.
 	maxLabels = 15
 )
@@ -46,7 +48,7 @@ func places(s *setting.Setting) []place {
 		angle := 2*math.Pi*float64(i)/float64(len(all)) - math.Pi/2
 		p.x, p.y = mapWidth/2+1.5*mapRadius*math.Cos(angle), mapHeight/2+mapRadius*math.Sin(angle)
 		if len(all) == 1 {
-			p.x, p.y = mapWidth/2, mapHeight/2
+			p.x, p.y = mapWidth/2, oneHeight/3
 		}
 	}
 	return all
@@ -55,8 +57,11 @@ func places(s *setting.Setting) []place {
 // topology draws sites as nodes and routes as lines between them.
 func topology(s *setting.Setting) string {
 	var b strings.Builder
-	sites := places(s)
-	fmt.Fprintf(&b, `<svg viewBox="0 0 %g %g" role="img" aria-label="sites and links">`, mapWidth, mapHeight)
+	sites, height := places(s), mapHeight
+	if len(sites) == 1 {
+		height = oneHeight
+	}
+	fmt.Fprintf(&b, `<svg viewBox="0 0 %g %g" role="img" aria-label="sites and links">`, mapWidth, height)
 	for i, r := range s.Network.Routes {
 		p, q := sites[r.A], sites[r.B]
 		fmt.Fprintf(&b, `<line class="route" x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f"><title>%s</title></line>`, p.x, p.y, q.x, q.y,
@@ -71,11 +76,11 @@ func topology(s *setting.Setting) string {
 	for _, p := range sites {
 		fmt.Fprintf(&b, `<circle class="site" cx="%.1f" cy="%.1f" r="%.1f"><title>%s</title></circle>`, p.x, p.y, p.r, html.EscapeString(p.name+": "+pathText(p.lan)))
 		anchor, x, y := "middle", p.x, p.y+p.r+16
-		if p.y < mapHeight/2-1 {
+		if len(sites) > 1 && p.y < mapHeight/2-1 {
 			y = p.y - p.r - 22
 		}
-		fmt.Fprintf(&b, `<text class="title" x="%.1f" y="%.1f" text-anchor="%s">%s</text><text x="%.1f" y="%.1f" text-anchor="%s">%d nodes, %d slots</text>`,
-			x, y, anchor, html.EscapeString(p.name), x, y+15, anchor, p.nodes, p.slots)
+		fmt.Fprintf(&b, `<text class="title" x="%.1f" y="%.1f" text-anchor="%s">%s</text><text x="%.1f" y="%.1f" text-anchor="%s">%s</text>`,
+			x, y, anchor, html.EscapeString(p.name), x, y+15, anchor, html.EscapeString(fmt.Sprintf("%d nodes, %d slots, %s", p.nodes, p.slots, short(p.lan.Latency))))
 	}
 	b.WriteString("</svg>")
 	return b.String()
