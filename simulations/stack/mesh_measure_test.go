@@ -114,6 +114,29 @@ func TestMeasureMembership(t *testing.T) {
 	}
 }
 
+// TestMeasureStorms measures how long it takes until all see all when all come
+// at once: gossip may miss somebody.
+func TestMeasureStorms(t *testing.T) {
+	for _, n := range sizes(t) {
+		f := figures{}
+		for run := range *measureRuns {
+			o := lan(n)
+			o.Seed = uint64(run)
+			inMeshes(t, o, func(t *testing.T, w *meshes) {
+				w.mesh()
+				f.seconds("storm: all see all [s]", w.within(meetWithin, "whole mesh", w.whole))
+			})
+		}
+		late := 0
+		for _, s := range f["storm: all see all [s]"] {
+			if s > spreadWithin.Seconds() {
+				late++
+			}
+		}
+		t.Logf("%d nodes, %d storms of %d took more than %s:%s", n, late, *measureRuns, spreadWithin, f)
+	}
+}
+
 // measureMesh lets a mesh of n live through one event of each kind.
 func measureMesh(t *testing.T, n int, seed uint64, f figures) {
 	k := &kinds{}
