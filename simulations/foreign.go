@@ -99,20 +99,28 @@ func (n *node) record(k *known, holders []int) {
 	if !n.w.across() {
 		return
 	}
-	n.put(k.entry.Action, &listing{known: k})
+	f := n.find(k.entry.Action)
+	n.put(k.entry.Action, &listing{known: k}, f.Took)
 	for i := range k.entry.Result.Outputs {
-		n.put(k.entry.Result.Outputs[i].Digest, &listing{holders: holders})
+		n.put(k.entry.Result.Outputs[i].Digest, &listing{holders: holders}, f.Took)
 	}
 }
 
-func (n *node) put(key digest.Digest, r *listing) {
+// put has the nodes closest to a key keep a record. What looking for them
+// costs is known of the record before.
+func (n *node) put(key digest.Digest, r *listing, takes time.Duration) {
 	w := n.w
-	f := n.find(key)
-	if w.foreign.results == nil {
-		w.foreign.results = map[digest.Digest]*listing{}
-	}
-	for _, place := range f.Closest {
+	closest := w.foreign.table.Closest(lookup.KeyOf(key.Hash()), func(place int) bool {
+		_, answers := way{w}.RTT(n.place, place)
+		return answers
+	})
+	for _, place := range closest {
 		r.keepers = append(r.keepers, keeper{place, w.nodes[place].life})
 	}
-	n.later(f.Took, func() { w.foreign.results[key] = r })
+	n.later(takes, func() {
+		if w.foreign.results == nil {
+			w.foreign.results = map[digest.Digest]*listing{}
+		}
+		w.foreign.results[key] = r
+	})
 }

@@ -79,11 +79,12 @@ type contact struct {
 // answer.
 func (t *Table) Find(w World, from int, key Key) Found {
 	var f Found
-	list := t.add(nil, t.near(from, key), key)
+	list := t.add(make([]contact, 0, 4*t.params.Bucket), t.near(from, key), key)
+	learnt := make([]int, 0, t.params.Bucket*max(t.params.Parallel, 1))
 	for f.Hops < maxHops {
 		var asked int
 		var slowest time.Duration
-		var learnt []int
+		learnt = learnt[:0]
 		for i := range list {
 			c := &list[i]
 			if asked == max(t.params.Parallel, 1) || i >= t.params.Bucket+dead(list) {
@@ -119,6 +120,36 @@ func (t *Table) Find(w World, from int, key Key) Found {
 	return f
 }
 
+// Closest are the nodes nearest to a key for which fit holds, nearest first, at
+// most Bucket: those that a look-up would come to.
+func (t *Table) Closest(key Key, fit func(node int) bool) []int {
+	var found []int
+	for shared := 64; shared >= 0 && len(found) < t.params.Bucket; shared-- {
+		// Those that share exactly so many bits come after those that share more.
+		from, to := t.span(key, shared)
+		if shared < 64 {
+			inner, end := t.span(key, shared+1)
+			found = t.rank(found, key, from, inner, fit)
+			found = t.rank(found, key, end, to, fit)
+			continue
+		}
+		found = t.rank(found, key, from, to, fit)
+	}
+	return found[:min(len(found), t.params.Bucket)]
+}
+
+// rank adds those that are from one place in order to before another one.
+func (t *Table) rank(found []int, key Key, from, to int, fit func(int) bool) []int {
+	begin := len(found)
+	for _, node := range t.order[from:to] {
+		if fit(node) {
+			found = append(found, node)
+		}
+	}
+	slices.SortFunc(found[begin:], func(a, b int) int { return cmp.Compare(t.keys[a]^key, t.keys[b]^key) })
+	return found
+}
+
 func dead(list []contact) (n int) {
 	for i := range list {
 		if list[i].dead {
@@ -131,6 +162,9 @@ func dead(list []contact) (n int) {
 // add puts nodes into a list that is ordered by distance.
 func (t *Table) add(list []contact, nodes []int, key Key) []contact {
 	for _, node := range nodes {
+		if n := len(list); n >= cap(list) && t.keys[node]^key > list[n-1].distance {
+			continue // so far away that it is never asked
+		}
 		c := contact{node: node, distance: t.keys[node] ^ key}
 		at, there := slices.BinarySearchFunc(list, c, func(a, b contact) int {
 			return cmp.Or(cmp.Compare(a.distance, b.distance), cmp.Compare(a.node, b.node))
