@@ -75,10 +75,10 @@ func ParseWay(text string) (Way, error) {
 	return Way{A: a, B: b, Latency: d}, nil
 }
 
-// faults are those of the changes, with nodes where they name peers.
-func (t *town) faults(c Changes) ([]fault.Fault, error) {
-	var fs []fault.Fault
-	for _, text := range c.Kill {
+// faults are the kills of nodes.
+func (t *town) faults(kills []string) ([]fault.Fault, error) {
+	fs := make([]fault.Fault, 0, len(kills))
+	for _, text := range kills {
 		line, err := t.killLine(text)
 		if err != nil {
 			return nil, err
@@ -86,13 +86,6 @@ func (t *town) faults(c Changes) ([]fault.Fault, error) {
 		f, err := fault.Parse(line)
 		if err != nil {
 			return nil, fmt.Errorf("%w: kill %q: %w", ErrChange, text, err)
-		}
-		fs = append(fs, f)
-	}
-	for _, line := range c.Faults {
-		f, err := fault.Parse(line)
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrChange, err)
 		}
 		fs = append(fs, f)
 	}

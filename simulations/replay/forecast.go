@@ -41,13 +41,21 @@ type Case struct {
 	Runs []*measure.Summary `json:"-"`
 }
 
+// Shown is what the user asked for: the build with the changes, or as it was.
+func (f *Forecast) Shown() *Case {
+	if f.Changed != nil {
+		return f.Changed
+	}
+	return &f.Same
+}
+
 // Options are how a forecast is made.
 type Options struct {
 	// Seeds are how many runs there are of each setting; 0 is one.
 	Seeds int
 	// Sinks, if not nil, returns what is told of the events of the first run of
-	// the last setting.
-	Sinks func(*setting.Setting) []trace.Sink
+	// the setting that Shown is of.
+	Sinks func(*setting.Setting) ([]trace.Sink, error)
 	// Progress, if not nil, is called as simulations.Options say.
 	Progress func(simulations.Progress)
 }
@@ -88,7 +96,11 @@ func (c *Case) run(ctx context.Context, s *setting.Setting, o Options) error {
 		m := measure.New(&with)
 		sinks := []trace.Sink{m}
 		if seed == 0 && o.Sinks != nil {
-			sinks = append(sinks, o.Sinks(&with)...)
+			more, err := o.Sinks(&with)
+			if err != nil {
+				return err
+			}
+			sinks = append(sinks, more...)
 		}
 		out, err := simulations.Run(ctx, &with, simulations.Options{Sinks: sinks, Progress: o.Progress})
 		if err != nil {

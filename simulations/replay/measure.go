@@ -30,7 +30,7 @@ const (
 func newMeasures(rec *event.Recording) *measures {
 	m := &measures{rec: rec, overheads: setting.StandardOverheads()}
 	o, marks := &m.overheads, rec.Marks
-	o.Plan = exactly(micros(marks.PlannedUS))
+	o.Plan = exactly(max(micros(marks.PlannedUS), micros(marks.ElectedUS)-m.election()))
 	o.Place = exactly(max(0, micros(marks.TotalUS-marks.ScheduledUS)))
 	o.Start = setting.Span{} // it is within what is taken for Resolve
 	home, all := m.executed(atHome), m.executed(anywhere)
@@ -117,13 +117,20 @@ func (m *measures) ready(s *event.RecordedStep) int64 {
 	return ready
 }
 
+// election is what the messages of an election take: the member is asked, with
+// a handshake, fetches the plan, says Hello with another, and names standbys.
+func (m *measures) election() time.Duration { return 5 * rtt(m.rec, m.leader(), 0) }
+
+func (m *measures) leader() int {
+	if len(m.rec.Reigns) == 0 {
+		return 0
+	}
+	return m.rec.Reigns[0].Leader
+}
+
 // messages is what a step's messages take between worker, leader and initiator.
 func (m *measures) messages(worker int) time.Duration {
-	leader := 0
-	if len(m.rec.Reigns) > 0 {
-		leader = m.rec.Reigns[0].Leader
-	}
-	return rtt(m.rec, leader, worker) + rtt(m.rec, leader, 0)
+	return rtt(m.rec, m.leader(), worker) + rtt(m.rec, m.leader(), 0)
 }
 
 // probe finds when each peer could have begun its first step. That a command

@@ -25,16 +25,13 @@ type Changes struct {
 	Remove []string
 	// Kill are lines as `leader@50%`, `PEER@30%` or `PEER@2.5s`.
 	Kill []string
-	// Faults are lines as fault.Parse reads them; nodes are named by their
-	// places among the recorded peers.
-	Faults []string
 	// Ways are the latencies between two peers.
 	Ways []Way
 }
 
 // Any reports whether anything is changed.
 func (c *Changes) Any() bool {
-	return len(c.Add)+len(c.Remove)+len(c.Kill)+len(c.Faults)+len(c.Ways) > 0
+	return len(c.Add)+len(c.Remove)+len(c.Kill)+len(c.Ways) > 0
 }
 
 const (
@@ -71,7 +68,7 @@ func Setting(rec *event.Recording, c Changes) (*setting.Setting, error) {
 		}},
 		Limit: limit, Membership: setting.StandardMembership(), Lookup: setting.StandardLookup(), Overheads: m.overheads,
 	}
-	if s.Faults, err = t.faults(c); err != nil {
+	if s.Faults, err = t.faults(c.Kill); err != nil {
 		return nil, err
 	}
 	if len(s.Faults) > 0 {

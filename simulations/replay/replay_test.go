@@ -74,7 +74,7 @@ func TestAReplayHasWhatWasExecuted(t *testing.T) {
 	if want := "map[[0 1]:500µs [0 2]:300µs [1 2]:100µs]"; fmt.Sprint(latencies) != want {
 		t.Errorf("latencies are %v, want %s", latencies, want)
 	}
-	if o := s.Overheads; o.Plan.Least != 40*time.Millisecond || o.Place.Most != 15*time.Millisecond || o.Prepare.Most != 2*time.Millisecond {
+	if o := s.Overheads; o.Plan.Least != 50*time.Millisecond || o.Place.Most != 15*time.Millisecond || o.Prepare.Most != 2*time.Millisecond {
 		t.Errorf("overheads are %+v", o)
 	}
 	if took := replay.Took(recorded()); took != 1415*time.Millisecond || replay.Bound(s) > took || replay.Bound(s) < 855*time.Millisecond {
@@ -124,8 +124,6 @@ func TestMistakesAreExplained(t *testing.T) {
 		`kill "leader@half"`:        {Kill: []string{"leader@half"}},
 		`the same peer`:             {Ways: []replay.Way{{A: "desk", B: "aaa1"}}},
 		`is removed`:                {Remove: []string{"ccc3"}, Ways: []replay.Way{{A: "desk", B: "ccc3"}}},
-		`it begins with "explode"`:  {Faults: []string{"explode node 1"}},
-		`none of the 3`:             {Faults: []string{"kill node 7 at 2s"}},
 		`no peer of the build is c`: {Ways: []replay.Way{{A: "desk", B: "new-1"}}},
 	} {
 		if _, err := replay.Setting(recorded(), c); err == nil || !strings.Contains(err.Error(), want) {
