@@ -203,7 +203,8 @@ func (h *Hand) Ended(now time.Time, r Report) HandOutput {
 	return h.finish()
 }
 
-// Drain begins nothing any more: what has not begun goes back.
+// Drain begins nothing any more: what has not begun goes back, and is cancelled
+// here, because it may be about to begin.
 func (h *Hand) Drain(now time.Time) HandOutput {
 	h.begin(now)
 	if h.over {
@@ -212,7 +213,7 @@ func (h *Hand) Drain(now time.Time) HandOutput {
 	h.draining = true
 	for _, j := range slices.Clone(h.jobs) {
 		if j.stage != running {
-			h.drop(j)
+			h.cancel(j)
 			if h.joined {
 				h.reply(Return{Step: j.Step})
 			}

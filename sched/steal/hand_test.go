@@ -139,6 +139,16 @@ func TestHandGivesBackWhatItDoesNotBeginWhenItDrains(t *testing.T) {
 	}
 }
 
+func TestHandCancelsWhatItGivesBack(t *testing.T) {
+	h := serving(t)
+	h.Receive(start, first, job7)
+	h.Receive(start, first, job8)
+	expect(t, "submitted", h.Prepared(start, 7, job7.Action, nil).Runs, []Assign{job7})
+	out := h.Drain(start)
+	expect(t, "returns", said(out.Replies)[:2], []Message{Return{Step: 7}, Return{Step: 8}})
+	expect(t, "cancels", out.Cancels, []Assign{job7, job8})
+}
+
 func TestHandAsksForToolchainsOnce(t *testing.T) {
 	h := NewHand(HandOptions{Self: "worker", Slots: 1})
 	specs := []Spec{{Spec: "cc:cc"}}
