@@ -344,6 +344,52 @@ func TestLanesAreFewAndKept(t *testing.T) {
 	})
 }
 
+// mute is a network where nothing comes back from one peer, as from one behind
+// another NAT.
+type mute struct {
+	peer.Network
+	id peer.ID
+}
+
+func (m mute) Open(ctx context.Context, to peer.ID, protocol string) (peer.Stream, error) {
+	if to == m.id {
+		<-ctx.Done()
+		return nil, fmt.Errorf("%w: %w", peer.ErrUnreachable, ctx.Err())
+	}
+	return m.Network.Open(ctx, to, protocol)
+}
+
+func TestPeerThatCannotBeReachedCostsAllWhoAskOneWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "b")
+		d, err := dht.New(dht.Options{
+			Self: "a", Network: mute{w.net.Join("a"), "b"}, Blobs: &shelf{blobs: map[digest.Digest][]byte{}},
+			Members: func() []peer.ID { return []peer.ID{"a", "b"} },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		all.Go(func() { _ = d.Run(ctx) })
+		start := time.Now()
+		var asking sync.WaitGroup
+		for range 30 {
+			asking.Go(func() {
+				if _, err := d.Have(ctx, "b", []digest.Digest{digest.Of(digest.BLAKE3, []byte("x"))}); !errors.Is(err, peer.ErrUnreachable) {
+					t.Errorf("Have = %v", err)
+				}
+			})
+		}
+		asking.Wait()
+		if took := time.Since(start); took > 3*time.Second {
+			t.Errorf("30 questions to a peer that cannot be reached took %v", took)
+		}
+		cancel()
+		all.Wait()
+	})
+}
+
 func TestRestartedPeerIsReachedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "a", "b")

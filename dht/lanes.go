@@ -184,7 +184,9 @@ func newLane() *lane {
 }
 
 // exchange sends req in its turn and reads the answer in its turn. fresh says
-// that this call opened the stream, so that trying again promises nothing.
+// that trying again promises nothing: this call opened the stream, or one
+// before it could not. Otherwise those who wait behind that one would each
+// spend the time of an open, one after the other.
 func (c *lane) exchange(life context.Context, n peer.Network, id peer.ID, req *dhtpb.Request) (_ *dhtpb.Response, fresh bool, err error) {
 	c.mu.Lock()
 	beforeWrite, beforeRead := c.writeTail, c.readTail
@@ -198,10 +200,10 @@ func (c *lane) exchange(life context.Context, n peer.Network, id peer.ID, req *d
 	if err == nil {
 		err = s.send(req)
 	}
-	close(wrote)
 	if err != nil {
 		c.fail(err)
 	}
+	close(wrote)
 	<-beforeRead
 	if err := c.failure(); err != nil {
 		return nil, fresh, err
@@ -219,7 +221,7 @@ func (c *lane) open(life context.Context, n peer.Network, id peer.ID) (s *paced,
 	s, err = c.stream, c.broken
 	c.mu.Unlock()
 	if s != nil || err != nil {
-		return s, false, err
+		return s, s == nil, err
 	}
 	s, err = openPaced(life, n, id)
 	if err != nil {
