@@ -10,6 +10,9 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"path"
+	"runtime"
+	"strings"
 	"time"
 
 	"github.com/buildnet/buildnet/mesh/peer"
@@ -184,7 +187,9 @@ func (w *World) done() bool {
 	case w.over == len(w.builds):
 		return w.clock.events[0].at > w.overAt+aftermath
 	default:
-		return w.clock.events[0].at > w.deadline()
+		// Most are long before it: the builds need not be looked at.
+		at := w.clock.events[0].at
+		return at > w.setting.HealAt+w.limit() && at > w.deadline()
 	}
 }
 
@@ -196,11 +201,14 @@ func (w *World) deadline() time.Duration {
 			end = max(end, b.spec.At)
 		}
 	}
-	limit := w.setting.Limit
-	if limit <= 0 {
-		limit = defaultLimit
+	return max(end, w.setting.HealAt) + w.limit()
+}
+
+func (w *World) limit() time.Duration {
+	if w.setting.Limit > 0 {
+		return w.setting.Limit
 	}
-	return max(end, w.setting.HealAt) + limit
+	return defaultLimit
 }
 
 // Step does the next event. It does nothing when there is none, or a rule is
@@ -221,8 +229,27 @@ func (w *World) Step() {
 // recover makes a panic a broken rule.
 func (w *World) recover() {
 	if p := recover(); p != nil {
-		w.violate(check.Violation{Rule: "no machine panics", Text: fmt.Sprint(p)})
+		w.violate(check.Violation{Rule: "no machine panics", Text: fmt.Sprint(p) + where()})
 	}
+}
+
+// maxFrames of a panic are told.
+const maxFrames = 6
+
+// where names the functions that a panic came through, without addresses or
+// lines, which would not be the same in every build.
+func where() string {
+	var calls [32]uintptr
+	frames := runtime.CallersFrames(calls[:runtime.Callers(3, calls[:])])
+	var names []string
+	for more := true; more && len(names) < maxFrames; {
+		var f runtime.Frame
+		f, more = frames.Next()
+		if !strings.HasPrefix(f.Function, "runtime.") {
+			names = append(names, path.Base(f.Function))
+		}
+	}
+	return ", in " + strings.Join(names, " of ")
 }
 
 // Until steps until the condition holds, and reports whether it came to that

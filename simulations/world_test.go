@@ -2,6 +2,7 @@ package simulations
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -132,5 +133,17 @@ func TestBuildsThatShareActionsExecuteThemOnce(t *testing.T) {
 	}
 	if len(w.of(trace.Waits)) == 0 || len(w.of(trace.Found)) == 0 {
 		t.Errorf("%d waited for another build, %d results were found; want some of both", len(w.of(trace.Waits)), len(w.of(trace.Found)))
+	}
+}
+
+func TestAPanicIsABrokenRule(t *testing.T) {
+	w, err := New(office(1), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.after(0, func() { panic("on cue") })
+	w.Until(func() bool { return w.Violation() != nil }, time.Second)
+	if v := w.Violation(); v == nil || v.Rule != "no machine panics" || !strings.HasPrefix(v.Text, "on cue, in simulations.TestAPanicIsABrokenRule") {
+		t.Errorf("the violation is %+v", v)
 	}
 }
