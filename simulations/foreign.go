@@ -48,7 +48,7 @@ func (n *node) find(key digest.Digest) lookup.Found {
 	w.traffic.Messages[n.place] += int64(f.Asked)
 	w.traffic.MessageBytes[n.place] += int64(f.Asked) * frameBytes
 	e := n.of(trace.Looked)
-	e.Value = int64(f.Hops)
+	e.Value, e.Digest = int64(f.Hops), uint64(f.Took)
 	w.tell(e)
 	return f
 }
