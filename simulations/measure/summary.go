@@ -59,7 +59,7 @@ type Summary struct {
 	// Executed counts executions of actions that nobody had executed before,
 	// with their cost in BPU-seconds; Cut were cancelled or died with their
 	// node, with the cost of what they had done; Again executed an action that
-	// was executed before in the same gossip group (groups share no results),
+	// was executed before in the same gossip group (others are not asked first),
 	// with their whole cost. Wasted is Cut and Again over all three.
 	Executed     int     `json:"executed"`
 	ExecutedWork float64 `json:"executed_bpu_s"`

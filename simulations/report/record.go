@@ -126,8 +126,11 @@ func splitText(k trace.Kind) string {
 }
 
 func (r *Record) mark(e *trace.Event, kind MarkKind) {
-	text := e.String(r.names)
+	text := strings.TrimSpace(e.String(r.names))
 	if e.Kind == trace.Healed {
+		if e.At == 0 {
+			return // there were none
+		}
 		text = "the faults are over"
 	}
 	r.keep(mark{e.At, e.Node, kind, text})

@@ -1,0 +1,130 @@
+// Command scale measures how the mesh grows: it simulates meshes of several
+// sizes and writes tables into docs/scale.md and charts beside it. What the
+// file says between the tables is written by hand and stays. Start reading at
+// main, then at columns.go, which says what is measured.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/buildnet/buildnet/simulations"
+	"github.com/buildnet/buildnet/simulations/check"
+	"github.com/buildnet/buildnet/simulations/measure"
+	"github.com/buildnet/buildnet/simulations/scenario"
+	"github.com/buildnet/buildnet/simulations/trace"
+)
+
+// measured is one run, and what it cost this machine.
+type measured struct {
+	*measure.Summary
+	Wall float64 `json:"wall_s"`
+	CPU  float64 `json:"cpu_s"`
+	// Memory is the most that the process held, in bytes; 0 where the system
+	// does not tell.
+	Memory int64 `json:"memory_bytes"`
+}
+
+func main() {
+	docs := flag.String("docs", "docs", "write scale.md and the charts into `DIR`")
+	sizes := flag.String("sizes", "100,300,1000,3000,10000", "sizes of the planet scenario")
+	seed := flag.Uint64("seed", 1, "seed of every run")
+	one := flag.String("one", "", "run this `SCENARIO` alone and print it as JSON (for the command itself)")
+	nodes := flag.Int("nodes", 0, "size of that one")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	err := errors.New("it takes no arguments; see -help")
+	switch {
+	case flag.NArg() > 0:
+	case *one != "":
+		err = printOne(ctx, *one, *nodes, *seed)
+	default:
+		err = writeAll(ctx, *docs, *sizes, *seed)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "scale:", err)
+		os.Exit(1)
+	}
+}
+
+// printOne runs one scenario in this process, whose memory is then its own.
+func printOne(ctx context.Context, name string, nodes int, seed uint64) error {
+	s, err := scenario.Builtin(name)
+	if err != nil {
+		return err
+	}
+	set, err := s.Setting(seed, scenario.Scale{Nodes: nodes})
+	if err != nil {
+		return err
+	}
+	m, began := measure.New(set), time.Now()
+	o, err := simulations.Run(ctx, set, simulations.Options{Rules: check.All(), Sinks: []trace.Sink{m}})
+	if err != nil {
+		return err
+	}
+	if o.Stopped {
+		return context.Canceled
+	}
+	return json.NewEncoder(os.Stdout).Encode(measured{Summary: m.Summary(o), Wall: time.Since(began).Seconds()})
+}
+
+// run runs one scenario in a process of its own.
+func run(ctx context.Context, name string, nodes int, seed uint64) (*measured, error) {
+	executable, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	c := exec.CommandContext(ctx, executable, "-one", name, "-nodes", strconv.Itoa(nodes), "-seed", strconv.FormatUint(seed, 10))
+	c.Stderr = os.Stderr
+	out, err := c.Output()
+	if err != nil {
+		return nil, fmt.Errorf("simulate %s of %d nodes: %w", name, nodes, err)
+	}
+	m := &measured{}
+	if err := json.Unmarshal(out, m); err != nil {
+		return nil, fmt.Errorf("simulate %s of %d nodes: %w", name, nodes, err)
+	}
+	m.CPU = (c.ProcessState.UserTime() + c.ProcessState.SystemTime()).Seconds()
+	m.Memory = peak(c.ProcessState)
+	fmt.Fprintf(os.Stderr, "%s, %d nodes: %.1f s, %d MiB\n", name, m.Nodes, m.Wall, m.Memory>>20)
+	return m, nil
+}
+
+// planet is the scenario whose size is varied.
+const planet = "planet-10000"
+
+func writeAll(ctx context.Context, docs, sizes string, seed uint64) error {
+	var planets, others []*measured
+	for _, word := range strings.Split(sizes, ",") {
+		n, err := strconv.Atoi(word)
+		if err != nil || n < 1 {
+			return fmt.Errorf("-sizes: %q is no number of nodes", word)
+		}
+		m, err := run(ctx, planet, n, seed)
+		if err != nil {
+			return err
+		}
+		planets = append(planets, m)
+	}
+	for _, name := range []string{"lan-10", "office-100", "campus-1000"} {
+		m, err := run(ctx, name, 0, seed)
+		if err != nil {
+			return err
+		}
+		others = append(others, m)
+	}
+	if err := writeCharts(docs, planets); err != nil {
+		return err
+	}
+	return writeDocument(docs, planets, others)
+}
