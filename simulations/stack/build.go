@@ -85,11 +85,12 @@ func (b *Build) Until(enough func([]Told) bool) {
 	}
 }
 
-// Leaders returns the elections that were told of, in order.
+// Leaders returns the reigns that were told of, in order: the first word of
+// each.
 func Leaders(events []Told) []Reign {
 	var reigns []Reign
 	for _, e := range events {
-		if l, ok := e.Event.(event.LeaderElected); ok {
+		if l, ok := e.Event.(event.LeaderElected); ok && (len(reigns) == 0 || reigns[len(reigns)-1].Epoch != l.Epoch) {
 			reigns = append(reigns, Reign{e.At, peer.ID(l.Leader), l.Epoch, len(l.Standbys)})
 		}
 	}

@@ -208,6 +208,9 @@ func (f *Fleet) config(number int, token string) node.Config {
 	return c
 }
 
+// Pass lets virtual time pass.
+func (f *Fleet) Pass(d time.Duration) { time.Sleep(d) }
+
 // close stops what runs and waits until nothing of it is left.
 func (f *Fleet) close() {
 	machines := f.Machines()

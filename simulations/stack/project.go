@@ -20,6 +20,8 @@ type Shape struct {
 	// Bytes of each output.
 	Bytes int64
 	Seed  uint64
+	// Cost of each unit; 0 draws one to four seconds.
+	Cost time.Duration
 }
 
 // Project is a working tree that nodes can build.
@@ -48,7 +50,11 @@ func NewProject(t testing.TB, s Shape) *Project {
 	p := &Project{Root: t.TempDir()}
 	units, libraries, tests := s.Units, s.Libraries, s.Tests
 	for i := range units {
-		p.add(s, fmt.Sprintf("obj/u%d.o", i), seconds(1+3*r.Float64()), []string{"include/all.h", fmt.Sprintf("src/u%d.c", i)}, nil)
+		cost := s.Cost
+		if cost == 0 {
+			cost = seconds(1 + 3*r.Float64())
+		}
+		p.add(s, fmt.Sprintf("obj/u%d.o", i), cost, []string{"include/all.h", fmt.Sprintf("src/u%d.c", i)}, nil)
 	}
 	for i := range libraries {
 		p.add(s, fmt.Sprintf("lib/l%d.a", i), seconds(0.5+r.Float64()), nil, spread(0, units, libraries, i))
