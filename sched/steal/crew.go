@@ -194,6 +194,11 @@ func (l *Leader) lose(m *member) {
 			l.lostHand(m, Step(i), r.Started)
 		}
 	}
+	for i := range l.tasks {
+		if l.tasks[i].begunBy == m.id {
+			l.lostUnheard(m.id, Step(i))
+		}
+	}
 	if worked && !l.record.Ended {
 		l.append(Op{Kind: OpGone, Peer: m.id})
 	}

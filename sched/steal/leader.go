@@ -181,8 +181,12 @@ func (l *Leader) inheritStep(s Step, old *StepRecord) {
 			l.append(Op{Kind: OpTried, Step: s, Text: "in an earlier epoch"})
 		}
 		lost := old.Lost
-		if old.Result == nil && old.Failed == "" && old.Began != "" && old.Began == l.opts.Predecessor {
+		switch open := old.Result == nil && old.Failed == ""; {
+		case !open || old.Began == "":
+		case old.Began == l.opts.Predecessor:
 			lost++ // with the leader itself
+		default:
+			l.tasks[s].begunBy = old.Began
 		}
 		for range lost {
 			l.append(Op{Kind: OpLost, Step: s})
@@ -195,6 +199,9 @@ func (l *Leader) inheritStep(s Step, old *StepRecord) {
 		case old.Before != nil && own.Before == nil:
 			l.append(Op{Kind: OpDone, Step: s, Done: old.Before})
 			l.append(Op{Kind: OpReopened, Step: s})
+		}
+		if by := l.tasks[s].begunBy; by != "" {
+			l.append(Op{Kind: OpStarted, Step: s, Peer: by})
 		}
 	}
 	if old.Secured && !own.Secured {
@@ -253,6 +260,15 @@ func (l *Leader) open() {
 		l.hearUntil = l.now.Add(HearingTime)
 	}
 	l.invite()
+	for i := range l.tasks {
+		by := l.tasks[i].begunBy
+		if _, called := l.crew[by]; by == "" || called {
+			continue
+		}
+		if _, alive := l.known[by]; !alive {
+			l.lostUnheard(by, Step(i))
+		}
+	}
 	l.nameStandbys()
 }
 

@@ -48,6 +48,9 @@ func (l *Leader) joined(m *member, j Join) {
 		}
 	}
 	for i := range l.tasks {
+		if l.tasks[i].begunBy == m.id {
+			l.tasks[i].begunBy = ""
+		}
 		if l.held > 0 && l.tasks[i].heldBy == m.id {
 			l.unhold(Step(i))
 		}

@@ -188,6 +188,26 @@ func TestAStepThatKillsItsWorkersIsGivenUp(t *testing.T) {
 	}
 }
 
+func TestAStepThatKillsItsWorkersIsGivenUpAlthoughTheirLeadersDieAsWell(t *testing.T) {
+	s := led(wide(10))
+	s.peers, s.kills, s.modes.KeepGoing = 12, map[int]bool{3: true}, true
+	s.candidates, s.workless = []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0}, map[int]bool{0: true}
+	w := newWorld(t, s)
+	for died := 0; died < MaxLost && w.ledger.gaveUp[3] == "" && w.ledger.announced[3] == nil; died++ {
+		w.until(limit, func() bool {
+			return w.ledger.executions[3] > died || w.ledger.gaveUp[3] != "" || w.ledger.announced[3] != nil
+		})
+		w.pass(w.spec.run)
+		if l := w.leader(); l != nil {
+			w.killUnlessInitiator(l.on) // before it has missed the worker
+		}
+	}
+	w.finish()
+	if w.ledger.executions[3] > MaxLost {
+		t.Errorf("it ran %d times", w.ledger.executions[3])
+	}
+}
+
 func TestThePartsOfASplitMeshMeetAgain(t *testing.T) {
 	w := newWorld(t, led(wide(120)))
 	w.ledger.parted = true

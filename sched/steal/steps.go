@@ -48,6 +48,9 @@ type task struct {
 	notBefore time.Time
 	startedAt time.Time // zero before it runs
 	worker    peer.ID
+	// begunBy began to run it in an earlier epoch, and was not heard in this one
+	// yet.
+	begunBy peer.ID
 	// avoid are the members on which it went wrong.
 	avoid []peer.ID
 	// What this leader was told of attempts that are not its own, until it is
@@ -389,6 +392,24 @@ func (l *Leader) lostHand(m *member, s Step, begun bool) {
 	}
 	if l.tasks[s].phase == Assigned {
 		l.again(s)
+	}
+}
+
+// lostUnheard counts a worker that was lost together with the leader for which
+// it ran a step: else a step that kills whoever runs it could kill more.
+func (l *Leader) lostUnheard(id peer.ID, s Step) {
+	t, r := &l.tasks[s], &l.record.Steps[s]
+	t.begunBy = ""
+	if l.record.Ended || r.Result != nil || r.Failed != "" {
+		return
+	}
+	l.append(Op{Kind: OpLost, Step: s, Peer: id})
+	switch {
+	case r.Lost >= MaxLost:
+		l.withdraw(s)
+		l.giveUp(s, killer(r.Lost))
+	case !t.startedAt.IsZero():
+		l.append(Op{Kind: OpStarted, Step: s, Peer: t.worker})
 	}
 }
 

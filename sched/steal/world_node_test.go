@@ -218,7 +218,10 @@ func (n *node) receive(st *stream, msg Message) {
 		n.streams[e] = st
 		if n.hand == nil {
 			opts := HandOptions{Self: n.id, Slots: n.w.slots(n), OS: "linux", Arch: "amd64", BPU: 1}
-			n.hand, n.keeper = NewHand(opts), NewKeeper(n.id)
+			n.hand = NewHand(opts)
+		}
+		if n.keeper == nil {
+			n.keeper = NewKeeper(n.id)
 		}
 	}
 	if n.streams[e] != st {
