@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/buildnet/buildnet/simulations/trace"
@@ -82,6 +83,10 @@ func (r *Commits) Observe(w World, e *trace.Event) string {
 		r.initiators[e.Build] = e.Node
 	case trace.Logged, trace.Kept:
 		r.log(e).note(e)
+	case trace.Deposed:
+		// Whoever loses all its standbys, and its initiator, in one moment has
+		// no time to say so.
+		r.doubts = slices.DeleteFunc(r.doubts, func(d trace.Event) bool { return d.Build == e.Build && d.Epoch == e.Epoch })
 	case trace.Committed:
 		r.log(e).note(e)
 		if r.wrong(e) != "" {

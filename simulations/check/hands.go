@@ -14,8 +14,8 @@ type attempt struct {
 	assigned time.Duration
 	began    bool
 	ended    bool
-	// cut says that its execution ended early, at cutAt, when its worker served
-	// the leader of served.
+	// cut says that its execution was ended early, or its report dropped, at
+	// cutAt, when its worker served the leader of served.
 	cut    bool
 	cutAt  time.Duration
 	served trace.Epoch
@@ -67,9 +67,14 @@ func (h *hands) Observe(e *trace.Event) *attempt {
 		if at := (place{e.Build, e.Node}); !e.Epoch.Less(h.serves[at]) {
 			h.serves[at] = e.Epoch
 		}
+		if e.Text == "End" {
+			h.quits(e)
+		}
+	case trace.Forgot:
+		h.quits(e)
 	case trace.RunCut:
 		if a := h.last(of, e.Node); a != nil {
-			a.cut, a.cutAt, a.served = true, e.At, h.serves[place{e.Build, e.Node}]
+			h.drop(a, e)
 		}
 	case trace.RunEnded:
 		if a := h.last(of, e.Node); a != nil {
@@ -77,6 +82,24 @@ func (h *hands) Observe(e *trace.Event) *attempt {
 		}
 	}
 	return nil
+}
+
+// quits drops all that a node has of a build.
+func (h *hands) quits(e *trace.Event) {
+	for of := range h.at[e.Node] {
+		if of.build != e.Build {
+			continue
+		}
+		if a := h.last(of, e.Node); a != nil {
+			h.drop(a, e)
+		}
+	}
+}
+
+func (h *hands) drop(a *attempt, e *trace.Event) {
+	if !a.cut {
+		a.cut, a.cutAt, a.served = true, e.At, h.serves[place{e.Build, e.Node}]
+	}
 }
 
 // logged takes what a leader says that frees a step.

@@ -65,8 +65,10 @@ func (r *Twice) excuse(initiator int, a, b *attempt) string {
 		return why
 	}
 	if a.cut && a.cutAt <= b.assigned {
-		if why := r.wrong.apart(a.served.Leader, initiator, max(0, a.cutAt-unheard)); why != "" {
-			return why
+		for _, other := range [2]int{initiator, a.node} {
+			if why := r.wrong.apart(a.served.Leader, other, max(0, a.cutAt-steal.Bereft-unheard)); why != "" {
+				return why
+			}
 		}
 	}
 	if b.epoch == a.epoch {
