@@ -229,32 +229,33 @@ func (n *Network) upTo(d time.Duration) time.Duration {
 // time is not added to that of the one before it.
 func (n *Network) carry(now time.Duration, from, to, bytes int, w way) time.Duration {
 	a, b := &n.links[from], &n.links[to]
-	begun, done := a.out.put(now, bytes, a.factor*n.config.Sites[n.config.Site[from]].Local.Bandwidth)
+	begun, done := a.out.put(now, now, bytes, a.factor*n.config.Sites[n.config.Site[from]].Local.Bandwidth)
 	if w.route != nil {
-		begun, done = w.route.line.follow(begun, done, bytes, w.route.path.Bandwidth)
+		begun, done = w.route.line.follow(now, begun, done, bytes, w.route.path.Bandwidth)
 	}
-	_, done = b.in.follow(begun, done, bytes, b.factor*n.config.Sites[n.config.Site[to]].Local.Bandwidth)
+	_, done = b.in.follow(now, begun, done, bytes, b.factor*n.config.Sites[n.config.Site[to]].Local.Bandwidth)
 	return done
 }
 
 // follow puts bytes on a line that come from another one.
-func (l *line) follow(begun, done time.Duration, bytes int, bandwidth float64) (b, d time.Duration) {
-	b, d = l.put(begun, bytes, bandwidth)
+func (l *line) follow(now, begun, done time.Duration, bytes int, bandwidth float64) (b, d time.Duration) {
+	b, d = l.put(now, begun, bytes, bandwidth)
 	return b, max(d, done)
 }
 
-// put returns when the first byte is taken and when the last one has gone.
-func (l *line) put(now time.Duration, bytes int, bandwidth float64) (begun, done time.Duration) {
+// put returns when the first byte is taken and when the last one has gone, of
+// bytes that are there from a time on. Those that come later, because a line
+// before this one is slow, take their share of this one and hold up nobody.
+func (l *line) put(now, from time.Duration, bytes int, bandwidth float64) (begun, done time.Duration) {
 	takes := time.Duration(float64(bytes) / max(bandwidth, slowest) * float64(time.Second))
+	queue := &l.bulk
 	if bytes <= prompt {
-		begun = max(now, l.prompt)
-		l.prompt = begun + takes
 		l.bulk = max(l.bulk, now) + takes
-		return begun, l.prompt
+		queue = &l.prompt
 	}
-	begun = max(now, l.bulk)
-	l.bulk = begun + takes
-	return begun, l.bulk
+	begun = max(from, now, *queue)
+	*queue = max(*queue, now) + takes
+	return begun, begun + takes
 }
 
 // Clog leaves a node's link a share of its bandwidth; 1 is all of it.

@@ -76,6 +76,19 @@ func TestACloggedLinkCarriesLess(t *testing.T) {
 	}
 }
 
+func TestACloggedNodeHoldsUpNobodyElse(t *testing.T) {
+	n := open(t, two(lan, wan))
+	n.Clog(0, 1e-4)
+	n.Stream(0, 0, 2, 60e3) // takes 6 s
+	n.Stream(0, 0, 2, 60e3)
+	if got := n.Stream(0, 1, 3, 60); got > 70*time.Millisecond {
+		t.Errorf("a beat of its neighbour over the same route took %v", got)
+	}
+	if got := n.Stream(0, 3, 2, 60); got > 5*time.Millisecond {
+		t.Errorf("a beat to whom it sends took %v", got)
+	}
+}
+
 func TestLossIsDelayOnAStreamAndLossOfAPacket(t *testing.T) {
 	local := lan
 	local.Loss = 0.2
