@@ -87,7 +87,7 @@ func (m *Measure) Observe(e *trace.Event) {
 		m.sentBytes += e.Value
 	case trace.Looked:
 		m.hops = append(m.hops, float64(e.Value))
-		m.lookups = append(m.lookups, time.Duration(e.Digest).Seconds()) //nolint:gosec // nanoseconds of one look-up
+		m.lookups = append(m.lookups, time.Duration(e.Digest).Seconds())
 	}
 }
 
@@ -127,7 +127,7 @@ func (m *Measure) build(e *trace.Event) {
 		if b.running {
 			m.busy.end(e.Node)
 		}
-		b.over, b.running, b.end = e.At, false, steal.Reason(e.Value) //nolint:gosec // an event's Value was a Reason
+		b.over, b.running, b.end = e.At, false, steal.Reason(e.Value)
 		m.reigns.endBuild(e.Build, e.At)
 	case trace.Announced:
 		b.announced++

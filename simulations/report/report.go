@@ -73,12 +73,12 @@ func Write(w io.Writer, p *Page) error {
 	curve := p.Record.utilisation()
 	s := shown{
 		Summary: p.Summary, Title: fmt.Sprintf("%s, seed %d", p.Summary.Scenario, p.Summary.Seed), Broken: p.Broken, Command: p.Command,
-		Policy: policy(), Style: template.CSS(style), Script: template.JS(script), Data: d, Timeline: timeline, //nolint:gosec // our own files
-		Topology: template.HTML(topology(p.Record.setting)), Curve: template.HTML(curve.svg()), Links: links(p.Record.setting), //nolint:gosec // escaped there
+		Policy: policy(), Style: template.CSS(style), Script: template.JS(script), Data: d, Timeline: timeline,
+		Topology: template.HTML(topology(p.Record.setting)), Curve: template.HTML(curve.svg()), Links: links(p.Record.setting),
 		Figures: Rows(p.Summary),
 	}
 	if len(p.Runs) > 1 {
-		s.Seeds, s.Strips = len(p.Runs), template.HTML(strips(p.Runs)) //nolint:gosec // escaped there
+		s.Seeds, s.Strips = len(p.Runs), template.HTML(strips(p.Runs))
 	}
 	for i, m := range p.Record.marks {
 		if i == maxMoments {

@@ -127,7 +127,7 @@ func writeCharts(docs string, planets []*measured) error {
 			x, y := one.points(planets)
 			plot.Series = append(plot.Series, report.Series{Name: one.name, X: x, Y: y})
 		}
-		if err := os.WriteFile(filepath.Join(docs, c.file), []byte(report.Plot(plot)+"\n"), 0o644); err != nil { //nolint:gosec // documentation is for everybody
+		if err := os.WriteFile(filepath.Join(docs, c.file), []byte(report.Plot(plot)+"\n"), 0o644); err != nil {
 			return fmt.Errorf("write a chart: %w; choose another place with -docs", err)
 		}
 	}
@@ -153,7 +153,7 @@ func writeDocument(docs string, planets, others []*measured) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil { //nolint:gosec // documentation is for everybody
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		return fmt.Errorf("write the tables: %w; choose another place with -docs", err)
 	}
 	return nil

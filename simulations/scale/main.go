@@ -42,7 +42,6 @@ func main() {
 	nodes := flag.Int("nodes", 0, "size of that one")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
 	err := errors.New("it takes no arguments; see -help")
 	switch {
 	case flag.NArg() > 0:
@@ -51,6 +50,7 @@ func main() {
 	default:
 		err = writeAll(ctx, *docs, *sizes, *seed)
 	}
+	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "scale:", err)
 		os.Exit(1)

@@ -94,14 +94,13 @@ type span struct{ least, most float64 }
 // factor; from 0 it is even in itself.
 func (s span) draw(rng *rand.Rand) float64 {
 	x := rng.Float64()
-	switch {
-	case s.least == s.most:
-		return s.least
-	case s.least == 0:
-		return s.most * x
-	default:
-		return s.least * math.Pow(s.most/s.least, x)
+	if s.least == s.most {
+		return s.least // and not nearly
 	}
+	if s.least == 0 {
+		return s.most * x
+	}
+	return s.least * math.Pow(s.most/s.least, x)
 }
 
 func (s *span) parse(word string, one func(string) (float64, error)) error {

@@ -135,7 +135,7 @@ func (a *app) simulate(ctx context.Context, o simFlags) error {
 
 // simulateSeed runs the scenario with the seed number k.
 func (a *app) simulateSeed(ctx context.Context, s *scenario.Scenario, o simFlags, k int) (_ *simulated, err error) {
-	seed := o.seed + uint64(k) //nolint:gosec // k counts seeds
+	seed := o.seed + uint64(k)
 	set, err := s.Setting(seed, scenario.Scale{Nodes: o.nodes})
 	if err != nil {
 		return nil, usage{err}

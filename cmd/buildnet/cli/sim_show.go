@@ -90,8 +90,8 @@ func writeSummary(out io.Writer, s *measure.Summary) {
 	for _, r := range report.Rows(s) {
 		fmt.Fprintf(w, "  %s\t%s\n", r.Name, r.Value)
 	}
-	_ = w.Flush()                                                                     // into memory
-	fmt.Fprintf(out, "%s events, hash %s\n", humanize.Comma(int64(s.Events)), s.Hash) //nolint:gosec // far fewer
+	_ = w.Flush() // into memory
+	fmt.Fprintf(out, "%s events, hash %s\n", humanize.Comma(int64(s.Events)), s.Hash)
 }
 
 func writeCompared(out io.Writer, runs []*measure.Summary) {
