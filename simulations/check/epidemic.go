@@ -10,16 +10,19 @@ import (
 )
 
 // Epidemic is the rule that a step which kills whoever runs it kills no more
-// than steal.MaxLost of them.
+// than steal.MaxLost of them. A worker whose leader could not hear that it had
+// begun does not count; that the leader died as well is no excuse.
 type Epidemic struct {
 	unsettled
 	running map[int]map[stepOf]time.Duration // by node; until when, -1 while it runs
 	killed  map[stepOf]int
+	hands   *hands
+	wrong   *troubles
 }
 
 // NewEpidemic returns the rule for one run.
 func NewEpidemic() *Epidemic {
-	return &Epidemic{running: map[int]map[stepOf]time.Duration{}, killed: map[stepOf]int{}}
+	return &Epidemic{running: map[int]map[stepOf]time.Duration{}, killed: map[stepOf]int{}, hands: newHands(), wrong: newTroubles()}
 }
 
 // Name names the rule.
@@ -28,6 +31,13 @@ func (*Epidemic) Name() string { return "a killing step is no epidemic" }
 // Observe counts who dies of what. What is cut with its node is told before
 // the node's death, at the same time.
 func (r *Epidemic) Observe(w World, e *trace.Event) string {
+	text := r.count(w, e)
+	r.hands.Observe(e)
+	r.wrong.Observe(w, e)
+	return text
+}
+
+func (r *Epidemic) count(w World, e *trace.Event) string {
 	of := stepOf{e.Build, e.Step}
 	switch e.Kind {
 	case trace.RunBegan:
@@ -60,6 +70,9 @@ func (r *Epidemic) died(w World, e *trace.Event) string {
 		for s := range w.Setting().Builds[b].Graph.Steps {
 			of := stepOf{b, s}
 			if until, ran := at[of]; !ran || until != -1 && until != e.At {
+				continue
+			}
+			if a := r.hands.last(of, e.Node); a == nil || r.wrong.cutOff(e.Node, a.epoch.Leader, a.assigned) != "" {
 				continue
 			}
 			if r.killed[of]++; r.killed[of] > steal.MaxLost {

@@ -27,7 +27,7 @@ func TestEpidemic(t *testing.T) {
 	kill := func(times, step int) stream {
 		var all stream
 		for i := range times {
-			all = all.run(10*i, trace.RunBegan, i, step).run(10*i+1, trace.RunCut, i, step).add(10*i+1, trace.Down, on(i))
+			all = all.given(10*i, 9, 1, step, i).run(10*i, trace.RunBegan, i, step).run(10*i+1, trace.RunCut, i, step).add(10*i+1, trace.Down, on(i))
 		}
 		return all
 	}
@@ -37,6 +37,9 @@ func TestEpidemic(t *testing.T) {
 		trial{"one more", kill(steal.MaxLost+1, 1), "has killed 5 workers"},
 		trial{"another step", kill(steal.MaxLost+1, 0), ""},
 		trial{"it was cut before", cut, ""},
+		trial{"its leaders died as well", append(stream{}.add(0, trace.Down, on(9)), kill(steal.MaxLost+1, 1)...), "has killed 5 workers"},
+		trial{"nobody could hear it",
+			append(stream{}.between(0, trace.Split, 9, 0), kill(steal.MaxLost+1, 1)...), ""},
 	)
 }
 

@@ -86,7 +86,7 @@ func (r *Quiet) judge(now time.Duration) string {
 			continue
 		}
 		for at := range r.running[b] {
-			if r.wrong.ill(at.node, now-quietAgain) == "" {
+			if r.wrong.weak(at.node, now-quietAgain) == "" {
 				return fmt.Sprintf("step %d of build %d runs on node %d, and the build was over at %v", at.step, b, at.node, over)
 			}
 		}

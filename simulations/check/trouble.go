@@ -113,24 +113,46 @@ func (t *troubles) split(e *trace.Event) {
 // apart names what kept two nodes from hearing each other at any time after
 // since, or is "".
 func (t *troubles) apart(a, b int, since time.Duration) string {
-	if a == b {
-		return t.ill(a, since)
+	for _, node := range [2]int{a, b} {
+		if n := t.nodes[node]; n != nil && n.down.since(since) {
+			return fmt.Sprintf("node %d was down", node)
+		}
 	}
+	return t.cutOff(a, b, since)
+}
+
+// cutOff is apart for nodes that live.
+func (t *troubles) cutOff(a, b int, since time.Duration) string {
 	for _, s := range t.splits {
 		if s.since(since) && s.group[a] != s.group[b] {
 			return fmt.Sprintf("nodes %d and %d were split", a, b)
 		}
 	}
-	if why := t.ill(a, since); why != "" {
+	if why := t.weak(a, since); why != "" {
 		return why
 	}
-	if why := t.ill(b, since); why != "" {
+	if why := t.weak(b, since); why != "" {
 		return why
 	}
-	if silent(t.setting, a, b) {
+	if a != b && silent(t.setting, a, b) {
 		return fmt.Sprintf("what nodes %d and %d send each other is lost so often that a lease may pass in silence", a, b)
 	}
 	return ""
+}
+
+// weak names what kept a living node from answering in time after since, or is
+// "".
+func (t *troubles) weak(node int, since time.Duration) string {
+	switch n := t.nodes[node]; {
+	case n == nil:
+		return ""
+	case n.slow.since(since):
+		return fmt.Sprintf("node %d was slow, or stopped", node)
+	case n.clogged.since(since):
+		return fmt.Sprintf("the links of node %d were clogged", node)
+	default:
+		return ""
+	}
 }
 
 // never is a chance that a message of any run may be neglected for.
@@ -160,21 +182,4 @@ func silent(s *setting.Setting, a, b int) bool {
 		again *= 2
 	}
 	return false
-}
-
-// ill names what kept a node from answering in time after since, or is "".
-func (t *troubles) ill(node int, since time.Duration) string {
-	n := t.nodes[node]
-	switch {
-	case n == nil:
-		return ""
-	case n.down.since(since):
-		return fmt.Sprintf("node %d was down", node)
-	case n.slow.since(since):
-		return fmt.Sprintf("node %d was slow, or stopped", node)
-	case n.clogged.since(since):
-		return fmt.Sprintf("the links of node %d were clogged", node)
-	default:
-		return ""
-	}
 }
