@@ -3,6 +3,8 @@ package simulations
 import (
 	"slices"
 	"time"
+
+	"github.com/buildnet/buildnet/sched/steal"
 )
 
 const (
@@ -30,6 +32,9 @@ type pipe struct {
 	fromLife, toLife int
 	// lost is called at the sender when the other end is known to be no more.
 	lost func()
+	// take takes the messages of a build, which are so many that each of them
+	// goes without a function of its own.
+	take func(steal.Message)
 
 	parcels []parcel
 	head    int
@@ -46,6 +51,7 @@ type parcel struct {
 	// bulk is on its way for long, and ends with its sender.
 	bulk bool
 	do   func()
+	msg  steal.Message // instead of do
 }
 
 func newPipe(from, to *node, lost func()) *pipe {
@@ -59,6 +65,13 @@ func (p *pipe) put(bytes int, do func()) { p.putAfter(0, bytes, do) }
 
 // putAfter is put with something that comes before: a handshake.
 func (p *pipe) putAfter(d time.Duration, bytes int, do func()) {
+	p.queue(d, bytes, parcel{do: do})
+}
+
+// say sends a message to whoever takes them.
+func (p *pipe) say(m steal.Message) { p.queue(0, sizeOf(m), parcel{msg: m}) }
+
+func (p *pipe) queue(d time.Duration, bytes int, what parcel) {
 	if p.closed {
 		return
 	}
@@ -71,7 +84,8 @@ func (p *pipe) putAfter(d time.Duration, bytes int, do func()) {
 		w.traffic.MessageBytes[p.from.place] += int64(bytes)
 	}
 	p.last = max(p.last, at)
-	p.parcels = append(p.parcels, parcel{p.last, bytes > bulkFrom, do})
+	what.at, what.bulk = p.last, bytes > bulkFrom
+	p.parcels = append(p.parcels, what)
 	if !p.busy {
 		p.busy = true
 		w.at(p.last, p.deliver)
@@ -103,12 +117,12 @@ func (p *pipe) arrive() {
 		return
 	}
 	p.blocked, p.retry = 0, 0
-	do := p.parcels[p.head].do
-	p.parcels[p.head].do = nil
+	what := p.parcels[p.head]
+	p.parcels[p.head] = parcel{}
 	p.head++
 	if p.head == len(p.parcels) {
 		p.parcels, p.head, p.busy = p.parcels[:0], 0, false
-		do()
+		p.hand(what)
 		return
 	}
 	if p.head >= compactFrom && 2*p.head >= len(p.parcels) {
@@ -116,7 +130,15 @@ func (p *pipe) arrive() {
 		p.head = 0
 	}
 	w.at(p.parcels[p.head].at, p.deliver)
-	do()
+	p.hand(what)
+}
+
+func (p *pipe) hand(what parcel) {
+	if what.do != nil {
+		what.do()
+		return
+	}
+	p.take(what.msg)
 }
 
 // miss drops what cannot arrive any more. A node that was started again says

@@ -30,6 +30,8 @@ func (l *leading) dial(d steal.Dial) {
 	st := &stream{l: l, to: to, hello: d.Hello}
 	st.down = newPipe(l.n, to, st.lost)
 	st.up = newPipe(to, l.n, nil)
+	st.down.take = st.told
+	st.up.take = func(m steal.Message) { l.hears(st, m) }
 	l.n.later(openTime, func() {
 		if !st.opened && !st.over {
 			st.failed()
@@ -57,19 +59,18 @@ func (st *stream) welcome() {
 }
 
 // send carries a message of the leader.
-func (st *stream) send(m steal.Message) {
-	st.down.put(sizeOf(m), func() {
-		if st.at != nil && !st.at.gone {
-			st.at.take(st, m)
-		}
-	})
+func (st *stream) send(m steal.Message) { st.down.say(m) }
+
+// told takes a message at the member.
+func (st *stream) told(m steal.Message) {
+	if st.at != nil && !st.at.gone {
+		st.at.take(st, m)
+	}
 }
 
 // reply carries a message to the leader. The first one says that the stream
 // stands.
-func (st *stream) reply(m steal.Message) {
-	st.up.put(sizeOf(m), func() { st.l.hears(st, m) })
-}
+func (st *stream) reply(m steal.Message) { st.up.say(m) }
 
 // hears takes a message at the leader.
 func (l *leading) hears(st *stream, m steal.Message) {

@@ -29,7 +29,7 @@ const (
 type Network struct {
 	config Config
 	chance *rand.Rand
-	routes [][]*route // by site, both ways
+	ways   [][]way // by site
 	links  []links
 	sides  []side
 }
@@ -56,13 +56,16 @@ func New(c Config, chance *rand.Rand) (*Network, error) {
 		return nil, err
 	}
 	n := &Network{config: c, chance: chance, links: make([]links, len(c.Site))}
-	n.routes = make([][]*route, len(c.Sites))
-	for i := range n.routes {
-		n.routes[i] = make([]*route, len(c.Sites))
+	n.ways = make([][]way, len(c.Sites))
+	for i := range n.ways {
+		n.ways[i] = make([]way, len(c.Sites))
+		near := &c.Sites[i].Local
+		n.ways[i][i] = way{true, near.Latency, near.Jitter, near.Loss, near.Duplication, near.Reordering, nil}
 	}
-	for _, r := range c.Routes {
-		n.routes[r.A][r.B] = &route{path: r.Path}
-		n.routes[r.B][r.A] = &route{path: r.Path}
+	for i := range c.Routes {
+		r := &c.Routes[i]
+		n.ways[r.A][r.B] = between(&c.Sites[r.A].Local, &c.Sites[r.B].Local, &r.Path)
+		n.ways[r.B][r.A] = between(&c.Sites[r.B].Local, &c.Sites[r.A].Local, &r.Path)
 	}
 	for i := range n.links {
 		n.links[i].factor = 1
@@ -116,32 +119,28 @@ func (p *Path) check() error {
 
 // way is what lies between two nodes.
 type way struct {
+	open                          bool
 	latency, jitter               time.Duration
 	loss, duplication, reordering float64
 	route                         *route // nil within a site
 }
 
-// way returns false where there is none.
-func (n *Network) way(from, to int) (way, bool) {
-	a, b := n.config.Site[from], n.config.Site[to]
-	near := &n.config.Sites[a].Local
-	w := way{near.Latency, near.Jitter, near.Loss, near.Duplication, near.Reordering, nil}
-	if a == b {
-		return w, true
+// between is the way over a route. A node's own link is half of the way within
+// its site.
+func between(near, far, p *Path) way {
+	return way{
+		open:        true,
+		latency:     near.Latency/2 + p.Latency + far.Latency/2,
+		jitter:      near.Jitter/2 + p.Jitter + far.Jitter/2,
+		loss:        either(near.Loss, p.Loss, far.Loss),
+		duplication: either(near.Duplication, p.Duplication, far.Duplication),
+		reordering:  either(near.Reordering, p.Reordering, far.Reordering),
+		route:       &route{path: *p},
 	}
-	r := n.routes[a][b]
-	if r == nil {
-		return way{}, false
-	}
-	far := &n.config.Sites[b].Local
-	// A node's own link is half of the way within its site.
-	w.latency = near.Latency/2 + r.path.Latency + far.Latency/2
-	w.jitter = near.Jitter/2 + r.path.Jitter + far.Jitter/2
-	w.loss = either(near.Loss, r.path.Loss, far.Loss)
-	w.duplication = either(near.Duplication, r.path.Duplication, far.Duplication)
-	w.reordering = either(near.Reordering, r.path.Reordering, far.Reordering)
-	w.route = r
-	return w, true
+}
+
+func (n *Network) way(from, to int) *way {
+	return &n.ways[n.config.Site[from]][n.config.Site[to]]
 }
 
 func either(chances ...float64) float64 {
@@ -157,8 +156,8 @@ func (n *Network) RTT(a, b int) time.Duration {
 	if a == b {
 		return 0
 	}
-	w, ok := n.way(a, b)
-	if !ok {
+	w := n.way(a, b)
+	if !w.open {
 		return 0
 	}
 	return 2*w.latency + w.jitter
@@ -171,8 +170,8 @@ func (n *Network) Stream(now time.Duration, from, to, bytes int) time.Duration {
 	if from == to {
 		return now
 	}
-	w, ok := n.way(from, to)
-	if !ok {
+	w := n.way(from, to)
+	if !w.open {
 		return now
 	}
 	carried := bytes
@@ -185,7 +184,7 @@ func (n *Network) Stream(now time.Duration, from, to, bytes int) time.Duration {
 }
 
 // resent is how much later the last byte of a message is for the loss of some.
-func (n *Network) resent(w way, bytes int) time.Duration {
+func (n *Network) resent(w *way, bytes int) time.Duration {
 	packets := float64(1 + bytes/packetBytes)
 	timeout := max(leastWait, 2*w.latency+4*w.jitter)
 	wait := time.Duration(0)
@@ -203,8 +202,8 @@ func (n *Network) resent(w way, bytes int) time.Duration {
 // Packet returns when the copies of a packet that is sent now arrive: none if
 // it is lost, two if it is doubled.
 func (n *Network) Packet(now time.Duration, from, to, bytes int) (first, second time.Duration, copies int) {
-	w, ok := n.way(from, to)
-	if !ok || !n.Open(from, to) || w.loss > 0 && n.chance.Float64() < w.loss {
+	w := n.way(from, to)
+	if !w.open || !n.Open(from, to) || w.loss > 0 && n.chance.Float64() < w.loss {
 		return 0, 0, 0
 	}
 	first = n.carry(now, from, to, bytes, w) + w.latency + n.upTo(w.jitter)
@@ -227,7 +226,7 @@ func (n *Network) upTo(d time.Duration) time.Duration {
 // carry puts bytes on every line of the way and returns when the last one has
 // left the slowest. Bytes go on before the last one has come, so that a line's
 // time is not added to that of the one before it.
-func (n *Network) carry(now time.Duration, from, to, bytes int, w way) time.Duration {
+func (n *Network) carry(now time.Duration, from, to, bytes int, w *way) time.Duration {
 	a, b := &n.links[from], &n.links[to]
 	begun, done := a.out.put(now, now, bytes, a.factor*n.config.Sites[n.config.Site[from]].Local.Bandwidth)
 	if w.route != nil {

@@ -43,8 +43,7 @@ func (n *Network) Split() bool { return len(n.sides) > 0 }
 
 // Open reports whether what one node sends gets to another at all.
 func (n *Network) Open(from, to int) bool {
-	a, b := n.config.Site[from], n.config.Site[to]
-	if a != b && n.routes[a][b] == nil {
+	if !n.way(from, to).open {
 		return false
 	}
 	for i := range n.sides {
