@@ -2,7 +2,9 @@ package workload
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 )
 
 // Chain is n steps that wait for one another.
@@ -87,13 +89,7 @@ func Packages(n int, rng *rand.Rand) *Graph {
 			back := 1 + int(float64(i)*rng.Float64()*rng.Float64())
 			on[max(0, i-back)] = true
 		}
-		var deps []int
-		for d := range i {
-			if on[d] {
-				deps = append(deps, d)
-			}
-		}
-		return fmt.Sprintf("package%04d", i), deps
+		return fmt.Sprintf("package%04d", i), slices.Sorted(maps.Keys(on))
 	})
 }
 
