@@ -7,6 +7,7 @@ LDFLAGS   := -X github.com/buildnet/buildnet/node/config.version=$(VERSION)
 LINT      := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
 PROTOS    := $(shell find . -name '*.proto' -not -path './.git/*')
 TESTTIME  ?= 15m
+LAB       ?= .
 SOAKTIME  ?= 1h
 
 .DEFAULT_GOAL := help
@@ -51,8 +52,8 @@ lint: ## golangci-lint, pinned
 bench: build ## measure: benchmarks of the parts, and whole commands against others
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./...
 
-lab: deps build ## the acceptance scenarios, on hosts made of network namespaces (as root)
-	BUILDNET_BINARY=$(CURDIR)/bin/buildnet $(GO) test -count 1 -v -timeout 60m -tags lab ./simulations/lab/...
+lab: deps build ## the acceptance scenarios, on hosts made of network namespaces; those of LAB=REGEXP (as root, or without CPU quotas)
+	BUILDNET_BINARY=$(CURDIR)/bin/buildnet $(GO) test -count 1 -v -timeout 60m -run '$(LAB)' -tags lab ./simulations/lab/...
 
 clean: ## remove what was built
 	rm -rf bin

@@ -27,16 +27,16 @@ const (
 	commandTimeout = 2 * time.Minute
 )
 
-// binary is the buildnet under test: BUILDNET_BINARY, or built once.
+// binary is the buildnet under test: BUILDNET_BINARY, or built once, in a
+// directory like a lab's.
 var binary = sync.OnceValues(func() (string, error) {
 	if b := os.Getenv("BUILDNET_BINARY"); b != "" {
 		return filepath.Abs(b)
 	}
-	dir, err := os.MkdirTemp("", "buildnet-lab-")
-	if err != nil {
+	if err := os.Mkdir(dirOf(0), 0o755); err != nil {
 		return "", err
 	}
-	out := filepath.Join(dir, "buildnet")
+	out := filepath.Join(dirOf(0), "buildnet")
 	if text, err := run("go", "build", "-o", out, "github.com/buildnet/buildnet/cmd/buildnet"); err != nil {
 		return "", fmt.Errorf("build buildnet: %w: %s", err, text)
 	}

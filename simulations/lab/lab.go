@@ -54,11 +54,10 @@ func New(t *testing.T) *Lab {
 	serial.n++
 	n := serial.n
 	serial.mu.Unlock()
-	l := &Lab{t: t, name: fmt.Sprintf("bn%d-%d", rights.process, n), subnet: fmt.Sprintf("10.%d.%d", 100+rights.process%100, n)}
+	l := &Lab{t: t, name: labName(n), dir: dirOf(n), subnet: fmt.Sprintf("10.%d.%d", 100+rights.process%100, n)}
 	if !rights.rootless {
 		l.makeCgroup()
 	}
-	l.dir = filepath.Join(os.TempDir(), dirPrefix+l.name)
 	if err := os.Mkdir(l.dir, 0o755); err != nil {
 		t.Fatalf("make a directory for the lab: %v", err)
 	}
@@ -69,6 +68,12 @@ func New(t *testing.T) *Lab {
 	l.ip(lan, "link", "set", "lo", "up")
 	return l
 }
+
+// labName names a lab of this test run, by which its cgroup and its directory
+// are known as this process's.
+func labName(n int) string { return fmt.Sprintf("bn%d-%d", rights.process, n) }
+
+func dirOf(n int) string { return filepath.Join(os.TempDir(), dirPrefix+labName(n)) }
 
 // makeCgroup makes the cgroup of the hosts' cgroups.
 func (l *Lab) makeCgroup() {

@@ -33,6 +33,10 @@ var rights = struct {
 // is not root: there an ordinary user may make hosts. Whatever happens to
 // either process, the kernel ends all that runs there and drops its mounts.
 func Main(m *testing.M) int {
+	// Where an ordinary user does not find ip and nft.
+	if err := os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin"); err != nil {
+		rights.refused = err.Error()
+	}
 	switch parent, err := strconv.Atoi(os.Getenv(insideMark)); {
 	case err == nil:
 		rights.rootless, rights.process = true, parent
@@ -49,6 +53,7 @@ func Main(m *testing.M) int {
 	if rights.refused != "" {
 		fmt.Fprintln(os.Stderr, "lab: all of it is skipped:", rights.refused)
 	}
+	defer removeDir(dirOf(0)) // of the binary, if it was built
 	return m.Run()
 }
 
