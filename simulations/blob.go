@@ -51,7 +51,8 @@ func (b *blob) drop(n *node) {
 
 const (
 	// replicas members keep the locations of a digest, each up to maxLocations
-	// holders (dht/find.go, dht/locations.go).
+	// holders (dht/find.go, dht/locations.go), and as many each result
+	// (sched/registry).
 	replicas     = 3
 	maxLocations = 8
 	// provideBytes is one announcement on the wire; many share a frame.
@@ -61,7 +62,7 @@ const (
 // provide announces blobs to the owners of their locations.
 func (n *node) provide(blobs []*blob) {
 	for _, b := range blobs {
-		for _, owner := range n.ownersOf(b.digest, replicas) {
+		for _, owner := range n.ownersOf(b.digest) {
 			to := n.w.nodes[owner]
 			if to == n {
 				b.locate(n, n)
@@ -106,7 +107,7 @@ func (b *blob) located(owner *node) []int {
 
 // ownersCache remembers what rendezvous said of a view of a cell's members.
 type ownersCache struct {
-	known map[ownersKey][ownersOfResults]int32
+	known map[ownersKey][replicas]int32
 	ids   []peer.ID
 }
 
@@ -119,25 +120,25 @@ type ownersKey struct {
 // maxOwners bounds the cache.
 const maxOwners = 1 << 17
 
-// ownersOf returns the n members that keep what belongs to a key, as the node
-// sees its cell; n is at most ownersOfResults.
-func (n *node) ownersOf(key digest.Digest, count int) []int {
+// ownersOf returns the members that keep what belongs to a key, as the node
+// sees its cell: as many for a result as for a location.
+func (n *node) ownersOf(key digest.Digest) []int {
 	w := n.w
 	at := ownersKey{key, n.spec.Cell, n.view()}
 	found, ok := w.owners.known[at]
 	if !ok {
 		w.owners.ids = n.peers(w.owners.ids[:0])
-		found = [ownersOfResults]int32{-1, -1, -1}
-		for i, id := range rendezvous.Rank(w.owners.ids, key, ownersOfResults) {
+		found = [replicas]int32{-1, -1, -1}
+		for i, id := range rendezvous.Rank(w.owners.ids, key, replicas) {
 			found[i] = int32(placeOf(id))
 		}
 		if w.owners.known == nil || len(w.owners.known) >= maxOwners {
-			w.owners.known = map[ownersKey][ownersOfResults]int32{}
+			w.owners.known = map[ownersKey][replicas]int32{}
 		}
 		w.owners.known[at] = found
 	}
-	owners := make([]int, 0, count)
-	for _, place := range found[:count] {
+	owners := make([]int, 0, replicas)
+	for _, place := range found {
 		if place >= 0 {
 			owners = append(owners, int(place))
 		}

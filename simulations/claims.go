@@ -59,7 +59,7 @@ func (c *asking) goAway() {
 		c.finish(nil, true)
 		return
 	}
-	owners := n.ownersOf(c.action, ownersOfResults)
+	owners := n.ownersOf(c.action)
 	if len(owners) == 0 || len(owners) == 1 && owners[0] == n.place {
 		c.elsewhere(n.place)
 		return

@@ -338,7 +338,7 @@ func (s *smalls) askAll() {
 
 // locate asks the owners of a blob's location who has it.
 func (n *node) locate(b *blob, done func([]int)) {
-	owners := n.ownersOf(b.digest, replicas)
+	owners := n.ownersOf(b.digest)
 	left := 1
 	var found []int
 	add := func(places []int) {

@@ -20,13 +20,12 @@ const (
 
 // search finds holders of one large blob, source after source (dht/large.go).
 type search struct {
-	f       *fetching
-	n       *node
-	blob    *blob
-	source  int
-	seen    []int
-	late    []int // doubtful, or did not answer: asked at the end
-	holders []int // that confirmed, of the present source
+	f      *fetching
+	n      *node
+	blob   *blob
+	source int
+	seen   []int
+	late   []int // doubtful, or did not answer: asked at the end
 }
 
 // fetchLarge brings one large blob, when it is its turn.

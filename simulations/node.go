@@ -78,7 +78,6 @@ type memory struct {
 	sessions claim.Session
 	waits    map[claim.Ticket]waiting
 	ticking  bool
-	hints    map[digest.Digest][]peer.ID
 	meeting  bool
 }
 
@@ -195,6 +194,7 @@ func (n *node) stop(word string) {
 	n.alive = false
 	n.life++
 	n.memory = newMemory()
+	n.forgetHolders()
 	n.stalled, n.inbox, n.speed, n.failing = false, nil, 1, 0
 	n.paced = n.rate()
 	w.net.Clog(n.place, 1)

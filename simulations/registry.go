@@ -13,10 +13,8 @@ import (
 )
 
 const (
-	// ownersOfResults keep each result, and maxHolders are told of its outputs
-	// (sched/registry).
-	ownersOfResults = 3
-	maxHolders      = 16
+	// maxHolders are told of a result's outputs (sched/registry).
+	maxHolders = 16
 	// tickEvery is how exactly leases of claims end.
 	tickEvery = time.Second
 )
@@ -55,6 +53,14 @@ func (n *node) keep(e action.Entry, holders []peer.ID) {
 		return
 	}
 	n.results[e.Action] = &known{entry: e, holders: merge(merge([]peer.ID{e.Executor}, holders), k.holders)}
+}
+
+// forgetHolders leaves the results of a node that ended without what it had in
+// memory: who has their outputs, besides those who made them.
+func (n *node) forgetHolders() {
+	for a, k := range n.results {
+		n.results[a] = &known{entry: k.entry, holders: []peer.ID{k.entry.Executor}}
+	}
 }
 
 func merge(ids, more []peer.ID) []peer.ID {
@@ -172,7 +178,7 @@ func (n *node) publish(b *build, e action.Entry, holders []int, done func()) {
 		}
 	}
 	if !b.spec.Modes.Local {
-		for _, owner := range n.ownersOf(e.Action, ownersOfResults) {
+		for _, owner := range n.ownersOf(e.Action) {
 			if owner == n.place {
 				n.tellPublished(b, e.Action)
 				continue
@@ -221,7 +227,7 @@ func (n *node) lookup(b *build, a digest.Digest, done func(*known)) {
 		done(k)
 		return
 	}
-	n.ask(a, without(n.ownersOf(a, ownersOfResults), n.place), lookupTime, done)
+	n.ask(a, without(n.ownersOf(a), n.place), lookupTime, done)
 }
 
 // ask looks a result up at some owners, all at once, and comes back with the

@@ -55,7 +55,7 @@ func TestTheClosestOfAllAreFound(t *testing.T) {
 			t.Errorf("key %x: the closest of %d is %d; want %d", key, len(f.Closest), f.Closest[0], all[0])
 		}
 		known := lookups.Closest(key, func(node int) bool { return node != all[3] })
-		if want := append(all[:3:3], all[4:21]...); !slices.Equal(known, want) {
+		if want := slices.Concat(all[:3], all[4:21]); !slices.Equal(known, want) {
 			t.Errorf("key %x: without %d the closest are %v; want %v", key, all[3], known, want)
 		}
 	}
