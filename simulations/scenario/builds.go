@@ -12,13 +12,9 @@ import (
 )
 
 func (p *plan) builds() error {
-	steps := 0
 	for i := range p.file.Builds {
 		b := &p.file.Builds[i]
 		n := b.number(len(p.out.Nodes))
-		if len(p.out.Builds)+n > maxBuilds {
-			return fmt.Errorf("more than %d builds; ask for fewer, or for fewer nodes", maxBuilds)
-		}
 		from, err := p.initiators(b, i, n)
 		if err != nil {
 			return fmt.Errorf("builds[%d].from: %w", i, err)
@@ -26,9 +22,6 @@ func (p *plan) builds() error {
 		project := p.graph(b, p.rng(buildStream, i<<16))
 		for k := range n {
 			one := p.build(b, i, k, n, project)
-			if steps += len(one.Graph.Steps); steps > maxTotalSteps {
-				return fmt.Errorf("more than %d steps in all builds together; ask for fewer builds or smaller ones", maxTotalSteps)
-			}
 			one.Initiator = from[k%len(from)]
 			p.names[one.Name] = len(p.out.Builds)
 			p.out.Builds = append(p.out.Builds, one)

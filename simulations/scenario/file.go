@@ -82,7 +82,7 @@ type build struct {
 	Per     int      `yaml:"per" min:"1" max:"20000" doc:"Instead of count: one for each so many nodes."`
 	Shape   string   `yaml:"shape" need:"" enum:"chain,wide,layers,diamond,compile,packages" doc:"chain: each step waits for the one before. wide: one step waits for all others. layers: each waits for three of the layer below. diamond: one, many, one. compile: a C project: objects, archives, programs. packages: a repository whose packages wait for near ones."`
 	Steps   counts   `yaml:"steps" need:"" min:"1" max:"50000" doc:"About how many steps each has."`
-	Width   int      `yaml:"width" min:"1" max:"2000" default:"20" doc:"How many steps a layer has, with layers."`
+	Width   int      `yaml:"width" min:"1" max:"500" default:"20" doc:"How many steps a layer has, with layers."`
 	Cost    numbers  `yaml:"cost" min:"0.001" max:"100000" default:"0.5..4" doc:"What a step costs, in BPU-seconds."`
 	Known   float64  `yaml:"known" min:"0" max:"1" default:"1" doc:"The share of steps whose cost the scheduler knows beforehand."`
 	Inputs  sizes    `yaml:"inputs" default:"4KiB..64KiB" doc:"What a step reads of the sources."`

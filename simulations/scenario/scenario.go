@@ -72,6 +72,15 @@ func (s *Scenario) Builds(nodes int) int {
 	return sum
 }
 
+// Steps is the most that all builds together may have on so many nodes.
+func (s *Scenario) Steps(nodes int) int {
+	sum := 0
+	for i := range s.file.Builds {
+		sum += s.file.Builds[i].number(nodes) * int(s.file.Builds[i].Steps.most)
+	}
+	return sum
+}
+
 func (s *site) nodes() int {
 	if s.Count > 0 {
 		return s.Count

@@ -81,7 +81,7 @@ func FuzzLoad(f *testing.F) {
 			}
 			return
 		}
-		if s.Nodes() > 200 || s.Builds(s.Nodes()) > 20 {
+		if s.Nodes() > 200 || s.Steps(s.Nodes()) > 20_000 {
 			return
 		}
 		if got, err := s.Setting(1, scenario.Scale{}); err == nil {

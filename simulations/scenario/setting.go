@@ -52,6 +52,10 @@ func (s *Scenario) Setting(seed uint64, scale Scale) (*setting.Setting, error) {
 		return nil, fmt.Errorf("scenario %s: %d nodes, the limit is %d; ask for fewer", s.Name(), nodes, maxNodes)
 	case nodes < len(s.file.Sites):
 		return nil, fmt.Errorf("scenario %s: %d nodes, and each of its %d sites has one at least; ask for more", s.Name(), nodes, len(s.file.Sites))
+	case s.Builds(nodes) > maxBuilds:
+		return nil, fmt.Errorf("scenario %s: %d builds, the limit is %d; ask for fewer, or for fewer nodes", s.Name(), s.Builds(nodes), maxBuilds)
+	case s.Steps(nodes) > maxTotalSteps:
+		return nil, fmt.Errorf("scenario %s: up to %d steps in all builds together, the limit is %d; ask for fewer builds or smaller ones", s.Name(), s.Steps(nodes), maxTotalSteps)
 	}
 	p := &plan{Scenario: s, seed: seed, names: map[string]int{}, out: &setting.Setting{
 		Name: s.Name(), Seed: seed, Flaky: s.file.Flaky, Limit: time.Duration(s.file.Limits.Run),
