@@ -136,25 +136,6 @@ func (w *World) undoAll() {
 	}
 }
 
-// leave ends a node that says so: what it has not begun goes back, and its
-// streams end in order.
-func (n *node) leave() {
-	life := n.life
-	for _, p := range slices.Clone(n.parties) {
-		if p.hand != nil {
-			p.doHand(p.hand.Drain(n.clock()))
-		}
-	}
-	n.later(leaveTime, func() {
-		if n.lives(life) {
-			n.stop("left")
-		}
-	})
-}
-
-// leaveTime is what a node takes to say that it goes (mesh/serf.go).
-const leaveTime = time.Second
-
 func (w *World) split(n *node, f *fault.Fault) {
 	group := f.Group
 	if len(group) == 0 {

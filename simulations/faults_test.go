@@ -191,6 +191,21 @@ func TestALostInitiatorEndsItsBuild(t *testing.T) {
 	}
 }
 
+func TestANodeThatLeavesFinishesWhatItRuns(t *testing.T) {
+	s := office(6, workload.Layers(20, 10))
+	s.Faults = []fault.Fault{at(0.2, fault.Leave, fault.Worker), at(0.5, fault.Leave, fault.Leader)}
+	w := struck(t, s, trace.Down, trace.RunCut, trace.Led)
+	if got := len(w.of(trace.Down)); got != 2 {
+		t.Fatalf("%d nodes left", got)
+	}
+	if cut := w.of(trace.RunCut); len(cut) != 0 {
+		t.Errorf("something was cut: %s", cut[0].String(nil))
+	}
+	if led := w.of(trace.Led); len(led) != 2 || led[1].At-w.of(trace.Down)[1].At > steal.Rupture+time.Second {
+		t.Errorf("reigns: %v", led)
+	}
+}
+
 func TestALargeBlobComesFromSeveralHolders(t *testing.T) {
 	s := office(4, workload.Diamond(14))
 	s.Builds[0].Graph.Steps[0].OutputBytes = 40 << 20

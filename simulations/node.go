@@ -79,6 +79,7 @@ type memory struct {
 	waits    map[claim.Ticket]waiting
 	ticking  bool
 	meeting  bool
+	draining bool
 }
 
 func newMemory() memory { return memory{claims: claim.NewTable()} }

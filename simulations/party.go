@@ -107,6 +107,9 @@ func (p *party) attach(st *stream) {
 		p.hand = steal.NewHand(steal.HandOptions{
 			Self: p.n.id, Slots: p.n.spec.Slots, OS: systemOS, Arch: systemArch, BPU: p.n.spec.BPU,
 		})
+		if p.n.draining {
+			p.doHand(p.hand.Drain(p.n.clock()))
+		}
 	}
 	if p.keeper == nil && p.origin == nil {
 		p.keeper = steal.NewKeeper(p.n.id)
