@@ -16,6 +16,13 @@ type host struct {
 	peers []int
 	cores float64
 	runs  []run
+	// changes are the begins and the ends of the runs, in order.
+	changes []change
+}
+
+type change struct {
+	at int64
+	by int
 }
 
 // run is a step on a core, in microseconds since the build began.
@@ -69,7 +76,9 @@ func (h *host) collect(rec *event.Recording) {
 		}
 		end := s.FinishedUS - s.SecureUS - s.UploadUS
 		h.runs = append(h.runs, run{step: i, begun: end - s.RunUS, end: end, cpu: cpu})
+		h.changes = append(h.changes, change{end - s.RunUS, 1}, change{end, -1})
 	}
+	slices.SortFunc(h.changes, func(a, b change) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.by, b.by)) })
 }
 
 // fit looks for the number of cores by halving: with more of them the same runs
@@ -98,20 +107,10 @@ func (h *host) fit(rec *event.Recording) {
 // need sets what each run would have needed on cores of its own, if there were
 // so many, and returns the sum.
 func (h *host) need(cores float64) (sum float64) {
-	type change struct {
-		at int64
-		by int
-	}
-	var changes []change
-	for i := range h.runs {
-		h.runs[i].needed = 0
-		changes = append(changes, change{h.runs[i].begun, 1}, change{h.runs[i].end, -1})
-	}
-	slices.SortFunc(changes, func(a, b change) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.by, b.by)) })
 	// done is what one run that went on all the time would have got.
 	done, running, last := 0.0, 0, int64(0)
-	upTo := map[int64]float64{}
-	for _, c := range changes {
+	upTo := make(map[int64]float64, len(h.changes))
+	for _, c := range h.changes {
 		if running > 0 {
 			done += float64(c.at-last) * min(1, cores/float64(running))
 		}
