@@ -214,9 +214,7 @@ func TestCapabilitiesReachTheOthers(t *testing.T) {
 	a := up(t, home(t, c))
 	b := a.join(c)
 	a.sees(b.Self(), peer.Alive)
-	if err := b.SetCapabilities(peer.Capabilities{BPU: 7, Cores: 3, Toolchains: []string{"0123abcd"}}); err != nil {
-		t.Fatal(err)
-	}
+	b.SetCapabilities(peer.Capabilities{BPU: 7, Cores: 3, Toolchains: []string{"0123abcd"}})
 	got := a.until("new capabilities", b.Self(), func(m peer.Member) bool { return m.Caps.BPU == 7 })
 	if !slices.Equal(got.Caps.Toolchains, []string{"0123abcd"}) {
 		t.Errorf("toolchains %v", got.Caps.Toolchains)

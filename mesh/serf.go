@@ -164,19 +164,20 @@ func decodeTags(tags map[string]string) (c peer.Capabilities) {
 	return c
 }
 
-// SetCapabilities tells the mesh what this node can do.
-func (m *Mesh) SetCapabilities(c peer.Capabilities) error {
+// SetCapabilities tells the mesh what this node can do. It waits until others
+// have begun to hear of it, but not long: in a mesh where much happens at once
+// that takes its time.
+func (m *Mesh) SetCapabilities(c peer.Capabilities) {
 	m.mu.Lock()
 	m.caps = c
 	s := m.serf
 	m.mu.Unlock()
 	if s == nil {
-		return nil
+		return // it starts with them
 	}
 	if err := s.SetTags(encodeTags(m.opts.Host, c)); err != nil {
-		return fmt.Errorf("announce capabilities: %w", err)
+		m.opts.Log.Debug("capabilities are still being told", "error", err)
 	}
-	return nil
 }
 
 // Leave tells the mesh that this node goes. Run still has to be ended.

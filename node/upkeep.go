@@ -100,6 +100,7 @@ func (p *parts) nameToolchains(ctx context.Context, n *Node) {
 	p.tell(n)
 }
 
+// tell tells the mesh what this node can do.
 func (p *parts) tell(n *Node) {
 	n.mu.Lock()
 	n.info.BPU = p.bpu()
@@ -107,9 +108,7 @@ func (p *parts) tell(n *Node) {
 	n.mu.Unlock()
 	c := p.capabilities(p.known.list())
 	c.API = api
-	if err := p.mesh.SetCapabilities(c); err != nil {
-		n.cfg.Log.Warn("the mesh is not told what this node can do", "error", err)
-	}
+	p.mesh.SetCapabilities(c)
 }
 
 // announceCache announces the outputs of the results that this node has kept.

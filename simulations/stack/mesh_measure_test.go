@@ -91,7 +91,7 @@ func (f figures) seconds(name string, d time.Duration) { f.add(name, d.Seconds()
 func (f figures) String() string {
 	var b strings.Builder
 	for _, name := range []string{
-		"storm: all see all [s]", "join: last [s]", "leave: last [s]", "death: first [s]", "death: last [s]",
+		"storm: all see all [s]", "join: last [s]", "leave: gone for all [s]", "leave: left for all [s]", "death: first [s]", "death: last [s]",
 		"change: last [s]", "change: SWIM bytes a node", "idle: SWIM B/s a node", "idle: SWIM packets/s a node",
 		"idle: QUIC B/s a node", "idle: bytes a push/pull", "idle: hello and STUN B/s a node",
 		"lookup [round trips]", "lookup: peers in a table",
@@ -186,9 +186,7 @@ func (w *meshes) measureChange(k *kinds, f figures) {
 	r := w.record()
 	before = k.now().swim
 	began := time.Now()
-	if err := w.nodes[1].SetCapabilities(peer.Capabilities{BPU: 2, Cores: 2, Slots: 2, OS: "linux", Arch: "amd64"}); err != nil {
-		w.t.Fatal(err)
-	}
+	w.nodes[1].SetCapabilities(peer.Capabilities{BPU: 2, Cores: 2, Slots: 2, OS: "linux", Arch: "amd64"})
 	time.Sleep(quiet)
 	f.add("change: SWIM bytes a node", (k.now().swim-before-idle)/float64(len(w.nodes)))
 	_, last, _ := r.span(w.nodes[1].Self(), peer.Alive, len(w.nodes))
@@ -209,9 +207,12 @@ func (w *meshes) measureComing(host int, f figures) {
 		w.t.Fatal(err)
 	}
 	n.stop()
-	time.Sleep(10 * time.Second)
+	rest := w.nodes[:host]
+	w.within(meetWithin, "parting", func() bool { return w.see(rest, rest) })
+	f.seconds("leave: gone for all [s]", time.Since(began))
+	time.Sleep(meetWithin)
 	if _, last, seen := r.span(n.Self(), peer.Left, host); seen == host {
-		f.seconds("leave: last [s]", last.Sub(began))
+		f.seconds("leave: left for all [s]", last.Sub(began))
 	}
 }
 
