@@ -72,6 +72,7 @@ func (n *Node) serve(ctx context.Context, settings config.Settings, blobs *disk.
 	n.mu.Lock()
 	n.api = o
 	n.mu.Unlock()
+	p.tell(n)
 	err = runStages(ctx, append(p.services(n), door)...)
 	if o.left.Load() { // whatever the mesh has saved since
 		err = errors.Join(err, mesh.ForgetCredentials(n.cfg.Home))
@@ -98,7 +99,6 @@ func (n *Node) greet(ctx context.Context, p *parts) error {
 			return err
 		}
 	}
-	p.tell(n)
 	n.readyOnce.Do(func() { close(n.ready) })
 	<-ctx.Done()
 	return nil
