@@ -11,6 +11,11 @@ func TestNodesBuildTogether(t *testing.T) {
 	n := *stackNodes
 	Run(t, Options{Net: office(n)}, func(t *testing.T, f *Fleet) {
 		f.StartAll()
+		for _, m := range f.Machines() {
+			if took := m.Ready.Sub(m.Born); took > readySoon {
+				t.Errorf("node %d was ready after %v", m.Number, took)
+			}
+		}
 		t.Logf("all %d see all after %v", n, seeEachOther(t, f, f.Machines(), n, 5*time.Second))
 		f.Pass(settled)
 		b := f.Machine(0).Build(t.Context(), p.Root)
@@ -50,6 +55,8 @@ func checkMakespan(t *testing.T, f *Fleet, b *Build, p *Project) {
 }
 
 const (
+	// readySoon is some round trips, and no round of gossip.
+	readySoon = 100 * time.Millisecond
 	// levels is the longest chain of steps in a Shape.
 	levels = 4
 	// overhead bounds what a step costs beside its run: to resolve, fetch,
