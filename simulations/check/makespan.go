@@ -22,7 +22,7 @@ import (
 // here: a worker takes a step beforehand that another could run sooner.
 // Overhead is for all that a step costs beside its run, once for each step of
 // the deepest chain and for each round of the slots; Opening for the election,
-// the plan and the end.
+// the plan and the end. What all bytes take over the slowest line is added.
 type Makespan struct {
 	unsettled
 	began map[int]time.Duration
@@ -78,7 +78,39 @@ func Greedy(s *setting.Setting, build int) time.Duration {
 	busy := work / power
 	chain := b.Graph.CriticalPath() / slowest(s, build)
 	rounds := b.Graph.Depth() + (steps+slots-1)/slots
-	return time.Duration(Factor*(busy+chain)*float64(time.Second)) + time.Duration(rounds)*Overhead + Opening
+	return time.Duration((Factor*(busy+chain)+transfers(s))*float64(time.Second)) + time.Duration(rounds)*Overhead + Opening
+}
+
+// transfers is what all bytes of all builds take over the slowest line, one
+// after the other, in seconds: what each step reads, and what the initiator
+// brings home.
+func transfers(s *setting.Setting) float64 {
+	bytes := int64(0)
+	for i := range s.Builds {
+		steps := s.Builds[i].Graph.Steps
+		for k := range steps {
+			bytes += steps[k].InputBytes + steps[k].OutputBytes
+			for _, on := range steps[k].Deps {
+				bytes += steps[on].OutputBytes
+			}
+		}
+	}
+	slowest := 0.0
+	least := func(bandwidth float64) {
+		if bandwidth > 0 && (slowest == 0 || bandwidth < slowest) {
+			slowest = bandwidth
+		}
+	}
+	for i := range s.Network.Sites {
+		least(s.Network.Sites[i].Local.Bandwidth)
+	}
+	for i := range s.Network.Routes {
+		least(s.Network.Routes[i].Bandwidth)
+	}
+	if slowest == 0 {
+		return 0
+	}
+	return float64(bytes) / slowest
 }
 
 // slowest is the least speed at which any step of a build may run.

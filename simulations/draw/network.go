@@ -2,6 +2,7 @@ package draw
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/buildnet/buildnet/simulations/network"
@@ -17,8 +18,8 @@ const (
 func (d *drawer) network() {
 	c := &d.s.Network
 	sites := 1
-	if d.one(2) {
-		sites = 1 + d.rng.IntN(min(4, len(d.s.Nodes)))
+	if !d.one(3) {
+		sites = 1 + d.rng.IntN(min(5, len(d.s.Nodes)))
 	}
 	for i := range sites {
 		c.Sites = append(c.Sites, network.Site{Name: fmt.Sprintf("site%d", i), Local: d.local()})
@@ -31,9 +32,16 @@ func (d *drawer) network() {
 	}
 }
 
-// local is the network of a site: good, or a bad wireless one.
+// local is the network of a site: good, a wireless one that others use as
+// well, or a bad one.
 func (d *drawer) local() network.Path {
-	if d.one(6) {
+	switch d.rng.IntN(6) {
+	case 0:
+		return network.Path{
+			Latency: d.between(time.Millisecond, 10*time.Millisecond), Jitter: d.between(20*time.Millisecond, 120*time.Millisecond),
+			Bandwidth: 40 * megabit,
+		}
+	case 1:
 		return d.bad(network.Path{
 			Latency: d.between(time.Millisecond, 10*time.Millisecond), Jitter: d.between(0, 20*time.Millisecond), Bandwidth: 40 * megabit,
 		})
@@ -44,13 +52,15 @@ func (d *drawer) local() network.Path {
 	}
 }
 
-// route is what lies between two sites: a street, or an ocean.
+// route is what lies between two sites: a street, or an ocean. Short ones are
+// as likely as long ones, so that some members are much farther than others.
 func (d *drawer) route() network.Path {
+	latency := time.Duration(math.Exp(d.rng.Float64()*math.Log(400)) * float64(500*time.Microsecond))
 	p := network.Path{
-		Latency: d.between(time.Millisecond, 120*time.Millisecond), Jitter: d.between(0, 15*time.Millisecond),
+		Latency: latency.Truncate(time.Microsecond), Jitter: d.between(0, latency/5),
 		Bandwidth: pick(d, 20*megabit, 100*megabit, gigabit),
 	}
-	if d.one(3) {
+	if d.one(4) {
 		return d.bad(p)
 	}
 	return p

@@ -41,7 +41,7 @@ var draws = []struct {
 	draw   func(d *drawer)
 }{
 	{16, func(d *drawer) { d.add(Fault{Kind: Kill, Target: d.victim(), For: d.maybe(4 * time.Second)}) }},
-	{14, func(d *drawer) { d.add(Fault{Kind: Kill, Target: d.role(Leader), For: d.maybe(4 * time.Second)}) }},
+	{22, func(d *drawer) { d.add(Fault{Kind: Kill, Target: d.role(Leader), For: d.maybe(4 * time.Second)}) }},
 	{6, func(d *drawer) { d.add(Fault{Kind: Kill, Target: d.role(Standby), For: d.maybe(4 * time.Second)}) }},
 	{8, func(d *drawer) { d.add(Fault{Kind: Kill, Target: d.role(Worker), For: d.maybe(4 * time.Second)}) }},
 	{4, func(d *drawer) { d.add(Fault{Kind: Kill, Target: d.role(Holder)}) }},
@@ -83,7 +83,12 @@ func (d *drawer) one() {
 // add draws when the fault strikes: early more often than late, because builds
 // are over at some time.
 func (d *drawer) add(f Fault) {
-	if d.rng.IntN(3) == 0 {
+	// A build is led while it is under way.
+	often := 3
+	if f.Target.Role != Node {
+		often = 2
+	}
+	if d.rng.IntN(often) == 0 {
 		f.Share, f.Build = float64(1+d.rng.IntN(99))/100, f.Target.Build
 	} else {
 		f.At = time.Duration(float64(d.Until) * d.rng.Float64() * d.rng.Float64()).Truncate(time.Millisecond)

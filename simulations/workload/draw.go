@@ -33,8 +33,16 @@ func (s Shape) String() string {
 func Draw(rng *rand.Rand, n int) (*Graph, Shape) {
 	s := ChainShape + Shape(rng.IntN(int(PackagesShape)))
 	g := s.make(max(1, n), rng)
-	g.DrawCosts(rng, Costs{Median: math.Exp(rng.Float64()*4 - 3), Spread: rng.Float64()})
-	g.DrawSizes(rng)
+	// Some builds are of short steps, some of such that take longer than a
+	// leader needs to be missed.
+	median := math.Exp(rng.Float64()*4 - 3)
+	if rng.IntN(3) == 0 {
+		median = 2 + 4*rng.Float64()
+	}
+	g.DrawCosts(rng, Costs{Median: median, Spread: rng.Float64()})
+	// Large blobs come by chunks, from several holders.
+	medians := [...]float64{30e3, 30e3, 30e3, 1e6, 8e6}
+	g.DrawSizes(rng, medians[rng.IntN(len(medians))])
 	return g, s
 }
 
@@ -77,11 +85,11 @@ func (g *Graph) DrawCosts(rng *rand.Rand, c Costs) {
 	}
 }
 
-// DrawSizes draws how many bytes each step reads and makes: some 30 KiB of
-// each, now and then megabytes.
-func (g *Graph) DrawSizes(rng *rand.Rand) {
+// DrawSizes draws how many bytes each step reads and makes: lognormal, within a
+// factor of 4 of the median for two thirds of them.
+func (g *Graph) DrawSizes(rng *rand.Rand, median float64) {
 	const most = 64 << 20
-	size := func() int64 { return int64(min(most, 30e3*math.Exp(rng.NormFloat64()*1.5))) }
+	size := func() int64 { return int64(min(most, median*math.Exp(rng.NormFloat64()*1.4))) }
 	for i := range g.Steps {
 		g.Steps[i].InputBytes, g.Steps[i].OutputBytes = size(), size()
 	}
