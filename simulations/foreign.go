@@ -38,13 +38,13 @@ func (s way) RTT(from, to int) (time.Duration, bool) {
 	return s.w.net.RTT(from, to), n.alive && !n.stalled && s.w.Connected(from, to)
 }
 
-// find looks a key up and tells of it.
-func (n *node) find(key digest.Digest) lookup.Found {
+// find looks a key up and tells of it. holds may be nil.
+func (n *node) find(key digest.Digest, holds func(place int) bool) lookup.Found {
 	w := n.w
 	if w.foreign.table == nil {
 		w.foreign.table = lookup.New(w.setting.Lookup, len(w.nodes), w.chance)
 	}
-	f := w.foreign.table.Find(way{w}, n.place, lookup.KeyOf(key.Hash()))
+	f := w.foreign.table.Find(way{w}, n.place, lookup.KeyOf(key.Hash()), holds)
 	w.traffic.Messages[n.place] += int64(f.Asked)
 	w.traffic.MessageBytes[n.place] += int64(f.Asked) * frameBytes
 	e := n.of(trace.Looked)
@@ -53,43 +53,45 @@ func (n *node) find(key digest.Digest) lookup.Found {
 	return f
 }
 
-// keeps reports whether one of the nodes that a look-up found has a record.
-func (w *World) keeps(r *listing, closest []int) bool {
-	return slices.ContainsFunc(r.keepers, func(k keeper) bool {
-		return w.nodes[k.place].lives(k.life) && slices.Contains(closest, k.place)
+// look looks for a record; done is called with nil where there is none.
+func (n *node) look(key digest.Digest, done func(*listing)) {
+	w := n.w
+	if !w.across() {
+		done(nil)
+		return
+	}
+	r := w.foreign.results[key]
+	f := n.find(key, func(place int) bool {
+		return r != nil && slices.ContainsFunc(r.keepers, func(k keeper) bool { return k.place == place && w.nodes[place].lives(k.life) })
+	})
+	n.later(f.Took, func() {
+		if f.Held {
+			done(r)
+			return
+		}
+		done(nil)
 	})
 }
 
 // foreign looks for a result that another cell made.
 func (n *node) foreign(a digest.Digest, done func(*known)) {
-	if !n.w.across() {
-		done(nil)
-		return
-	}
-	f := n.find(a)
-	n.later(f.Took, func() {
-		if r := n.w.foreign.results[a]; r != nil && n.w.keeps(r, f.Closest) {
-			done(r.known)
+	n.look(a, func(r *listing) {
+		if r == nil {
+			done(nil)
 			return
 		}
-		done(nil)
+		done(r.known)
 	})
 }
 
-// foreignHolders looks for holders of a blob in other cells: those of the
-// results that it is an output of.
+// foreignHolders looks for holders of a blob in other cells.
 func (n *node) foreignHolders(b *blob, done func([]int)) {
-	if !n.w.across() {
-		done(nil)
-		return
-	}
-	f := n.find(b.digest)
-	n.later(f.Took, func() {
-		if r := n.w.foreign.results[b.digest]; r != nil && n.w.keeps(r, f.Closest) {
-			done(r.holders)
+	n.look(b.digest, func(r *listing) {
+		if r == nil {
+			done(nil)
 			return
 		}
-		done(nil)
+		done(r.holders)
 	})
 }
 
@@ -99,7 +101,7 @@ func (n *node) record(k *known, holders []int) {
 	if !n.w.across() {
 		return
 	}
-	f := n.find(k.entry.Action)
+	f := n.find(k.entry.Action, nil)
 	n.put(k.entry.Action, &listing{known: k}, f.Took)
 	for i := range k.entry.Result.Outputs {
 		n.put(k.entry.Result.Outputs[i].Digest, &listing{holders: holders}, f.Took)

@@ -32,9 +32,6 @@ type Table struct {
 	sorted []Key
 }
 
-// maxHops ends a look-up that gets nowhere.
-const maxHops = 64
-
 // New returns the table of so many nodes, with keys of their own.
 func New(params setting.Lookup, nodes int, chance *rand.Rand) *Table {
 	t := &Table{params: params, seed: chance.Uint64(), keys: make([]Key, nodes), order: make([]int, nodes), sorted: make([]Key, nodes)}
@@ -55,69 +52,175 @@ type World interface {
 	RTT(from, to int) (time.Duration, bool)
 }
 
+// resiliency is how many of the nodes nearest to a key have to have answered
+// before a look-up ends (go-libp2p-kad-dht, its option of that name).
+const resiliency = 3
+
 // Found is what a look-up came to.
 type Found struct {
 	// Closest are the nodes nearest to the key that answered, nearest first, at
 	// most Bucket.
 	Closest []int
-	// Hops is how many rounds of questions it took, Asked how many nodes were
-	// asked, and Took how long it was.
+	// Held says that one of those that were asked had what was looked for.
+	Held bool
+	// Hops is how many nodes told of one another until the nearest one was
+	// known, Asked how many were asked, and Took how long it all was.
 	Hops, Asked int
 	Took        time.Duration
 }
+
+// state is how far a look-up is with a node.
+type state uint8
+
+const (
+	heard state = iota // of
+	waiting
+	answered
+	failed
+)
 
 // contact is a node as a look-up sees it.
 type contact struct {
 	node     int
 	distance Key
-	asked    bool
-	dead     bool
+	hop      int
+	state    state
 }
 
-// Find looks for the nodes closest to a key, beginning at one node. Each round
-// asks the Parallel closest that were not asked, and is as long as its slowest
-// answer.
-func (t *Table) Find(w World, from int, key Key) Found {
-	var f Found
-	list := t.add(make([]contact, 0, 4*t.params.Bucket), t.near(from, key), key)
-	learnt := make([]int, 0, t.params.Bucket*max(t.params.Parallel, 1))
-	for f.Hops < maxHops {
-		var asked int
-		var slowest time.Duration
-		learnt = learnt[:0]
-		for i := range list {
-			c := &list[i]
-			if asked == max(t.params.Parallel, 1) || i >= t.params.Bucket+dead(list) {
-				break
-			}
-			if c.asked {
-				continue
-			}
-			c.asked = true
-			asked++
-			rtt, answers := w.RTT(from, c.node)
-			if !answers {
-				c.dead = true
-				slowest = max(slowest, t.params.Timeout)
-				continue
-			}
-			slowest = max(slowest, rtt+t.params.Work)
-			learnt = append(learnt, t.near(c.node, key)...)
+// flight is a question that is out.
+type flight struct {
+	node    int
+	until   time.Duration
+	answers bool
+}
+
+// search is one look-up.
+type search struct {
+	t       *Table
+	w       World
+	from    int
+	key     Key
+	list    []contact // nearest first
+	flights []flight
+	found   Found
+}
+
+// Find looks for the nodes closest to a key, beginning at one node: it asks the
+// nearest that it has heard of, Parallel at a time, and learns of nearer ones.
+// It ends when one holds what is looked for, or when the nearest have answered.
+// holds may be nil.
+func (t *Table) Find(w World, from int, key Key, holds func(node int) bool) Found {
+	s := &search{t: t, w: w, from: from, key: key, list: make([]contact, 0, 4*t.params.Bucket)}
+	s.add(t.near(from, key), 1)
+	for s.ask(); len(s.flights) > 0 && !s.over(); s.ask() {
+		f := s.next()
+		s.found.Took = f.until
+		c := s.contact(f.node)
+		if !f.answers {
+			c.state = failed
+			continue
 		}
-		if asked == 0 {
+		c.state = answered
+		if holds != nil && holds(f.node) {
+			s.found.Held, s.found.Hops = true, c.hop
 			break
 		}
-		f.Hops++
-		f.Asked += asked
-		f.Took += slowest
-		list = t.add(list, learnt, key)
+		s.add(t.near(f.node, key), c.hop+1)
 	}
-	for i := range list {
-		if !list[i].dead && list[i].asked && len(f.Closest) < t.params.Bucket {
-			f.Closest = append(f.Closest, list[i].node)
+	s.close()
+	return s.found
+}
+
+// ask puts questions to the nearest that were only heard of.
+func (s *search) ask() {
+	p := &s.t.params
+	near := 0
+	for i := range s.list {
+		c := &s.list[i]
+		if near == p.Bucket || len(s.flights) >= max(p.Parallel, 1) {
+			return
+		}
+		if c.state != failed {
+			near++
+		}
+		if c.state != heard {
+			continue
+		}
+		c.state = waiting
+		s.found.Asked++
+		rtt, answers := s.w.RTT(s.from, c.node)
+		takes := p.Timeout
+		if answers {
+			takes = rtt + p.Work
+		}
+		s.flights = append(s.flights, flight{c.node, s.found.Took + takes, answers})
+	}
+}
+
+// next is the question that ends first.
+func (s *search) next() flight {
+	first := 0
+	for i := range s.flights {
+		if s.flights[i].until < s.flights[first].until {
+			first = i
 		}
 	}
+	f := s.flights[first]
+	s.flights = slices.Delete(s.flights, first, first+1)
 	return f
+}
+
+// over reports whether the nearest that live have answered.
+func (s *search) over() bool {
+	near := 0
+	for i := range s.list {
+		switch s.list[i].state {
+		case failed:
+		case answered:
+			if near++; near == resiliency {
+				return true
+			}
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func (s *search) contact(node int) *contact {
+	at, _ := s.place(node)
+	return &s.list[at]
+}
+
+func (s *search) place(node int) (at int, there bool) {
+	distance := s.t.keys[node] ^ s.key
+	return slices.BinarySearchFunc(s.list, distance, func(c contact, d Key) int {
+		return cmp.Or(cmp.Compare(c.distance, d), cmp.Compare(c.node, node))
+	})
+}
+
+// add hears of nodes.
+func (s *search) add(nodes []int, hop int) {
+	for _, node := range nodes {
+		if n := len(s.list); n == cap(s.list) && s.t.keys[node]^s.key > s.list[n-1].distance {
+			continue // so far away that it is never asked
+		}
+		if at, there := s.place(node); !there && node != s.from {
+			s.list = slices.Insert(s.list, at, contact{node: node, distance: s.t.keys[node] ^ s.key, hop: hop})
+		}
+	}
+}
+
+// close sums up.
+func (s *search) close() {
+	for i := range s.list {
+		if c := &s.list[i]; c.state == answered && len(s.found.Closest) < s.t.params.Bucket {
+			s.found.Closest = append(s.found.Closest, c.node)
+			if len(s.found.Closest) == 1 && !s.found.Held {
+				s.found.Hops = c.hop
+			}
+		}
+	}
 }
 
 // Closest are the nodes nearest to a key for which fit holds, nearest first, at
@@ -148,32 +251,6 @@ func (t *Table) rank(found []int, key Key, from, to int, fit func(int) bool) []i
 	}
 	slices.SortFunc(found[begin:], func(a, b int) int { return cmp.Compare(t.keys[a]^key, t.keys[b]^key) })
 	return found
-}
-
-func dead(list []contact) (n int) {
-	for i := range list {
-		if list[i].dead {
-			n++
-		}
-	}
-	return n
-}
-
-// add puts nodes into a list that is ordered by distance.
-func (t *Table) add(list []contact, nodes []int, key Key) []contact {
-	for _, node := range nodes {
-		if n := len(list); n >= cap(list) && t.keys[node]^key > list[n-1].distance {
-			continue // so far away that it is never asked
-		}
-		c := contact{node: node, distance: t.keys[node] ^ key}
-		at, there := slices.BinarySearchFunc(list, c, func(a, b contact) int {
-			return cmp.Or(cmp.Compare(a.distance, b.distance), cmp.Compare(a.node, b.node))
-		})
-		if !there {
-			list = slices.Insert(list, at, c)
-		}
-	}
-	return list
 }
 
 // near is what a node answers: the closest to a key that its routing table

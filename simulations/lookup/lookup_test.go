@@ -25,7 +25,7 @@ func TestHopsGrowWithTheLogarithm(t *testing.T) {
 		hops := 0
 		const times = 50
 		for range times {
-			f := lookups.Find(near{}, chance.IntN(nodes), Key(chance.Uint64()))
+			f := lookups.Find(near{}, chance.IntN(nodes), Key(chance.Uint64()), nil)
 			hops += f.Hops
 			if f.Took < time.Duration(f.Hops)*40*time.Millisecond {
 				t.Fatalf("%d hops of 40 ms took %v", f.Hops, f.Took)
@@ -50,9 +50,9 @@ func TestTheClosestOfAllAreFound(t *testing.T) {
 			}
 			return 1
 		})
-		f := lookups.Find(near{}, chance.IntN(2000), key)
-		if len(f.Closest) != 20 || f.Closest[0] != all[0] {
-			t.Errorf("key %x: the closest of %d is %d; want %d", key, len(f.Closest), f.Closest[0], all[0])
+		f := lookups.Find(near{}, chance.IntN(2000), key, nil)
+		if !slices.Equal(f.Closest[:resiliency], all[:resiliency]) {
+			t.Errorf("key %x: the closest are %v; want %v", key, f.Closest, all[:20])
 		}
 		known := lookups.Closest(key, func(node int) bool { return node != all[3] })
 		if want := slices.Concat(all[:3], all[4:21]); !slices.Equal(known, want) {
@@ -61,22 +61,36 @@ func TestTheClosestOfAllAreFound(t *testing.T) {
 	}
 }
 
-func TestADeadPeerCostsTimeAndIsLeftOut(t *testing.T) {
+func TestANearPeerThatIsDeadCostsTimeAndIsLeftOut(t *testing.T) {
 	lookups := table(500)
 	key := Key(42)
-	before := lookups.Find(near{}, 7, key)
-	dead := near{before.Closest[0]: true}
-	after := lookups.Find(dead, 7, key)
+	before := lookups.Find(near{}, 7, key, nil)
+	after := lookups.Find(near{before.Closest[0]: true}, 7, key, nil)
 	if slices.Contains(after.Closest, before.Closest[0]) {
 		t.Error("a dead node is among those that answered")
 	}
-	if after.Took < before.Took+setting.StandardLookup().Timeout/2 {
+	if after.Took < setting.StandardLookup().Timeout {
 		t.Errorf("with a dead peer it took %v, without %v", after.Took, before.Took)
+	}
+	far := before.Closest[len(before.Closest)-1]
+	if after := lookups.Find(near{far: true}, 7, key, nil); after.Took >= setting.StandardLookup().Timeout {
+		t.Errorf("for a dead peer that is none of the nearest it waited %v", after.Took)
+	}
+}
+
+func TestALookUpEndsWhereTheRecordIs(t *testing.T) {
+	lookups := table(2000)
+	key := Key(1 << 40)
+	keepers := lookups.Closest(key, func(int) bool { return true })
+	whole := lookups.Find(near{}, 9, key, nil)
+	f := lookups.Find(near{}, 9, key, func(node int) bool { return slices.Contains(keepers, node) })
+	if !f.Held || f.Took > whole.Took || f.Asked > whole.Asked {
+		t.Errorf("it found %+v; without a record %+v", f, whole)
 	}
 }
 
 func TestANodeAloneFindsNobody(t *testing.T) {
-	if f := table(1).Find(near{}, 0, 5); len(f.Closest) != 0 || f.Hops != 0 {
+	if f := table(1).Find(near{}, 0, 5, nil); len(f.Closest) != 0 || f.Hops != 0 {
 		t.Errorf("it found %+v", f)
 	}
 }
