@@ -85,6 +85,13 @@ type owner struct {
 	nat  *nat
 }
 
+func (o owner) site() int {
+	if o.nat != nil {
+		return o.nat.site
+	}
+	return o.host.site
+}
+
 // site is what packets of a site go through.
 type site struct {
 	local  *network.Path

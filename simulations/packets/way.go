@@ -100,14 +100,8 @@ func (n *Net) route(f *flight) bool {
 		n.drops.NoRoute++
 		return false
 	}
-	f.target, f.gate = end.host, end.nat
-	there := 0
-	if end.nat != nil {
-		there = end.nat.site
-	} else {
-		there = end.host.site
-	}
-	f.way = []hop{up}
+	f.way, f.target, f.gate = []hop{up}, end.host, end.nat
+	there := end.site()
 	if there == h.site {
 		return true
 	}

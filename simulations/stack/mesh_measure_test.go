@@ -122,7 +122,7 @@ func TestMeasureStorms(t *testing.T) {
 		for run := range *measureRuns {
 			o := lan(n)
 			o.Seed = uint64(run)
-			inMeshes(t, o, func(t *testing.T, w *meshes) {
+			inMeshes(t, o, func(_ *testing.T, w *meshes) {
 				w.mesh()
 				f.seconds("storm: all see all [s]", w.within(meetWithin, "whole mesh", w.whole))
 			})
@@ -142,7 +142,7 @@ func measureMesh(t *testing.T, n int, seed uint64, f figures) {
 	k := &kinds{}
 	o := lan(n + 1)
 	o.Seed, o.Watch = seed, k.watch
-	inMeshes(t, o, func(t *testing.T, w *meshes) {
+	inMeshes(t, o, func(_ *testing.T, w *meshes) {
 		spare := len(w.nodes) - 1
 		w.nodes = w.nodes[:spare]
 		w.mesh()
