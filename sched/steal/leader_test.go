@@ -7,6 +7,7 @@ import (
 
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/sched/action"
+	"github.com/buildnet/buildnet/store/digest"
 )
 
 // successor is a leader of a second epoch with an empty log: peer1, whose crew
@@ -188,6 +189,45 @@ func TestResultsWithOtherOutputsThanDeclaredAreRefused(t *testing.T) {
 			}
 		}
 	})
+}
+
+// resolvedTwice is a leader that resolves step 1 again, because its input was
+// lost meanwhile, and both attempts.
+func resolvedTwice(t *testing.T) (l *Leader, now time.Time, attempts [2]uint64) {
+	l, now = successor(t, chain(2)), start
+	for _, id := range []peer.ID{"peer0", "peer1", "peer2"} {
+		l.Receive(now, id, Join{Slots: 1})
+	}
+	out := l.Receive(now, "peer0", Follow{})
+	for i := range attempts {
+		entry := garbageDone(0).Entry
+		out = l.Resolved(now, Resolved{Step: 0, Attempt: out.Resolves[0].Attempt, Action: entry.Action, Found: &entry})
+		if len(out.Resolves) != 1 || out.Resolves[0].Step != 1 {
+			t.Fatalf("it resolves: %+v", out.Resolves)
+		}
+		if attempts[i] = out.Resolves[0].Attempt; i == 0 {
+			l.Receive(now, "peer0", Unsecured{Step: 0, Action: entry.Action, Text: "lost"})
+			now = now.Add(firstBackoff)
+			out = l.Tick(now)
+		}
+	}
+	return l, now, attempts
+}
+
+func TestAClaimIsNotLetGoForAnAttemptThatWasGivenUp(t *testing.T) {
+	a := digestOf("action")
+	l, now, attempts := resolvedTwice(t)
+	for _, attempt := range attempts {
+		out := l.Resolved(now, Resolved{Step: 1, Attempt: attempt, Action: a, Claimed: true})
+		expect(t, "lets go", out.Releases, []digest.Digest(nil))
+	}
+	if got := l.tasks[1]; !got.claimed || got.action != a {
+		t.Errorf("step 1 is %+v", got)
+	}
+	l, now, attempts = resolvedTwice(t)
+	l.Resolved(now, Resolved{Step: 1, Attempt: attempts[0], Action: a, Claimed: true})
+	out := l.Resolved(now, Resolved{Step: 1, Attempt: attempts[1], Failure: &Failure{Kind: Broken}})
+	expect(t, "lets go when there is no action after all", out.Releases, []digest.Digest{a})
 }
 
 func TestAFullDiskAtTheInitiatorIsFinal(t *testing.T) {

@@ -202,15 +202,11 @@ func (l *Leader) resolved(r Resolved) {
 	}
 	t := &l.tasks[r.Step]
 	if t.phase != Resolving || t.attempt != r.Attempt {
-		if r.Claimed && t.phase != Queued && t.phase != Assigned {
-			l.out.Releases = append(l.out.Releases, r.Action)
-		}
+		l.belated(t, r)
 		return
 	}
-	if t.claimed && t.action != r.Action {
-		l.out.Releases = append(l.out.Releases, t.action)
-	}
-	t.action, t.known, t.claimed = r.Action, r.Known, r.Claimed
+	l.reclaim(t, r.Action, r.Claimed)
+	t.known = r.Known
 	switch {
 	case r.Failure != nil && r.Invalid:
 		l.giveUp(r.Step, r.Failure.Text)
@@ -222,6 +218,26 @@ func (l *Leader) resolved(r Resolved) {
 	default:
 		l.move(r.Step, Queued)
 	}
+}
+
+// belated takes the claim of an attempt that was given up. The one that goes on
+// may have claimed the same action, which is one claim.
+func (l *Leader) belated(t *task, r Resolved) {
+	switch {
+	case !r.Claimed || t.phase == Queued || t.phase == Assigned:
+	case t.phase == Resolving:
+		l.reclaim(t, r.Action, true)
+	default:
+		l.out.Releases = append(l.out.Releases, r.Action)
+	}
+}
+
+// reclaim notes what a step claims, and lets go of what it claimed before.
+func (l *Leader) reclaim(t *task, a digest.Digest, claimed bool) {
+	if t.claimed && t.action != a {
+		l.out.Releases = append(l.out.Releases, t.action)
+	}
+	t.action, t.claimed = a, claimed
 }
 
 // complete logs a result.
