@@ -126,3 +126,22 @@ func TestHostsBehindOneNAT(t *testing.T) {
 		})
 	}
 }
+
+func TestOnlySoundNetworksAreMade(t *testing.T) {
+	for what, change := range map[string]func(*Options){
+		"a host of no site":   func(o *Options) { o.Site[0] = 1 },
+		"a NAT of nobody":     func(o *Options) { o.NATs[0].Hosts = nil },
+		"a NAT of no kind":    func(o *Options) { o.NATs[0].Kind = 0 },
+		"a host that is not":  func(o *Options) { o.NATs[0].Hosts = []int{4} },
+		"two NATs for a host": func(o *Options) { o.NATs = append(o.NATs, o.NATs[0]) },
+		"a NAT of two sites": func(o *Options) {
+			o.Sites, o.Site[3] = append(o.Sites, network.Site{Name: "b"}), 1
+		},
+	} {
+		o := behind(FullCone)
+		change(&o)
+		if _, err := New(o); err == nil {
+			t.Errorf("%s: no error", what)
+		}
+	}
+}

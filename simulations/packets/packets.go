@@ -12,7 +12,6 @@ package packets
 import (
 	"container/heap"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"sync"
@@ -106,6 +105,9 @@ type road struct {
 
 // New returns a network whose hosts have no sockets yet.
 func New(o Options) (*Net, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
 	n := &Net{
 		watch: o.Watch, began: time.Now(), addrs: map[netip.Addr]owner{},
 		rng:  rand.New(rand.NewPCG(o.Seed, 0)),
@@ -116,14 +118,9 @@ func New(o Options) (*Net, error) {
 		n.sites = append(n.sites, site{local: &local, routes: map[int]*road{}})
 	}
 	for _, r := range o.Routes {
-		if err := n.lay(r); err != nil {
-			return nil, err
-		}
+		n.lay(r)
 	}
 	for i, s := range o.Site {
-		if s < 0 || s >= len(n.sites) {
-			return nil, fmt.Errorf("host %d is in site %d of %d", i, s, len(n.sites))
-		}
 		n.addHost(i, s)
 	}
 	for i := range o.NATs {
@@ -139,14 +136,10 @@ func New(o Options) (*Net, error) {
 	return n, nil
 }
 
-func (n *Net) lay(r network.Route) error {
-	if min(r.A, r.B) < 0 || max(r.A, r.B) >= len(n.sites) || r.A == r.B || n.sites[r.A].routes[r.B] != nil {
-		return fmt.Errorf("route between sites %d and %d of %d", r.A, r.B, len(n.sites))
-	}
+func (n *Net) lay(r network.Route) {
 	path := r.Path
 	n.sites[r.A].routes[r.B] = &road{newLine(path.Bandwidth), &path}
 	n.sites[r.B].routes[r.A] = &road{newLine(path.Bandwidth), &path}
-	return nil
 }
 
 // Host returns one by its number.
