@@ -110,7 +110,7 @@ packages:
 }
 
 func TestABuildTooLargeToReplaySaysSo(t *testing.T) {
-	r := &run{opts: Options{Estimate: func(a, b peer.ID) time.Duration { return 0 }, Members: func() []peer.Member { return nil }}}
+	r := &run{opts: Options{Estimate: func(_, _ peer.ID) time.Duration { return 0 }, Members: func() []peer.Member { return nil }}}
 	r.req.ID = "b"
 	r.graph, r.sizes = wide(t, event.MaxRecordedSteps+1)
 	r.recorder = newRecorder(r, nil)

@@ -12,8 +12,8 @@ import (
 )
 
 // Assumed is what every replay takes for granted.
-const Assumed = "each step costs what it took where it ran, by that peer's BPU; peers that share a machine stay as busy as they were; " +
-	"new machines have every toolchain and the usual latency"
+const Assumed = "each step costs what it took where it ran, by that peer's BPU; peers on one machine wait for its cores as they did; " +
+	"new machines have nothing else to do, every toolchain, and the usual latency"
 
 // Forecast is what a build took, and what it takes in the simulation.
 type Forecast struct {

@@ -186,7 +186,7 @@ func (a *app) showForecast(f *replay.Forecast, o replayFlags) error {
 	}
 	_ = w.Flush() // into memory
 	if n := f.Shown().Unfinished; n > 0 {
-		fmt.Fprintf(&b, "%d of %s did not complete: a build ends with the machine that asked for it, which may be its leader\n", n, plural(len(f.Shown().Runs), "run"))
+		fmt.Fprintf(&b, "%d of %s did not complete: a build ends with the peer that asked for it, which may be its leader; kill another one with --kill PEER@WHEN\n", n, plural(len(f.Shown().Runs), "run"))
 	}
 	fmt.Fprintf(&b, "assumed: %s\n", f.Assumed)
 	return a.print("%s", b.String())
