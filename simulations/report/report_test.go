@@ -59,7 +59,7 @@ func written(t *testing.T, p *report.Page) []byte {
 func TestPageInABrowser(t *testing.T) {
 	browser(t)
 	t.Parallel()
-	page := written(t, simulated(t, "office-100"))
+	page := written(t, simulated(t, "split"))
 	for name, flags := range map[string][]string{"light": nil, "dark": {"--force-dark-mode", "--blink-settings=preferredColorScheme=0"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -60,10 +60,12 @@ func TestBuiltinsAreSettings(t *testing.T) {
 	for _, s := range scenario.Builtins() {
 		t.Run(s.Name(), func(t *testing.T) {
 			got := settingOf(t, s, 1, 0)
-			if !reflect.DeepEqual(got, settingOf(t, s, 1, 0)) {
+			small := min(s.Nodes(), 100) // 0 stays what it is
+			one := settingOf(t, s, 1, small)
+			if !reflect.DeepEqual(one, settingOf(t, s, 1, small)) {
 				t.Error("the same seed makes another setting")
 			}
-			if reflect.DeepEqual(got, settingOf(t, s, 2, 0)) {
+			if reflect.DeepEqual(one, settingOf(t, s, 2, small)) {
 				t.Error("another seed makes the same setting")
 			}
 			if s.Description() == "" || s.Nodes() != len(got.Nodes) && !s.Drawn() {
@@ -74,12 +76,13 @@ func TestBuiltinsAreSettings(t *testing.T) {
 }
 
 func TestScaledSettingsKeepTheirProportions(t *testing.T) {
-	s, err := scenario.Builtin("planet-10000")
+	src, err := scenario.Source("planet-10000")
 	if err != nil {
 		t.Fatal(err)
 	}
+	s := load(t, strings.Replace(string(src), "steps: 150..250", "steps: 5", 1))
 	rapid.Check(t, func(r *rapid.T) {
-		n := rapid.IntRange(5, 2000).Draw(r, "nodes")
+		n := rapid.IntRange(5, 1000).Draw(r, "nodes")
 		got, err := s.Setting(1, scenario.Scale{Nodes: n})
 		if err != nil {
 			r.Fatal(err)
