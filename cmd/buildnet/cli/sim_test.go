@@ -133,7 +133,7 @@ func TestInterruptedSimPrintsWhatItHas(t *testing.T) {
 func TestProgressIsForTerminalsAlone(t *testing.T) {
 	m := newMachine(t)
 	m.screen = cli.Terminal
-	r := m.run("sim", "run", "office-100")
+	r := m.run("sim", "run", "slow-worker")
 	if r.status != 0 || strings.Contains(r.out, "\x1b") || strings.Contains(r.talked, "\n") {
 		t.Errorf("status %d, stderr %q", r.status, r.talked)
 	}
