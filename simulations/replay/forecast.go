@@ -27,6 +27,8 @@ type Forecast struct {
 	// Changed is with the changes; nil without any.
 	Changed *Case  `json:"changed,omitempty"`
 	Assumed string `json:"assumed"`
+	// Lost is how many leaders the build lost: in the replay none dies unasked.
+	Lost int `json:"lost_leaders,omitempty"`
 }
 
 // Case is the runs of one setting over several seeds.
@@ -71,7 +73,7 @@ func Predict(ctx context.Context, rec *event.Recording, c Changes, o Options) (*
 	if err != nil {
 		return nil, err
 	}
-	f := &Forecast{Build: rec.Build, Steps: len(same.Builds[0].Graph.Steps), Took: Took(rec).Seconds(), Assumed: Assumed}
+	f := &Forecast{Build: rec.Build, Steps: len(same.Builds[0].Graph.Steps), Took: Took(rec).Seconds(), Assumed: Assumed, Lost: max(0, len(rec.Reigns)-1)}
 	first := o
 	if c.Any() {
 		first.Sinks = nil

@@ -225,7 +225,7 @@ func TestAReplayTakesAsLongAsTheBuild(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if f.Ratio < 0.8 || f.Ratio > 1.2 || f.Same.Bound > f.Same.Makespan.Min || f.Same.Unfinished > 0 || f.Steps != 3 {
+		if f.Lost != 0 || f.Ratio < 0.8 || f.Ratio > 1.2 || f.Same.Bound > f.Same.Makespan.Min || f.Same.Unfinished > 0 || f.Steps != 3 {
 			t.Errorf("%s: %+v", name, f)
 		}
 		switch {

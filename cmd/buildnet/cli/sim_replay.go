@@ -188,6 +188,9 @@ func (a *app) showForecast(f *replay.Forecast, o replayFlags) error {
 	if n := f.Shown().Unfinished; n > 0 {
 		fmt.Fprintf(&b, "%d of %s did not complete: a build ends with the peer that asked for it, which may be its leader; kill another one with --kill PEER@WHEN\n", n, plural(len(f.Shown().Runs), "run"))
 	}
+	if f.Lost > 0 {
+		fmt.Fprintf(&b, "the build lost %s; in the replay none dies unless --kill says so\n", plural(f.Lost, "leader"))
+	}
 	fmt.Fprintf(&b, "assumed: %s\n", f.Assumed)
 	return a.print("%s", b.String())
 }
