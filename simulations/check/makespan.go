@@ -78,13 +78,12 @@ func Greedy(s *setting.Setting, build int) time.Duration {
 	busy := work / power
 	chain := b.Graph.CriticalPath() / slowest(s, build)
 	rounds := b.Graph.Depth() + (steps+slots-1)/slots
-	return time.Duration((Factor*(busy+chain)+transfers(s))*float64(time.Second)) + time.Duration(rounds)*Overhead + Opening
+	return time.Duration(Factor*(busy+chain)*float64(time.Second)) + Transfers(s) + time.Duration(rounds)*Overhead + Opening
 }
 
-// transfers is what all bytes of all builds take over the slowest line, one
-// after the other, in seconds: what each step reads, and what the initiator
-// brings home.
-func transfers(s *setting.Setting) float64 {
+// Transfers is what all bytes of all builds take over the slowest line, one
+// after the other: what each step reads, and what the initiator brings home.
+func Transfers(s *setting.Setting) time.Duration {
 	bytes := int64(0)
 	for i := range s.Builds {
 		steps := s.Builds[i].Graph.Steps
@@ -110,7 +109,7 @@ func transfers(s *setting.Setting) float64 {
 	if slowest == 0 {
 		return 0
 	}
-	return float64(bytes) / slowest
+	return time.Duration(float64(bytes) / slowest * float64(time.Second))
 }
 
 // slowest is the least speed at which any step of a build may run.

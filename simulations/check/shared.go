@@ -31,6 +31,7 @@ type Shared struct {
 	led, over map[int]time.Duration // builds, by when it happened last
 	unrest    time.Duration         // of the membership, when it was last
 	restless  bool                  // there was any
+	reborn    map[int]bool          // nodes that were started again
 }
 
 type shared struct {

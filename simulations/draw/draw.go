@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/buildnet/buildnet/sched/steal"
+	"github.com/buildnet/buildnet/simulations/check"
 	"github.com/buildnet/buildnet/simulations/fault"
 	"github.com/buildnet/buildnet/simulations/setting"
 	"github.com/buildnet/buildnet/simulations/workload"
@@ -46,7 +47,7 @@ func Setting(seed uint64) *setting.Setting {
 	d.s.Membership = setting.StandardMembership()
 	d.s.Lookup = setting.StandardLookup()
 	d.s.Overheads = setting.StandardOverheads()
-	d.s.Limit = limit + 4*d.alone()
+	d.s.Limit = limit + 4*d.alone() + 4*check.Transfers(d.s)
 	return d.s
 }
 

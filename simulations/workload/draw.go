@@ -41,7 +41,7 @@ func Draw(rng *rand.Rand, n int) (*Graph, Shape) {
 	}
 	g.DrawCosts(rng, Costs{Median: median, Spread: rng.Float64()})
 	// Large blobs come by chunks, from several holders.
-	medians := [...]float64{30e3, 30e3, 30e3, 1e6, 8e6}
+	medians := [...]float64{30e3, 30e3, 30e3, 1e6, 5e6}
 	g.DrawSizes(rng, medians[rng.IntN(len(medians))])
 	return g, s
 }
