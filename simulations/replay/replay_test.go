@@ -105,6 +105,18 @@ func TestChangesOfTheMesh(t *testing.T) {
 	}
 }
 
+func TestALargeMeshSharesOneSite(t *testing.T) {
+	many := replay.Changes{Add: []replay.Machines{{Count: 500, BPU: 1}}}
+	s := set(t, recorded(), many)
+	if len(s.Nodes) != 503 || len(s.Network.Sites) != 1 || s.Network.Sites[0].Local.Latency != 500*time.Microsecond || s.Nodes[502].Name != "new-500" {
+		t.Errorf("%d nodes, sites %+v", len(s.Nodes), s.Network.Sites)
+	}
+	many.Ways = []replay.Way{{A: "desk", B: "new-1"}}
+	if _, err := replay.Setting(recorded(), many); !errors.Is(err, replay.ErrChange) {
+		t.Errorf("a latency within one site: %v", err)
+	}
+}
+
 func TestToolchainsOfTheMesh(t *testing.T) {
 	rec := recorded()
 	rec.Peers[2].Lacks = []int{1}
