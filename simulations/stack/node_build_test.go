@@ -16,7 +16,7 @@ func TestNodesBuildTogether(t *testing.T) {
 				t.Errorf("node %d was ready after %v", m.Number, took)
 			}
 		}
-		t.Logf("all %d see all after %v", n, seeEachOther(t, f, f.Machines(), n, 5*time.Second))
+		t.Logf("all %d see all after %v", n, seeEachOther(t, f, f.Machines(), n, time.Minute))
 		f.Pass(settled)
 		b := f.Machine(0).Build(t.Context(), p.Root)
 		s := succeeded(t, b, p, want)
