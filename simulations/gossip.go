@@ -40,7 +40,7 @@ func (c *cell) hear(n, about *node, r membership.Rumour) {
 // spread has a node pass on what it heard, round by round.
 func (c *cell) spread(n, about *node, r membership.Rumour) {
 	m := &c.w.setting.Membership
-	n.w.traffic.Gossip[n.place] += m.ChangeBytes
+	n.w.traffic.Gossip[n.place] += m.ChangeBytes * float64(c.beliefs.Times())
 	left := c.beliefs.Rounds(m)
 	if left == 0 || len(c.nodes) < 2 {
 		return

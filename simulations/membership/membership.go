@@ -15,7 +15,7 @@ import (
 
 // retransmit times the decimal logarithm of the members is how often one of
 // them passes a rumour on (memberlist, RetransmitMult).
-const retransmit = 4
+const retransmit = 8
 
 // Rumour is what is said of a member. Of two the greater one holds.
 type Rumour uint32
@@ -161,10 +161,12 @@ func (c *Cell) Differ(a, b int, f func(about int, ofA, ofB Rumour)) {
 // ascending. The caller must not change it.
 func (c *Cell) Subjects() []int { return c.subjects }
 
-// Rounds is in how many rounds of gossip a member passes a rumour on.
+// Times is how often a member passes a rumour on.
+func (c *Cell) Times() int { return retransmit * int(math.Ceil(math.Log10(float64(c.Len()+1)))) }
+
+// Rounds is in how many rounds of gossip it does.
 func (c *Cell) Rounds(m *setting.Membership) int {
-	times := retransmit * int(math.Ceil(math.Log10(float64(c.Len()+1))))
-	return (times + m.Fanout - 1) / max(m.Fanout, 1)
+	return (c.Times() + m.Fanout - 1) / max(m.Fanout, 1)
 }
 
 // Pick draws another member to tell something; -1 if there is none.

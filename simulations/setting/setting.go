@@ -94,7 +94,7 @@ type Membership struct {
 	IdleBytes  float64
 	PushPull   time.Duration
 	StateBytes float64
-	// ChangeBytes is what a member sends for one change that it passes on.
+	// ChangeBytes is a packet that passes one change on.
 	ChangeBytes float64
 }
 

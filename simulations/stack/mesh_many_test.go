@@ -14,8 +14,9 @@ var stackNodes = flag.Int("stack-nodes", 20, "nodes of the real stack in virtual
 
 const (
 	// meetWithin is how long a mesh may take until all see all. Gossip tells
-	// nearly everybody within a second; who is missed hears by the exchange of
-	// whole states, the first of which is up to twice 30 s after the start.
+	// everybody within seconds; at a loss of 10 % somebody may have to wait for
+	// the exchange of whole states, the first of which is up to twice 30 s
+	// after the start.
 	meetWithin = 65 * time.Second
 	// spreadWithin is from the first member that knows of a death to the last.
 	spreadWithin = 5 * time.Second
