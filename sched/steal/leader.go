@@ -285,6 +285,8 @@ func (l *Leader) Receive(now time.Time, from peer.ID, msg Message) Output {
 		return l.finish()
 	}
 	switch msg := msg.(type) {
+	case Beat:
+		return l.out // it makes nothing possible that was not before
 	case Ack:
 		l.acked(m, msg.Index)
 	case Cancel:
