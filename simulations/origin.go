@@ -148,6 +148,11 @@ func (p *party) secure(g *origin, s steal.Securing) {
 			p.secure(g, next)
 		}
 		if p.origin == g {
+			if why != "" {
+				e := p.b.of(trace.Lacked, p.n)
+				e.Step, e.Text = int(s.Step), why
+				p.n.w.tell(e)
+			}
 			p.doOrigin(g.machine.Brought(p.n.clock(), s.Step, s.Attempt, why))
 			p.leave()
 		}

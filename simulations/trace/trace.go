@@ -104,6 +104,9 @@ const (
 	// Forgot says that Node has no more part in Build, but to lead it, and
 	// remembers nothing of it.
 	Forgot
+	// Lacked says that Node, the initiator, could not get the outputs of Step;
+	// Text says why.
+	Lacked
 )
 
 // Sink takes events in the order in which they happen. It must not keep the
