@@ -57,6 +57,10 @@ func (h *hands) Observe(e *trace.Event) *attempt {
 		h.at[e.Peer][of] = true
 	case trace.Revoked:
 		h.free(of, e.Peer, e.At, "it was taken back")
+	case trace.Lacked:
+		for _, a := range h.attempts[of] {
+			a.free(e.At, "its outputs could not be had")
+		}
 	case trace.Down:
 		h.lost(trace.None, e.Node, e.At, "its worker died")
 	case trace.Logged:

@@ -53,7 +53,7 @@ type claimed struct {
 func NewShared() *Shared {
 	return &Shared{
 		hands: newHands(), wrong: newTroubles(), runs: map[uint64][]shared{}, claims: map[claimOf]claimed{},
-		reopened:  map[stepOf]bool{},
+		reopened: map[stepOf]bool{}, reborn: map[int]bool{},
 		published: map[uint64]time.Duration{}, led: map[int]time.Duration{}, over: map[int]time.Duration{},
 	}
 }
@@ -68,6 +68,9 @@ func (r *Shared) Observe(w World, e *trace.Event) string {
 	}
 	r.wrong.Observe(w, e)
 	now := r.hands.Observe(e)
+	if e.Kind == trace.Up && e.Value > 0 {
+		r.reborn[e.Node] = true
+	}
 	switch e.Kind {
 	case trace.Up, trace.Down, trace.Suspected, trace.Believed, trace.Split, trace.Joined:
 		if e.Kind != trace.Up || e.At > 0 {
@@ -133,6 +136,9 @@ func (r *Shared) excuse(w World, first, second shared, action uint64) string {
 		return "the claim ended with the first build's leader"
 	case r.restless && r.unrest+unsure > first.attempt.assigned:
 		return "the members may not agree on the owner"
+	}
+	if a.owner != b.owner && (r.reborn[a.owner] || r.reborn[b.owner]) {
+		return "the stream to an owner was one to its former life, and the next owner was asked"
 	}
 	for _, c := range [2]claimed{a, b} {
 		if why := r.wrong.apart(c.leader, c.owner, max(0, first.attempt.assigned-unsure)); c.at > 0 && why != "" {

@@ -46,6 +46,7 @@ func TestTwice(t *testing.T) {
 	once := stream{}.given(1, 1, 1, 0, 2).run(2, trace.RunBegan, 2, 0)
 	again := func(s stream) stream { return s.given(3000, 1, 1, 0, 3).run(3001, trace.RunBegan, 3, 0) }
 	heir := func(s stream) stream { return s.given(3000, 3, 2, 0, 3).run(3001, trace.RunBegan, 3, 0) }
+	hasty := func(s stream) stream { return s.given(2499, 3, 2, 0, 3).run(3001, trace.RunBegan, 3, 0) }
 	tookOver := once.add(1000, trace.Down, on(1)).led(2000, trace.Led, 3, 2)
 	try(t, func() Rule { return NewTwice() }, &mesh{setting: plain()},
 		trial{"once", once, ""},
@@ -59,6 +60,8 @@ func TestTwice(t *testing.T) {
 		trial{"its result was lost", again(once.logged(5, trace.OpReopened, 1, 0, trace.None, 0)), ""},
 		trial{"another leader", heir(tookOver), "in epoch 2"},
 		trial{"another leader that could not hear", heir(tookOver.between(2400, trace.Split, 2, 3)), ""},
+		trial{"another leader that did not listen", hasty(tookOver.between(1900, trace.Split, 2, 3)), "in epoch 2"},
+		trial{"another leader that believed it dead", hasty(tookOver.between(1900, trace.Split, 2, 3).between(1950, trace.Suspected, 3, 2)), ""},
 		trial{"another leader that could have heard long ago",
 			heir(stream{}.between(0, trace.Split, 2, 3).between(1, trace.Joined, 2, 3).given(1, 1, 1, 0, 2).run(2, trace.RunBegan, 2, 0)), "is executed"},
 		trial{"an old leader goes on", stream{}.between(1, trace.Split, 1, 3).given(3000, 3, 2, 0, 3).run(3001, trace.RunBegan, 3, 0).

@@ -19,16 +19,32 @@ const unheard = steal.Lease + steal.HearingTime
 // its result was lost (see hands). Or else the leader could not know: the first
 // worker, or an old leader that went on, was apart from it. An action that
 // differs is another step: an input came out otherwise. That another leader
-// took over excuses nothing: the hearing is for that. A leader that was cut off
-// from the initiator ends the build for whoever serves it.
+// took over excuses nothing: the hearing is for that, and whoever assigns before
+// it is over must have heard everybody whom it believes alive. A leader that was
+// cut off from the initiator ends the build for whoever serves it.
 type Twice struct {
 	unsettled
 	hands *hands
 	wrong *troubles
+	led   map[logOf]time.Duration
+	// suspects are the nodes that a node believes dead: by who believes, and of
+	// whom.
+	suspects map[[2]int]bool
+	// met is when a node took the Hello of an epoch.
+	met map[meeting]time.Duration
+}
+
+type meeting struct {
+	logOf
+	node int
 }
 
 // NewTwice returns the rule for one run.
-func NewTwice() *Twice { return &Twice{hands: newHands(), wrong: newTroubles()} }
+func NewTwice() *Twice {
+	return &Twice{
+		hands: newHands(), wrong: newTroubles(), led: map[logOf]time.Duration{}, suspects: map[[2]int]bool{}, met: map[meeting]time.Duration{},
+	}
+}
 
 // Name names the rule.
 func (*Twice) Name() string { return "no step is executed twice" }
@@ -36,6 +52,18 @@ func (*Twice) Name() string { return "no step is executed twice" }
 // Observe looks at each execution.
 func (r *Twice) Observe(w World, e *trace.Event) string {
 	r.wrong.Observe(w, e)
+	switch e.Kind {
+	case trace.Led:
+		r.led[logOf{e.Build, e.Epoch}] = e.At
+	case trace.Heard:
+		if at := (meeting{logOf{e.Build, e.Epoch}, e.Node}); e.Text == "Hello" && r.met[at] == 0 {
+			r.met[at] = e.At
+		}
+	case trace.Suspected:
+		r.suspects[[2]int{e.Node, e.Peer}] = true
+	case trace.Believed:
+		delete(r.suspects, [2]int{e.Node, e.Peer})
+	}
 	now := r.hands.Observe(e)
 	if now == nil {
 		return ""
@@ -44,7 +72,11 @@ func (r *Twice) Observe(w World, e *trace.Event) string {
 		if other == now || !other.began || other.action != now.action {
 			continue
 		}
-		if r.excuse(w.Setting().Builds[e.Build].Initiator, other, now) == "" {
+		a, b := other, now
+		if b.assigned < a.assigned {
+			a, b = b, a
+		}
+		if r.excuse(w.Setting().Builds[e.Build].Initiator, a, b) == "" || r.hasty(e.Build, a, b) {
 			return fmt.Sprintf("step %d of build %d is executed on node %d (given at %v in epoch %d), and was on node %d (given at %v in epoch %d)",
 				e.Step, e.Build, now.node, now.assigned, now.epoch.Number, other.node, other.assigned, other.epoch.Number)
 		}
@@ -52,11 +84,17 @@ func (r *Twice) Observe(w World, e *trace.Event) string {
 	return ""
 }
 
-// excuse names why a step was given to two workers, or is "".
+// hasty reports whether a leader gave a step away that another had, from before
+// its time, when it had neither heard that one nor listened long enough.
+func (r *Twice) hasty(build int, a, b *attempt) bool {
+	reign := logOf{build, b.epoch}
+	met := r.met[meeting{reign, a.node}]
+	return a.epoch.Less(b.epoch) && !a.freeAt(b.assigned) && !a.cut && (met == 0 || met > b.assigned) &&
+		b.assigned < r.led[reign]+steal.HearingTime && !r.suspects[[2]int{b.epoch.Leader, a.node}]
+}
+
+// excuse names why a step was given to two workers, to a before b, or is "".
 func (r *Twice) excuse(initiator int, a, b *attempt) string {
-	if b.assigned < a.assigned {
-		a, b = b, a
-	}
 	if a.freeAt(b.assigned) {
 		return a.freed
 	}
