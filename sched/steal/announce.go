@@ -116,6 +116,9 @@ func (o *Origin) Brought(now time.Time, s Step, attempt uint64, why string) Orig
 		o.note(s, k.done.Peer, "what it printed is lost: "+why)
 		why = ""
 	}
+	if why != "" && flawNoRefetch {
+		return o.out
+	}
 	if why != "" {
 		k.unsecured = &Unsecured{Step: s, Action: k.done.Entry.Action, Text: why}
 		k.done, k.index = nil, 0

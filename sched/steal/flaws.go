@@ -12,4 +12,5 @@ var (
 	flawNoHearing     = os.Getenv("BUILDNET_FLAW") == "no-hearing"
 	flawForgetLost    = os.Getenv("BUILDNET_FLAW") == "forget-lost"
 	flawUnsorted      = os.Getenv("BUILDNET_FLAW") == "unsorted"
+	flawNoRefetch     = os.Getenv("BUILDNET_FLAW") == "no-refetch"
 )

@@ -15,4 +15,6 @@ const (
 	flawForgetLost = false
 	// flawUnsorted walks a map in no order.
 	flawUnsorted = false
+	// flawNoRefetch does not have made again what the initiator could not fetch.
+	flawNoRefetch = false
 )
