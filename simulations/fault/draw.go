@@ -57,9 +57,10 @@ var draws = []struct {
 	}},
 	{10, func(d *drawer) { d.add(Fault{Kind: Stall, Target: d.anybody(), For: d.lasts(5 * time.Second)}) }},
 	{8, func(d *drawer) { d.add(Fault{Kind: Break, Target: d.anybody()}) }},
-	{4, func(d *drawer) {
+	{8, func(d *drawer) {
 		d.add(Fault{Kind: FailDisk, Target: d.victim(), Factor: d.factor(), For: d.maybe(6 * time.Second)})
 	}},
+	{8, func(d *drawer) { d.add(Fault{Kind: FailDisk, Target: d.role(Holder), Factor: d.factor()}) }},
 	{6, func(d *drawer) { d.add(Fault{Kind: LoseBlobs, Target: d.victim()}) }},
 	{4, func(d *drawer) { d.add(Fault{Kind: LoseBlobs, Target: d.role(Holder)}) }},
 	{2, func(d *drawer) { d.add(Fault{Kind: Kill, Target: d.role(Initiator)}) }},

@@ -41,7 +41,7 @@ func Draw(rng *rand.Rand, n int) (*Graph, Shape) {
 	}
 	g.DrawCosts(rng, Costs{Median: median, Spread: rng.Float64()})
 	// Large blobs come by chunks, from several holders.
-	medians := [...]float64{30e3, 30e3, 30e3, 1e6, 5e6}
+	medians := [...]float64{30e3, 30e3, 1e6, 8e6}
 	g.DrawSizes(rng, medians[rng.IntN(len(medians))])
 	return g, s
 }
@@ -88,7 +88,7 @@ func (g *Graph) DrawCosts(rng *rand.Rand, c Costs) {
 // DrawSizes draws how many bytes each step reads and makes: lognormal, within a
 // factor of 4 of the median for two thirds of them.
 func (g *Graph) DrawSizes(rng *rand.Rand, median float64) {
-	const most = 64 << 20
+	const most = 32 << 20
 	size := func() int64 { return int64(min(most, median*math.Exp(rng.NormFloat64()*1.4))) }
 	for i := range g.Steps {
 		g.Steps[i].InputBytes, g.Steps[i].OutputBytes = size(), size()
