@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/buildnet/buildnet/sched/steal"
 	"github.com/buildnet/buildnet/simulations/setting"
 	"github.com/buildnet/buildnet/simulations/trace"
 )
@@ -134,7 +133,7 @@ func (t *troubles) cutOff(a, b int, since time.Duration) string {
 	if why := t.weak(b, since); why != "" {
 		return why
 	}
-	if a != b && silent(t.setting, a, b) {
+	if a != b && wayOf(t.setting, a, b).silent() {
 		return fmt.Sprintf("what nodes %d and %d send each other is lost so often that a lease may pass in silence", a, b)
 	}
 	return ""
@@ -153,33 +152,4 @@ func (t *troubles) weak(node int, since time.Duration) string {
 	default:
 		return ""
 	}
-}
-
-// never is a chance that a message of any run may be neglected for.
-const never = 1e-7
-
-// silent reports whether a message between two nodes may be lost as often in a
-// row as a Lease lasts: each time it is sent again after twice as long (see
-// network.Stream).
-func silent(s *setting.Setting, a, b int) bool {
-	c := &s.Network
-	if len(c.Site) == 0 {
-		return false
-	}
-	near, far := &c.Sites[c.Site[a]].Local, &c.Sites[c.Site[b]].Local
-	latency, jitter, arrives := near.Latency, near.Jitter, 1-near.Loss
-	for i := range c.Routes {
-		if r := &c.Routes[i]; c.Site[a] != c.Site[b] && min(r.A, r.B) == min(c.Site[a], c.Site[b]) && max(r.A, r.B) == max(c.Site[a], c.Site[b]) {
-			latency, jitter = (near.Latency+far.Latency)/2+r.Latency, (near.Jitter+far.Jitter)/2+r.Jitter
-			arrives *= (1 - r.Loss) * (1 - far.Loss)
-		}
-	}
-	wait, again, chance := latency+jitter, 2*latency+4*jitter, 1.0
-	for chance *= 1 - arrives; chance > never; chance *= 1 - arrives {
-		if wait += again; wait >= steal.Lease-2*steal.BeatEvery {
-			return true
-		}
-		again *= 2
-	}
-	return false
 }

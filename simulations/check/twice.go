@@ -112,6 +112,9 @@ func (r *Twice) excuse(initiator int, a, b *attempt) string {
 	if b.epoch == a.epoch {
 		return ""
 	}
+	if wayOf(r.wrong.setting, a.node, b.epoch.Leader).far() {
+		return "the first worker is too far to be heard in the time of a hearing"
+	}
 	return r.cutOff(a, b, since)
 }
 
