@@ -33,6 +33,7 @@ type leading struct {
 	unpublished []action.Entry
 
 	logged, committed uint64
+	messages          int64 // sent and taken
 	tick              func()
 }
 
@@ -97,6 +98,7 @@ func (l *leading) do(out steal.Output) {
 	for _, m := range out.Sends {
 		if st := l.links[placeOf(m.To)]; st != nil {
 			l.sends(m)
+			l.messages++
 			st.send(m.Msg)
 		}
 	}
@@ -124,7 +126,9 @@ func (l *leading) do(out steal.Output) {
 func (l *leading) leave() {
 	l.ends()
 	l.n.leads = slices.DeleteFunc(l.n.leads, func(o *leading) bool { return o == l })
-	l.n.w.tell(l.of(trace.Deposed))
+	e := l.of(trace.Deposed)
+	e.Value = l.messages
+	l.n.w.tell(e)
 	for _, place := range sortedKeys(l.links) {
 		l.links[place].finishDown()
 	}

@@ -87,6 +87,7 @@ func (l *leading) hears(st *stream, m steal.Message) {
 	}
 	if l.links[st.to.place] == st {
 		l.heard(st, m)
+		l.messages++
 		l.do(l.machine.Receive(l.n.clock(), st.to.id, m))
 	}
 }

@@ -71,7 +71,7 @@ func (m *Measure) Observe(e *trace.Event) {
 		m.machine(e)
 	case trace.Began, trace.Over, trace.Announced, trace.GaveUp:
 		m.build(e)
-	case trace.Led, trace.Deposed, trace.Elected, trace.Heard:
+	case trace.Led, trace.Deposed, trace.Elected:
 		m.leader(e)
 	case trace.Assigned:
 		m.assign(e)
@@ -140,8 +140,6 @@ func (m *Measure) leader(e *trace.Event) {
 	switch e.Kind {
 	case trace.Led:
 		m.reigns.begin(e)
-	case trace.Heard:
-		m.reigns.message(e)
 	case trace.Deposed:
 		m.reigns.end(e)
 		if b := &m.builds[e.Build]; b.running && b.epoch == e.Epoch {

@@ -66,8 +66,6 @@ var story = []trace.Event{
 	at(1, trace.Elected, func(e *trace.Event) { e.Peer, e.Epoch = 1, trace.Epoch{Number: 1, Leader: 1} }),
 	at(1, trace.Assigned, func(e *trace.Event) { e.Node, e.Peer, e.Epoch = 1, 1, trace.Epoch{Number: 1, Leader: 1} }),
 	at(1, trace.Assigned, func(e *trace.Event) { e.Node, e.Peer, e.Epoch = 1, 0, trace.Epoch{Number: 1, Leader: 1} }),
-	at(1, trace.Heard, func(e *trace.Event) { e.Peer, e.Epoch = 1, trace.Epoch{Number: 1, Leader: 1} }),
-	at(1.5, trace.Heard, func(e *trace.Event) { e.Peer, e.Epoch = 1, trace.Epoch{Number: 1, Leader: 1} }),
 	at(1, trace.RunBegan, on(1, 0, 10)),
 	at(1, trace.RunBegan, on(0, 1, 11)),
 	at(3, trace.RunEnded, on(1, 0, 10)),
@@ -89,6 +87,7 @@ var story = []trace.Event{
 	at(8, trace.Looked, func(e *trace.Event) { e.Value, e.Digest = 3, uint64(time.Second) }),
 	at(10, trace.RunEnded, on(0, 2, 12)),
 	at(10, trace.Announced, on(0, 2, 0)),
+	at(11, trace.Deposed, func(e *trace.Event) { e.Epoch, e.Value = trace.Epoch{Number: 2, Leader: 0}, 30 }),
 	at(11, trace.Over, func(e *trace.Event) { e.Value = int64(steal.Completed) }),
 }
 
@@ -111,9 +110,8 @@ func TestFiguresAreAsDefined(t *testing.T) {
 		Executed: 3, ExecutedWork: 12, Cut: 1, CutWork: 2, Again: 1, AgainWork: 4, Wasted: 6. / 18,
 		Blobs: 100, Messages: 900,
 		Suspected: one(3), Noticed: one(1.5), Takeovers: 1, Elected: one(1.5), Handover: one(2),
-		// b's reign took 3 seconds, a's 6; a sent nothing that was heard.
-		LeaderRate:  measure.SpreadOf([]float64{2. / 3, 0}),
-		LeaderPeak:  measure.SpreadOf([]float64{2, 0}),
+		// b's reign took 3 seconds and ended with its death, a's took 6.
+		LeaderRate:  one(5),
 		LeaderBytes: one(100),
 		Hops:        one(3), LookupTime: one(1), Gossip: measure.SpreadOf([]float64{1, 2, 3}),
 	}

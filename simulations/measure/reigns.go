@@ -12,11 +12,9 @@ type reign struct {
 	epoch       trace.Epoch
 	from, to    time.Duration
 	over        bool
-	messages    int
-	// peak is the most messages in one second; second and inSecond are the one
-	// that is counted.
-	peak, inSecond int
-	second         time.Duration
+	// messages that it sent and took; only who was not killed tells.
+	messages int64
+	told     bool
 }
 
 // reigns are all leaders of a run.
@@ -33,24 +31,6 @@ func (r *reigns) begin(e *trace.Event) {
 	r.open[e.Build] = append(r.open[e.Build], one)
 }
 
-func (r *reigns) message(e *trace.Event) {
-	for _, one := range r.open[e.Build] {
-		if one.epoch == e.Epoch {
-			one.count(e.At)
-			return
-		}
-	}
-}
-
-func (r *reign) count(at time.Duration) {
-	if second := at.Truncate(time.Second); second != r.second {
-		r.second, r.inSecond = second, 0
-	}
-	r.messages++
-	r.inSecond++
-	r.peak = max(r.peak, r.inSecond)
-}
-
 // close ends the open reigns of a build that match.
 func (r *reigns) close(build int, at time.Duration, match func(*reign) bool) {
 	kept := r.open[build][:0]
@@ -65,7 +45,13 @@ func (r *reigns) close(build int, at time.Duration, match func(*reign) bool) {
 }
 
 func (r *reigns) end(e *trace.Event) {
-	r.close(e.Build, e.At, func(one *reign) bool { return one.epoch == e.Epoch })
+	r.close(e.Build, e.At, func(one *reign) bool {
+		if one.epoch != e.Epoch {
+			return false
+		}
+		one.messages, one.told = e.Value, true
+		return true
+	})
 }
 
 func (r *reigns) endBuild(build int, at time.Duration) {

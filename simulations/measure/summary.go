@@ -86,12 +86,11 @@ type Summary struct {
 	Elected   Spread `json:"leader_loss_to_election_s"`
 	Handover  Spread `json:"leader_loss_to_assignment_s"`
 
-	// LeaderRate is the messages a second that members took of one leader, over
-	// its whole reign; LeaderPeak is the most in one second of it. Both are over
-	// the leaders. LeaderBytes is the bytes a second that a node which led sent
+	// LeaderRate is the messages a second that one leader sent and took, signs of
+	// life included, over its whole reign; leaders that were killed are left out.
+	// LeaderBytes is the bytes a second that a node which led sent
 	// in messages, over the time in which it led.
 	LeaderRate  Spread `json:"leader_messages_per_s"`
-	LeaderPeak  Spread `json:"leader_peak_messages_per_s"`
 	LeaderBytes Spread `json:"leader_bytes_per_s"`
 
 	// Hops and LookupTime are of look-ups in the DHT.
@@ -196,7 +195,7 @@ func (m *Measure) buildOf(i int) Build {
 }
 
 func (m *Measure) sumLeaders(s *Summary, o *simulations.Outcome) {
-	var rates, peaks, bytes []float64
+	var rates, bytes []float64
 	led := map[int]float64{}
 	for _, r := range m.reigns.all {
 		to := r.to
@@ -205,9 +204,8 @@ func (m *Measure) sumLeaders(s *Summary, o *simulations.Outcome) {
 		}
 		seconds := (to - r.from).Seconds()
 		led[r.node] += seconds
-		if seconds > 0 {
+		if seconds > 0 && r.told {
 			rates = append(rates, float64(r.messages)/seconds)
-			peaks = append(peaks, float64(r.peak))
 		}
 	}
 	for node, seconds := range led { // SpreadOf sorts
@@ -215,7 +213,7 @@ func (m *Measure) sumLeaders(s *Summary, o *simulations.Outcome) {
 			bytes = append(bytes, float64(o.Traffic.MessageBytes[node])/seconds)
 		}
 	}
-	s.LeaderRate, s.LeaderPeak, s.LeaderBytes = SpreadOf(rates), SpreadOf(peaks), SpreadOf(bytes)
+	s.LeaderRate, s.LeaderBytes = SpreadOf(rates), SpreadOf(bytes)
 }
 
 func (m *Measure) sumTraffic(s *Summary, o *simulations.Outcome) {

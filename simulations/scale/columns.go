@@ -85,7 +85,6 @@ var charts = []chart{
 	{"scale-leader.svg", "A leader's load", "messages a second", report.Linear, []curve{
 		{"median of leaders", func(m *measured) float64 { return m.LeaderRate.Median }},
 		{"p99", func(m *measured) float64 { return m.LeaderRate.P99 }},
-		{"peak second, p99", func(m *measured) float64 { return m.LeaderPeak.P99 }},
 	}},
 	{"scale-makespan.svg", "How long builds take", "makespan / lower bound", report.Linear, []curve{
 		{"median of builds", func(m *measured) float64 { return m.Ratio.Median }},
