@@ -116,7 +116,7 @@ func (b *reference) complete(spec *setting.Build, build int) string {
 
 // troubled reports whether anything goes wrong in a setting.
 func troubled(s *setting.Setting) bool {
-	if len(s.Faults) > 0 || s.Flaky > 0 {
+	if len(s.Faults) > 0 || s.Flaky > 0 || anySilent(s) {
 		return true
 	}
 	for i := range s.Builds {

@@ -134,6 +134,8 @@ func (r *Shared) excuse(w World, first, second shared, action uint64) string {
 		return "the first build was over before its result was told"
 	case r.led[first.build] > first.attempt.assigned:
 		return "the claim ended with the first build's leader"
+	case r.led[second.build] > second.attempt.assigned:
+		return "the claim ended with the second build's leader, after it had given the step away"
 	case r.restless && r.unrest+unsure > first.attempt.assigned:
 		return "the members may not agree on the owner"
 	}

@@ -133,6 +133,9 @@ func (t *troubles) cutOff(a, b int, since time.Duration) string {
 	if why := t.weak(b, since); why != "" {
 		return why
 	}
+	if at, ever := t.breaks[[2]int{a, b}]; ever && at >= since && wayOf(t.setting, a, b).fragile() {
+		return fmt.Sprintf("the stream of nodes %d and %d broke, and takes longer than a lease to stand again", a, b)
+	}
 	if a != b && wayOf(t.setting, a, b).silent() {
 		return fmt.Sprintf("what nodes %d and %d send each other is lost so often that a lease may pass in silence", a, b)
 	}

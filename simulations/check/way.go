@@ -38,19 +38,45 @@ func wayOf(s *setting.Setting, a, b int) way {
 // never is a chance that a message of any run may be neglected for.
 const never = 1e-7
 
-// silent reports whether a message may be lost as often in a row as a Lease
-// lasts: each time it is sent again after twice as long (see network.Stream).
-func (w way) silent() bool {
-	wait, again := w.latency+w.jitter, 2*w.latency+4*w.jitter
-	for lost := 1 - w.arrives; lost > never; lost *= 1 - w.arrives {
-		if wait += again; wait >= steal.Lease-2*steal.BeatEvery {
+// late reports whether something that takes so long on this way may take longer
+// than a time allows, for packets that are lost: each time in a row they are
+// sent again after twice as long (see network.Stream).
+func (w way) late(takes, allowed time.Duration) bool {
+	again := 2*w.latency + 4*w.jitter
+	for lost := 1.0; lost > never; lost *= 1 - w.arrives {
+		if takes >= allowed {
 			return true
 		}
+		takes += again
 		again *= 2
 	}
 	return false
 }
 
-// far reports whether a stream may take longer than a hearing to open, to carry
-// Hello there and Join back.
-func (w way) far() bool { return 4*w.latency+3*w.jitter >= steal.HearingTime-steal.BeatEvery }
+// opens is what a stream takes to open, to carry Hello there and Join back.
+func (w way) opens() time.Duration { return 4*w.latency + 3*w.jitter }
+
+// silent reports whether a Lease may pass without a beat.
+func (w way) silent() bool { return w.late(w.latency+w.jitter, steal.Lease-2*steal.BeatEvery) }
+
+// far reports whether a hearing may pass without a Join.
+func (w way) far() bool { return w.late(w.opens(), steal.HearingTime-steal.BeatEvery) }
+
+// fragile reports whether a Lease may pass before a stream that broke stands
+// again.
+func (w way) fragile() bool {
+	return w.late(w.opens()+2*w.latency+w.jitter+steal.Redial, steal.Lease-2*steal.BeatEvery)
+}
+
+// anySilent reports whether there are nodes that may not hear each other for a
+// Lease although nothing goes wrong.
+func anySilent(s *setting.Setting) bool {
+	for a := range s.Nodes {
+		for b := range a {
+			if wayOf(s, a, b).silent() {
+				return true
+			}
+		}
+	}
+	return false
+}
