@@ -250,3 +250,18 @@ func TestAFullDiskAtTheInitiatorIsFinal(t *testing.T) {
 		}
 	}
 }
+
+func TestAWorkerIsLostAfterTheEndWithAStepOfAnEarlierLeader(t *testing.T) {
+	l := successor(t, [][]int{{}, {}})
+	failed := garbageDone(0)
+	failed.Entry.Result.ExitCode, failed.Entry.Result.Outputs = 1, nil
+	l.Receive(start, "peer2", Join{Slots: 1, Running: []Running{{Step: 1, Action: digestOf("other"), Started: true}}})
+	l.Receive(start, "peer0", Known{Step: 0, Done: *failed, Secured: true})
+	l.Receive(start, "peer0", Follow{})
+	l.Tick(start.Add(HearingTime))
+	expect(t, "the build has ended", l.record.Ended, true)
+	l.Receive(start.Add(HearingTime), "peer0", Beat{})
+	l.Tick(start.Add(Lease))
+	expect(t, "the worker is lost", l.crew["peer2"].link, Gone)
+	expect(t, "no step is in its hands", l.held, 0)
+}

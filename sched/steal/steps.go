@@ -397,9 +397,10 @@ func (l *Leader) again(s Step) {
 	l.move(s, Ready)
 }
 
-// lostHand takes a step out of the hands of a lost worker.
+// lostHand takes a step out of the hands of a lost worker. In a build that has
+// ended it may be one that an earlier leader gave it, and nobody asks any more.
 func (l *Leader) lostHand(m *member, s Step, begun bool) {
-	if begun {
+	if begun && !l.record.Ended {
 		l.append(Op{Kind: OpLost, Step: s, Peer: m.id})
 		if n := l.record.Steps[s].Lost; n >= MaxLost {
 			l.giveUp(s, killer(n))
