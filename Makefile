@@ -11,7 +11,7 @@ LAB       ?= .
 SOAKTIME  ?= 1h
 
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-tests build demo test vet cross gen gen-check lint bench lab soak clean
+.PHONY: help deps deps-tests build demo test vet cross gen gen-check lint bench lab soak flaws scale clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,20 @@ bench: build ## measure: benchmarks of the parts, and whole commands against oth
 
 lab: deps build ## the acceptance scenarios, on hosts made of network namespaces; those of LAB=REGEXP (as root, or without CPU quotas)
 	BUILDNET_BINARY=$(CURDIR)/bin/buildnet $(GO) test -count 1 -v -timeout 60m -run '$(LAB)' -tags lab ./simulations/lab/...
+
+soak: ## run seeds of the simulated world for SOAKTIME
+	$(GO) run ./simulations/soak -for $(SOAKTIME)
+
+FLAWS := old-epoch early-announce no-hearing forget-lost unsorted no-refetch
+
+flaws: ## plant bugs in the machines, one after the other: the simulation has to find each
+	$(GO) test -c -tags flaws -o bin/flaws.test ./simulations
+	@for flaw in '' $(FLAWS); do \
+		(cd simulations && BUILDNET_FLAW=$$flaw ../bin/flaws.test -test.run TestTheFlawIsFound -test.v) || exit 1; \
+	done
+
+scale: build ## measure simulated meshes of 100 to 10,000 nodes, and write docs/scale.md
+	$(GO) run ./simulations/scale -docs docs
 
 clean: ## remove what was built
 	rm -rf bin
