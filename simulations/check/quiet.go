@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/buildnet/buildnet/sched/steal"
 	"github.com/buildnet/buildnet/simulations/trace"
 )
 
@@ -17,7 +18,9 @@ const (
 )
 
 // Quiet is the rule that nothing of a build runs anywhere when it is over. A
-// node that is stopped cannot end what it runs.
+// node that is stopped cannot end what it runs. A standby that takes over says
+// Hello before it knows that the initiator is lost as well, and a worker to
+// whom it cannot say End any more waits for it as long as for any leader.
 type Quiet struct {
 	unsettled
 	over    map[int]time.Duration
@@ -25,13 +28,14 @@ type Quiet struct {
 	began   map[int]int            // initiators, by build
 	wrong   *troubles
 	changed time.Duration // when something went wrong last
+	hello   map[place]time.Duration
 }
 
 type runAt struct{ node, step int }
 
 // NewQuiet returns the rule for one run.
 func NewQuiet() *Quiet {
-	return &Quiet{over: map[int]time.Duration{}, running: map[int]map[runAt]bool{}, began: map[int]int{}, wrong: newTroubles()}
+	return &Quiet{over: map[int]time.Duration{}, running: map[int]map[runAt]bool{}, began: map[int]int{}, wrong: newTroubles(), hello: map[place]time.Duration{}}
 }
 
 // Name names the rule.
@@ -45,6 +49,10 @@ func (r *Quiet) Observe(w World, e *trace.Event) string {
 		r.began[e.Build], r.running[e.Build] = e.Node, map[runAt]bool{}
 	case trace.Over:
 		r.ends(e.Build, e.At)
+	case trace.Heard:
+		if e.Text == "Hello" {
+			r.hello[place{e.Build, e.Node}] = e.At
+		}
 	case trace.RunBegan:
 		if r.running[e.Build] != nil {
 			r.running[e.Build][runAt{e.Node, e.Step}] = true
@@ -86,7 +94,8 @@ func (r *Quiet) judge(now time.Duration) string {
 			continue
 		}
 		for at := range r.running[b] {
-			if r.wrong.weak(at.node, now-quietAgain) == "" {
+			bereft := r.hello[place{b, at.node}] + steal.Bereft + 2*steal.BeatEvery
+			if now > bereft && r.wrong.weak(at.node, now-quietAgain) == "" {
 				return fmt.Sprintf("step %d of build %d runs on node %d, and the build was over at %v", at.step, b, at.node, over)
 			}
 		}

@@ -98,6 +98,9 @@ func (r *Twice) excuse(initiator int, a, b *attempt) string {
 	if a.freeAt(b.assigned) {
 		return a.freed
 	}
+	if a.ended && r.wrong.of(a.node).disk.since(a.assigned) {
+		return "the disk of its worker may have failed what it made"
+	}
 	since := max(0, b.assigned-unheard)
 	if why := r.wrong.apart(a.node, b.epoch.Leader, since); why != "" {
 		return why
