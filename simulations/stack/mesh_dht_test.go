@@ -139,13 +139,13 @@ func TestMeshFindsRecords(t *testing.T) {
 		w.mesh()
 		w.within(meetWithin, "whole mesh", w.whole)
 		all := w.kads()
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		var ds []digest.Digest
 		for i, d := range all {
 			ds = append(ds, digest.Of(digest.BLAKE3, fmt.Append(nil, i)))
 			d.Provide(ds[i])
 		}
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		var longest, sum time.Duration
 		for i, d := range all {
 			key := (i + len(all)/2) % len(all)

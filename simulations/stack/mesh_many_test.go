@@ -46,7 +46,7 @@ func TestMeshLosesNobodyAtTenPercentLoss(t *testing.T) {
 		w.within(meetWithin, "whole mesh", w.whole)
 		r := w.record()
 		w.net.Lose(0.1)
-		time.Sleep(5 * time.Minute)
+		pass(5 * time.Minute)
 		for _, c := range r.all() {
 			if c.state != peer.Alive {
 				t.Errorf("node %d saw %s %s", c.by, c.who.Short(), c.state)
@@ -67,7 +67,7 @@ func TestMeshNoticesADeath(t *testing.T) {
 		began := time.Now()
 		dead.host.Off()
 		limit := detectWithin(len(w.nodes))
-		time.Sleep(limit + spreadWithin)
+		pass(limit + spreadWithin)
 		first, last, n := r.span(dead.Self(), peer.Failed, len(w.nodes)-1)
 		t.Logf("first after %s, last of %d after %s", first.Sub(began), n, last.Sub(began))
 		if n != len(w.nodes)-1 {
@@ -106,7 +106,7 @@ func TestMeshOfTwoHalvesHeals(t *testing.T) {
 			return w.see(w.nodes[:half], w.nodes[:half]) && w.see(w.nodes[half:], w.nodes[half:])
 		})
 		t.Logf("each half sees the other as failed after %s", took)
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		w.net.Heal()
 		t.Logf("all see all %s after the heal", w.within(healWithin, "whole mesh", w.whole))
 	})
@@ -127,7 +127,7 @@ func TestMeshRemembersWhoLeft(t *testing.T) {
 		}
 		gone.stop()
 		t.Logf("gone for all after %s", w.within(spreadWithin, "parting", func() bool { return w.see(rest, rest) }))
-		time.Sleep(meetWithin)
+		pass(meetWithin)
 		_, last, n := r.span(gone.Self(), peer.Left, len(rest))
 		t.Logf("the last of %d heard the farewell after %s", n, last.Sub(began))
 		if n != len(rest) {

@@ -147,7 +147,7 @@ func measureMesh(t *testing.T, n int, seed uint64, f figures) {
 		w.nodes = w.nodes[:spare]
 		w.mesh()
 		f.seconds("storm: all see all [s]", w.within(meetWithin, "whole mesh", w.whole))
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		w.measureIdle(k, f)
 		w.measureChange(k, f)
 		w.nodes = append(w.nodes, nil)
@@ -166,7 +166,7 @@ func (w *meshes) measureIdle(k *kinds, f figures) {
 		return n
 	}
 	before, sent := k.now(), packets()
-	time.Sleep(long)
+	pass(long)
 	after := k.now()
 	rate := func(bytes float64) float64 { return bytes / long.Seconds() / nodes }
 	f.add("idle: SWIM B/s a node", rate(after.swim-before.swim))
@@ -181,13 +181,13 @@ func (w *meshes) measureIdle(k *kinds, f figures) {
 func (w *meshes) measureChange(k *kinds, f figures) {
 	const quiet = 5 * time.Second
 	before := k.now().swim
-	time.Sleep(quiet)
+	pass(quiet)
 	idle := k.now().swim - before
 	r := w.record()
 	before = k.now().swim
 	began := time.Now()
 	w.nodes[1].SetCapabilities(peer.Capabilities{BPU: 2, Cores: 2, Slots: 2, OS: "linux", Arch: "amd64"})
-	time.Sleep(quiet)
+	pass(quiet)
 	f.add("change: SWIM bytes a node", (k.now().swim-before-idle)/float64(len(w.nodes)))
 	_, last, _ := r.span(w.nodes[1].Self(), peer.Alive, len(w.nodes))
 	f.seconds("change: last [s]", last.Sub(began))
@@ -198,7 +198,7 @@ func (w *meshes) measureComing(host int, f figures) {
 	r := w.record()
 	began := time.Now()
 	n := w.start(host, 0).up()
-	time.Sleep(10 * time.Second)
+	pass(10 * time.Second)
 	if _, last, seen := r.span(n.Self(), peer.Alive, host); seen == host {
 		f.seconds("join: last [s]", last.Sub(began))
 	}
@@ -210,7 +210,7 @@ func (w *meshes) measureComing(host int, f figures) {
 	rest := w.nodes[:host]
 	w.within(meetWithin, "parting", func() bool { return w.see(rest, rest) })
 	f.seconds("leave: gone for all [s]", time.Since(began))
-	time.Sleep(meetWithin)
+	pass(meetWithin)
 	if _, last, seen := r.span(n.Self(), peer.Left, host); seen == host {
 		f.seconds("leave: left for all [s]", last.Sub(began))
 	}
@@ -221,7 +221,7 @@ func (w *meshes) measureDeath(f figures) {
 	began := time.Now()
 	dead := len(w.nodes) - 2
 	w.nodes[dead].host.Off()
-	time.Sleep(time.Minute)
+	pass(time.Minute)
 	first, last, seen := r.span(w.nodes[dead].Self(), peer.Failed, dead)
 	if seen == dead {
 		f.seconds("death: first [s]", first.Sub(began))
@@ -237,13 +237,13 @@ func TestMeasureLookup(t *testing.T) {
 			w.mesh()
 			w.within(meetWithin, "whole mesh", w.whole)
 			all := w.kads()
-			time.Sleep(time.Minute)
+			pass(time.Minute)
 			var ds []digest.Digest
 			for i, d := range all {
 				ds = append(ds, digest.Of(digest.BLAKE3, fmt.Append(nil, i)))
 				d.Provide(ds[i])
 			}
-			time.Sleep(10 * time.Second)
+			pass(10 * time.Second)
 			for i, d := range all {
 				f.add("lookup: peers in a table", float64(d.Peers()))
 				for j := 1; j <= 4; j++ {

@@ -35,7 +35,7 @@ func reaches(a, b packets.Kind) bool {
 func (w *meshes) stays(d time.Duration) {
 	w.t.Helper()
 	r := w.record()
-	time.Sleep(d)
+	pass(d)
 	for _, c := range r.all() {
 		if c.state != peer.Alive {
 			w.t.Errorf("node %d saw %d %s", c.by, w.number(c.who), c.state)

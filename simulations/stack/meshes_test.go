@@ -141,6 +141,9 @@ func (n *meshNode) sees(want ...*meshNode) bool {
 	return true
 }
 
+// pass lets time pass in the bubble.
+func pass(d time.Duration) { time.Sleep(d) }
+
 // within waits, in steps of virtual time, and returns how long it took.
 func (w *meshes) within(limit time.Duration, what string, ok func() bool) time.Duration {
 	w.t.Helper()
