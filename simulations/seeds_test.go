@@ -83,7 +83,7 @@ func TestAFailureTellsAll(t *testing.T) {
 func TestShrinkFindsASmallerOne(t *testing.T) {
 	impatient := func(seed uint64) *setting.Setting {
 		s := draw.Setting(seed)
-		s.Limit = time.Millisecond
+		s.Limit, s.HealAt = time.Millisecond, 0
 		return s
 	}
 	first := impatient(11)

@@ -121,6 +121,12 @@ func (r *Shared) excuse(w World, first, second shared, action uint64) string {
 	over, ended := r.over[first.build]
 	told, published := r.published[action]
 	a, b := r.claims[claimOf{first.build, action}], r.claims[claimOf{second.build, action}]
+	begun := first.attempt.assigned
+	for _, c := range [2]claimed{a, b} {
+		if c.at > 0 {
+			begun = min(begun, c.at) // what is claimed may wait for long
+		}
+	}
 	switch {
 	case builds[first.build].Modes.Force || builds[second.build].Modes.Force:
 		return "a forced build claims nothing"
@@ -136,14 +142,14 @@ func (r *Shared) excuse(w World, first, second shared, action uint64) string {
 		return "the claim ended with the first build's leader"
 	case r.led[second.build] > second.attempt.assigned:
 		return "the claim ended with the second build's leader, after it had given the step away"
-	case r.restless && r.unrest+unsure > first.attempt.assigned:
+	case r.restless && r.unrest+unsure > begun:
 		return "the members may not agree on the owner"
 	}
 	if a.owner != b.owner && (r.reborn[a.owner] || r.reborn[b.owner]) {
 		return "the stream to an owner was one to its former life, and the next owner was asked"
 	}
 	for _, c := range [2]claimed{a, b} {
-		if why := r.wrong.apart(c.leader, c.owner, max(0, first.attempt.assigned-unsure)); c.at > 0 && why != "" {
+		if why := r.wrong.apart(c.leader, c.owner, max(0, begun-unsure)); c.at > 0 && why != "" {
 			return why
 		}
 	}

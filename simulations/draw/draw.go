@@ -148,7 +148,7 @@ func (d *drawer) natures() {
 	}
 	var kinds []kind
 	for _, k := range []kind{{workload.Failing, 40}, {workload.Careless, 8}, {workload.Losing, 12}, {workload.Killing, 30}} {
-		if faulty := k.nature == workload.Losing || k.nature == workload.Killing; !(faulty && d.calm) && d.one(3) {
+		if faulty := k.nature == workload.Losing || k.nature == workload.Killing; (!faulty || !d.calm) && d.one(3) {
 			kinds = append(kinds, k)
 		}
 	}
