@@ -73,7 +73,7 @@ func TestMappingsEndWithoutPacketsOut(t *testing.T) {
 			gotIn := func() bool {
 				_, from := hear(t, server, time.Second)
 				for wait := natTimeout / 2; ; wait *= 2 {
-					time.Sleep(wait)
+					pass(wait)
 					say(t, server, "answer", from[len(from)-1])
 					if got, _ := hear(t, in, time.Second); wait > natTimeout || len(got) == 0 {
 						return len(got) == 1
@@ -86,7 +86,7 @@ func TestMappingsEndWithoutPacketsOut(t *testing.T) {
 			}
 			for range 3 {
 				say(t, in, "keep", at(n.Host(0), 1))
-				time.Sleep(natTimeout - time.Second)
+				pass(natTimeout - time.Second)
 			}
 			_, from := hear(t, server, time.Second)
 			for _, f := range from {

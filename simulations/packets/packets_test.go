@@ -19,6 +19,9 @@ func one(n int, local network.Path) Options {
 	return Options{Seed: 1, Config: network.Config{Sites: []network.Site{{Name: "a", Local: local}}, Site: make([]int, n)}}
 }
 
+// pass lets time pass in the bubble.
+func pass(d time.Duration) { time.Sleep(d) }
+
 // bubble runs f with a network that ends with it.
 func bubble(t *testing.T, o Options, f func(*testing.T, *Net)) {
 	t.Helper()
