@@ -13,6 +13,7 @@ type attempt struct {
 	action   uint64
 	assigned time.Duration
 	began    bool
+	beganAt  time.Duration
 	ended    bool
 	// cut says that its execution was ended early, or its report dropped, at
 	// cutAt, when its worker served the leader of served.
@@ -160,6 +161,6 @@ func (h *hands) began(of stepOf, e *trace.Event) *attempt {
 		h.attempts[of] = append(h.attempts[of], again)
 		a = again
 	}
-	a.began = true
+	a.began, a.beganAt = true, e.At
 	return a
 }

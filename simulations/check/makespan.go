@@ -137,7 +137,7 @@ func crewOf(s *setting.Setting, build int) []workload.Machine {
 			crew = append(crew, workload.Machine{BPU: n.BPU, Slots: n.Slots})
 		}
 	}
-	jobs := s.Builds[build].Modes.Jobs
+	jobs := bound(s, build)
 	if jobs == 0 {
 		return crew
 	}
@@ -147,6 +147,23 @@ func crewOf(s *setting.Setting, build int) []workload.Machine {
 		jobs -= crew[i].Slots
 	}
 	return slices.DeleteFunc(crew, func(m workload.Machine) bool { return m.Slots == 0 })
+}
+
+// bound is how many steps of a build may run at once, 0 if any number: another
+// build whose results it waits for may be bound to less.
+func bound(s *setting.Setting, build int) int {
+	own := map[string]bool{}
+	for i := range s.Builds[build].Graph.Steps {
+		own[s.Builds[build].Graph.Steps[i].Content] = true
+	}
+	least := 0
+	for i := range s.Builds {
+		shares := slices.ContainsFunc(s.Builds[i].Graph.Steps, func(t workload.Step) bool { return own[t.Content] })
+		if jobs := s.Builds[i].Modes.Jobs; shares && jobs > 0 && (least == 0 || jobs < least) {
+			least = jobs
+		}
+	}
+	return least
 }
 
 func runsAll(s *setting.Setting, node, build int) bool {

@@ -1,6 +1,8 @@
 package check
 
 import (
+	"cmp"
+	"slices"
 	"testing"
 
 	"github.com/buildnet/buildnet/sched/steal"
@@ -21,23 +23,32 @@ func TestSlots(t *testing.T) {
 	try(t, rule, &mesh{setting: s}, trial{"more than asked for", two, "no more than 1"})
 }
 
+// insert puts events where they belong by their times.
+func insert(s, more stream) stream {
+	all := slices.Concat(s, more)
+	slices.SortStableFunc(all, func(a, b trace.Event) int { return cmp.Compare(a.At, b.At) })
+	return all
+}
+
 func TestEpidemic(t *testing.T) {
 	s := plain()
 	s.Builds[0].Graph.Steps[1].Nature = workload.Killing
 	kill := func(times, step int) stream {
 		var all stream
 		for i := range times {
-			all = all.given(10*i, 9, 1, step, i).run(10*i, trace.RunBegan, i, step).run(10*i+1, trace.RunCut, i, step).add(10*i+1, trace.Down, on(i))
+			at := 1000 * i
+			all = all.given(at, 9, 1, step, i).run(at, trace.RunBegan, i, step).run(at+900, trace.RunCut, i, step).add(at+900, trace.Down, on(i))
 		}
 		return all
 	}
-	cut := kill(steal.MaxLost, 1).run(100, trace.RunBegan, 9, 1).run(101, trace.RunCut, 9, 1).add(102, trace.Down, on(9))
+	cut := kill(steal.MaxLost, 1).run(9000, trace.RunBegan, 9, 1).run(9001, trace.RunCut, 9, 1).add(9002, trace.Down, on(9))
 	try(t, func() Rule { return NewEpidemic() }, &mesh{setting: s},
 		trial{"as many as may be", kill(steal.MaxLost, 1), ""},
 		trial{"one more", kill(steal.MaxLost+1, 1), "has killed 5 workers"},
 		trial{"another step", kill(steal.MaxLost+1, 0), ""},
 		trial{"it was cut before", cut, ""},
-		trial{"its leaders died as well", append(stream{}.add(0, trace.Down, on(9)), kill(steal.MaxLost+1, 1)...), "has killed 5 workers"},
+		trial{"its leader died as well", insert(kill(steal.MaxLost+1, 1), stream{}.add(600, trace.Down, on(9))), "has killed 5 workers"},
+		trial{"its leader died at once", insert(kill(steal.MaxLost+1, 1), stream{}.add(10, trace.Down, on(9))), ""},
 		trial{"nobody could hear it",
 			append(stream{}.between(0, trace.Split, 9, 0), kill(steal.MaxLost+1, 1)...), ""},
 	)

@@ -31,11 +31,11 @@ type trouble struct {
 
 // spell is a stretch of time.
 type spell struct {
-	on, ever bool
-	until    time.Duration
+	on, ever    bool
+	from, until time.Duration
 }
 
-func (s *spell) begin() { s.on, s.ever = true, true }
+func (s *spell) begin(now time.Duration) { s.on, s.ever, s.from = true, true, now }
 
 func (s *spell) end(now time.Duration) {
 	if s.on {
@@ -64,14 +64,14 @@ func (t *troubles) Observe(w World, e *trace.Event) {
 	case trace.Up:
 		t.of(e.Node).down.end(e.At)
 	case trace.Down:
-		t.of(e.Node).down.begin()
+		t.of(e.Node).down.begin(e.At)
 	case trace.Slowed:
 		less(&t.of(e.Node).slow, e)
 	case trace.Clogged:
 		less(&t.of(e.Node).clogged, e)
 	case trace.DiskFailed:
 		if e.Value > 0 {
-			t.of(e.Node).disk.begin()
+			t.of(e.Node).disk.begin(e.At)
 		} else {
 			t.of(e.Node).disk.end(e.At)
 		}
@@ -91,7 +91,7 @@ func (t *troubles) Observe(w World, e *trace.Event) {
 // less begins a spell of less than a thousand thousandths, and ends it.
 func less(s *spell, e *trace.Event) {
 	if e.Value < 1000 {
-		s.begin()
+		s.begin(e.At)
 	} else {
 		s.end(e.At)
 	}
@@ -102,7 +102,7 @@ func (t *troubles) split(e *trace.Event) {
 	s := t.open[e.Value]
 	if s == nil {
 		s = &side{group: map[int]bool{}}
-		s.begin()
+		s.begin(e.At)
 		t.open[e.Value] = s
 		t.splits = append(t.splits, s)
 	}
