@@ -111,6 +111,9 @@ func (r *Twice) excuse(initiator int, a, b *attempt) string {
 				return why
 			}
 		}
+		if wayOf(r.wrong.setting, a.served.Leader, initiator).far() {
+			return "whoever took over is too far from the initiator to be followed in time, and ended the build"
+		}
 	}
 	if b.epoch == a.epoch {
 		return ""
