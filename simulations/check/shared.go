@@ -72,7 +72,7 @@ func (r *Shared) Observe(w World, e *trace.Event) string {
 		r.reborn[e.Node] = true
 	}
 	switch e.Kind {
-	case trace.Up, trace.Down, trace.Suspected, trace.Believed, trace.Split, trace.Joined:
+	case trace.Up, trace.Down, trace.Suspected, trace.Believed, trace.Split, trace.Joined, trace.Slowed, trace.Clogged:
 		if e.Kind != trace.Up || e.At > 0 {
 			r.unrest, r.restless = e.At, true
 		}
@@ -81,7 +81,11 @@ func (r *Shared) Observe(w World, e *trace.Event) string {
 	case trace.Over:
 		r.over[e.Build] = e.At
 	case trace.Claimed:
-		r.claims[claimOf{e.Build, e.Digest}] = claimed{e.Peer, e.Node, e.At}
+		c := claimed{e.Peer, e.Node, e.At}
+		if before, again := r.claims[claimOf{e.Build, e.Digest}]; again {
+			c.at = before.at // it may have been had, and waited with, since
+		}
+		r.claims[claimOf{e.Build, e.Digest}] = c
 	case trace.Published:
 		if _, again := r.published[e.Digest]; !again {
 			r.published[e.Digest] = e.At
@@ -143,7 +147,7 @@ func (r *Shared) excuse(w World, first, second shared, action uint64) string {
 	case r.led[second.build] > second.attempt.assigned:
 		return "the claim ended with the second build's leader, after it had given the step away"
 	case r.restless && r.unrest+unsure > begun:
-		return "the members may not agree on the owner"
+		return "the members may not agree on the owner, or have passed one over that did not answer"
 	}
 	if a.owner != b.owner && (r.reborn[a.owner] || r.reborn[b.owner]) {
 		return "the stream to an owner was one to its former life, and the next owner was asked"
