@@ -265,3 +265,30 @@ func TestAWorkerIsLostAfterTheEndWithAStepOfAnEarlierLeader(t *testing.T) {
 	expect(t, "the worker is lost", l.crew["peer2"].link, Gone)
 	expect(t, "no step is in its hands", l.held, 0)
 }
+
+func TestAStepInHandIsTakenOverAlthoughItsWorkersStreamBreaks(t *testing.T) {
+	l := successor(t, chain(1))
+	it := digestOf("it")
+	for _, id := range []peer.ID{"peer0", "peer1"} {
+		l.Receive(start, id, Join{Slots: 1})
+		l.Receive(start, id, Want{Free: 1})
+	}
+	l.Receive(start, "peer2", Join{Slots: 1, Running: []Running{{Step: 0, Action: it, Started: true}}})
+	l.Receive(start, "peer0", Follow{})
+	l.Closed(start, "peer2")
+	assigned := func(out Output) (n int) {
+		for _, s := range out.Sends {
+			if _, ok := s.Msg.(Assign); ok {
+				n++
+			}
+		}
+		return n
+	}
+	n := assigned(l.Resolved(start, Resolved{Step: 0, Attempt: 1, Action: it}))
+	n += assigned(l.Tick(start.Add(HearingTime)))
+	expect(t, "it is given to nobody else", n, 0)
+	l.Opened(start.Add(HearingTime), "peer2")
+	out := l.Receive(start.Add(HearingTime), "peer2", Join{Slots: 1, Running: []Running{{Step: 0, Action: it, Started: true}}})
+	expect(t, "nobody is told to leave it", len(to(out, "peer2")), 0)
+	expect(t, "its worker", l.tasks[0].worker, peer.ID("peer2"))
+}

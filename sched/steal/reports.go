@@ -226,11 +226,13 @@ func (l *Leader) adopt(s Step) bool {
 	}
 	by, r := l.unhold(s)
 	m, ok := l.crew[by]
-	if !ok || m.join == nil {
+	if !ok || m.link == Gone {
 		return false
 	}
 	if r.Action != t.action {
-		l.send(by, Revoke{Step: s})
+		if m.link == Up {
+			l.send(by, Revoke{Step: s}) // or it is told when it joins again
+		}
 		return false
 	}
 	l.assign(s, m)
