@@ -19,7 +19,9 @@ import (
 // at the speed of the slowest node. So the sum of the two is a bound (Graham,
 // Bounds for Certain Multiprocessing Anomalies, 1966, which is the case of
 // equal machines: 2 - 1/m of the optimum). Factor is for what is not greedy
-// here: a worker takes a step beforehand that another could run sooner.
+// here: a worker takes a step beforehand that another could run sooner. A leader
+// does not see what other builds run, so each step of the chain may wait for
+// the longest step of another one.
 // Overhead is for all that a step costs beside its run, once for each step of
 // the deepest chain and for each round of the slots; Opening for the election,
 // the plan and the end. What all bytes take over the slowest line is added.
@@ -64,11 +66,15 @@ func Greedy(s *setting.Setting, build int) time.Duration {
 	if len(crew) == 0 {
 		return 0
 	}
-	work := 0.0
-	steps := 0
+	work, steps, others := 0.0, 0, 0.0
 	for i := range s.Builds {
 		work += s.Builds[i].Graph.Work()
 		steps += len(s.Builds[i].Graph.Steps)
+		for k := range s.Builds[i].Graph.Steps {
+			if i != build {
+				others = max(others, s.Builds[i].Graph.Steps[k].Cost)
+			}
+		}
 	}
 	power, slots := 0.0, 0
 	for _, m := range crew {
@@ -76,7 +82,7 @@ func Greedy(s *setting.Setting, build int) time.Duration {
 		slots += m.Slots
 	}
 	busy := work / power
-	chain := b.Graph.CriticalPath() / slowest(s, build)
+	chain := (b.Graph.CriticalPath() + float64(b.Graph.Depth())*others) / slowest(s, build)
 	rounds := b.Graph.Depth() + (steps+slots-1)/slots
 	return time.Duration(Factor*(busy+chain)*float64(time.Second)) + Transfers(s) + time.Duration(rounds)*Overhead + Opening
 }
