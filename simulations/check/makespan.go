@@ -16,25 +16,24 @@ import (
 // than a greedy scheduler may. At any moment either all slots are busy, which
 // takes no longer than the work of all builds on all of them, or every step
 // that is ready runs, and so does the next one of the longest chain, at least
-// at the speed of the slowest node. So the sum of the two is a bound (Graham,
-// Bounds for Certain Multiprocessing Anomalies, 1966, which is the case of
-// equal machines: 2 - 1/m of the optimum). Factor is for what is not greedy
-// here: a worker takes a step beforehand that another could run sooner. A leader
-// does not see what other builds run, so each step of the chain may wait for
-// the longest step of another one.
-// Overhead is for all that a step costs beside its run, once for each step of
-// the deepest chain and for each round of the slots; Opening for the election,
-// the plan and the end. What all bytes take over the slowest line is added.
+// at the speed of the slowest node. So the sum of the two is a bound, within
+// 1 + fastest/slowest of the lower bound: 2 on equal machines (Graham, Bounds
+// for Certain Multiprocessing Anomalies, 1966, has 2 - 1/m). A leader does not
+// see what other builds run, so each step of the chain may wait for the longest
+// step of another one. Overhead is for all that a step costs beside its run,
+// once for each step of the deepest chain and for each round of the slots;
+// Opening for the election, the plan and the end. What all bytes take over the
+// slowest line is added. Builds that run alone come to 0.88 of it at most in
+// 3000 drawn seeds, half of them to a quarter.
 type Makespan struct {
 	unsettled
 	began map[int]time.Duration
 }
 
-// The bound of Makespan, over that of a greedy scheduler.
+// What the bound of Makespan allows beside the greedy scheduler's.
 const (
-	Factor   = 1.25
-	Overhead = 400 * time.Millisecond
-	Opening  = 4 * time.Second
+	Overhead = 300 * time.Millisecond
+	Opening  = 2 * time.Second
 )
 
 // NewMakespan returns the rule for one run.
@@ -84,7 +83,7 @@ func Greedy(s *setting.Setting, build int) time.Duration {
 	busy := work / power
 	chain := (b.Graph.CriticalPath() + float64(b.Graph.Depth())*others) / slowest(s, build)
 	rounds := b.Graph.Depth() + (steps+slots-1)/slots
-	return time.Duration(Factor*(busy+chain)*float64(time.Second)) + Transfers(s) + time.Duration(rounds)*Overhead + Opening
+	return time.Duration((busy+chain)*float64(time.Second)) + Transfers(s) + time.Duration(rounds)*Overhead + Opening
 }
 
 // Transfers is what all bytes of all builds take over the slowest line, one
