@@ -33,6 +33,7 @@ func (n *node) claim(l *leading, a digest.Digest, end func(f *known, ok bool)) *
 		switch {
 		case c.over:
 		case r.found != nil:
+			n.letGo(l.b, a)
 			c.finish(r.found, true)
 		case !r.granted:
 			c.finish(nil, false)

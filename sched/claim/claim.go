@@ -240,6 +240,12 @@ func (t *Table) Tick(now time.Time) Output {
 	return out
 }
 
+// Claims reports whether the build has the claim of an action.
+func (t *Table) Claims(a digest.Digest, build Build) bool {
+	h, ok := t.claims[a]
+	return ok && h.holder.Build == build
+}
+
 // Holds reports whether anything of the session is left.
 func (t *Table) Holds(id Session) bool {
 	_, ok := t.sessions[id]

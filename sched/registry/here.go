@@ -129,6 +129,7 @@ func (h *here) claim(ctx context.Context, s Scope, a digest.Digest) (Found, bool
 func (h *here) request(ctx context.Context, req request, answer func(reply)) {
 	if f, ok := h.known(ctx, req.action, req.initiator); ok {
 		answer(reply{verdictFound, f})
+		h.settle(ctx, req)
 		return
 	}
 	h.mu.Lock()
@@ -150,6 +151,17 @@ func (h *here) request(ctx context.Context, req request, answer func(reply)) {
 	}
 	answer(reply{verdictFound, f})
 	if v == claim.Granted {
+		h.yield(ctx, req)
+	}
+}
+
+// settle ends a claim that the build has from an earlier try, when the result
+// came by another way than being published: this node made it for somebody.
+func (h *here) settle(ctx context.Context, req request) {
+	h.mu.Lock()
+	claims := h.table.Claims(req.action, req.who.Build)
+	h.mu.Unlock()
+	if claims {
 		h.yield(ctx, req)
 	}
 }

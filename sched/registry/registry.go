@@ -207,6 +207,9 @@ func (r *Registry) shares(e *action.Entry) bool {
 // Where no owner answers the build goes ahead without one. The error is ctx's.
 func (r *Registry) Claim(ctx context.Context, s Scope, a digest.Digest) (f Found, known bool, err error) {
 	f, known, err = r.here.claim(ctx, s, a)
+	if known {
+		r.letGo(s, a) // what the build has from an earlier try
+	}
 	if err != nil || known {
 		return f, known, err
 	}

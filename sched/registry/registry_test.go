@@ -265,6 +265,29 @@ func TestSecondClaimGetsTheResultOfTheFirst(t *testing.T) {
 	}
 }
 
+func TestClaimEndsWhenItsBuildFindsTheResultAtHome(t *testing.T) {
+	for _, pair := range [][2]int{{0, 0}, {3, 3}, {3, 4}} {
+		t.Run(fmt.Sprint(pair), func(t *testing.T) {
+			inWorld(t, 5, func(t *testing.T, w *world) {
+				one, two, a := w.nodes[pair[0]], w.nodes[pair[1]], name("a")
+				granted(t, one.claim(t.Context(), "x", a))
+				second := two.claim(t.Context(), "y", a)
+				waits(t, second)
+				// It executed the action for a third build, whose leader is away.
+				if err := one.Put(t.Context(), one.entry(a, action.Full)); err != nil {
+					t.Fatal(err)
+				}
+				found(t, one.claim(t.Context(), "x", a), one.id)
+				if one == two {
+					found(t, second, one.id)
+				} else {
+					granted(t, second)
+				}
+			})
+		})
+	}
+}
+
 func TestClaimEndsWithReleaseCancelAndDeath(t *testing.T) {
 	for name, end := range map[string]func(w *world, holder *node, a digest.Digest){
 		"Release": func(_ *world, holder *node, a digest.Digest) { holder.Release(holder.scope("x"), a) },
