@@ -245,6 +245,14 @@ func (l *leading) claimed(step steal.Step, a digest.Digest) {
 	}
 }
 
+// wants reports whether a claim is still of use.
+func (l *leading) wants(a digest.Digest) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, ok := l.claims[a]
+	return ok
+}
+
 func (l *leading) unclaimed(a digest.Digest) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -70,6 +70,9 @@ func (l *leading) claim(ctx context.Context, out *steal.Resolved, timeout time.D
 	case known:
 		l.unclaimed(out.Action)
 		out.Found, out.Holders = &f.Entry, f.Holders
+	case !l.wants(out.Action):
+		// The step has become another action meanwhile.
+		l.s.opts.Results.Release(l.scope, out.Action)
 	default:
 		out.Claimed = true
 	}

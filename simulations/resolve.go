@@ -122,6 +122,8 @@ func (l *leading) claim(out steal.Resolved) {
 			e := l.of(trace.Found)
 			e.Step, e.Peer, e.Digest = int(out.Step), placeOf(f.entry.Executor), workload.Short(out.Action)
 			n.w.tell(e)
+		case !l.wants(out.Action):
+			n.unclaim(l.b, out.Action)
 		default:
 			out.Claimed = true
 		}
@@ -145,6 +147,12 @@ func (l *leading) claimed(s steal.Step, a digest.Digest) {
 		l.n.unclaim(l.b, before)
 	}
 	l.claims[a], l.latest[s] = s, a
+}
+
+// wants reports whether a claim is still of use.
+func (l *leading) wants(a digest.Digest) bool {
+	_, ok := l.claims[a]
+	return ok
 }
 
 func (l *leading) unclaimed(a digest.Digest) bool {

@@ -228,6 +228,11 @@ func TestAClaimIsNotLetGoForAnAttemptThatWasGivenUp(t *testing.T) {
 	l.Resolved(now, Resolved{Step: 1, Attempt: attempts[0], Action: a, Claimed: true})
 	out := l.Resolved(now, Resolved{Step: 1, Attempt: attempts[1], Failure: &Failure{Kind: Broken}})
 	expect(t, "lets go when there is no action after all", out.Releases, []digest.Digest{a})
+	l, now, attempts = resolvedTwice(t)
+	l.Resolved(now, Resolved{Step: 1, Attempt: attempts[1], Action: a, Claimed: true})
+	other := digestOf("of an input that was made again")
+	out = l.Resolved(now, Resolved{Step: 1, Attempt: attempts[0], Action: other, Claimed: true})
+	expect(t, "lets go of another action", out.Releases, []digest.Digest{other})
 }
 
 func TestAFullDiskAtTheInitiatorIsFinal(t *testing.T) {

@@ -224,7 +224,7 @@ func (l *Leader) resolved(r Resolved) {
 // may have claimed the same action, which is one claim.
 func (l *Leader) belated(t *task, r Resolved) {
 	switch {
-	case !r.Claimed || t.phase == Queued || t.phase == Assigned:
+	case !r.Claimed || (t.phase == Queued || t.phase == Assigned) && t.action == r.Action:
 	case t.phase == Resolving:
 		l.reclaim(t, r.Action, true)
 	default:
