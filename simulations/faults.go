@@ -74,8 +74,8 @@ func (w *World) Do(f fault.Fault) {
 		w.slow(n, f.Factor)
 		w.lastingIn(n, f.For, func() { w.slow(n, 1) })
 	case fault.Clog:
-		w.clog(n, f.Factor)
-		w.lastingIn(n, f.For, func() { w.clog(n, 1) })
+		w.clog(n, f.Factor, w.lasts(f.For))
+		w.lastingIn(n, f.For, func() { w.clog(n, 1, 0) })
 	case fault.Stall:
 		w.stall(n, f.For)
 	case fault.Break:
@@ -93,6 +93,16 @@ func (w *World) lasting(d time.Duration, undo func()) {
 	if d > 0 {
 		w.after(d, undo)
 	}
+}
+
+// lasts is until when a fault lasts that begins now: what is on its way then
+// goes on without it. 0 is for good.
+func (w *World) lasts(d time.Duration) time.Duration {
+	until := w.setting.HealAt
+	if end := w.clock.now + d; d > 0 && (until <= w.clock.now || end < until) {
+		until = end
+	}
+	return max(until, 0)
 }
 
 // lastingIn is lasting for a fault that ends with the node's life.
@@ -128,7 +138,7 @@ func (w *World) undoAll() {
 			w.slow(n, 1)
 		}
 		if n.clogged {
-			w.clog(n, 1)
+			w.clog(n, 1, 0)
 		}
 		if n.failing > 0 {
 			w.failDisk(n, 0)
@@ -189,9 +199,9 @@ func (w *World) slow(n *node, factor float64) {
 	w.tell(e)
 }
 
-func (w *World) clog(n *node, factor float64) {
+func (w *World) clog(n *node, factor float64, until time.Duration) {
 	n.clogged = factor != 1
-	w.net.Clog(n.place, factor)
+	w.net.Clog(n.place, factor, until)
 	e := n.of(trace.Clogged)
 	e.Value = int64(factor * thousand)
 	w.tell(e)

@@ -198,7 +198,7 @@ func (n *node) stop(word string) {
 	n.forgetHolders()
 	n.stalled, n.inbox, n.speed, n.failing = false, nil, 1, 0
 	n.paced = n.rate()
-	w.net.Clog(n.place, 1)
+	w.net.Clog(n.place, 1, 0)
 	e := n.of(trace.Down)
 	e.Text = word
 	w.tell(e)

@@ -38,6 +38,7 @@ type Network struct {
 type links struct {
 	out, in line
 	factor  float64 // of the bandwidth that is left
+	until   time.Duration
 }
 
 // route is one direction of what lies between two sites.
@@ -228,34 +229,65 @@ func (n *Network) upTo(d time.Duration) time.Duration {
 // time is not added to that of the one before it.
 func (n *Network) carry(now time.Duration, from, to, bytes int, w *way) time.Duration {
 	a, b := &n.links[from], &n.links[to]
-	begun, done := a.out.put(now, now, bytes, a.factor*n.config.Sites[n.config.Site[from]].Local.Bandwidth)
+	begun, done := a.out.put(now, now, bytes, a.rate(n.config.Sites[n.config.Site[from]].Local.Bandwidth))
 	if w.route != nil {
-		begun, done = w.route.line.follow(now, begun, done, bytes, w.route.path.Bandwidth)
+		begun, done = w.route.line.follow(now, begun, done, bytes, rate{now: w.route.path.Bandwidth})
 	}
-	_, done = b.in.follow(now, begun, done, bytes, b.factor*n.config.Sites[n.config.Site[to]].Local.Bandwidth)
+	_, done = b.in.follow(now, begun, done, bytes, b.rate(n.config.Sites[n.config.Site[to]].Local.Bandwidth))
 	return done
 }
 
 // follow puts bytes on a line that come from another one.
-func (l *line) follow(now, begun, done time.Duration, bytes int, bandwidth float64) (b, d time.Duration) {
-	b, d = l.put(now, begun, bytes, bandwidth)
+func (l *line) follow(now, begun, done time.Duration, bytes int, r rate) (b, d time.Duration) {
+	b, d = l.put(now, begun, bytes, r)
 	return b, max(d, done)
 }
 
 // put returns when the first byte is taken and when the last one has gone, of
 // bytes that are there from a time on. Those that come later, because a line
 // before this one is slow, take their share of this one and hold up nobody.
-func (l *line) put(now, from time.Duration, bytes int, bandwidth float64) (begun, done time.Duration) {
-	takes := time.Duration(float64(bytes) / max(bandwidth, slowest) * float64(time.Second))
+func (l *line) put(now, from time.Duration, bytes int, r rate) (begun, done time.Duration) {
 	queue := &l.bulk
 	if bytes <= prompt {
-		l.bulk = max(l.bulk, now) + takes
+		l.bulk = max(l.bulk, now)
+		l.bulk += r.takes(l.bulk, bytes)
 		queue = &l.prompt
 	}
 	begun = max(from, now, *queue)
+	takes := r.takes(begun, bytes)
 	*queue = max(*queue, now) + takes
 	return begun, begun + takes
 }
 
-// Clog leaves a node's link a share of its bandwidth; 1 is all of it.
-func (n *Network) Clog(node int, factor float64) { n.links[node].factor = factor }
+// rate is the bytes a second of a line: now, and from a time on then.
+type rate struct {
+	now, then float64
+	until     time.Duration // 0 is for ever
+}
+
+// takes is how long bytes take of which the first one goes at a time.
+func (r rate) takes(begun time.Duration, bytes int) time.Duration {
+	if r.until == 0 {
+		return seconds(float64(bytes) / max(r.now, slowest))
+	}
+	left := max(0, r.until-begun)
+	if before := left.Seconds() * r.now; before < float64(bytes) {
+		return left + seconds((float64(bytes)-before)/max(r.then, slowest))
+	}
+	return seconds(float64(bytes) / max(r.now, slowest))
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
+// Clog leaves a node's link a share of its bandwidth until a time, 0 for good;
+// a share of 1 is all of it.
+func (n *Network) Clog(node int, factor float64, until time.Duration) {
+	n.links[node].factor, n.links[node].until = factor, until
+}
+
+func (l *links) rate(bandwidth float64) rate {
+	if l.factor == 1 {
+		return rate{now: bandwidth}
+	}
+	return rate{now: l.factor * bandwidth, then: bandwidth, until: l.until}
+}

@@ -70,15 +70,23 @@ func TestABeatDoesNotWaitForABlob(t *testing.T) {
 
 func TestACloggedLinkCarriesLess(t *testing.T) {
 	n := open(t, two(lan, wan))
-	n.Clog(1, 0.1)
+	n.Clog(1, 0.1, 0)
 	if got, want := n.Stream(0, 0, 1, 10e6), time.Second; !about(got, want) {
 		t.Errorf("10 MB over a tenth of 100 MB/s took %v; want %v", got, want)
 	}
 }
 
+func TestWhatIsOnItsWayGoesFasterWhenALinkIsFree(t *testing.T) {
+	n := open(t, two(lan, wan))
+	n.Clog(1, 0.1, time.Second/2)
+	if got, want := n.Stream(0, 0, 1, 15e6), time.Second/2+100*time.Millisecond; !about(got, want) {
+		t.Errorf("15 MB, of which 5 went over a tenth of 100 MB/s, took %v; want %v", got, want)
+	}
+}
+
 func TestACloggedNodeHoldsUpNobodyElse(t *testing.T) {
 	n := open(t, two(lan, wan))
-	n.Clog(0, 1e-4)
+	n.Clog(0, 1e-4, 0)
 	n.Stream(0, 0, 2, 60e3) // takes 6 s
 	n.Stream(0, 0, 2, 60e3)
 	if got := n.Stream(0, 1, 3, 60); got > 70*time.Millisecond {
