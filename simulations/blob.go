@@ -5,6 +5,7 @@ import (
 
 	"github.com/buildnet/buildnet/dht/rendezvous"
 	"github.com/buildnet/buildnet/mesh/peer"
+	"github.com/buildnet/buildnet/simulations/workload"
 	"github.com/buildnet/buildnet/store/digest"
 )
 
@@ -27,6 +28,7 @@ func (w *World) blob(d digest.Digest) *blob {
 	if !ok {
 		b = &blob{digest: d}
 		w.blobs[d] = b
+		w.outputs[workload.Short(d)] = b
 	}
 	return b
 }

@@ -106,6 +106,7 @@ type World struct {
 	steps   uint64
 
 	blobs   map[digest.Digest]*blob
+	outputs map[uint64]*blob // by what events say of their digests
 	actions map[digest.Digest]*act
 	owners  ownersCache
 	foreign foreign
@@ -125,7 +126,7 @@ type World struct {
 func New(s *setting.Setting, o Options) (*World, error) {
 	w := &World{
 		setting: s, opts: o, chance: rand.New(rand.NewPCG(s.Seed, 0x6275696c646e6574)),
-		blobs: map[digest.Digest]*blob{}, actions: map[digest.Digest]*act{},
+		blobs: map[digest.Digest]*blob{}, outputs: map[uint64]*blob{}, actions: map[digest.Digest]*act{},
 		plans: map[*workload.Graph]*planned{}, recent: trace.NewRecent(lastEvents), splits: map[int][]int{},
 	}
 	if err := s.Validate(); err != nil {
@@ -273,14 +274,14 @@ func (w *World) Violation() *check.Violation { return w.violation }
 // Setting implements check.World.
 func (w *World) Setting() *setting.Setting { return w.setting }
 
-// Alive implements check.World.
-func (w *World) Alive(node int) bool { return w.nodes[node].alive }
-
 // Connected implements check.World.
 func (w *World) Connected(a, b int) bool { return w.net.Open(a, b) && w.net.Open(b, a) }
 
-// Healed implements check.World.
-func (w *World) Healed() bool { return w.healed }
+// Holds implements check.World.
+func (w *World) Holds(node int, output uint64) bool {
+	b := w.outputs[output]
+	return b != nil && b.has(w.nodes[node])
+}
 
 // node returns a node by its name in the mesh.
 func (w *World) node(id peer.ID) *node { return w.nodes[placeOf(id)] }

@@ -11,13 +11,12 @@ import (
 // World is what a rule may ask besides what it is told.
 type World interface {
 	Setting() *setting.Setting
-	// Alive reports whether a node runs now.
-	Alive(node int) bool
 	// Connected reports whether two nodes can send to each other now, in both
 	// directions.
 	Connected(a, b int) bool
-	// Healed reports whether the faults are over.
-	Healed() bool
+	// Holds reports whether a node has an output now: Announced names it by the
+	// same part of its digest.
+	Holds(node int, output uint64) bool
 }
 
 // Rule is one thing that always holds. An answer that is not empty says how it

@@ -20,6 +20,12 @@ func TestTurns(t *testing.T) {
 		trial{"not here", secured[1:].announced(2, 0, 1, 1), "before its outputs"},
 		trial{"a failure has none", stream{}.announced(2, 0, 1, 0), ""},
 	)
+	try(t, func() Rule { return NewTurns() }, &mesh{setting: plain(), lacks: 1},
+		trial{"it only says so", secured.announced(2, 0, 1, 1), "the initiator does not have"},
+		trial{"another is here", secured.announced(2, 0, 1, 2), ""},
+		trial{"it was lost", secured.add(1, trace.LostBlobs, on(0)).announced(2, 0, 1, 1), ""},
+		trial{"another node lost it", secured.add(1, trace.LostBlobs, on(1)).announced(2, 0, 1, 1), "the initiator does not have"},
+	)
 }
 
 func TestFinal(t *testing.T) {

@@ -15,12 +15,12 @@ import (
 type mesh struct {
 	setting *setting.Setting
 	apart   bool
+	lacks   uint64 // an output that nobody has
 }
 
-func (m *mesh) Setting() *setting.Setting { return m.setting }
-func (m *mesh) Alive(int) bool            { return true }
-func (m *mesh) Connected(int, int) bool   { return !m.apart }
-func (m *mesh) Healed() bool              { return true }
+func (m *mesh) Setting() *setting.Setting  { return m.setting }
+func (m *mesh) Connected(int, int) bool    { return !m.apart }
+func (m *mesh) Holds(_ int, o uint64) bool { return o != m.lacks }
 
 // plain is four nodes, and one build of node 0 of a chain of three.
 func plain() *setting.Setting {
