@@ -31,7 +31,7 @@ func browser(t *testing.T) string {
 			return path
 		}
 	}
-	t.Skip("no chromium, chromium-browser or google-chrome in PATH; `make deps` installs one")
+	t.Skip("no chromium, chromium-browser or google-chrome in PATH; `make deps-tests` installs one")
 	return ""
 }
 
