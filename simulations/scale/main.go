@@ -21,6 +21,7 @@ import (
 	"github.com/buildnet/buildnet/simulations/check"
 	"github.com/buildnet/buildnet/simulations/measure"
 	"github.com/buildnet/buildnet/simulations/scenario"
+	"github.com/buildnet/buildnet/simulations/setting"
 	"github.com/buildnet/buildnet/simulations/trace"
 )
 
@@ -67,15 +68,27 @@ func printOne(ctx context.Context, name string, nodes int, seed uint64) error {
 	if err != nil {
 		return err
 	}
-	m, began := measure.New(set), time.Now()
-	o, err := simulations.Run(ctx, set, simulations.Options{Rules: check.All(), Sinks: []trace.Sink{m}})
+	m, err := simulate(ctx, set)
 	if err != nil {
 		return err
 	}
-	if o.Stopped {
-		return context.Canceled
+	return json.NewEncoder(os.Stdout).Encode(m)
+}
+
+// simulate runs a setting to its end: of a run that ended early there is
+// nothing to say.
+func simulate(ctx context.Context, set *setting.Setting) (*measured, error) {
+	m, began := measure.New(set), time.Now()
+	o, err := simulations.Run(ctx, set, simulations.Options{Rules: check.All(), Sinks: []trace.Sink{m}})
+	switch {
+	case err != nil:
+		return nil, err
+	case o.Stopped:
+		return nil, context.Canceled
+	case o.Violation != nil:
+		return nil, fmt.Errorf("a rule is broken, %s: %s; `buildnet sim run` with this scenario, size and seed shows how", o.Violation.Rule, o.Violation.Text)
 	}
-	return json.NewEncoder(os.Stdout).Encode(measured{Summary: m.Summary(o), Wall: time.Since(began).Seconds()})
+	return &measured{Summary: m.Summary(o), Wall: time.Since(began).Seconds()}, nil
 }
 
 // run runs one scenario in a process of its own.
@@ -88,7 +101,7 @@ func run(ctx context.Context, name string, nodes int, seed uint64) (*measured, e
 	c.Stderr = os.Stderr
 	out, err := c.Output()
 	if err != nil {
-		return nil, fmt.Errorf("simulate %s of %d nodes: %w", name, nodes, err)
+		return nil, fmt.Errorf("simulate %s of %d nodes, seed %d: %w", name, nodes, seed, err)
 	}
 	m := &measured{}
 	if err := json.Unmarshal(out, m); err != nil {
