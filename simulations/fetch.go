@@ -244,16 +244,16 @@ func (s *smalls) assign() (groups map[int][]*want, order []int) {
 func (s *smalls) get(place int, wants []*want) {
 	answered := false
 	var have []*want
-	s.n.call(place, frameBytes*len(wants), func(to *node) int {
-		size := frameBytes
+	s.n.call(place, frameBytes*len(wants), func(to *node) (int, int64) {
+		var size int64
 		for _, w := range wants {
 			if w.blob.has(to) && !to.fails() {
 				have = append(have, w)
-				size += int(w.blob.size())
+				size += w.blob.size()
 				to.sent(s.n, w.blob, w.blob.size())
 			}
 		}
-		return size
+		return frameBytes, size
 	}, func(bool) {
 		if answered {
 			return
@@ -321,13 +321,13 @@ func (s *smalls) askAll() {
 		return
 	}
 	for _, place := range members {
-		s.n.call(place, frameBytes, func(to *node) int {
+		s.n.call(place, frameBytes, func(to *node) (int, int64) {
 			for _, w := range s.wants {
 				if w.blob.has(to) {
 					w.holders = append(w.holders, place)
 				}
 			}
-			return frameBytes
+			return frameBytes, 0
 		}, func(bool) {
 			if left--; left == 0 {
 				s.drain()
@@ -367,9 +367,9 @@ func (n *node) locate(b *blob, done func([]int)) {
 			}
 		}
 		var told []int
-		n.call(owner, frameBytes, func(to *node) int {
+		n.call(owner, frameBytes, func(to *node) (int, int64) {
 			told = b.located(to)
-			return frameBytes
+			return frameBytes, 0
 		}, func(bool) {
 			if !over {
 				add(told)
@@ -383,8 +383,8 @@ func (n *node) locate(b *blob, done func([]int)) {
 
 // call asks a peer something and comes back when the answer is here, or not ok
 // when the peer made no progress for too long. do says how many bytes the
-// answer has.
-func (n *node) call(place int, bytes int, do func(to *node) int, done func(ok bool)) {
+// answer has, and how many of blobs come behind them.
+func (n *node) call(place int, bytes int, do func(to *node) (bytes int, blobs int64), done func(ok bool)) {
 	to := n.w.nodes[place]
 	over := false
 	var answer *pipe
@@ -400,7 +400,8 @@ func (n *node) call(place int, bytes int, do func(to *node) int, done func(ok bo
 	}
 	newPipe(n, to, func() { end(false) }).put(bytes, func() {
 		answer = newPipe(to, n, nil)
-		answer.put(do(to), func() { end(true) })
+		size, blobs := do(to)
+		answer.putBlobs(size, blobs, func() { end(true) })
 	})
 	var watch func()
 	watch = func() {

@@ -145,9 +145,9 @@ func (s *search) confirm(ids []int, done func([]int)) {
 	}
 	for _, id := range ids {
 		has := false
-		s.n.call(id, frameBytes, func(to *node) int {
+		s.n.call(id, frameBytes, func(to *node) (int, int64) {
 			has = s.blob.has(to)
-			return frameBytes
+			return frameBytes, 0
 		}, func(ok bool) {
 			if over {
 				return
@@ -217,9 +217,9 @@ func (s *search) outline(from, holders []int) {
 		return
 	}
 	has := false
-	s.n.call(from[0], frameBytes, func(to *node) int {
+	s.n.call(from[0], frameBytes, func(to *node) (int, int64) {
 		has = s.blob.has(to)
-		return frameBytes + int(s.blob.size()/chunkBytes)*outlineBytes
+		return frameBytes + int(s.blob.size()/chunkBytes)*outlineBytes, 0
 	}, func(ok bool) {
 		if ok && has {
 			s.swarm(holders)
@@ -232,11 +232,11 @@ func (s *search) outline(from, holders []int) {
 // read asks a holder for bytes of the blob.
 func (s *search) read(place int, bytes int64, done func(ok bool)) {
 	has := false
-	s.n.call(place, frameBytes, func(to *node) int {
+	s.n.call(place, frameBytes, func(to *node) (int, int64) {
 		if has = s.blob.has(to) && !to.fails(); !has {
-			return frameBytes
+			return frameBytes, 0
 		}
 		to.sent(s.n, s.blob, bytes)
-		return int(bytes) + frameBytes
+		return frameBytes, bytes
 	}, func(ok bool) { done(ok && has) })
 }

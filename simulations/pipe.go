@@ -65,26 +65,29 @@ func (p *pipe) put(bytes int, do func()) { p.putAfter(0, bytes, do) }
 
 // putAfter is put with something that comes before: a handshake.
 func (p *pipe) putAfter(d time.Duration, bytes int, do func()) {
-	p.queue(d, bytes, parcel{do: do})
+	p.queue(d, bytes, 0, parcel{do: do})
 }
 
-// say sends a message to whoever takes them.
-func (p *pipe) say(m steal.Message) { p.queue(0, sizeOf(m), parcel{msg: m}) }
+// putBlobs sends bytes with the content of blobs behind them, which sent counts.
+func (p *pipe) putBlobs(bytes int, blobs int64, do func()) { p.queue(0, bytes, blobs, parcel{do: do}) }
 
-func (p *pipe) queue(d time.Duration, bytes int, what parcel) {
+// say sends a message to whoever takes them.
+func (p *pipe) say(m steal.Message) { p.queue(0, sizeOf(m), 0, parcel{msg: m}) }
+
+func (p *pipe) queue(d time.Duration, bytes int, blobs int64, what parcel) {
 	if p.closed {
 		return
 	}
 	w := p.from.w
 	now := w.clock.now + d
-	at := now + within
+	at, all := now+within, bytes+int(blobs)
 	if p.from != p.to {
-		at = w.net.Stream(now, p.from.place, p.to.place, bytes)
+		at = w.net.Stream(now, p.from.place, p.to.place, all)
 		w.traffic.Messages[p.from.place]++
 		w.traffic.MessageBytes[p.from.place] += int64(bytes)
 	}
 	p.last = max(p.last, at)
-	what.at, what.bulk = p.last, bytes > bulkFrom
+	what.at, what.bulk = p.last, all > bulkFrom
 	p.parcels = append(p.parcels, what)
 	if !p.busy {
 		p.busy = true

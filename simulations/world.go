@@ -61,7 +61,8 @@ type Outcome struct {
 type Traffic struct {
 	// Gossip, by node.
 	Gossip []float64
-	// Messages and MessageBytes of builds' streams, by node that sent them.
+	// Messages and MessageBytes are what nodes said to one another, by node that
+	// sent them: the content of blobs is not in them.
 	Messages, MessageBytes []int64
 	// Blobs, by node that sent them.
 	Blobs []int64

@@ -69,8 +69,8 @@ type Summary struct {
 	AgainWork    float64 `json:"again_bpu_s"`
 	Wasted       float64 `json:"wasted"`
 
-	// Blobs is what was moved of inputs and outputs, Messages what the streams
-	// of builds carried, in bytes.
+	// Blobs is what was moved of inputs and outputs, Messages what the nodes
+	// said to one another besides, without membership, in bytes.
 	Blobs    int64 `json:"blob_bytes"`
 	Messages int64 `json:"message_bytes"`
 
