@@ -136,14 +136,22 @@ func (p *plan) fault(f *oneFault) (one fault.Fault, err error) {
 	return one, err
 }
 
+// there says how many things of a kind there are.
+func there(n int, what string) string {
+	if n == 1 {
+		return "there is 1 " + what
+	}
+	return fmt.Sprintf("there are %d %ss", n, what)
+}
+
 // fits checks the numbers of a line against the setting.
 func (p *plan) fits(f *fault.Fault) error {
 	nodes, builds := len(p.out.Nodes), len(p.out.Builds)
 	switch {
 	case f.Target.Node >= nodes || slices.ContainsFunc(f.Group, func(n int) bool { return n >= nodes }):
-		return fmt.Errorf("there are %d nodes, counted from 0; name one of them, or ask for more", nodes)
+		return fmt.Errorf("%s, counted from 0; name one of them, or ask for more", there(nodes, "node"))
 	case f.Build >= builds || f.Target.Build >= builds:
-		return fmt.Errorf("there are %d builds, counted from 0; name one of them", builds)
+		return fmt.Errorf("%s, counted from 0; name one of them", there(builds, "build"))
 	}
 	return nil
 }

@@ -174,9 +174,9 @@ func TestChurnIsAsMuchAsItSaysAndSparesInitiators(t *testing.T) {
 
 func TestWhatDoesNotFitTheSizeIsRefused(t *testing.T) {
 	for line, want := range map[string]string{
-		"faults: [kill node 5]":                          "there are 3 nodes",
+		"faults: [kill node 5]":                          "there are 3 nodes,",
 		"faults: [{do: kill, to: desk-9}]":               `no node "desk-9" at this size`,
-		"faults: [kill leader of build 2]":               "there are 1 builds",
+		"faults: [kill leader of build 2]":               "there is 1 build,",
 		"faults: [{do: kill, to: leader, build: app-2}]": `no build "app-2" at this size`,
 		"faults: [{do: kill, to: desk}]":                 "a whole site",
 	} {
