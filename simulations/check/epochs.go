@@ -8,17 +8,18 @@ import (
 
 // Epochs is the rule that no peer obeys an epoch lower than one it saw. A node
 // that starts again has no memory, and neither has one that is done with the
-// build: it serves whoever says Hello.
+// build, or whose worker was told that it is over: it serves whoever says Hello.
 type Epochs struct {
 	unsettled
 	seen map[place]trace.Epoch
+	ends map[place]bool // what was heard last is an End
 }
 
 // place is a build at a node.
 type place struct{ build, node int }
 
 // NewEpochs returns the rule for one run.
-func NewEpochs() *Epochs { return &Epochs{seen: map[place]trace.Epoch{}} }
+func NewEpochs() *Epochs { return &Epochs{seen: map[place]trace.Epoch{}, ends: map[place]bool{}} }
 
 // Name names the rule.
 func (*Epochs) Name() string { return "no lower epoch is obeyed" }
@@ -36,6 +37,7 @@ func (r *Epochs) Observe(_ World, e *trace.Event) string {
 	case trace.Forgot:
 		delete(r.seen, at)
 	case trace.Heard:
+		r.ends[at] = e.Text == "End"
 		if r.seen[at].Less(e.Epoch) {
 			r.seen[at] = e.Epoch
 		}
@@ -43,6 +45,9 @@ func (r *Epochs) Observe(_ World, e *trace.Event) string {
 		if e.Epoch.Less(r.seen[at]) {
 			return fmt.Sprintf("node %d obeyed epoch %d of node %d in build %d, and had heard of epoch %d of node %d",
 				e.Node, e.Epoch.Number, e.Epoch.Leader, e.Build, r.seen[at].Number, r.seen[at].Leader)
+		}
+		if r.ends[at] {
+			delete(r.seen, at)
 		}
 	}
 	return ""

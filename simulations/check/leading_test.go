@@ -17,6 +17,11 @@ func TestEpochs(t *testing.T) {
 		s = hear(hear(s, 3, 2, 1, 1, trace.Heard), 3, 2, 1, 1, trace.Obeyed)
 		return s
 	}
+	end := func(s stream, number uint64, leader int) stream {
+		s = hear(s, 2, 2, number, leader, trace.Heard)
+		s[len(s)-1].Text = "End"
+		return s
+	}
 	both := hear(hear(nil, 1, 2, 1, 1, trace.Heard), 2, 2, 2, 3, trace.Heard)
 	try(t, func() Rule { return NewEpochs() }, &mesh{setting: plain()},
 		trial{"the same epoch", old(old(nil)), ""},
@@ -24,6 +29,8 @@ func TestEpochs(t *testing.T) {
 		trial{"it refuses", hear(hear(both, 3, 2, 1, 1, trace.Heard), 3, 2, 1, 1, trace.Refused), ""},
 		trial{"it has another life", old(both.add(2, trace.Down, on(2)).add(2, trace.Up, on(2))), ""},
 		trial{"it has forgotten the build", old(both.add(2, trace.Forgot, on(2))), ""},
+		trial{"the higher one ended", old(hear(end(both, 2, 3), 2, 2, 2, 3, trace.Obeyed)), ""},
+		trial{"its end was not obeyed", old(end(both, 2, 3)), "obeyed"},
 		trial{"another node has another life", old(both.add(2, trace.Down, on(3))), "obeyed"},
 	)
 }

@@ -53,8 +53,13 @@ func TestTwice(t *testing.T) {
 	again := func(s stream) stream { return s.given(3000, 1, 1, 0, 3).run(3001, trace.RunBegan, 3, 0) }
 	heir := func(s stream) stream { return s.given(3000, 3, 2, 0, 3).run(3001, trace.RunBegan, 3, 0) }
 	hasty := func(s stream) stream { return s.given(2499, 3, 2, 0, 3).run(3001, trace.RunBegan, 3, 0) }
+	pace := func(s stream, to int64) stream {
+		return s.add(2500, trace.Slowed, func(e *trace.Event) { e.Node, e.Value = 2, to })
+	}
 	tookOver := once.add(1000, trace.Down, on(1)).led(2000, trace.Led, 3, 2)
-	try(t, func() Rule { return NewTwice() }, &mesh{setting: plain()},
+	s := plain()
+	s.Flaky = 0.1
+	try(t, func() Rule { return NewTwice() }, &mesh{setting: s},
 		trial{"once", once, ""},
 		trial{"twice", again(once), "is executed on node 3"},
 		trial{"on one worker", once.run(5, trace.RunEnded, 2, 0).run(6, trace.RunBegan, 2, 0), "is executed on node 2"},
@@ -74,6 +79,12 @@ func TestTwice(t *testing.T) {
 			given(3100, 1, 1, 0, 2).run(3101, trace.RunBegan, 2, 0), ""},
 		trial{"an old leader goes on, for no reason", stream{}.given(3000, 3, 2, 0, 3).run(3001, trace.RunBegan, 3, 0).
 			given(3100, 1, 1, 0, 2).run(3101, trace.RunBegan, 2, 0), "in epoch 2"},
+		trial{"its worker was stopped", again(pace(once, 0)), ""},
+		trial{"its worker was slow", again(pace(once, 100)), "is executed on node 3"},
+	)
+	try(t, func() Rule { return NewTwice() }, &mesh{setting: plain()},
+		trial{"once, and nothing goes wrong", once, ""},
+		trial{"its worker was lost, and nothing goes wrong", again(once.logged(5, trace.OpGone, 1, trace.None, 2, 0)), "is executed on node 3"},
 	)
 }
 

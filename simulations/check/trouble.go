@@ -26,7 +26,7 @@ type side struct {
 
 // trouble is what went wrong with one node.
 type trouble struct {
-	down, slow, clogged, disk spell
+	down, stopped, clogged, disk spell
 }
 
 // spell is a stretch of time.
@@ -66,15 +66,11 @@ func (t *troubles) Observe(w World, e *trace.Event) {
 	case trace.Down:
 		t.of(e.Node).down.begin(e.At)
 	case trace.Slowed:
-		less(&t.of(e.Node).slow, e)
+		t.of(e.Node).stopped.turn(e.At, e.Value == 0)
 	case trace.Clogged:
-		less(&t.of(e.Node).clogged, e)
+		t.of(e.Node).clogged.turn(e.At, e.Value < thousand)
 	case trace.DiskFailed:
-		if e.Value > 0 {
-			t.of(e.Node).disk.begin(e.At)
-		} else {
-			t.of(e.Node).disk.end(e.At)
-		}
+		t.of(e.Node).disk.turn(e.At, e.Value > 0)
 	case trace.Split:
 		t.split(e)
 	case trace.Joined:
@@ -88,12 +84,15 @@ func (t *troubles) Observe(w World, e *trace.Event) {
 	}
 }
 
-// less begins a spell of less than a thousand thousandths, and ends it.
-func less(s *spell, e *trace.Event) {
-	if e.Value < 1000 {
-		s.begin(e.At)
+// thousand is what events count shares in.
+const thousand = 1000
+
+// turn begins the spell, or ends it.
+func (s *spell) turn(now time.Duration, on bool) {
+	if on {
+		s.begin(now)
 	} else {
-		s.end(e.At)
+		s.end(now)
 	}
 }
 
@@ -143,13 +142,13 @@ func (t *troubles) cutOff(a, b int, since time.Duration) string {
 }
 
 // weak names what kept a living node from answering in time after since, or is
-// "".
+// "". One that is slow executes slowly, and answers as ever.
 func (t *troubles) weak(node int, since time.Duration) string {
 	switch n := t.nodes[node]; {
 	case n == nil:
 		return ""
-	case n.slow.since(since):
-		return fmt.Sprintf("node %d was slow, or stopped", node)
+	case n.stopped.since(since):
+		return fmt.Sprintf("node %d was stopped", node)
 	case n.clogged.since(since):
 		return fmt.Sprintf("the links of node %d were clogged", node)
 	default:

@@ -21,7 +21,8 @@ const unheard = steal.Lease + steal.HearingTime
 // differs is another step: an input came out otherwise. That another leader
 // took over excuses nothing: the hearing is for that, and whoever assigns before
 // it is over must have heard everybody whom it believes alive. A leader that was
-// cut off from the initiator ends the build for whoever serves it.
+// cut off from the initiator ends the build for whoever serves it. In a setting
+// without any fault nothing is an excuse.
 type Twice struct {
 	unsettled
 	hands *hands
@@ -32,6 +33,8 @@ type Twice struct {
 	suspects map[[2]int]bool
 	// met is when a node took the Hello of an epoch.
 	met map[meeting]time.Duration
+	// troubled says that something goes wrong in the setting, once it is judged.
+	judged, troubled bool
 }
 
 type meeting struct {
@@ -76,12 +79,21 @@ func (r *Twice) Observe(w World, e *trace.Event) string {
 		if b.assigned < a.assigned {
 			a, b = b, a
 		}
-		if r.excuse(w.Setting().Builds[e.Build].Initiator, a, b) == "" || r.hasty(e.Build, a, b) {
+		if r.calm(w) || r.excuse(w.Setting().Builds[e.Build].Initiator, a, b) == "" || r.hasty(e.Build, a, b) {
 			return fmt.Sprintf("step %d of build %d is executed on node %d (given at %v in epoch %d), and was on node %d (given at %v in epoch %d)",
 				e.Step, e.Build, now.node, now.assigned, now.epoch.Number, other.node, other.assigned, other.epoch.Number)
 		}
 	}
 	return ""
+}
+
+// calm reports whether nothing goes wrong in a setting: then nothing excuses a
+// second execution.
+func (r *Twice) calm(w World) bool {
+	if !r.judged {
+		r.judged, r.troubled = true, troubled(w.Setting())
+	}
+	return !r.troubled
 }
 
 // hasty reports whether a leader gave a step away that another had, from before
