@@ -75,44 +75,67 @@ func ParseWay(text string) (Way, error) {
 	return Way{A: a, B: b, Latency: d}, nil
 }
 
-// faults are the kills of nodes.
-func (t *town) faults(kills []string) ([]fault.Fault, error) {
-	fs := make([]fault.Fault, 0, len(kills))
-	for _, text := range kills {
-		line, err := t.killLine(text)
-		if err != nil {
-			return nil, err
-		}
-		f, err := fault.Parse(line)
-		if err != nil {
-			return nil, fmt.Errorf("%w: kill %q: %w", ErrChange, text, err)
-		}
-		fs = append(fs, f)
-	}
-	return fs, nil
+// Kill is the death of a peer.
+type Kill struct {
+	// Who is a peer, by its name or a part of its ID, or what it is in the build.
+	Who string
+	// When is a share of the steps, as 50%, or a time.
+	When string
 }
+
+// ParseKill reads WHO@WHEN. Whether there is such a peer, Setting says.
+func ParseKill(text string) (Kill, error) {
+	who, when, ok := strings.Cut(text, "@")
+	k := Kill{Who: who, When: when}
+	if !ok || who == "" || when == "" {
+		return Kill{}, fmt.Errorf("%w: kill %q; write WHO@WHEN, as in leader@50%%, standby@30%% or a peer's name@2.5s", ErrChange, text)
+	}
+	if _, err := k.fault(0); err != nil {
+		return Kill{}, err
+	}
+	return k, nil
+}
+
+func (k Kill) String() string { return k.Who + "@" + k.When }
 
 // roles are those in a build that a user may kill.
 var roles = map[string]bool{"leader": true, "standby": true, "second-standby": true, "worker": true}
 
-// killLine makes a fault's line of WHO@WHEN.
-func (t *town) killLine(text string) (string, error) {
-	who, when, ok := strings.Cut(text, "@")
-	if !ok || who == "" || when == "" {
-		return "", fmt.Errorf("%w: kill %q; write WHO@WHEN, as in leader@50%%, standby@30%% or a peer's name@2.5s", ErrChange, text)
-	}
+// fault is what strikes the peer, which is node at unless a role says who.
+func (k Kill) fault(at int) (fault.Fault, error) {
+	who, when := k.Who, " at "+k.When
 	if !roles[who] {
-		at, err := t.find(who)
-		if err != nil {
-			return "", err
-		}
-		if at == 0 {
-			return "", fmt.Errorf("%w: kill %q: it asked for the build, which ends with it; kill another one of %s", ErrChange, text, namesOf(t.rec))
-		}
 		who = fmt.Sprintf("node %d", at)
 	}
-	if strings.HasSuffix(when, "%") {
-		return fmt.Sprintf("kill %s @%s", who, when), nil
+	if strings.HasSuffix(k.When, "%") {
+		when = " @" + k.When
 	}
-	return fmt.Sprintf("kill %s at %s", who, when), nil
+	f, err := fault.Parse("kill " + who + when)
+	if err != nil {
+		return fault.Fault{}, fmt.Errorf("%w: kill %q: %w", ErrChange, k, err)
+	}
+	return f, nil
+}
+
+// faults are the kills of nodes.
+func (t *town) faults(kills []Kill) ([]fault.Fault, error) {
+	fs := make([]fault.Fault, 0, len(kills))
+	for _, k := range kills {
+		at := 0
+		if !roles[k.Who] {
+			var err error
+			if at, err = t.find(k.Who); err != nil {
+				return nil, err
+			}
+			if at == 0 {
+				return nil, fmt.Errorf("%w: kill %q: it asked for the build, which ends with it; kill another one of %s", ErrChange, k, namesOf(t.rec))
+			}
+		}
+		f, err := k.fault(at)
+		if err != nil {
+			return nil, err
+		}
+		fs = append(fs, f)
+	}
+	return fs, nil
 }

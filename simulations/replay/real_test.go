@@ -170,7 +170,7 @@ func TestABuildOfRealNodesIsReplayed(t *testing.T) {
 		near = append(near, replay.Way{A: rec.Peers[0].Peer, B: p.Peer, Latency: 100 * time.Microsecond})
 	}
 	calm := predict(replay.Changes{Ways: near})
-	dead := predict(replay.Changes{Ways: near, Kill: []string{"leader@50%"}})
+	dead := predict(replay.Changes{Ways: near, Kill: []replay.Kill{{Who: "leader", When: "50%"}}})
 	if dead.Changed.Makespan.Count == 0 || dead.Changed.Makespan.Median <= calm.Changed.Makespan.Median {
 		t.Errorf("with the leader killed %+v, without that %+v", dead.Changed.Makespan, calm.Changed.Makespan)
 	}

@@ -23,8 +23,8 @@ type Changes struct {
 	// Remove names peers that are not to be there: by their name, or by a part
 	// of their ID.
 	Remove []string
-	// Kill are lines as `leader@50%`, `PEER@30%` or `PEER@2.5s`.
-	Kill []string
+	// Kill are the peers that die.
+	Kill []Kill
 	// Ways are the latencies between two peers.
 	Ways []Way
 }

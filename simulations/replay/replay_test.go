@@ -85,7 +85,7 @@ func TestAReplayHasWhatWasExecuted(t *testing.T) {
 func TestChangesOfTheMesh(t *testing.T) {
 	s := set(t, recorded(), replay.Changes{
 		Add: []replay.Machines{{Count: 2, BPU: 3}, {Count: 1, BPU: 1.5, Slots: 16}}, Remove: []string{"12D3KooWb"},
-		Kill: []string{"leader@50%", "rack-ccccccc3@2s"}, Ways: []replay.Way{{A: "desk", B: "ccc3", Latency: 40 * time.Millisecond}, {A: "desk", B: "new-3"}},
+		Kill: kills("leader@50%", "rack-ccccccc3@2s"), Ways: []replay.Way{{A: "desk", B: "ccc3", Latency: 40 * time.Millisecond}, {A: "desk", B: "new-3"}},
 	})
 	var got []string
 	for _, n := range s.Nodes {
@@ -126,14 +126,21 @@ func TestToolchainsOfTheMesh(t *testing.T) {
 	}
 }
 
+// kills are deaths of peers, each WHO@WHEN.
+func kills(texts ...string) []replay.Kill {
+	all := make([]replay.Kill, len(texts))
+	for i, text := range texts {
+		all[i].Who, all[i].When, _ = strings.Cut(text, "@")
+	}
+	return all
+}
+
 func TestMistakesAreExplained(t *testing.T) {
 	for want, c := range map[string]replay.Changes{
 		`called "attic"; its peers are desk, rack-bbbbbbb2, rack-ccccccc3`: {Remove: []string{"attic"}},
 		`"rack" is 2 peers`:         {Remove: []string{"rack"}},
 		`asked for the build`:       {Remove: []string{"desk"}},
-		`which ends with it`:        {Kill: []string{"desk@50%"}},
-		`write WHO@WHEN`:            {Kill: []string{"leader"}},
-		`kill "leader@half"`:        {Kill: []string{"leader@half"}},
+		`which ends with it`:        {Kill: kills("desk@50%")},
 		`the same peer`:             {Ways: []replay.Way{{A: "desk", B: "aaa1"}}},
 		`is removed`:                {Remove: []string{"ccc3"}, Ways: []replay.Way{{A: "desk", B: "ccc3"}}},
 		`no peer of the build is c`: {Ways: []replay.Way{{A: "desk", B: "new-1"}}},
@@ -188,6 +195,19 @@ func TestFlagsAreParsed(t *testing.T) {
 			t.Errorf("ParseWay(%q) = %+v, %v", text, got, err)
 		}
 	}
+	for _, text := range []string{"leader@50%", "rack:1@2.5s", "second-standby@1%"} {
+		if got, err := replay.ParseKill(text); err != nil || got.String() != text {
+			t.Errorf("ParseKill(%q) = %+v, %v", text, got, err)
+		}
+	}
+	for text, want := range map[string]string{
+		"": "write WHO@WHEN", "leader": "write WHO@WHEN", "@50%": "write WHO@WHEN", "leader@": "write WHO@WHEN",
+		"leader@half": `kill "leader@half"`, "rack@5": `kill "rack@5"`, "rack@200%": `kill "rack@200%"`, "rack@-1s": `kill "rack@-1s"`,
+	} {
+		if got, err := replay.ParseKill(text); !errors.Is(err, replay.ErrChange) || !strings.Contains(err.Error(), want) {
+			t.Errorf("ParseKill(%q) = %+v, %v", text, got, err)
+		}
+	}
 }
 
 func FuzzFlags(f *testing.F) {
@@ -201,7 +221,11 @@ func FuzzFlags(f *testing.F) {
 		if w, err := replay.ParseWay(text); err == nil && (w.Latency < 0 || w.A == "" || w.B == "") {
 			t.Errorf("%q is %+v", text, w)
 		}
-		if s, err := replay.Setting(recorded(), replay.Changes{Kill: []string{text}}); err == nil && len(s.Faults) != 1 {
+		k, err := replay.ParseKill(text)
+		if err != nil {
+			return
+		}
+		if s, err := replay.Setting(recorded(), replay.Changes{Kill: []replay.Kill{k}}); err == nil && len(s.Faults) != 1 {
 			t.Errorf("%q is %+v", text, s.Faults)
 		}
 	})
@@ -232,7 +256,7 @@ func TestPeersOfOneMachineShareItsCores(t *testing.T) {
 }
 
 func TestAReplayTakesAsLongAsTheBuild(t *testing.T) {
-	for name, c := range map[string]replay.Changes{"as it was": {}, "a leader killed": {Kill: []string{"leader@50%"}}, "more machines": {Add: []replay.Machines{{Count: 2, BPU: 40}}}} {
+	for name, c := range map[string]replay.Changes{"as it was": {}, "a leader killed": {Kill: kills("leader@50%")}, "more machines": {Add: []replay.Machines{{Count: 2, BPU: 40}}}} {
 		f, err := replay.Predict(t.Context(), recorded(), c, replay.Options{Seeds: 4})
 		if err != nil {
 			t.Fatal(err)

@@ -68,13 +68,20 @@ func (o *replayFlags) changes() (c replay.Changes, err error) {
 	if o.seeds < 1 || o.seeds > maxSeeds {
 		return c, fmt.Errorf("--seeds %d: want 1 to %d", o.seeds, maxSeeds)
 	}
-	c.Remove, c.Kill = o.remove, o.kill
+	c.Remove = o.remove
 	for _, text := range o.add {
 		m, err := replay.ParseMachines(text)
 		if err != nil {
 			return c, fmt.Errorf("--add: %w", err)
 		}
 		c.Add = append(c.Add, m)
+	}
+	for _, text := range o.kill {
+		k, err := replay.ParseKill(text)
+		if err != nil {
+			return c, fmt.Errorf("--kill: %w", err)
+		}
+		c.Kill = append(c.Kill, k)
 	}
 	for _, text := range o.ways {
 		w, err := replay.ParseWay(text)

@@ -88,6 +88,18 @@ func TestSimReplayWritesPageAndTrace(t *testing.T) {
 	}
 }
 
+func TestWrongFlagsOfSimReplayNeedNoNode(t *testing.T) {
+	m := newMachine(t)
+	for want, args := range map[string][]string{
+		"--add: cannot change":     {"--add", "2"},
+		"--kill: cannot change":    {"--kill", "rack"},
+		`kill "rack@half"`:         {"--kill", "rack@half"},
+		"--latency: cannot change": {"--latency", "desk"},
+	} {
+		m.run(append([]string{"sim", "replay"}, args...)...).want(t, 2, "", want)
+	}
+}
+
 func TestWrongUseOfSimReplayIsAdvised(t *testing.T) {
 	m := withRecording(t)
 	for want, args := range map[string][]string{
