@@ -295,11 +295,13 @@ func TestDepartureThatNobodyWaitsForEndsInPeace(t *testing.T) {
 	b := a.join(c)
 	b.sees(a.Self(), peer.Alive)
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
+	stop := time.AfterFunc(10*time.Millisecond, cancel)
+	defer stop.Stop()
 	if err := b.Leave(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("Leave = %v", err)
 	}
 	b.kill()
+	a.sees(b.Self(), peer.Left)
 }
 
 func TestCopiedHomeIsRefused(t *testing.T) {

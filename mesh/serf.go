@@ -36,8 +36,10 @@ const (
 	reconnectEvery = 5 * time.Second
 	forgetAfter    = 10 * time.Minute
 	reapEvery      = 5 * time.Second
-	// A departure is told at least once within leaveWait, or not at all.
-	leaveWait      = time.Second
+	// A departure is told by serf and by memberlist, each for leaveWait at most:
+	// two rounds of gossip, in which six members hear of it. With what follows
+	// it takes a second in all, and the end of a node waits for no more.
+	leaveWait      = 400 * time.Millisecond
 	leavePropagate = 200 * time.Millisecond
 
 	tagHost = "h"
@@ -181,6 +183,7 @@ func (m *Mesh) SetCapabilities(c peer.Capabilities) {
 		return // it starts with them
 	}
 	if err := s.SetTags(encodeTags(m.opts.Host, c)); err != nil {
+		// That others have not heard yet is the one error of tags that fit.
 		m.opts.Log.Debug("capabilities are still being told", "error", err)
 	}
 }
@@ -193,9 +196,13 @@ func (m *Mesh) Leave(ctx context.Context) error {
 	if s == nil {
 		return nil
 	}
+	select {
+	case m.departure <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("leave the mesh: %w", ctx.Err())
+	}
 	done := make(chan error, 1)
 	go func() {
-		m.departure <- struct{}{}
 		defer func() { <-m.departure }()
 		done <- s.Leave()
 	}()
