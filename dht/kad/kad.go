@@ -146,7 +146,7 @@ func (d *DHT) Run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, stopped("kad-dht", routing.Close())) }()
 	sweep, err := provider.New(
-		provider.WithHost(d.host), provider.WithRouter(patient{routing}), provider.WithMessageSender(routing.MessageSender()),
+		provider.WithHost(d.host), provider.WithRouter(patient{routing, d.host.ID()}), provider.WithMessageSender(routing.MessageSender()),
 		provider.WithSelfAddrs(routing.FilteredAddrs), provider.WithReplicationFactor(routing.BucketSize()),
 		provider.WithConnectivityCheckOnlineInterval(again))
 	if err != nil {
