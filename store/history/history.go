@@ -128,14 +128,15 @@ func (h *History) Put(r Record) error {
 }
 
 // put writes a record. Its head comes last: without the rest it would be half
-// a record.
+// a record. A recording that cannot be kept costs no more than itself.
 func (h *History) put(r Record, head []byte) error {
 	key := keyOf(r)
 	var recording []byte
+	var unrecorded error
 	if len(r.Recording) > 0 {
 		recording = h.encoder().EncodeAll(r.Recording, nil)
 		if err := h.kv.Put([]byte(recordingPrefix+key), recording); err != nil {
-			return fmt.Errorf("keep recording: %w", err)
+			recording, unrecorded = nil, fmt.Errorf("keep recording: %w", err)
 		}
 	}
 	events := h.encoder().EncodeAll(shorten(r.Events), nil)
@@ -150,7 +151,7 @@ func (h *History) put(r Record, head []byte) error {
 	h.total.builds++
 	h.total.bytes += int64(len(value) + len(events) + len(recording))
 	h.total.recorded += int64(len(recording))
-	return nil
+	return unrecorded
 }
 
 // shorten drops lines from the middle of events that are too long; the last
