@@ -16,8 +16,13 @@ import (
 )
 
 // maxWays bounds the peers between which round trips are recorded: their number
-// grows with its square. Beyond it those from the initiator have to do.
-const maxWays = 64
+// grows with its square, and each is a look at the whole membership. Beyond it
+// those from the initiator have to do.
+const maxWays = 24
+
+// maxEdges bounds the dependencies of a recorded build. Shared lists of them
+// are written out.
+const maxEdges = 1_000_000
 
 // recorder notes what a simulator needs to know of a build. A nil one, of a
 // build that left nothing to the scheduler, notes nothing.
@@ -32,10 +37,19 @@ type recorder struct {
 	rec event.Recording
 }
 
+// recordable reports whether a graph is small enough to be recorded.
+func recordable(g *action.Graph) bool {
+	edges := 0
+	for i := range g.Steps() {
+		edges += len(g.Steps()[i].Deps)
+	}
+	return g.Len() <= event.MaxRecordedSteps && edges <= maxEdges
+}
+
 // newRecorder begins to record a build of these steps; nil if they are too many.
 func newRecorder(r *run, given []steal.Given) *recorder {
 	steps := r.graph.Steps()
-	if len(steps) > event.MaxRecordedSteps {
+	if !recordable(r.graph) {
 		return nil
 	}
 	c := &recorder{began: r.started, place: map[peer.ID]int{}, names: map[string]int{}}
@@ -65,9 +79,13 @@ func (c *recorder) stepOf(s *action.Step, places map[action.StepID]int, size inp
 		Name: string(s.ID), InputBytes: size.all, FreshBytes: size.fresh, Hint: s.Cost,
 		Here: s.Reach == action.InitiatorOnly, Status: event.NotRun, Peer: -1,
 	}
-	for _, d := range s.Deps {
-		out.Deps = append(out.Deps, places[d.Step])
+	if len(s.Deps) > 0 {
+		out.Deps = make([]int, len(s.Deps))
 	}
+	for i, d := range s.Deps {
+		out.Deps[i] = places[d.Step]
+	}
+	slices.Sort(out.Deps)
 	if chain, _ := s.Property(action.PropertyToolchain); chain != "" {
 		n, known := c.names[chain]
 		if !known {
@@ -126,18 +144,24 @@ func (c *recorder) add(m peer.Member) {
 
 func peerOf(m peer.Member) event.RecordedPeer {
 	return event.RecordedPeer{
-		Peer: string(m.ID), Name: m.Name, BPU: finite(m.Caps.BPU), Slots: m.Caps.Slots, Cores: finite(m.Caps.Cores),
+		Peer: string(m.ID), Name: m.Name, BPU: told(m.Caps.BPU), Slots: min(max(m.Caps.Slots, 0), steal.MaxWant), Cores: told(m.Caps.Cores),
 		RTTUS: m.RTT.Microseconds(),
 	}
 }
 
-// finite replaces what JSON has no number for: a peer may claim any speed.
-func finite(x float64) float64 {
-	if math.IsNaN(x) || math.IsInf(x, 0) {
+// mostTold is above every machine's power.
+const mostTold = 1e6
+
+// told is a number that a peer tells of itself: it may tell any.
+func told(x float64) float64 {
+	if math.IsNaN(x) {
 		return 0
 	}
-	return x
+	return min(max(x, 0), mostTold)
 }
+
+// spent is a time that a peer tells, in microseconds.
+func spent(d time.Duration) int64 { return max(d, 0).Microseconds() }
 
 // of returns the place of a peer, which may have come since the build began.
 func (c *recorder) of(id peer.ID) int {
@@ -199,9 +223,9 @@ func (c *recorder) finished(s steal.Step, status event.Status, d *steal.Done) {
 	}
 	at.OutputBytes = outputBytes(&d.Entry.Result)
 	if d.How == steal.Executed {
-		at.Peer, at.CPUUS = c.of(d.Entry.Executor), d.Entry.Result.CPU.Microseconds()
-		at.QueuedUS, at.FetchUS = d.Timings.Queued.Microseconds(), d.Timings.Fetch.Microseconds()
-		at.RunUS, at.UploadUS = d.Timings.Run.Microseconds(), d.Timings.Upload.Microseconds()
+		at.Peer, at.CPUUS = c.of(d.Entry.Executor), spent(d.Entry.Result.CPU)
+		at.QueuedUS, at.FetchUS = spent(d.Timings.Queued), spent(d.Timings.Fetch)
+		at.RunUS, at.UploadUS = spent(d.Timings.Run), spent(d.Timings.Upload)
 	}
 }
 
@@ -212,13 +236,22 @@ func (c *recorder) mark(of func(*event.Marks) *int64) {
 	}
 }
 
+// executed reports whether anything ran.
+func (c *recorder) executed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.ContainsFunc(c.rec.Steps, func(s event.RecordedStep) bool {
+		return s.Status == event.Executed || s.Status == event.Failed
+	})
+}
+
 // recording returns what was recorded, as JSON; nil if that is nothing.
 func (r *run) recording() []byte {
 	c := r.recorder
 	switch {
-	case c == nil && r.graph != nil && r.graph.Len() > event.MaxRecordedSteps:
+	case c == nil && r.graph != nil && !recordable(r.graph):
 		return r.tooLarge()
-	case c == nil:
+	case c == nil || !c.executed():
 		return nil
 	}
 	c.mark(func(m *event.Marks) *int64 { return &m.TotalUS })
