@@ -124,8 +124,9 @@ func (n *Node) Info() Info {
 	return n.info
 }
 
-// API is the node as its clients see it, in this process; nil before Ready.
-// Calls must have returned before Run is asked to end.
+// API is the node as its clients see it, in this process; nil unless it lives.
+// Calls wait for the mesh where they need it, and must have returned before Run
+// is asked to end.
 func (n *Node) API() api.Node {
 	n.mu.Lock()
 	defer n.mu.Unlock()

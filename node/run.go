@@ -74,6 +74,9 @@ func (n *Node) serve(ctx context.Context, settings config.Settings, blobs *disk.
 	n.mu.Unlock()
 	p.tell(n)
 	err = runStages(ctx, append(p.services(n), door)...)
+	n.mu.Lock()
+	n.api = nil
+	n.mu.Unlock()
 	if o.left.Load() { // whatever the mesh has saved since
 		err = errors.Join(err, mesh.ForgetCredentials(n.cfg.Home))
 	}
