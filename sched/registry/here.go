@@ -156,13 +156,15 @@ func (h *here) request(ctx context.Context, req request, answer func(reply)) {
 }
 
 // settle ends a claim that the build has from an earlier try, when the result
-// came by another way than being published: this node made it for somebody.
+// came by another way than being published: this node made it for somebody. A
+// member that asks in the name of another's build ends that one's claim, which
+// is of no use any more either.
 func (h *here) settle(ctx context.Context, req request) {
 	h.mu.Lock()
 	claims := h.table.Claims(req.action, req.who.Build)
 	h.mu.Unlock()
 	if claims {
-		h.yield(ctx, req)
+		h.yield(context.WithoutCancel(ctx), req) // others wait
 	}
 }
 
