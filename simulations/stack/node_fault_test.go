@@ -26,9 +26,6 @@ func weakInitiator(node int) float64 {
 	return 1
 }
 
-// few is how many nodes are enough for a fault: 8 of 20.
-func few() int { return max(4, *stackNodes*2/5) }
-
 // midway starts a build of node 0 and returns when a third of it is announced.
 func midway(t *testing.T, f *Fleet, p *Project) (*Build, *Machine) {
 	t.Helper()
@@ -50,7 +47,7 @@ func midway(t *testing.T, f *Fleet, p *Project) (*Build, *Machine) {
 func TestBuildOutlivesItsLeadersHost(t *testing.T) {
 	want := reference(t, small)
 	p := NewProject(t, small)
-	Run(t, Options{Net: office(few()), BPU: weakInitiator}, func(t *testing.T, f *Fleet) {
+	Run(t, Options{Net: office(*stackNodes), BPU: weakInitiator}, func(t *testing.T, f *Fleet) {
 		b, leader := midway(t, f, p)
 		leader.Host.Off()
 		cut := time.Now()
@@ -86,13 +83,13 @@ func checkSuccession(t *testing.T, b *Build, cut time.Time) {
 func TestPartitionWithTheLeaderOnTheMinoritysSide(t *testing.T) {
 	want := reference(t, small)
 	p := NewProject(t, small)
-	Run(t, Options{Net: office(few()), BPU: weakInitiator}, func(t *testing.T, f *Fleet) {
+	Run(t, Options{Net: office(*stackNodes), BPU: weakInitiator}, func(t *testing.T, f *Fleet) {
 		b, leader := midway(t, f, p)
 		minority, majority := []int{leader.Number}, []int{}
 		for _, m := range f.Machines() {
 			switch {
 			case m == leader:
-			case m.Number != 0 && len(minority) < few()/3:
+			case m.Number != 0 && len(minority) < *stackNodes/3:
 				minority = append(minority, m.Number)
 			default:
 				majority = append(majority, m.Number)
@@ -104,7 +101,7 @@ func TestPartitionWithTheLeaderOnTheMinoritysSide(t *testing.T) {
 		checkSuccession(t, b, cut)
 		f.Pass(5 * time.Second)
 		f.Net().Heal()
-		seen := seeEachOther(t, f, f.Machines(), few(), time.Minute)
+		seen := seeEachOther(t, f, f.Machines(), *stackNodes, time.Minute)
 		succeeded(t, b, p, want)
 		notAgain(t, f, b, endTime)
 		onceEach(t, f, func(node int) bool { return slices.Contains(minority, node) })
@@ -115,14 +112,14 @@ func TestPartitionWithTheLeaderOnTheMinoritysSide(t *testing.T) {
 func TestBuildWithATenthOfThePacketsLost(t *testing.T) {
 	want := reference(t, small)
 	p := NewProject(t, small)
-	Run(t, Options{Net: office(few())}, func(t *testing.T, f *Fleet) {
+	Run(t, Options{Net: office(*stackNodes)}, func(t *testing.T, f *Fleet) {
 		f.StartAll()
 		f.Pass(settled)
 		f.Net().Lose(0.1)
 		b := f.Machine(0).Build(t.Context(), p.Root)
 		s := succeeded(t, b, p, want)
-		if 2*len(s.ByPeer) <= few() {
-			t.Errorf("%d of %d nodes took part", len(s.ByPeer), few())
+		if 2*len(s.ByPeer) <= *stackNodes {
+			t.Errorf("%d of %d nodes took part", len(s.ByPeer), *stackNodes)
 		}
 		notAgain(t, f, b, 0)
 		t.Logf("built in %v, least is %v; %d executions of %d steps; leaders %+v", time.Since(b.Asked),
@@ -131,7 +128,7 @@ func TestBuildWithATenthOfThePacketsLost(t *testing.T) {
 }
 
 func TestNobodyIsThoughtDeadWhileAllAreSaturated(t *testing.T) {
-	n := few()
+	n := *stackNodes
 	const long = 5 * time.Minute
 	p := NewProject(t, Shape{Units: n * 30, Bytes: 1 << 10, Seed: 3, Cost: 30 * time.Second})
 	Run(t, Options{Net: office(n)}, func(t *testing.T, f *Fleet) {

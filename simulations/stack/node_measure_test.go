@@ -58,7 +58,7 @@ func TestMeasureBuild(t *testing.T) {
 			idle = append(idle, waits(f, p)...)
 		})
 		p = NewProject(t, small)
-		Run(t, Options{Net: office(few()), BPU: weakInitiator}, func(t *testing.T, f *Fleet) {
+		Run(t, Options{Net: office(*stackNodes), BPU: weakInitiator}, func(t *testing.T, f *Fleet) {
 			b, leader := midway(t, f, p)
 			leader.Host.Off()
 			cut := time.Now()
