@@ -37,8 +37,9 @@ type leading struct {
 	tick              func()
 }
 
-// lead makes the node the leader of a build, as t says.
-func (n *node) lead(b *build, t steal.TakeOver) bool {
+// lead makes the node the leader of a build, as t says. how is trace.Asked if
+// the initiator asked for it.
+func (n *node) lead(b *build, t steal.TakeOver, how string) bool {
 	limit := maxLed
 	if t.Initiator == n.id {
 		limit += maxOwn
@@ -68,7 +69,7 @@ func (n *node) lead(b *build, t steal.TakeOver) bool {
 		b.leader = l
 	}
 	e := l.of(trace.Led)
-	e.Value = int64(len(t.Log))
+	e.Value, e.Text = int64(len(t.Log)), how
 	n.w.tell(e)
 	n.later(steal.BeatEvery, l.tick)
 	l.do(machine.Tick(n.clock()))

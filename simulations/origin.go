@@ -121,7 +121,7 @@ func (p *party) appoint(a steal.Asking) {
 	there := newPipe(n, to, unled)
 	there.putAfter(w.net.RTT(n.place, to.place), leadBytes, func() {
 		to.loadPlan(b, n.id, func(ok bool) {
-			if ok && to.lead(b, steal.TakeOver{Epoch: a.Epoch, Initiator: n.id, Plan: a.Lead.Plan}) {
+			if ok && to.lead(b, steal.TakeOver{Epoch: a.Epoch, Initiator: n.id, Plan: a.Lead.Plan}, trace.Asked) {
 				back.put(endBytes, func() { answered = true })
 				return
 			}

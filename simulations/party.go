@@ -316,7 +316,7 @@ func (p *party) takeOver(t *steal.TakeOver) {
 	load, over := p.load(t.Predecessor), *t
 	lead := func() {
 		if load.ok {
-			p.n.lead(p.b, over)
+			p.n.lead(p.b, over, "")
 		}
 	}
 	if load.done {

@@ -35,6 +35,34 @@ func TestEpochs(t *testing.T) {
 	)
 }
 
+func TestHeirs(t *testing.T) {
+	says := func(s stream, at, node int, number uint64, leader int, text string) stream {
+		return s.add(at, trace.Heard, func(e *trace.Event) {
+			e.Node, e.Peer, e.Text, e.Epoch = node, leader, text, trace.Epoch{Number: number, Leader: leader}
+		})
+	}
+	leads := func(s stream, from int64, how string) stream {
+		s = s.led(9, trace.Led, 2, 2)
+		s[len(s)-1].Value, s[len(s)-1].Text = from, how
+		return s
+	}
+	keeps := says(stream{}.began(0, 0), 1, 2, 1, 1, "Hello").kept(2, 2, 7)
+	obeyed := says(keeps, 3, 2, 1, 1, "End").add(3, trace.Obeyed, func(e *trace.Event) { e.Node, e.Epoch = 2, trace.Epoch{Number: 1, Leader: 1} })
+	try(t, func() Rule { return NewHeirs() }, &mesh{setting: plain()},
+		trial{"all of it", leads(keeps, 7, ""), ""},
+		trial{"more is on its way", leads(keeps, 8, ""), ""},
+		trial{"less", leads(keeps, 6, ""), "from a log of 6, and said that it keeps 7"},
+		trial{"nothing", leads(keeps, 0, ""), "from a log of 0"},
+		trial{"nothing, and it was asked", leads(keeps, 0, trace.Asked), ""},
+		trial{"it has another life", leads(keeps.add(5, trace.Down, on(2)), 0, ""), ""},
+		trial{"another node has", leads(keeps.add(5, trace.Down, on(3)), 0, ""), "from a log of 0"},
+		trial{"it has forgotten the build", leads(keeps.add(5, trace.Forgot, on(2)), 0, ""), ""},
+		trial{"it follows another, of whom it keeps nothing yet", leads(says(keeps, 4, 2, 2, 1, "Hello"), 0, ""), ""},
+		trial{"a lower epoch calls", leads(says(keeps, 4, 2, 1, 0, "Hello"), 0, ""), "from a log of 0"},
+		trial{"the build ended", leads(obeyed, 0, ""), ""},
+	)
+}
+
 func TestLeaders(t *testing.T) {
 	late := int(Overlap / time.Millisecond)
 	two := stream{}.led(0, trace.Led, 1, 1).led(1000, trace.Led, 2, 2)

@@ -1,5 +1,9 @@
 package trace
 
+// Asked is the Text of Led where the initiator asked Node to lead: such a reign
+// begins with nothing.
+const Asked = "asked"
+
 // Names of the ops of a leader's log, as Logged tells them.
 const (
 	OpStandbys = "standbys" // Digest is how many stand by from now on

@@ -67,7 +67,7 @@ const (
 
 	Began     // Build began at Node, its initiator; Value is its number of steps
 	Over      // Build is over at Node, its initiator; Value is the steal.Reason
-	Led       // Node leads in Epoch; Value is the length of the log that it has from its predecessor
+	Led       // Node leads in Epoch; Value is the length of the log that it has from its predecessor, Text is Asked or nothing
 	Deposed   // Node leads no more in Epoch; Value is how many messages it sent and took, signs of life included
 	Elected   // the initiator, Node, follows Peer in Epoch; Value is how many stand by
 	Heard     // Node took a message of Epoch's leader, Peer; Text names its type
