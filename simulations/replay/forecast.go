@@ -55,8 +55,8 @@ func (f *Forecast) Shown() *Case {
 type Options struct {
 	// Seeds are how many runs there are of each setting; 0 is one.
 	Seeds int
-	// Sinks, if not nil, returns what is told of the events of the first run of
-	// the setting that Shown is of.
+	// Sinks, if not nil, is called before anything runs, and returns what is told
+	// of the events of the first run of the setting that Shown is of.
 	Sinks func(*setting.Setting) ([]trace.Sink, error)
 	// Progress, if not nil, is called as simulations.Options say.
 	Progress func(simulations.Progress)
@@ -74,35 +74,46 @@ func Predict(ctx context.Context, rec *event.Recording, c Changes, o Options) (*
 		return nil, err
 	}
 	f := &Forecast{Build: rec.Build, Steps: len(same.Builds[0].Graph.Steps), Took: Took(rec).Seconds(), Assumed: Assumed, Lost: max(0, len(rec.Reigns)-1)}
-	first := o
-	if c.Any() {
-		first.Sinks = nil
+	var shown []trace.Sink
+	if o.Sinks != nil {
+		first := *changed
+		first.Seed = firstSeed
+		if shown, err = o.Sinks(&first); err != nil {
+			return nil, err
+		}
 	}
-	err = f.Same.run(ctx, same, first)
+	if !c.Any() {
+		return f, f.same(ctx, same, o, shown)
+	}
+	if err := f.same(ctx, same, o, nil); err != nil {
+		return f, err
+	}
+	f.Changed = &Case{}
+	return f, f.Changed.run(ctx, changed, o, shown)
+}
+
+const firstSeed = 1
+
+// same replays the build as it was.
+func (f *Forecast) same(ctx context.Context, s *setting.Setting, o Options, first []trace.Sink) error {
+	err := f.Same.run(ctx, s, o, first)
 	if f.Took > 0 {
 		f.Ratio = f.Same.Makespan.Median / f.Took
 	}
-	if err == nil && c.Any() {
-		f.Changed = &Case{}
-		err = f.Changed.run(ctx, changed, o)
-	}
-	return f, err
+	return err
 }
 
-// run runs a setting with each seed.
-func (c *Case) run(ctx context.Context, s *setting.Setting, o Options) error {
+// run runs a setting with each seed; first are told of the first run.
+func (c *Case) run(ctx context.Context, s *setting.Setting, o Options, first []trace.Sink) error {
 	c.Peers, c.Bound = len(s.Nodes), Bound(s).Seconds()
+	defer c.sum()
 	for seed := range max(1, o.Seeds) {
 		with := *s
-		with.Seed = uint64(seed) + 1
+		with.Seed = uint64(seed) + firstSeed
 		m := measure.New(&with)
 		sinks := []trace.Sink{m}
-		if seed == 0 && o.Sinks != nil {
-			more, err := o.Sinks(&with)
-			if err != nil {
-				return err
-			}
-			sinks = append(sinks, more...)
+		if seed == 0 {
+			sinks = append(sinks, first...)
 		}
 		out, err := simulations.Run(ctx, &with, simulations.Options{Sinks: sinks, Progress: o.Progress})
 		if err != nil {
@@ -111,9 +122,11 @@ func (c *Case) run(ctx context.Context, s *setting.Setting, o Options) error {
 		if out.Stopped {
 			break
 		}
+		if v := out.Violation; v != nil {
+			return fmt.Errorf("replay with seed %d: the rule %q is broken: %s; that is a bug in BuildNet, please report it", with.Seed, v.Rule, v.Text)
+		}
 		c.Runs = append(c.Runs, m.Summary(out))
 	}
-	c.sum()
 	return ctx.Err()
 }
 

@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"github.com/buildnet/buildnet/node/event"
+	"github.com/buildnet/buildnet/simulations"
 	"github.com/buildnet/buildnet/simulations/fault"
 	"github.com/buildnet/buildnet/simulations/replay"
 	"github.com/buildnet/buildnet/simulations/setting"
+	"github.com/buildnet/buildnet/simulations/trace"
 	"github.com/buildnet/buildnet/simulations/workload"
 )
 
@@ -272,5 +274,40 @@ func TestAReplayTakesAsLongAsTheBuild(t *testing.T) {
 		case name == "a leader killed" && f.Changed.Makespan.Count > 0 && f.Changed.Makespan.Median < f.Same.Makespan.Median:
 			t.Errorf("%s: %+v", name, f.Changed)
 		}
+	}
+}
+
+// panicking is a sink that fails at the first step that runs.
+type panicking struct{}
+
+func (panicking) Observe(e *trace.Event) {
+	if e.Kind == trace.RunBegan {
+		panic("on cue")
+	}
+}
+
+func TestAPanicIsNoUnfinishedBuild(t *testing.T) {
+	for name, c := range map[string]replay.Changes{"as it was": {}, "changed": {Add: []replay.Machines{{Count: 1, BPU: 1}}}} {
+		f, err := replay.Predict(t.Context(), recorded(), c, replay.Options{Seeds: 2, Sinks: func(s *setting.Setting) ([]trace.Sink, error) {
+			if len(s.Nodes) != 3+len(c.Add) {
+				t.Errorf("%s: the setting has %d nodes", name, len(s.Nodes))
+			}
+			return []trace.Sink{panicking{}}, nil
+		}})
+		if err == nil || !strings.Contains(err.Error(), "on cue") || f.Shown().Unfinished > 0 {
+			t.Errorf("%s: %v, %+v", name, err, f)
+		}
+	}
+}
+
+func TestNothingRunsWithoutItsSinks(t *testing.T) {
+	full := errors.New("the disk is full")
+	ran := false
+	f, err := replay.Predict(t.Context(), recorded(), replay.Changes{Add: []replay.Machines{{Count: 1, BPU: 1}}}, replay.Options{
+		Sinks:    func(*setting.Setting) ([]trace.Sink, error) { return nil, full },
+		Progress: func(simulations.Progress) { ran = true },
+	})
+	if f != nil || !errors.Is(err, full) || ran {
+		t.Errorf("%+v, %v, ran %v", f, err, ran)
 	}
 }
