@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -143,40 +142,25 @@ func (a *app) predict(ctx context.Context, o replayFlags, rec *event.Recording, 
 	line := a.simProgress(1, 0, 1)
 	line.label = "replay"
 	defer line.close()
-	var record *report.Record
-	end := func() error { return nil }
-	f, err = replay.Predict(ctx, rec, changes, replay.Options{Seeds: o.seeds, Progress: line.show, Sinks: func(s *setting.Setting) (sinks []trace.Sink, err error) {
-		if o.report != "" {
-			record = report.NewRecord(s)
-			sinks = append(sinks, record)
+	files := &simFiles{}
+	f, err = replay.Predict(ctx, rec, changes, replay.Options{Seeds: o.seeds, Progress: line.show, Sinks: func(s *setting.Setting) ([]trace.Sink, error) {
+		opened, err := openSimFiles(o.report, o.trace, s)
+		if err != nil {
+			return nil, err
 		}
-		if o.trace != "" {
-			traced, closeTrace, err := openTrace(o.trace, s)
-			if err != nil {
-				return nil, err
-			}
-			end, sinks = closeTrace, append(sinks, traced)
-		}
-		return sinks, nil
+		files = opened
+		return files.sinks(), nil
 	}})
-	err = errors.Join(err, end())
-	if record != nil && len(f.Shown().Runs) > 0 {
-		err = errors.Join(err, writeForecast(f, record, o))
-	}
-	return f, err
+	return f, errors.Join(err, files.end(o.page(f, changes.Any(), files.record)))
 }
 
-func writeForecast(f *replay.Forecast, record *report.Record, o replayFlags) error {
-	file, err := os.Create(o.report)
-	if err != nil {
-		return usage{fmt.Errorf("--report: %w", err)}
+// page is that of the first run, with the changes if there are any.
+func (o *replayFlags) page(f *replay.Forecast, changed bool, record *report.Record) *report.Page {
+	if f == nil || record == nil || changed && f.Changed == nil || len(f.Shown().Runs) == 0 {
+		return nil
 	}
 	runs := f.Shown().Runs
-	p := &report.Page{Record: record, Summary: runs[0], Runs: runs, Command: o.command(f.Build)}
-	if err := errors.Join(report.Write(file, p), file.Close()); err != nil {
-		return fmt.Errorf("write the report: %w; choose another place with --report", err)
-	}
-	return nil
+	return &report.Page{Record: record, Summary: runs[0], Runs: runs, Command: o.command(f.Build)}
 }
 
 func (a *app) showForecast(f *replay.Forecast, o replayFlags) error {

@@ -88,6 +88,17 @@ func TestSimReplayWritesPageAndTrace(t *testing.T) {
 	}
 }
 
+func TestSimReplayTellsItsForecastOnAFullDisk(t *testing.T) {
+	const full = "/dev/full"
+	if _, err := os.Stat(full); err != nil {
+		t.Skip("there is no " + full)
+	}
+	m := withRecording(t)
+	for _, flag := range []string{"--trace", "--report"} {
+		m.run("sim", "replay", "b1", flag, full).want(t, 1, "it took   2.04s", "choose another place with "+flag)
+	}
+}
+
 func TestWrongFlagsOfSimReplayNeedNoNode(t *testing.T) {
 	m := newMachine(t)
 	for want, args := range map[string][]string{

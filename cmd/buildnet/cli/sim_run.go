@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -94,7 +93,7 @@ type simulated struct {
 	setting *setting.Setting
 	outcome *simulations.Outcome
 	summary *measure.Summary
-	record  *report.Record // nil unless a page is to be written
+	record  *report.Record // of a seed behind the first; nil unless a page is to be written
 }
 
 func (a *app) simulate(ctx context.Context, o simFlags) error {
@@ -106,11 +105,62 @@ func (a *app) simulate(ctx context.Context, o simFlags) error {
 		restore := func() { fmt.Fprint(a.sys.Stderr, clearLine) }
 		a.restore.Store(&restore)
 	}
-	var runs []*simulated
-	for k := range o.seeds {
-		one, err := a.simulateSeed(ctx, s, o, k)
+	first, err := o.setting(s, 0)
+	if err != nil {
+		return err
+	}
+	files, err := openSimFiles(o.report, o.trace, first)
+	if err != nil {
+		return err
+	}
+	runs, err := a.simulateSeeds(ctx, s, o, files.sinks())
+	if err != nil {
+		return errors.Join(err, files.end(nil))
+	}
+	last := runs[len(runs)-1]
+	err = errors.Join(a.showSimulated(o, runs), files.end(o.page(runs, files.record)))
+	switch {
+	case last.outcome.Violation != nil:
 		if err != nil {
-			return err
+			a.say("buildnet: %v\n", err)
+		}
+		return a.tellViolation(ctx, o, last)
+	case err != nil:
+		return err
+	case last.outcome.Stopped:
+		return errInterrupted
+	default:
+		return nil
+	}
+}
+
+// setting is that of the seed number k.
+func (o *simFlags) setting(s *scenario.Scenario, k int) (*setting.Setting, error) {
+	set, err := s.Setting(o.seed+uint64(k), scenario.Scale{Nodes: o.nodes})
+	if err != nil {
+		return nil, usage{err}
+	}
+	return set, nil
+}
+
+// simulateSeeds runs the seeds up to one that breaks a rule or is interrupted.
+// first are told of the events of the first one.
+func (a *app) simulateSeeds(ctx context.Context, s *scenario.Scenario, o simFlags, first []trace.Sink) (runs []*simulated, err error) {
+	for k := range o.seeds {
+		one := &simulated{}
+		if one.setting, err = o.setting(s, k); err != nil {
+			return nil, err
+		}
+		sinks := first
+		if k > 0 {
+			sinks = nil
+			if o.report != "" {
+				one.record = report.NewRecord(one.setting)
+				sinks = []trace.Sink{one.record}
+			}
+		}
+		if err := a.simulateSeed(ctx, o, k, one, sinks); err != nil {
+			return nil, fmt.Errorf("run scenario %s: %w", s.Name(), err)
 		}
 		if runs = append(runs, one); one.outcome.Violation != nil || one.outcome.Stopped {
 			break
@@ -119,89 +169,39 @@ func (a *app) simulate(ctx context.Context, o simFlags) error {
 			one.setting, one.record = nil, nil // only the first is shown
 		}
 	}
-	last := runs[len(runs)-1]
-	err = errors.Join(a.showSimulated(o, runs), writeReport(o, runs))
-	switch {
-	case err != nil:
-		return err
-	case last.outcome.Violation != nil:
-		return a.tellViolation(ctx, o, last)
-	case last.outcome.Stopped:
-		return errInterrupted
-	default:
-		return nil
-	}
+	return runs, nil
 }
 
-// simulateSeed runs the scenario with the seed number k.
-func (a *app) simulateSeed(ctx context.Context, s *scenario.Scenario, o simFlags, k int) (_ *simulated, err error) {
-	seed := o.seed + uint64(k)
-	set, err := s.Setting(seed, scenario.Scale{Nodes: o.nodes})
-	if err != nil {
-		return nil, usage{err}
-	}
-	measured := measure.New(set)
-	one := &simulated{setting: set}
-	sinks := []trace.Sink{measured}
-	if o.report != "" {
-		one.record = report.NewRecord(set)
-		sinks = append(sinks, one.record)
-	}
-	if o.trace != "" && k == 0 {
-		traced, closeTrace, err := openTrace(o.trace, set)
-		if err != nil {
-			return nil, err
-		}
-		defer func() { err = errors.Join(err, closeTrace()) }()
-		sinks = append(sinks, traced)
-	}
-	progress := a.simProgress(seed, k, o.seeds)
+// simulateSeed runs the seed number k.
+func (a *app) simulateSeed(ctx context.Context, o simFlags, k int, one *simulated, sinks []trace.Sink) (err error) {
+	measured := measure.New(one.setting)
+	progress := a.simProgress(one.setting.Seed, k, o.seeds)
 	defer progress.close()
-	one.outcome, err = simulations.Run(ctx, set, simulations.Options{Rules: check.All(), Sinks: sinks, Progress: progress.show})
+	one.outcome, err = simulations.Run(ctx, one.setting, simulations.Options{
+		Rules: check.All(), Sinks: append([]trace.Sink{measured}, sinks...), Progress: progress.show,
+	})
 	if err != nil {
-		return nil, fmt.Errorf("run scenario %s: %w", s.Name(), err)
+		return err
 	}
 	one.summary = measured.Summary(one.outcome)
-	return one, nil
+	return nil
 }
 
-func openTrace(name string, s *setting.Setting) (trace.Sink, func() error, error) {
-	f, err := os.Create(name)
-	if err != nil {
-		return nil, nil, usage{fmt.Errorf("--trace: %w", err)}
-	}
-	c := report.NewChrome(f, s)
-	return c, func() error {
-		if err := errors.Join(c.Close(), f.Close()); err != nil {
-			return fmt.Errorf("write the trace: %w; choose another place with --trace", err)
-		}
-		return nil
-	}, nil
-}
-
-// writeReport writes the page of the first run, or of the one that broke a
-// rule.
-func writeReport(o simFlags, runs []*simulated) (err error) {
+// page is that of the first run, or of the one that broke a rule.
+func (o *simFlags) page(runs []*simulated, first *report.Record) *report.Page {
 	if o.report == "" {
 		return nil
 	}
-	shown := runs[0]
-	if last := runs[len(runs)-1]; last.outcome.Violation != nil {
-		shown = last
+	shown, record := runs[0], first
+	if last := runs[len(runs)-1]; last.outcome.Violation != nil && len(runs) > 1 {
+		shown, record = last, last.record
 	}
-	f, err := os.Create(o.report)
-	if err != nil {
-		return usage{fmt.Errorf("--report: %w", err)}
-	}
-	p := &report.Page{Record: shown.record, Summary: shown.summary, Command: o.command(shown.summary.Seed) + " --report " + shellQuoted([]string{o.report})}
+	p := &report.Page{Record: record, Summary: shown.summary, Command: o.command(shown.summary.Seed) + " --report " + shellQuoted([]string{o.report})}
 	for _, r := range runs {
 		p.Runs = append(p.Runs, r.summary)
 	}
 	if v := shown.outcome.Violation; v != nil {
 		p.Broken = v.Rule + ": " + v.Text
 	}
-	if err := errors.Join(report.Write(f, p), f.Close()); err != nil {
-		return fmt.Errorf("write the report: %w; choose another place with --report", err)
-	}
-	return nil
+	return p
 }

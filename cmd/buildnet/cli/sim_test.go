@@ -100,9 +100,52 @@ func TestSimRunWritesPageAndTrace(t *testing.T) {
 	if err != nil || json.Unmarshal(text, &got) != nil || len(got.TraceEvents) < 100 {
 		t.Errorf("%v, %d events", err, len(got.TraceEvents))
 	}
+}
+
+// tooShort is a scenario whose builds never end in time.
+func tooShort(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "short.yaml")
+	src := "version: 1\nsites: [{name: desk, count: 3, machines: [{slots: 2}]}]\nbuilds: [{shape: wide, steps: 10, per: 3}]\nlimits: {run: 1ms}\n"
+	if err := os.WriteFile(file, []byte(src), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestSimRunWritesNowhere(t *testing.T) {
+	m := newMachine(t)
 	nowhere := filepath.Join(t.TempDir(), "no", "such")
-	m.run("sim", "run", "leader-dies", "--trace", nowhere).want(t, 2, "", "--trace: open")
-	m.run("sim", "run", "leader-dies", "--report", nowhere).want(t, 2, "", "--report: open")
+	for _, flag := range []string{"--trace", "--report"} {
+		r := m.run("sim", "run", tooShort(t), flag, nowhere)
+		if r.want(t, 2, "", flag+": open"); strings.Contains(r.talked, "RULE BROKEN") {
+			t.Errorf("%s: it ran before: %s", flag, r.talked)
+		}
+	}
+}
+
+func TestABrokenRuleIsToldOnAFullDisk(t *testing.T) {
+	const full = "/dev/full"
+	if _, err := os.Stat(full); err != nil {
+		t.Skip("there is no " + full)
+	}
+	m := newMachine(t)
+	for _, flag := range []string{"--trace", "--report"} {
+		r := m.run("sim", "run", tooShort(t), flag, full)
+		if r.want(t, 1, "", "RULE BROKEN in seed 1: every build ends"); !strings.Contains(r.talked, "choose another place with "+flag) {
+			t.Errorf("%s: %s", flag, r.talked)
+		}
+		m.run("sim", "run", "leader-dies", flag, full).want(t, 1, "", "choose another place with "+flag)
+	}
+}
+
+func TestThePageIsOfTheRunThatBreaksARule(t *testing.T) {
+	m := newMachine(t)
+	page := filepath.Join(t.TempDir(), "page.html")
+	m.run("sim", "run", tooShort(t), "--seeds", "3", "--report", page).want(t, 1, "", "RULE BROKEN in seed 1")
+	if text, err := os.ReadFile(page); err != nil || !strings.Contains(string(text), "every build ends") {
+		t.Errorf("%v", err)
+	}
 }
 
 func TestWrongUseOfSimIsAdvised(t *testing.T) {
