@@ -23,8 +23,10 @@ type Failure struct {
 	Violation check.Violation
 	// Last are the events before it.
 	Last []trace.Event
-	// Again is the command that runs it again; "" is that of a drawn seed.
-	Again string
+	// Again is the command that runs it again; "" is that of a drawn seed. With
+	// Smaller it runs what this setting was made of, by Shrink.
+	Again   string
+	Smaller bool
 }
 
 // String tells everything that was drawn, what was broken, what came before,
@@ -43,7 +45,11 @@ func (f *Failure) String() string {
 	if again == "" {
 		again = fmt.Sprintf("buildnet sim run chaos --seed %d", f.Setting.Seed)
 	}
-	fmt.Fprintf(&b, "to see it again: %s\nto look for a smaller one: %s --shrink\n", again, again)
+	if f.Smaller {
+		fmt.Fprintf(&b, "where it came from: %s\nto come to this smaller one again: %s --shrink\n", again, again)
+	} else {
+		fmt.Fprintf(&b, "to see it again: %s\nto look for a smaller one: %s --shrink\n", again, again)
+	}
 	return b.String()
 }
 

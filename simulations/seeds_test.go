@@ -91,7 +91,16 @@ func TestShrinkFindsASmallerOne(t *testing.T) {
 	if one.Violation.Rule != "every build ends" || one.String() != two.String() {
 		t.Fatalf("two ways of shrinking one seed:\n%s\n%s", one, two)
 	}
-	if s := one.Setting; len(s.Builds) != 1 || len(s.Builds[0].Graph.Steps) != 1 || len(s.Nodes) != 1 || len(s.Faults) > 0 {
+	if s := one.Setting; len(s.Builds) != 1 || len(s.Builds[0].Graph.Steps) != 1 || len(s.Nodes) != 1 || len(s.Faults) > 0 || s.Nodes[0].Slots != 1 || s.Builds[0].Modes.Jobs > 0 {
 		t.Errorf("it could be smaller:\n%s", one)
+	}
+	for _, part := range []string{"where it came from: buildnet sim run chaos --seed 11\n", "again: buildnet sim run chaos --seed 11 --shrink\n"} {
+		if !strings.Contains(one.String(), part) {
+			t.Errorf("no %q in:\n%s", part, one)
+		}
+	}
+	// What is as small as can be comes from itself.
+	if least := simulations.Shrink(t.Context(), one.Setting, "every build ends"); least.Smaller || !strings.Contains(least.String(), "to see it again: ") {
+		t.Errorf("smaller than the smallest:\n%s", least)
 	}
 }

@@ -2,7 +2,6 @@ package simulations
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/buildnet/buildnet/simulations/check"
@@ -31,7 +30,7 @@ func Shrink(ctx context.Context, s *setting.Setting, rule string) *Failure {
 		before = size(k.best)
 		k.pass()
 	}
-	k.failure.Again = fmt.Sprintf("buildnet sim run chaos --seed %d", s.Seed)
+	k.failure.Smaller = k.best != s
 	return k.failure
 }
 
@@ -95,7 +94,8 @@ func (k *shrinker) parts(n func(*setting.Setting) int, drop func(s *setting.Sett
 			for i := min(at+length, n(s)) - 1; i >= at; i-- {
 				drop(s, i)
 			}
-			if !k.try(s) {
+			// What cannot be left out stays: there is nothing to try.
+			if size(s) == size(k.best) || !k.try(s) {
 				at += length
 			}
 		}
