@@ -13,8 +13,8 @@ import (
 	"github.com/buildnet/buildnet/simulations/trace"
 )
 
-// SameRule is the name of the rule that Seeds checks itself: two runs of one
-// seed have the same events.
+// SameRule is the name of the rule that Again checks: two runs of one seed have
+// the same events.
 const SameRule = "two runs of one seed are the same"
 
 // Failure is a seed that broke a rule, or could not be run.
@@ -110,14 +110,24 @@ func Twice(ctx context.Context, s *setting.Setting) (*Outcome, *Failure) {
 	case out.Violation != nil:
 		return out, &Failure{Setting: s, Violation: *out.Violation, Last: out.Last}
 	}
-	again, err := Run(ctx, s, Options{})
+	failure, done := Again(ctx, s, out.Hash, nil)
+	if !done {
+		return &Outcome{Stopped: true}, nil
+	}
+	return out, failure
+}
+
+// Again runs a setting once more, and compares with the hash of a run before.
+// The failure is nil if it is the same. It is not done if ctx ended.
+func Again(ctx context.Context, s *setting.Setting, hash uint64, progress func(Progress)) (f *Failure, done bool) {
+	again, err := Run(ctx, s, Options{Progress: progress})
 	switch {
 	case err != nil || again.Stopped:
-		return &Outcome{Stopped: true}, nil
-	case again.Hash != out.Hash:
-		return out, differs(ctx, s)
+		return nil, false
+	case again.Hash != hash:
+		return differs(ctx, s), true
 	}
-	return out, nil
+	return nil, true
 }
 
 // differs finds the first event in which two runs of a setting are not the

@@ -50,6 +50,25 @@ func TestAnotherSeedIsAnotherRun(t *testing.T) {
 	}
 }
 
+func TestAgainComparesWithTheRunBefore(t *testing.T) {
+	s := draw.Setting(1)
+	o, err := simulations.Run(t.Context(), s, simulations.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f, done := simulations.Again(t.Context(), s, o.Hash, nil); f != nil || !done {
+		t.Errorf("the same: %v, done %v", f, done)
+	}
+	if f, done := simulations.Again(t.Context(), s, o.Hash+1, nil); f == nil || f.Violation.Rule != simulations.SameRule || !done {
+		t.Errorf("another hash: %v, done %v", f, done)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if f, done := simulations.Again(ctx, s, o.Hash+1, nil); f != nil || done {
+		t.Errorf("interrupted: %v, done %v", f, done)
+	}
+}
+
 func TestSeedsStopWithTheirContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ran := 0
