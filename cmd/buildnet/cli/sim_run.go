@@ -21,6 +21,9 @@ import (
 // maxSeeds bounds --seeds: the summaries of all are kept.
 const maxSeeds = 10_000
 
+// maxTwice nodes are run twice unasked, which takes a second at most.
+const maxTwice = 200
+
 type simFlags struct {
 	name          string
 	nodes, seeds  int
@@ -39,10 +42,11 @@ func (a *app) simRunCommand() *cobra.Command {
 			"its builds took against the least that was possible, how busy the machines were,\n" +
 			"what moved, what was wasted, and how long the mesh took to notice and to mend what\n" +
 			"went wrong. docs/simulation.md explains the file and the figures.\n\n" +
-			"The same scenario, size and seed do the same again: the hash says so. Every run is\n" +
-			"judged by the rules that the protocols promise; a broken one is shown with what led\n" +
-			"to it and ends the command with status 1. The first Ctrl-C ends the run and prints\n" +
-			"what it has.",
+			"The same scenario, size and seed do the same again: the hash says so. A mesh of up\n" +
+			"to 200 nodes, and with --shrink any, runs twice to see that. Every run is judged by\n" +
+			"the rules that the protocols promise; a broken one is shown with what led to it and\n" +
+			"ends the command with status 1. The first Ctrl-C ends the run and prints what it\n" +
+			"has.",
 		Example:               "  buildnet sim run office-100 --seeds 20 --report office.html",
 		Args:                  cobra.ExactArgs(1),
 		DisableFlagsInUseLine: true,
@@ -183,8 +187,30 @@ func (a *app) simulateSeed(ctx context.Context, o simFlags, k int, one *simulate
 	if err != nil {
 		return err
 	}
+	if o.twice(one.setting) {
+		again(ctx, one, progress.show)
+	}
 	one.summary = measured.Summary(one.outcome)
 	return nil
+}
+
+// twice reports whether a run is done again to see that it is the same.
+func (o *simFlags) twice(s *setting.Setting) bool { return o.shrink || len(s.Nodes) <= maxTwice }
+
+// again does a run that came to its end once more. One that differs broke a
+// rule.
+func again(ctx context.Context, one *simulated, progress func(simulations.Progress)) {
+	out := one.outcome
+	if out.Stopped || out.Violation != nil {
+		return
+	}
+	f, done := simulations.Again(ctx, one.setting, out.Hash, progress)
+	switch {
+	case !done:
+		out.Stopped = true
+	case f != nil:
+		out.Violation, out.Last = &f.Violation, f.Last
+	}
 }
 
 // page is that of the first run, or of the one that broke a rule.

@@ -40,6 +40,9 @@ type violation struct {
 
 func (o *simFlags) violation(r *simulated) *violation {
 	v := &violation{Seed: r.summary.Seed, Rule: r.outcome.Violation.Rule, Text: r.outcome.Violation.Text, Replay: o.command(r.summary.Seed)}
+	if v.Rule == simulations.SameRule && len(r.setting.Nodes) > maxTwice {
+		v.Replay += " --shrink" // it runs once without
+	}
 	names := make([]string, len(r.setting.Nodes))
 	for i := range names {
 		names[i] = r.setting.Nodes[i].Name
@@ -123,11 +126,12 @@ func (a *app) tellViolation(ctx context.Context, o simFlags, r *simulated) error
 	}
 	a.say("see it again with: %s", v.Replay)
 	if !o.shrink {
+		a.say("look for a smaller run that breaks it too with: %s --shrink", o.command(v.Seed))
 		return errFailed
 	}
 	a.say("\nlooking for a smaller run that breaks it too; Ctrl-C takes the smallest so far")
 	small := simulations.Shrink(ctx, r.setting, v.Rule)
-	small.Again = v.Replay
+	small.Again = o.command(v.Seed)
 	a.say("%s", small)
 	return errFailed
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/buildnet/buildnet/simulations/check"
 	"github.com/buildnet/buildnet/simulations/measure"
 	"github.com/buildnet/buildnet/simulations/scenario"
+	"github.com/buildnet/buildnet/simulations/setting"
 	"github.com/buildnet/buildnet/simulations/trace"
 )
 
@@ -41,7 +43,7 @@ func TestBrokenRuleIsToldWithWhatItTakesToSeeItAgain(t *testing.T) {
 	if err := a.tellViolation(t.Context(), o, r); !errors.Is(err, errFailed) {
 		t.Errorf("the error is %v", err)
 	}
-	for _, text := range []string{"seed 7: nothing is lost", "step 3 is lost", "10 nodes, 2 builds", "desk-3 is down", "buildnet sim run lan-10 --nodes 12 --seed 7\n"} {
+	for _, text := range []string{"seed 7: nothing is lost", "step 3 is lost", "10 nodes, 2 builds", "desk-3 is down", "buildnet sim run lan-10 --nodes 12 --seed 7\n", "buildnet sim run lan-10 --nodes 12 --seed 7 --shrink\n"} {
 		if !strings.Contains(talk.String(), text) {
 			t.Errorf("stderr lacks %q:\n%s", text, talk.String())
 		}
@@ -65,6 +67,30 @@ func TestShrinkingTellsTheSmallest(t *testing.T) {
 	// No run of this setting breaks that rule, and that is said.
 	if !strings.Contains(talk.String(), "looking for a smaller run") || !strings.Contains(talk.String(), "not broken when the setting is run again") {
 		t.Error(talk.String())
+	}
+}
+
+func TestARunThatIsAnotherOneAgainBrokeARule(t *testing.T) {
+	one := broken(t)
+	one.outcome.Violation, one.outcome.Last = nil, nil
+	again(t.Context(), one, nil) // its hash is none that a run has
+	if v := one.outcome.Violation; v == nil || v.Rule != simulations.SameRule {
+		t.Fatalf("the violation is %+v", v)
+	}
+	o := simFlags{name: "lan-10"}
+	if v := o.violation(one); v.Replay != "buildnet sim run lan-10 --seed 7" {
+		t.Errorf("replay with %s", v.Replay)
+	}
+	one.setting.Nodes = make([]setting.Node, maxTwice+1)
+	if v := o.violation(one); v.Replay != "buildnet sim run lan-10 --seed 7 --shrink" || o.twice(one.setting) {
+		t.Errorf("a large mesh: replay with %s", v.Replay)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	one = broken(t)
+	one.outcome.Violation = nil
+	if again(ctx, one, nil); !one.outcome.Stopped || one.outcome.Violation != nil {
+		t.Errorf("interrupted: %+v", one.outcome)
 	}
 }
 
