@@ -28,7 +28,8 @@ func (o *Origin) append(a Append) {
 // heard looks at an op that is new in this epoch's log.
 func (o *Origin) heard(index uint64, op Op) {
 	switch op.Kind {
-	case OpStandbys:
+	case OpStandbys: // what is inherited came before it
+		o.before = nil
 		o.event(Event{Kind: Elected, Step: -1, Peer: o.watch.lead.Leader, Peers: op.Peers, Epoch: o.watch.lead.Number})
 	case OpGone:
 		o.note(-1, op.Peer, fmt.Sprintf("lost %s: its steps go to others", op.Peer.Short()))

@@ -42,6 +42,7 @@ type Origin struct {
 	guard  guard
 	watch  watch
 	copy   logCopy
+	before []Op    // the log of the last leader, until the present one has told its own
 	record *Record // of copy
 	commit uint64
 	passed uint64 // ops up to here were looked at since they are committed
@@ -306,6 +307,9 @@ func (o *Origin) takeOver() {
 		Epoch: Epoch{Number: o.guard.highest.Number + 1, Leader: o.opts.Self}, Initiator: o.opts.Self,
 		Predecessor: o.watch.lead.Leader, Plan: o.opts.PlanDigest, Log: o.copy.ops,
 	}
+	if o.before != nil {
+		t.Log = o.before
+	}
 	o.guard.admit(t.Epoch)
 	o.own++
 	o.leadUntil = o.now.Add(LeadTime)
@@ -344,9 +348,13 @@ func (o *Origin) hello(of Epoch, hello Hello) {
 	o.reply(of, Follow{})
 }
 
-// follow begins another epoch. Its log is a whole one.
+// follow begins another epoch. Its log is a whole one; until it has told what it
+// has from the one before, that one is kept.
 func (o *Origin) follow(e Epoch) {
 	o.watch.lead = e
+	if o.before == nil {
+		o.before = o.copy.ops
+	}
 	o.copy, o.record = logCopy{}, NewRecord(o.opts.Plan)
 	o.commit, o.passed = 0, 0
 	for i := range o.steps {

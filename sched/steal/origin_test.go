@@ -76,6 +76,26 @@ func TestOriginTellsANewLeaderWhatItDecided(t *testing.T) {
 	})
 }
 
+func TestOriginKeepsALogUntilTheNextLeaderHasToldItsOwn(t *testing.T) {
+	log := []Op{{Kind: OpStandbys}, {Kind: OpLost, Step: 0, Peer: "peer2"}}
+	one, two := Epoch{Number: 1, Leader: "peer1"}, Epoch{Number: 2, Leader: "peer2"}
+	heir := func(told ...Op) []Op {
+		_, o := origin(chain(1), 1)
+		o.Tick(start)
+		o.Receive(start, one, Hello{})
+		o.Receive(start, one, Append{First: 1, Ops: log})
+		o.Receive(start, two, Hello{})
+		if len(told) > 0 {
+			o.Receive(start, two, Append{First: 1, Ops: told})
+		}
+		return o.Tick(start.Add(time.Hour)).TakeOver.Log
+	}
+	expect(t, "it told nothing", heir(), log)
+	expect(t, "it did not tell all", heir(Op{Kind: OpTried}), log)
+	whole := []Op{log[1], {Kind: OpLost, Step: 0}, {Kind: OpStandbys}}
+	expect(t, "it told all", heir(whole...), whole)
+}
+
 func TestOriginEndsACancelledBuildAlthoughNobodyAnswers(t *testing.T) {
 	_, o := origin(chain(1), 1)
 	o.Tick(start)
