@@ -12,7 +12,8 @@ import (
 // Epidemic is the rule that a step which kills whoever runs it kills no more
 // than steal.MaxLost of them. A worker whose leader could not hear that it had
 // begun does not count; that the leader died as well is no excuse, unless it
-// was dead before it could hear of it.
+// was dead before it could hear of it, or the initiator could not hear the
+// leader.
 type Epidemic struct {
 	unsettled
 	running map[int]map[stepOf]time.Duration // by node; until when, -1 while it runs
@@ -73,7 +74,7 @@ func (r *Epidemic) died(w World, e *trace.Event) string {
 			if until, ran := at[of]; !ran || until != -1 && until != e.At {
 				continue
 			}
-			if a := r.hands.last(of, e.Node); a == nil || r.unknown(e.Node, a) {
+			if a := r.hands.last(of, e.Node); a == nil || r.unknown(e.Node, w.Setting().Builds[b].Initiator, a) {
 				continue
 			}
 			if r.killed[of]++; r.killed[of] > steal.MaxLost {
@@ -86,9 +87,10 @@ func (r *Epidemic) died(w World, e *trace.Event) string {
 
 // unknown reports whether nobody could know that a worker began on a step: what
 // says so takes a moment to be heard and kept.
-func (r *Epidemic) unknown(worker int, a *attempt) bool {
+func (r *Epidemic) unknown(worker, initiator int, a *attempt) bool {
 	const moment = 500 * time.Millisecond
 	leader := r.wrong.of(a.epoch.Leader).down
 	return r.wrong.cutOff(worker, a.epoch.Leader, a.assigned) != "" ||
+		r.wrong.cutOff(initiator, a.epoch.Leader, a.assigned) != "" ||
 		leader.ever && leader.from >= a.assigned && leader.from <= a.beganAt+moment
 }

@@ -51,6 +51,10 @@ func TestEpidemic(t *testing.T) {
 		trial{"its leader died at once", insert(kill(steal.MaxLost+1, 1), stream{}.add(10, trace.Down, on(9))), ""},
 		trial{"nobody could hear it",
 			append(stream{}.between(0, trace.Split, 9, 0), kill(steal.MaxLost+1, 1)...), ""},
+		trial{"the initiator could not hear the leader of one",
+			append(stream{}.between(0, trace.Split, 0, 9).between(950, trace.Joined, 0, 9), kill(steal.MaxLost+1, 1)...), ""},
+		trial{"the initiator could not hear the leader of one, and there are two more",
+			append(stream{}.between(0, trace.Split, 0, 9).between(950, trace.Joined, 0, 9), kill(steal.MaxLost+2, 1)...), "has killed 5"},
 	)
 }
 
