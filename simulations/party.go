@@ -324,5 +324,9 @@ func (p *party) takeOver(t *steal.TakeOver) {
 		p.n.later(0, lead)
 		return
 	}
-	load.then = append(load.then, lead)
+	load.then = append(load.then, func() {
+		if !p.gone { // a party that is left loads nothing any more
+			lead()
+		}
+	})
 }
