@@ -48,7 +48,7 @@ func (a *app) simRunCommand() *cobra.Command {
 			"ends the command with status 1. The first Ctrl-C ends the run and prints what it\n" +
 			"has.",
 		Example:               "  buildnet sim run office-100 --seeds 20 --report office.html",
-		Args:                  cobra.ExactArgs(1),
+		Args:                  oneScenario,
 		DisableFlagsInUseLine: true,
 		Annotations:           map[string]string{"exit": exits(exitOK, exitFailed, exitUsage, exitInterrupted)},
 		RunE: func(c *cobra.Command, args []string) error {
@@ -69,6 +69,18 @@ func (a *app) simRunCommand() *cobra.Command {
 	f.StringVar(&o.report, "report", "", "write a page to `FILE`, with timeline, topology and utilisation (the first seed, or the one that breaks a rule)")
 	f.BoolVar(&o.shrink, "shrink", false, "if a rule breaks, look for a smaller run that breaks it too")
 	return c
+}
+
+// oneScenario is what sim run takes.
+func oneScenario(_ *cobra.Command, args []string) error {
+	switch len(args) {
+	case 1:
+		return nil
+	case 0:
+		return errors.New("it needs a scenario; `buildnet sim list` lists those that come with the program, or name a file of yours that ends with .yaml")
+	default:
+		return fmt.Errorf("%d scenarios: it runs one at a time; run the others after it", len(args))
+	}
 }
 
 func (o *simFlags) check(c *cobra.Command) error {

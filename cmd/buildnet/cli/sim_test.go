@@ -160,7 +160,8 @@ func TestWrongUseOfSimIsAdvised(t *testing.T) {
 		{[]string{"lan-10", "--nodes", "30000"}, "the limit is 20000"},
 		{[]string{"lan-10", "--seeds", "0"}, "--seeds 0"},
 		{[]string{"chaos", "--nodes", "5"}, "leave out the number"},
-		{nil, "--help"},
+		{nil, "buildnet: it needs a scenario; `buildnet sim list`"},
+		{[]string{"lan-10", "chaos"}, "buildnet: 2 scenarios"},
 	} {
 		m.run(append([]string{"sim", "run"}, c.args...)...).want(t, 2, "", c.talk)
 	}
