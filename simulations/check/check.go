@@ -40,7 +40,7 @@ type Violation struct {
 // own.
 func All() []Rule {
 	return []Rule{
-		NewEpochs(), NewLeaders(), NewCommits(), NewKept(), NewHeirs(), NewTurns(), NewFinal(), NewResults(), NewTwice(), NewShared(),
+		NewEpochs(), NewLeaders(), NewCommits(), NewKept(), NewHeirs(), NewStandbys(), NewTurns(), NewFinal(), NewResults(), NewTwice(), NewShared(),
 		NewSlots(), NewEpidemic(), NewCauses(), NewQuiet(), NewEnds(), NewMakespan(),
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/buildnet/buildnet/sched/steal"
 	"github.com/buildnet/buildnet/simulations/trace"
 )
 
@@ -61,6 +62,27 @@ func TestHeirs(t *testing.T) {
 		trial{"a lower epoch calls", leads(says(keeps, 4, 2, 1, 0, "Hello"), 0, ""), "from a log of 0"},
 		trial{"the build ended", leads(obeyed, 0, ""), ""},
 	)
+}
+
+func TestStandbys(t *testing.T) {
+	late := 101 + int(steal.Lease/time.Millisecond)
+	named := func(s stream, at, n int) stream { return s.logged(at, trace.OpStandbys, 1, trace.None, trace.None, n) }
+	tick := func(s stream, at int) stream { return s.add(at, trace.Looked, on(3)) }
+	led := stream{}.led(100, trace.Led, 1, 1)
+	rule := func() Rule { return NewStandbys() }
+	try(t, rule, &mesh{setting: plain()},
+		trial{"both", tick(named(led, 200, 2), late), ""},
+		trial{"one of two", tick(named(led, 200, 1), late), "has 1 standbys; there are members for 2"},
+		trial{"none is named", tick(led, late), "has 0 standbys"},
+		trial{"it may take a while", tick(led, late-1), ""},
+		trial{"it leads no more", tick(led.led(200, trace.Deposed, 1, 1), late), ""},
+		trial{"one is given up later", named(tick(named(led, 200, 2), late), late+9, 1), "has 1 standbys"},
+	)
+	few, local, bad := plain(), plain(), plain()
+	few.Nodes, local.Builds[0].Modes.Local, bad.Flaky = few.Nodes[:3], true, 0.1
+	try(t, rule, &mesh{setting: few}, trial{"there is one more", tick(named(led, 200, 1), late), ""})
+	try(t, rule, &mesh{setting: local}, trial{"a local build", tick(led, late), ""})
+	try(t, rule, &mesh{setting: bad}, trial{"something goes wrong", tick(led, late), ""})
 }
 
 func TestLeaders(t *testing.T) {
