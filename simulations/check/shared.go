@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/buildnet/buildnet/simulations/setting"
 	"github.com/buildnet/buildnet/simulations/trace"
 	"github.com/buildnet/buildnet/simulations/workload"
 )
@@ -29,9 +30,9 @@ type Shared struct {
 	// published actions, by when an owner kept them first.
 	published map[uint64]time.Duration
 	led, over map[int]time.Duration // builds, by when it happened last
-	unrest    time.Duration         // of the membership, when it was last
-	restless  bool                  // there was any
+	unrest    map[int]time.Duration // of the membership, by whom it is of, when it was last
 	reborn    map[int]bool          // nodes that were started again
+	stalled   map[int]bool
 }
 
 type shared struct {
@@ -53,8 +54,8 @@ type claimed struct {
 func NewShared() *Shared {
 	return &Shared{
 		hands: newHands(), wrong: newTroubles(), runs: map[uint64][]shared{}, claims: map[claimOf]claimed{},
-		reopened: map[stepOf]bool{}, reborn: map[int]bool{},
-		published: map[uint64]time.Duration{}, led: map[int]time.Duration{}, over: map[int]time.Duration{},
+		reopened: map[stepOf]bool{}, reborn: map[int]bool{}, unrest: map[int]time.Duration{},
+		published: map[uint64]time.Duration{}, stalled: map[int]bool{}, led: map[int]time.Duration{}, over: map[int]time.Duration{},
 	}
 }
 
@@ -72,9 +73,13 @@ func (r *Shared) Observe(w World, e *trace.Event) string {
 		r.reborn[e.Node] = true
 	}
 	switch e.Kind {
-	case trace.Up, trace.Down, trace.Suspected, trace.Believed, trace.Split, trace.Joined, trace.Slowed, trace.Clogged:
+	case trace.Up, trace.Down, trace.Suspected, trace.Believed, trace.Split, trace.Joined:
 		if e.Kind != trace.Up || e.At > 0 {
-			r.unrest, r.restless = e.At, true
+			r.unrest[e.Node] = e.At
+		}
+	case trace.Slowed:
+		if e.Value == 0 || r.stalled[e.Node] {
+			r.unrest[e.Node], r.stalled[e.Node] = e.At, e.Value == 0
 		}
 	case trace.Led:
 		r.led[e.Build] = e.At
@@ -119,6 +124,17 @@ func (r *Shared) began(w World, e *trace.Event, now *attempt) string {
 	return ""
 }
 
+// restless reports whether the members of a node's cell may not have agreed on
+// who is there at any time after since: there own the actions, and claim them.
+func (r *Shared) restless(s *setting.Setting, of int, since time.Duration) bool {
+	for i := range s.Nodes {
+		if at, ever := r.unrest[i]; ever && at > since && s.Nodes[i].Cell == s.Nodes[of].Cell {
+			return true
+		}
+	}
+	return false
+}
+
 // excuse names why the second execution may be, or is "".
 func (r *Shared) excuse(w World, first, second shared, action uint64) string {
 	builds := w.Setting().Builds
@@ -146,7 +162,7 @@ func (r *Shared) excuse(w World, first, second shared, action uint64) string {
 		return "the claim ended with the first build's leader"
 	case r.led[second.build] > second.attempt.assigned:
 		return "the claim ended with the second build's leader, after it had given the step away"
-	case r.restless && r.unrest+unsure > begun:
+	case r.restless(w.Setting(), builds[first.build].Initiator, begun-unsure):
 		return "the members may not agree on the owner, or have passed one over that did not answer"
 	}
 	if a.owner != b.owner && (r.reborn[a.owner] || r.reborn[b.owner]) {

@@ -138,8 +138,17 @@ func TestShared(t *testing.T) {
 		trial{"the first was over", between(stream{}.over(11_000, 0, 2)), ""},
 		trial{"it was published before", between(stream{}.run(10_500, trace.Published, 3, 0).over(11_000, 0, 2)), "had it executed"},
 		trial{"another leader", between(stream{}.led(11_000, trace.Led, 3, 2)), ""},
+		trial{"a member is slow", between(stream{}.add(11_000, trace.Slowed, func(e *trace.Event) { e.Node, e.Value = 3, 100 })), "had it executed"},
+		trial{"a member is stopped", between(stream{}.add(11_000, trace.Slowed, func(e *trace.Event) { e.Node, e.Value = 3, 0 })), ""},
 		trial{"a member is suspected", between(stream{}.between(11_000, trace.Suspected, 0, 3)), ""},
 		trial{"twice in one build", first.given(20_000, 1, 1, 0, 3).run(20_001, trace.RunBegan, 3, 0), ""},
+	)
+	cells := plain()
+	cells.Builds = append(cells.Builds, s.Builds[1])
+	cells.Nodes[0].Cell, cells.Nodes[1].Cell, cells.Nodes[2].Cell = 1, 1, 1
+	try(t, rule, &mesh{setting: cells},
+		trial{"one of another cell is suspected", between(stream{}.between(11_000, trace.Suspected, 3, 3)), "had it executed"},
+		trial{"one of the cell is suspected", between(stream{}.between(11_000, trace.Suspected, 2, 1)), ""},
 	)
 	forced := plain()
 	forced.Builds = append(forced.Builds, s.Builds[1])
