@@ -76,6 +76,7 @@ func TestQuiet(t *testing.T) {
 	try(t, func() Rule { return NewQuiet() }, &mesh{setting: plain()},
 		trial{"a moment later", tick(over, 7000), ""},
 		trial{"too long", tick(over, 7001), "runs on node 2"},
+		trial{"the first of several is named", tick(insert(over, stream{}.run(2, trace.RunBegan, 3, 0).run(2, trace.RunBegan, 1, 1)), 7001), "step 1 of build 0 runs on node 1"},
 		trial{"it was ended", tick(over.run(6000, trace.RunCut, 2, 0), 7001), ""},
 		trial{"its node died", tick(over.add(6000, trace.Down, on(2)), 9001), ""},
 		trial{"the initiator died", tick(runs.add(5000, trace.Down, on(0)), 9001), "runs on node 2"},

@@ -1,7 +1,10 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/buildnet/buildnet/sched/steal"
@@ -32,6 +35,10 @@ type Quiet struct {
 }
 
 type runAt struct{ node, step int }
+
+func (a runAt) compare(b runAt) int {
+	return cmp.Or(cmp.Compare(a.node, b.node), cmp.Compare(a.step, b.step))
+}
 
 // NewQuiet returns the rule for one run.
 func NewQuiet() *Quiet {
@@ -93,7 +100,7 @@ func (r *Quiet) judge(now time.Duration) string {
 		if !ended || now <= over+quietAfter || now <= r.changed+quietAgain && r.changed+quietAfter >= over {
 			continue
 		}
-		for at := range r.running[b] {
+		for _, at := range slices.SortedFunc(maps.Keys(r.running[b]), runAt.compare) {
 			bereft := r.hello[place{b, at.node}] + steal.Bereft + 2*steal.BeatEvery
 			if now > bereft && r.wrong.weak(at.node, now-quietAgain) == "" {
 				return fmt.Sprintf("step %d of build %d runs on node %d, and the build was over at %v", at.step, b, at.node, over)
