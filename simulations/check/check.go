@@ -40,7 +40,8 @@ type Violation struct {
 // own.
 func All() []Rule {
 	return []Rule{
-		NewEpochs(), NewLeaders(), NewCommits(), NewKept(), NewHeirs(), NewStandbys(), NewTurns(), NewFinal(), NewResults(), NewTwice(), NewShared(),
+		NewEpochs(), NewLeaders(), NewCommits(), NewKept(), NewHeirs(), NewStandbys(), NewTurns(), NewFinal(), NewResults(),
+		NewReasons(), NewTwice(), NewShared(),
 		NewSlots(), NewEpidemic(), NewCauses(), NewQuiet(), NewEnds(), NewMakespan(),
 	}
 }

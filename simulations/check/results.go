@@ -12,8 +12,8 @@ import (
 // Results is the rule that a build on a mesh comes to what it comes to on one
 // node: steps that fail there fail, what waits for them is not run, everything
 // else is made of what was announced and is what that makes. A build that
-// completes leaves nothing out without a reason, and a step is only given up
-// where something went wrong.
+// completes leaves nothing out without a reason; for what reasons a step may be
+// given up says Reasons.
 type Results struct {
 	builds map[int]*reference
 }
@@ -61,9 +61,6 @@ func (r *Results) Observe(w World, e *trace.Event) string {
 	case trace.GaveUp:
 		b := r.of(w, e.Build)
 		b.gaveUp[e.Step], b.stopped = true, true
-		if !troubled(w.Setting()) && able(w.Setting(), e.Build, e.Step) {
-			return fmt.Sprintf("step %d of build %d was given up, and nothing went wrong: %s", e.Step, e.Build, e.Text)
-		}
 	case trace.Over:
 		if steal.Reason(e.Value) == steal.Completed {
 			return r.of(w, e.Build).complete(&w.Setting().Builds[e.Build], e.Build)
@@ -124,16 +121,6 @@ func troubled(s *setting.Setting) bool {
 			if n := s.Builds[i].Graph.Steps[k].Nature; n == workload.Killing || n == workload.Losing {
 				return true
 			}
-		}
-	}
-	return false
-}
-
-// able reports whether somebody who is there from the beginning can run a step.
-func able(s *setting.Setting, build, step int) bool {
-	for i := range s.Nodes {
-		if s.Nodes[i].Late == 0 && runs(s, i, build, step) {
-			return true
 		}
 	}
 	return false

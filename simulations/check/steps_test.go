@@ -100,7 +100,6 @@ func TestResults(t *testing.T) {
 		trial{"a failure", good[:1].announced(2, 1, 2, 0), "it failed: true"},
 		trial{"one is left out", good[:2].over(4, 0, int64(steal.Completed)), "completed without step 2"},
 		trial{"cancelled", good[:2].over(4, 0, int64(steal.Cancelled)), ""},
-		trial{"given up", good[:2].add(3, trace.GaveUp, func(e *trace.Event) { e.Step = 2 }), "nothing went wrong"},
 	)
 	bad := plain()
 	bad.Builds[0].Graph.Steps[1].Nature = workload.Failing
@@ -116,6 +115,34 @@ func TestResults(t *testing.T) {
 	try(t, rule, &mesh{setting: careless},
 		trial{"of what was announced", stream{}.announced(1, 0, 1, 55).announced(2, 1, 2, made), ""},
 		trial{"of what was not", stream{}.announced(1, 0, 1, 56).announced(2, 1, 2, made), "of what was announced it makes"},
+	)
+}
+
+func TestReasons(t *testing.T) {
+	after := func(s stream, op string, times int) stream {
+		for range times {
+			s = s.logged(20_000, op, 1, 2, trace.None, 0)
+		}
+		return s.logged(20_000, trace.OpFailed, 1, 2, trace.None, 0).add(20_001, trace.GaveUp, func(e *trace.Event) { e.Step = 2 })
+	}
+	rule := func() Rule { return NewReasons() }
+	try(t, rule, &mesh{setting: plain()},
+		trial{"for nothing", after(nil, trace.OpTried, 0), "without a reason"},
+		trial{"it was tried often", after(nil, trace.OpTried, steal.MaxTries), ""},
+		trial{"it was tried less often", after(nil, trace.OpTried, steal.MaxTries-1), "without a reason"},
+		trial{"it took many with it", after(nil, trace.OpLost, steal.MaxLost), ""},
+		trial{"it took fewer", after(nil, trace.OpLost, steal.MaxLost-1), "without a reason"},
+		trial{"no log says so", stream{}.add(1, trace.GaveUp, func(e *trace.Event) { e.Step = 2 }), "without a reason"},
+	)
+	special := plain()
+	special.Builds[0].Graph.Steps[2].Toolchain = "special"
+	try(t, rule, &mesh{setting: special}, trial{"nobody has its toolchain", after(nil, trace.OpTried, 0), ""})
+	special.Nodes[3].Toolchains = []string{"special"}
+	try(t, rule, &mesh{setting: special},
+		trial{"somebody has", after(nil, trace.OpTried, 0), "without a reason"},
+		trial{"who died", after(stream{}.add(19_000, trace.Down, on(3)), trace.OpTried, 0), ""},
+		trial{"who came back long ago", after(stream{}.add(1000, trace.Down, on(3)).add(2000, trace.Up, on(3)), trace.OpTried, 0), "without a reason"},
+		trial{"another one died", after(stream{}.add(19_000, trace.Down, on(2)), trace.OpTried, 0), "without a reason"},
 	)
 }
 
