@@ -48,7 +48,7 @@ func (r *Heirs) Observe(_ World, e *trace.Event) string {
 	case trace.Heard:
 		r.heard(at, e)
 	case trace.Obeyed:
-		// Who told an initiator the end of a reign too early is followed by it.
+		// An initiator that hears an End too early leads itself, with that log.
 		if k := r.keeps[at]; k.ends && k.of == e.Epoch && r.initiators[e.Build] != e.Node {
 			delete(r.keeps, at)
 		}
