@@ -29,17 +29,17 @@ func main() {
 	lasts := flag.Duration("for", time.Hour, "how long to run")
 	first := flag.Uint64("first", uint64(time.Now().Unix())*batch, "the first seed; without it, another one each second")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	ctx, cancel := context.WithTimeout(ctx, *lasts)
-	defer cancel()
-	if !run(ctx, *first) {
+	if !run(*first, *lasts) {
 		os.Exit(1)
 	}
 }
 
 // run reports whether no seed failed.
-func run(ctx context.Context, first uint64) bool {
+func run(first uint64, lasts time.Duration) bool {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, lasts)
+	defer cancel()
 	ran, failed, events, told := 0, 0, uint64(0), time.Now()
 	tell := func() { fmt.Printf("%d seeds from %d on, %d events, %d failed\n", ran, first, events, failed) }
 	each := func(o *simulations.Outcome, f *simulations.Failure) {
