@@ -138,22 +138,18 @@ var simplifications = []func(s *setting.Setting) bool{
 		})
 	},
 	func(s *setting.Setting) bool {
-		had := false
-		for i := range s.Nodes {
-			n := &s.Nodes[i]
-			had = had || n.Skew != 0 || n.Late != 0
+		return everyNode(s, func(n *setting.Node) bool {
+			had := n.Skew != 0 || n.Late != 0
 			n.Skew, n.Late = 0, 0
-		}
-		return had
+			return had
+		})
 	},
 	func(s *setting.Setting) bool {
-		had := false
-		for i := range s.Nodes {
-			n := &s.Nodes[i]
-			had = had || n.BPU != 1 || n.Slots != 1
+		return everyNode(s, func(n *setting.Node) bool {
+			had := n.BPU != 1 || n.Slots != 1
 			n.BPU, n.Slots = 1, 1
-		}
-		return had
+			return had
+		})
 	},
 	func(s *setting.Setting) bool {
 		had := false
@@ -164,6 +160,14 @@ var simplifications = []func(s *setting.Setting) bool{
 		}
 		return had
 	},
+}
+
+func everyNode(s *setting.Setting, change func(*setting.Node) bool) bool {
+	had := false
+	for i := range s.Nodes {
+		had = change(&s.Nodes[i]) || had
+	}
+	return had
 }
 
 func everyPath(s *setting.Setting, change func(*network.Path) bool) bool {

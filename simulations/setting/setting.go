@@ -1,5 +1,6 @@
 // Package setting is all that one run of a simulated world follows from: a
-// setting runs the same way each time, on every machine. It is pure. Start
+// setting runs the same way each time, on every machine of one architecture (Go
+// may fuse multiplications with additions on others). It is pure. Start
 // reading at Setting.
 package setting
 
