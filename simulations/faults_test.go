@@ -58,7 +58,7 @@ func TestALeaderThatIsKilledIsFollowedByAStandby(t *testing.T) {
 
 func TestAWorkerThatIsKilledLosesItsSteps(t *testing.T) {
 	s := office(6, workload.Compile(40))
-	s.Faults = []fault.Fault{at(0.2, fault.Kill, fault.Worker)}
+	s.Faults = []fault.Fault{{At: 700 * time.Millisecond, Kind: fault.Kill, Target: fault.Target{Role: fault.Worker}}} // all run, each for a second
 	w := struck(t, s, trace.RunCut, trace.Suspected)
 	if len(w.of(trace.RunCut)) == 0 {
 		t.Error("nothing ran on it")

@@ -86,14 +86,13 @@ func (c *lane) ask(bytes int, do func(*answering), ended func(ok bool)) {
 	if len(c.owed) == 0 {
 		c.heard = now
 	}
-	handshake := time.Duration(0)
 	if c.number == 0 {
-		handshake = c.from.w.net.RTT(c.from.place, c.to.place)
+		c.out.shake(c.from.w.net.RTT(c.from.place, c.to.place))
 	}
 	c.number++
 	number := c.number
 	c.owed[number] = ended
-	c.out.putAfter(handshake, bytes, func() {
+	c.out.put(bytes, func() {
 		if v := c.arrive(); v != nil {
 			do(&answering{v, number})
 		}

@@ -119,7 +119,8 @@ func (p *party) appoint(a steal.Asking) {
 	n.later(steal.LeadTime+openTime, unled)
 	back := newPipe(to, n, nil)
 	there := newPipe(n, to, unled)
-	there.putAfter(w.net.RTT(n.place, to.place), leadBytes, func() {
+	there.shake(w.net.RTT(n.place, to.place))
+	there.put(leadBytes, func() {
 		to.loadPlan(b, n.id, func(ok bool) {
 			if ok && to.lead(b, steal.TakeOver{Epoch: a.Epoch, Initiator: n.id, Plan: a.Lead.Plan}, trace.Asked) {
 				back.put(endBytes, func() { answered = true })

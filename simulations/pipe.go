@@ -36,6 +36,10 @@ type pipe struct {
 	// goes without a function of its own.
 	take func(steal.Message)
 
+	// early is what was put in while the handshake goes on, if shaking.
+	early   []freight
+	shaking bool
+
 	parcels []parcel
 	head    int
 	busy    bool // the first parcel is on its way
@@ -54,41 +58,66 @@ type parcel struct {
 	msg  steal.Message // instead of do
 }
 
+// freight is a parcel and what it is on the line.
+type freight struct {
+	bytes, blobs int
+	parcel
+}
+
 func newPipe(from, to *node, lost func()) *pipe {
 	p := &pipe{from: from, to: to, fromLife: from.life, toLife: to.life, lost: lost}
 	p.deliver = p.arrive
 	return p
 }
 
-// put sends bytes; do is done where they arrive.
-func (p *pipe) put(bytes int, do func()) { p.putAfter(0, bytes, do) }
-
-// putAfter is put with something that comes before: a handshake.
-func (p *pipe) putAfter(d time.Duration, bytes int, do func()) {
-	p.queue(d, bytes, 0, parcel{do: do})
+// shake has a handshake come before all that is put in: until it is over
+// nothing goes on the line.
+func (p *pipe) shake(d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	p.shaking = true
+	p.from.later(d, func() {
+		p.shaking = false
+		early := p.early
+		p.early = nil
+		for _, f := range early {
+			p.send(f)
+		}
+	})
 }
 
+// put sends bytes; do is done where they arrive.
+func (p *pipe) put(bytes int, do func()) { p.send(freight{bytes, 0, parcel{do: do}}) }
+
 // putBlobs sends bytes with the content of blobs behind them, which sent counts.
-func (p *pipe) putBlobs(bytes int, blobs int64, do func()) { p.queue(0, bytes, blobs, parcel{do: do}) }
+func (p *pipe) putBlobs(bytes int, blobs int64, do func()) {
+	p.send(freight{bytes, int(blobs), parcel{do: do}})
+}
 
 // say sends a message to whoever takes them.
-func (p *pipe) say(m steal.Message) { p.queue(0, sizeOf(m), 0, parcel{msg: m}) }
+func (p *pipe) say(m steal.Message) { p.send(freight{sizeOf(m), 0, parcel{msg: m}}) }
 
-func (p *pipe) queue(d time.Duration, bytes int, blobs int64, what parcel) {
-	if p.closed {
+// send puts something on the line, or keeps it until the handshake is over.
+func (p *pipe) send(f freight) {
+	switch {
+	case p.closed:
+		return
+	case p.shaking:
+		p.early = append(p.early, f)
 		return
 	}
 	w := p.from.w
-	now := w.clock.now + d
-	at, all := now+within, bytes+int(blobs)
+	now := w.clock.now
+	at, all := now+within, f.bytes+f.blobs
 	if p.from != p.to {
 		at = w.net.Stream(now, p.from.place, p.to.place, all)
 		w.traffic.Messages[p.from.place]++
-		w.traffic.MessageBytes[p.from.place] += int64(bytes)
+		w.traffic.MessageBytes[p.from.place] += int64(f.bytes)
 	}
 	p.last = max(p.last, at)
-	what.at, what.bulk = p.last, all > bulkFrom
-	p.parcels = append(p.parcels, what)
+	f.at, f.bulk = p.last, all > bulkFrom
+	p.parcels = append(p.parcels, f.parcel)
 	if !p.busy {
 		p.busy = true
 		w.at(p.last, p.deliver)
@@ -97,7 +126,7 @@ func (p *pipe) queue(d time.Duration, bytes int, blobs int64, what parcel) {
 
 // close forgets what has not arrived.
 func (p *pipe) close() {
-	p.closed, p.parcels, p.head = true, nil, 0
+	p.closed, p.early, p.parcels, p.head = true, nil, nil, 0
 }
 
 // arrive delivers the first parcel.

@@ -1,7 +1,9 @@
 package simulations
 
 import (
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/buildnet/buildnet/simulations/trace"
 	"github.com/buildnet/buildnet/simulations/workload"
@@ -29,5 +31,49 @@ func TestTheContentOfBlobsIsNoMessage(t *testing.T) {
 		if messages < 10_000 || messages > 500_000 {
 			t.Errorf("inputs of %d: %d bytes of messages beside %d of blobs", bytes, messages, blobs)
 		}
+	}
+}
+
+func TestAHandshakeHoldsUpNobodyElse(t *testing.T) {
+	s := office(2, workload.Wide(1))
+	s.Builds[0].At = time.Hour
+	w, err := New(s, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const handshake = 300 * time.Millisecond
+	var order []string
+	came := map[string]time.Duration{}
+	comes := func(what string) func() {
+		return func() { order, came[what] = append(order, what), w.Now() }
+	}
+	far, near := newPipe(w.nodes[0], w.nodes[1], nil), newPipe(w.nodes[0], w.nodes[1], nil)
+	far.shake(handshake)
+	far.put(60<<10, comes("hello"))
+	far.put(60, comes("what follows"))
+	near.put(60, comes("another's"))
+	w.Until(func() bool { return len(order) == 3 }, time.Minute)
+	if want := []string{"another's", "hello", "what follows"}; !slices.Equal(order, want) {
+		t.Fatalf("they came in the order %q", order)
+	}
+	if came["another's"] > 5*time.Millisecond || came["hello"] < handshake || came["what follows"] > handshake+10*time.Millisecond {
+		t.Errorf("they came at %v", came)
+	}
+}
+
+func TestNothingIsSentOfAHandshakeThatIsGivenUp(t *testing.T) {
+	s := office(2, workload.Wide(1))
+	s.Builds[0].At = time.Hour
+	w, err := New(s, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPipe(w.nodes[0], w.nodes[1], nil)
+	p.shake(time.Second)
+	p.put(60, func() { t.Error("it came") })
+	p.close()
+	w.Until(func() bool { return false }, time.Minute)
+	if sent := w.traffic.MessageBytes[0]; sent != 0 {
+		t.Errorf("%d bytes were sent", sent)
 	}
 }

@@ -37,7 +37,8 @@ func (l *leading) dial(d steal.Dial) {
 			st.failed()
 		}
 	})
-	st.down.putAfter(l.n.w.net.RTT(l.n.place, to.place), sizeOf(d.Hello), func() { st.welcome() })
+	st.down.shake(l.n.w.net.RTT(l.n.place, to.place))
+	st.down.put(sizeOf(d.Hello), func() { st.welcome() })
 }
 
 // failed tells that a dial came to nothing.
