@@ -23,7 +23,8 @@ import (
 
 const (
 	rollProtocol = "/buildnet/roll/1"
-	// maxRollFrame is 4096 bans, or 16384 members, and some room.
+	// maxRollFrame is 4096 bans, or 16384 members and 4096 covered, and some
+	// room.
 	maxRollFrame = 1 << 20
 	// exchangeTime bounds one exchange.
 	exchangeTime = 5 * time.Second
@@ -316,21 +317,19 @@ func (m *Mesh) learn(ctx context.Context, theirs *rollpb.Summary) error {
 }
 
 func (m *Mesh) adopt(ctx context.Context, theirs *rollpb.Summary, news *rollpb.Rotation) error {
-	if len(news.GetSecret()) == 0 {
-		return nil
-	}
-	told, err := roll.Read(theirs, news)
-	if err != nil {
-		return err
-	}
-	var again bool
-	if err := m.change(ctx, func(r roll.Roll) (merged roll.Roll, err error) {
-		merged, again, err = r.Adopt(told, m.Self())
-		return merged, err
-	}); err != nil || !again {
-		return err
+	if len(news.GetSecret()) > 0 {
+		told, err := roll.Read(theirs, news)
+		if err != nil {
+			return err
+		}
+		if err := m.change(ctx, func(r roll.Roll) (roll.Roll, error) { return r.Adopt(told) }); err != nil {
+			return err
+		}
 	}
 	return m.change(ctx, func(r roll.Roll) (roll.Roll, error) {
+		if !r.Exposed(m.Self()) {
+			return r, nil
+		}
 		return r.Rotate(m.signer(), newSecret(), m.returning(r)), nil
 	})
 }

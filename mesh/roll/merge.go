@@ -47,39 +47,37 @@ func (r Roll) Equal(o Roll) bool {
 	})
 }
 
-// Adopt takes over the secret of o if it is newer than r's. Again says that o
-// was made without knowing a ban of self's, whose target may have been told
-// the new secret: self has to rotate once more.
-func (r Roll) Adopt(o Roll, self peer.ID) (merged Roll, again bool, err error) {
+// Adopt takes over the secret of o if it is newer than r's, which may leave
+// the revoker of a peer Exposed.
+func (r Roll) Adopt(o Roll) (Roll, error) {
 	if o.Mesh != r.Mesh {
-		return r, false, fmt.Errorf("%w: of mesh %q, this is %q", ErrRefused, o.Mesh, r.Mesh)
+		return r, fmt.Errorf("%w: of mesh %q, this is %q", ErrRefused, o.Mesh, r.Mesh)
 	}
-	if len(o.Bans) > MaxBans || len(o.Members) > MaxMembers {
-		return r, false, fmt.Errorf("%w: %d bans, %d members", ErrRefused, len(o.Bans), len(o.Members))
+	if len(o.Bans) > MaxBans || len(o.Members) > MaxMembers || len(o.Covers) > MaxBans {
+		return r, fmt.Errorf("%w: %d bans, %d members, %d covered", ErrRefused, len(o.Bans), len(o.Members), len(o.Covers))
 	}
-	merged, err = r.Learn(o.Bans)
+	merged, err := r.Learn(o.Bans)
 	if err != nil {
-		return r, false, err
+		return r, err
 	}
 	candidate := o
 	candidate.Bans = merged.Bans
 	if o.Generation == 0 || !candidate.Newer(merged) {
-		return merged, false, nil // nobody has signed generation 0: it comes by token alone
+		return merged, nil // nobody has signed generation 0: it comes by token alone
 	}
 	if o.Generation > r.Generation+maxStep {
-		return r, false, fmt.Errorf("%w: generation %d, ours is %d", ErrRefused, o.Generation, r.Generation)
+		return r, fmt.Errorf("%w: generation %d, ours is %d", ErrRefused, o.Generation, r.Generation)
 	}
 	if err := o.By.Verify(o.text(), o.Signature); err != nil {
-		return r, false, fmt.Errorf("%w: rotation: %w", ErrRefused, err)
+		return r, fmt.Errorf("%w: rotation: %w", ErrRefused, err)
 	}
-	if !slices.IsSorted(o.Members) {
-		return r, false, fmt.Errorf("%w: members are not sorted", ErrRefused)
+	if !slices.IsSorted(o.Members) || !slices.IsSorted(o.Covers) {
+		return r, fmt.Errorf("%w: members are not sorted", ErrRefused)
 	}
-	again = slices.ContainsFunc(r.Bans, func(b Ban) bool { return b.By == self && !o.Banned(b.Peer) })
 	merged.Generation, merged.Secret, merged.By = o.Generation, o.Secret, o.By
-	merged.Members, merged.Signature = slices.Clone(o.Members), slices.Clone(o.Signature)
+	merged.Members, merged.Covers, merged.Signature = slices.Clone(o.Members), slices.Clone(o.Covers), slices.Clone(o.Signature)
 	if r.Secret != o.Secret {
 		merged.Former = remember(r.Former, r.Secret)
 	}
-	return merged, again, nil
+	return merged, nil
 }

@@ -51,6 +51,7 @@ type Roll struct {
 	Secret     join.Secret   `json:"secret"`
 	By         peer.ID       `json:"by,omitempty"`
 	Members    []peer.ID     `json:"members,omitempty"` // sorted
+	Covers     []peer.ID     `json:"covers,omitempty"`  // the banned that By knew of; sorted
 	Signature  []byte        `json:"signature,omitempty"`
 	Bans       []Ban         `json:"bans,omitempty"`   // by Peer
 	Former     []join.Secret `json:"former,omitempty"` // newest first
@@ -79,6 +80,17 @@ func (r Roll) Listed(id peer.ID) bool {
 	return listed && !r.Banned(id)
 }
 
+// Exposed says whether a ban of self's was unknown to the one who rotated: its
+// target may have been told the secret, and self has to rotate once more. That
+// a member knows the ban and has the secret does not say that the ban came
+// first.
+func (r Roll) Exposed(self peer.ID) bool {
+	return slices.ContainsFunc(r.Bans, func(b Ban) bool {
+		_, covered := slices.BinarySearch(r.Covers, b.Peer)
+		return b.By == self && !covered
+	})
+}
+
 // Revoke bans a peer and rotates to secret. members may return later.
 func (r Roll) Revoke(id peer.ID, by Signer, secret join.Secret, members []peer.ID) (Roll, error) {
 	if len(r.Bans) >= MaxBans {
@@ -98,6 +110,10 @@ func (r Roll) Rotate(by Signer, secret join.Secret, members []peer.ID) Roll {
 	slices.Sort(r.Members)
 	r.Members = slices.Compact(r.Members)
 	r.Members = r.Members[:min(len(r.Members), MaxMembers)]
+	r.Covers = nil
+	for _, b := range r.Bans {
+		r.Covers = append(r.Covers, b.Peer)
+	}
 	r.Signature = ed25519.Sign(by.Key, r.text())
 	return r
 }
@@ -132,10 +148,13 @@ func (b Ban) text(mesh string) []byte {
 
 func (r Roll) text() []byte {
 	sum := r.Sum()
-	t := binary.BigEndian.AppendUint64([]byte("buildnet rotation v1"), r.Generation)
+	t := binary.BigEndian.AppendUint64([]byte("buildnet rotation v2"), r.Generation)
 	t = append(field(t, r.Mesh), sum[:]...)
-	for _, id := range r.Members {
-		t = field(t, string(id))
+	for _, ids := range [][]peer.ID{r.Members, r.Covers} {
+		t = binary.BigEndian.AppendUint32(t, uint32(len(ids)))
+		for _, id := range ids {
+			t = field(t, string(id))
+		}
 	}
 	return t
 }

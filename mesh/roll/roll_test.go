@@ -50,14 +50,17 @@ func revoke(t *testing.T, r Roll, id peer.ID, by Signer, secret byte) Roll {
 
 func TestARevocationIsAdopted(t *testing.T) {
 	after := revoke(t, first, mallory.ID, alice, 2)
-	got, again, err := first.Adopt(after, bob.ID)
-	if err != nil || again {
-		t.Fatalf("%v, %v", again, err)
+	got, err := first.Adopt(after)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Exposed(alice.ID) || got.Exposed(bob.ID) {
+		t.Error("there is a ban that the revoker did not know")
 	}
 	if got.Secret != after.Secret || !got.Banned(mallory.ID) || got.Listed(mallory.ID) || !got.Listed(carol.ID) || !slices.Contains(got.Former, first.Secret) {
 		t.Errorf("%+v", got)
 	}
-	if back, _, err := got.Adopt(first, bob.ID); err != nil || back.Secret != got.Secret {
+	if back, err := got.Adopt(first); err != nil || back.Secret != got.Secret {
 		t.Errorf("the first secret came back: %v", err)
 	}
 	if first.Banned(mallory.ID) || len(first.Former) != 0 {
@@ -69,7 +72,7 @@ func TestWhatIsNotAdopted(t *testing.T) {
 	after := revoke(t, first, mallory.ID, alice, 2)
 	change := func(f func(*Roll)) Roll {
 		r := after
-		r.Bans, r.Members = slices.Clone(after.Bans), slices.Clone(after.Members)
+		r.Bans, r.Members, r.Covers = slices.Clone(after.Bans), slices.Clone(after.Members), slices.Clone(after.Covers)
 		f(&r)
 		return r
 	}
@@ -82,18 +85,21 @@ func TestWhatIsNotAdopted(t *testing.T) {
 		"no signer":             change(func(r *Roll) { r.By = "" }),
 		"members added":         change(func(r *Roll) { r.Members = append(r.Members, "x") }),
 		"members in disorder":   change(func(r *Roll) { slices.Reverse(r.Members); r.Signature = ed25519.Sign(alice.Key, r.text()) }),
+		"covers more":           change(func(r *Roll) { r.Covers = append(r.Covers, "x") }),
+		"members as covered":    change(func(r *Roll) { r.Members, r.Covers = nil, append(r.Members, r.Covers...) }),
+		"covered in disorder":   change(func(r *Roll) { r.Covers = []peer.ID{"b", "a"}; r.Signature = ed25519.Sign(alice.Key, r.text()) }),
 		"a ban of another":      change(func(r *Roll) { r.Bans[0].Peer = bob.ID }),
 		"a ban by another":      change(func(r *Roll) { r.Bans[0].By = bob.ID }),
 		"a ban of another time": change(func(r *Roll) { r.Bans[0].Generation++ }),
 	} {
-		got, _, err := first.Adopt(told, bob.ID)
+		got, err := first.Adopt(told)
 		if !errors.Is(err, ErrRefused) || !reflect.DeepEqual(got, first) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
 	unsigned := first
 	unsigned.Secret = join.Secret{255}
-	if got, _, err := first.Adopt(unsigned, bob.ID); err != nil || got.Secret != first.Secret {
+	if got, err := first.Adopt(unsigned); err != nil || got.Secret != first.Secret {
 		t.Errorf("an unsigned first secret was adopted: %v", err)
 	}
 }
@@ -101,7 +107,7 @@ func TestWhatIsNotAdopted(t *testing.T) {
 func TestARevokedPeerRotatesNothing(t *testing.T) {
 	after := revoke(t, first, mallory.ID, alice, 2)
 	theirs := revoke(t, revoke(t, first, alice.ID, mallory, 3), bob.ID, mallory, 4)
-	got, _, err := after.Adopt(theirs, bob.ID)
+	got, err := after.Adopt(theirs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,24 +123,142 @@ func TestARevokedPeerRotatesNothing(t *testing.T) {
 func TestWhoFollowedARevokedPeerComesBack(t *testing.T) {
 	after := revoke(t, first, mallory.ID, alice, 2)
 	theirs := revoke(t, revoke(t, first, bob.ID, mallory, 3), member(7).ID, mallory, 4)
-	got, _, err := theirs.Adopt(after, carol.ID)
+	got, err := theirs.Adopt(after)
 	if err != nil || got.Secret != after.Secret || got.Banned(bob.ID) || !got.Banned(mallory.ID) {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
 
+// TestWhoLosesAConcurrentRevocationRotatesAgain also where whoever has the
+// winning secret has heard of the other ban since.
 func TestWhoLosesAConcurrentRevocationRotatesAgain(t *testing.T) {
 	a, b := revoke(t, first, mallory.ID, alice, 2), revoke(t, first, carol.ID, bob, 3)
-	winner, loser, self := a, b, bob
+	winner, loser, won, lost := a, b, alice, bob
 	if b.Newer(a) {
-		winner, loser, self = b, a, alice
+		winner, loser, won, lost = b, a, bob, alice
 	}
-	got, again, err := loser.Adopt(winner, self.ID)
-	if err != nil || !again || got.Secret != winner.Secret || len(got.Bans) != 2 {
-		t.Errorf("%+v, %v, %v", got, again, err)
+	informed, err := winner.Learn(loser.Bans)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, again, err := winner.Adopt(loser, member(9).ID); err != nil || again {
+	for name, told := range map[string]Roll{"unaware": winner, "informed": informed} {
+		got, err := loser.Adopt(told)
+		if err != nil || got.Secret != winner.Secret || len(got.Bans) != 2 {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+		if !got.Exposed(lost.ID) || got.Exposed(won.ID) {
+			t.Errorf("%s: not the loser alone rotates again", name)
+		}
+		if again := got.Rotate(lost, join.Secret{9}, everybody); again.Exposed(lost.ID) {
+			t.Errorf("%s: it rotates for ever", name)
+		}
+	}
+	if got, err := winner.Adopt(loser); err != nil || got.Exposed(won.ID) {
 		t.Errorf("the winner rotates as well: %v", err)
+	}
+}
+
+// TestNoRevokedPeerHasTheLastSecret lets members meet in any order, each
+// meeting in two halves with others between, while some of them revoke others.
+func TestNoRevokedPeerHasTheLastSecret(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := &meeting{t: t, members: []Signer{alice, bob, carol, member(10), member(11), member(12)}}
+		for range m.members {
+			m.rolls = append(m.rolls, first)
+		}
+		const revokers = 3 // whom nobody revokes
+		anyone := rapid.IntRange(0, len(m.members)-1)
+		for range rapid.IntRange(0, 60).Draw(t, "steps") {
+			from, to := anyone.Draw(t, "from"), anyone.Draw(t, "to")
+			switch kind := rapid.IntRange(0, 3).Draw(t, "kind"); {
+			case kind == 0 && from < revokers && to >= revokers:
+				m.revoke(from, to)
+			case kind == 1:
+				m.learn(from, to)
+			default:
+				m.adopt(from, to)
+			}
+		}
+		m.rest()
+		last := m.rolls[0]
+		for i, r := range m.rolls {
+			if banned := last.Banned(m.members[i].ID); banned == (r.Secret == last.Secret) {
+				t.Errorf("member %d: revoked is %v, and it has generation %d of %d", i, banned, r.Generation, last.Generation)
+			}
+		}
+	})
+}
+
+// meeting is members that tell one another what they know.
+type meeting struct {
+	t       *rapid.T
+	members []Signer
+	rolls   []Roll
+	secrets byte
+}
+
+func (m *meeting) fresh() join.Secret {
+	m.secrets++
+	return join.Secret{2, m.secrets}
+}
+
+func (m *meeting) everybody() (ids []peer.ID) {
+	for _, x := range m.members {
+		ids = append(ids, x.ID)
+	}
+	return ids
+}
+
+func (m *meeting) revoke(by, id int) {
+	if m.rolls[by].Banned(m.members[id].ID) {
+		return
+	}
+	m.set(by)(m.rolls[by].Revoke(m.members[id].ID, m.members[by], m.fresh(), m.everybody()))
+}
+
+// set replaces a member's roll, and says whether that is another.
+func (m *meeting) set(i int) func(Roll, error) bool {
+	return func(r Roll, err error) bool {
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		same := r.Equal(m.rolls[i])
+		m.rolls[i] = r
+		return !same
+	}
+}
+
+// strangers says whether one of two has heard that the other is out.
+func (m *meeting) strangers(a, b int) bool {
+	return a == b || m.rolls[a].Banned(m.members[b].ID) || m.rolls[b].Banned(m.members[a].ID)
+}
+
+func (m *meeting) learn(from, to int) bool {
+	return !m.strangers(from, to) && m.set(to)(m.rolls[to].Learn(m.rolls[from].Bans))
+}
+
+func (m *meeting) adopt(from, to int) bool {
+	if m.strangers(from, to) {
+		return false
+	}
+	news := m.set(to)(m.rolls[to].Adopt(m.rolls[from]))
+	if self := m.members[to]; m.rolls[to].Exposed(self.ID) {
+		news = m.set(to)(m.rolls[to].Rotate(self, m.fresh(), m.everybody()), nil)
+	}
+	return news
+}
+
+// rest lets everybody meet everybody until nobody hears anything new.
+func (m *meeting) rest() {
+	for rounds, news := 0, true; news; rounds++ {
+		if news = false; rounds > 20 {
+			m.t.Fatal("they never come to rest")
+		}
+		for from := range m.members {
+			for to := range m.members {
+				news = m.adopt(from, to) || news
+			}
+		}
 	}
 }
 
@@ -156,7 +280,7 @@ func TestOrderDoesNotMatter(t *testing.T) {
 			out := first
 			for _, r := range order {
 				var err error
-				if out, _, err = out.Adopt(r, carol.ID); err != nil {
+				if out, err = out.Adopt(r); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -207,7 +331,7 @@ func TestTwoMembersComeToOneRoll(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if *x.of, _, err = x.of.Adopt(r, carol.ID); err != nil {
+			if *x.of, err = x.of.Adopt(r); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -241,7 +365,7 @@ func FuzzRead(f *testing.F) {
 		if err != nil {
 			return
 		}
-		got, _, err := first.Adopt(told, bob.ID)
+		got, err := first.Adopt(told)
 		if err == nil && got.Secret != first.Secret && got.Secret != r.Secret {
 			t.Errorf("adopted a secret that no member has signed: %+v", told)
 		}

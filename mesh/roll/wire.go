@@ -28,11 +28,9 @@ func (r Roll) Rotation(s *rollpb.Summary) *rollpb.Rotation {
 	if err != nil || r.Generation == 0 || r.order(r.Bans, s.GetGeneration(), by, s.GetSum(), mine[:]) <= 0 {
 		return &rollpb.Rotation{}
 	}
-	out := &rollpb.Rotation{Secret: slices.Clone(r.Secret[:]), Signature: r.Signature}
-	for _, id := range r.Members {
-		out.Members = append(out.Members, raw(id))
+	return &rollpb.Rotation{
+		Secret: slices.Clone(r.Secret[:]), Signature: r.Signature, Members: raws(r.Members), Covers: raws(r.Covers),
 	}
-	return out
 }
 
 // Bans reads the bans of a summary.
@@ -63,23 +61,20 @@ func Read(s *rollpb.Summary, n *rollpb.Rotation) (Roll, error) {
 		return Roll{}, err
 	}
 	r := Roll{Mesh: s.GetMesh(), Generation: s.GetGeneration(), Signature: n.GetSignature(), Bans: bans}
-	if copy(r.Secret[:], n.GetSecret()) != len(r.Secret) || len(n.GetSecret()) != len(r.Secret) || len(n.GetMembers()) > MaxMembers {
-		return Roll{}, fmt.Errorf("%w: a secret of %d bytes, %d members", ErrRefused, len(n.GetSecret()), len(n.GetMembers()))
+	if copy(r.Secret[:], n.GetSecret()) != len(r.Secret) || len(n.GetSecret()) != len(r.Secret) || len(n.GetMembers()) > MaxMembers || len(n.GetCovers()) > MaxBans {
+		return Roll{}, fmt.Errorf("%w: a secret of %d bytes, %d members, %d covered", ErrRefused, len(n.GetSecret()), len(n.GetMembers()), len(n.GetCovers()))
 	}
 	if sum := r.Sum(); sum != [sha256.Size]byte(pad(s.GetSum())) {
 		return Roll{}, fmt.Errorf("%w: the secret is not the one announced", ErrRefused)
 	}
-	if len(s.GetBy()) > 0 {
-		if r.By, err = parse(s.GetBy()); err != nil {
-			return Roll{}, err
-		}
+	if r.By, err = parse(s.GetBy()); err != nil {
+		return Roll{}, err
 	}
-	for _, m := range n.GetMembers() {
-		id, err := parse(m)
-		if err != nil {
-			return Roll{}, err
-		}
-		r.Members = append(r.Members, id)
+	if r.Members, err = parseAll(n.GetMembers()); err != nil {
+		return Roll{}, err
+	}
+	if r.Covers, err = parseAll(n.GetCovers()); err != nil {
+		return Roll{}, err
 	}
 	return r, nil
 }
@@ -96,6 +91,24 @@ func raw(id peer.ID) []byte {
 		return nil // only the empty ID of generation 0
 	}
 	return []byte(b)
+}
+
+func raws(ids []peer.ID) (out [][]byte) {
+	for _, id := range ids {
+		out = append(out, raw(id))
+	}
+	return out
+}
+
+func parseAll(raws [][]byte) (out []peer.ID, err error) {
+	for _, b := range raws {
+		id, err := parse(b)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, id)
+	}
+	return out, nil
 }
 
 func parse(b []byte) (peer.ID, error) {

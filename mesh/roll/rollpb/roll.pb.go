@@ -176,7 +176,8 @@ type Rotation struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Secret        []byte                 `protobuf:"bytes,1,opt,name=secret,proto3" json:"secret,omitempty"`
 	Members       [][]byte               `protobuf:"bytes,2,rep,name=members,proto3" json:"members,omitempty"`     // who may return with a former secret; at most 16384
-	Signature     []byte                 `protobuf:"bytes,3,opt,name=signature,proto3" json:"signature,omitempty"` // of the summary's by, of mesh, generation, sum and members
+	Signature     []byte                 `protobuf:"bytes,3,opt,name=signature,proto3" json:"signature,omitempty"` // of the summary's by, of mesh, generation, sum, members and covers
+	Covers        [][]byte               `protobuf:"bytes,4,rep,name=covers,proto3" json:"covers,omitempty"`       // the banned peers that by knew of; at most 4096
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -232,6 +233,13 @@ func (x *Rotation) GetSignature() []byte {
 	return nil
 }
 
+func (x *Rotation) GetCovers() [][]byte {
+	if x != nil {
+		return x.Covers
+	}
+	return nil
+}
+
 var File_mesh_roll_rollpb_roll_proto protoreflect.FileDescriptor
 
 const file_mesh_roll_rollpb_roll_proto_rawDesc = "" +
@@ -251,11 +259,12 @@ const file_mesh_roll_rollpb_roll_proto_rawDesc = "" +
 	"generation\x18\x02 \x01(\x04R\n" +
 	"generation\x12\x0e\n" +
 	"\x02by\x18\x03 \x01(\fR\x02by\x12\x1c\n" +
-	"\tsignature\x18\x04 \x01(\fR\tsignature\"Z\n" +
+	"\tsignature\x18\x04 \x01(\fR\tsignature\"r\n" +
 	"\bRotation\x12\x16\n" +
 	"\x06secret\x18\x01 \x01(\fR\x06secret\x12\x18\n" +
 	"\amembers\x18\x02 \x03(\fR\amembers\x12\x1c\n" +
-	"\tsignature\x18\x03 \x01(\fR\tsignatureB/Z-github.com/buildnet/buildnet/mesh/roll/rollpbb\x06proto3"
+	"\tsignature\x18\x03 \x01(\fR\tsignature\x12\x16\n" +
+	"\x06covers\x18\x04 \x03(\fR\x06coversB/Z-github.com/buildnet/buildnet/mesh/roll/rollpbb\x06proto3"
 
 var (
 	file_mesh_roll_rollpb_roll_proto_rawDescOnce sync.Once
