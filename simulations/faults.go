@@ -192,8 +192,13 @@ func (w *World) tellSplit(k trace.Kind, number int, group []int) {
 	}
 }
 
+// slow sets the pace of a node. One that is stalled runs at it, and says so,
+// when it goes on.
 func (w *World) slow(n *node, factor float64) {
 	n.pace(factor)
+	if n.stalled {
+		return
+	}
 	e := n.of(trace.Slowed)
 	e.Value = int64(factor * thousand)
 	w.tell(e)

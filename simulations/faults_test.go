@@ -156,6 +156,22 @@ func TestAStalledNodeDoesNothing(t *testing.T) {
 	}
 }
 
+func TestAStalledNodeThatIsSlowedRunsWhenItGoesOn(t *testing.T) {
+	s := office(4, workload.Layers(8, 12))
+	node := fault.Target{Node: 3}
+	s.Faults = []fault.Fault{
+		{At: 3 * time.Second, Kind: fault.Stall, Target: node, For: 5 * time.Second},
+		{At: 4 * time.Second, Kind: fault.Slow, Target: node, Factor: 0.2, For: 6 * time.Second},
+	}
+	var speeds []int64
+	for _, e := range struck(t, s, trace.Slowed).of(trace.Slowed) {
+		speeds = append(speeds, e.Value)
+	}
+	if want := []int64{0, 200, 1000}; !slices.Equal(speeds, want) {
+		t.Errorf("its speeds were %v, not %v", speeds, want)
+	}
+}
+
 func TestADiskThatFailsOrLosesItsBlobs(t *testing.T) {
 	s := office(6, workload.Layers(8, 8))
 	s.Faults = []fault.Fault{
