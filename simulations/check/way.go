@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/buildnet/buildnet/sched/steal"
+	"github.com/buildnet/buildnet/simulations/network"
 	"github.com/buildnet/buildnet/simulations/setting"
 )
 
@@ -40,7 +41,7 @@ const never = 1e-7
 
 // late reports whether something that takes so long on this way may take longer
 // than a time allows, for packets that are lost: each time in a row they are
-// sent again after twice as long (see network.Stream).
+// sent again later (see network.Stream).
 func (w way) late(takes, allowed time.Duration) bool {
 	again := 2*w.latency + 4*w.jitter
 	for lost := 1.0; lost > never; lost *= 1 - w.arrives {
@@ -48,7 +49,7 @@ func (w way) late(takes, allowed time.Duration) bool {
 			return true
 		}
 		takes += again
-		again *= 2
+		again = network.Backoff(again)
 	}
 	return false
 }

@@ -21,6 +21,10 @@ const (
 	// again (RFC 9002, section 6.2: the granularity of timers, and the delay of
 	// acknowledgements).
 	leastWait = 26 * time.Millisecond
+	// mostWait is where its timeout stops doubling. QUIC's doubles while nothing
+	// is acknowledged; but a connection of a build carries beats, and their
+	// acknowledgement shows what was lost before them (RFC 9002, section 6.1).
+	mostWait = 200 * time.Millisecond
 	// maxLosses of one packet in a row: a chance below 1 ends, this bounds when.
 	maxLosses = 16
 )
@@ -194,11 +198,14 @@ func (n *Network) resent(w *way, bytes int) time.Duration {
 			return wait
 		}
 		wait += timeout
-		timeout *= 2
+		timeout = Backoff(timeout)
 		packets = max(1, packets*w.loss)
 	}
 	return wait
 }
+
+// Backoff is the timeout after one in which a packet of a stream was lost again.
+func Backoff(timeout time.Duration) time.Duration { return max(timeout, min(2*timeout, mostWait)) }
 
 // Packet returns when the copies of a packet that is sent now arrive: none if
 // it is lost, two if it is doubled.

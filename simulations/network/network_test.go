@@ -119,6 +119,19 @@ func TestLossIsDelayOnAStreamAndLossOfAPacket(t *testing.T) {
 	}
 }
 
+func TestWhatIsLostAgainAndAgainIsSentAgainBeforeLong(t *testing.T) {
+	timeout, waited, times := leastWait, time.Duration(0), 0
+	for ; waited < 2*time.Second; times++ {
+		waited, timeout = waited+timeout, Backoff(timeout)
+	}
+	if timeout != mostWait || times < 10 {
+		t.Errorf("within %v it is sent %d times, the next after %v", waited, times, timeout)
+	}
+	if far := Backoff(time.Second); far != time.Second {
+		t.Errorf("on a way that takes a second it is sent again after %v", far)
+	}
+}
+
 func TestPacketsComeTwiceAndLate(t *testing.T) {
 	local := lan
 	local.Duplication, local.Reordering = 0.5, 0.5
