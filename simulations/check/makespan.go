@@ -21,7 +21,8 @@ import (
 // for Certain Multiprocessing Anomalies, 1966, has 2 - 1/m). A leader does not
 // see what other builds run, so each step of the chain may wait for the longest
 // step of another one. Overhead is for all that a step costs beside its run,
-// once for each step of the deepest chain and for each round of the slots;
+// once for each step of the deepest chain and for each round of the slots, and
+// is more where the messages alone take longer;
 // Opening for the election, the plan and the end. What all bytes take over the
 // slowest line is added. Builds that run alone come to 0.88 of it at most in
 // 3000 drawn seeds, half of them to a quarter.
@@ -34,6 +35,10 @@ type Makespan struct {
 const (
 	Overhead = 300 * time.Millisecond
 	Opening  = 2 * time.Second
+	// trips are the messages around a step that wait for one another: a handshake
+	// and a claim, there and back; the assignment; a question for its directories
+	// and one for its inputs, there and back; and what came of it.
+	trips = 10
 )
 
 // NewMakespan returns the rule for one run.
@@ -83,7 +88,20 @@ func Greedy(s *setting.Setting, build int) time.Duration {
 	busy := work / power
 	chain := (b.Graph.CriticalPath() + float64(b.Graph.Depth())*others) / slowest(s, build)
 	rounds := b.Graph.Depth() + (steps+slots-1)/slots
-	return time.Duration((busy+chain)*float64(time.Second)) + Transfers(s) + time.Duration(rounds)*Overhead + Opening
+	return time.Duration((busy+chain)*float64(time.Second)) + Transfers(s) + time.Duration(rounds)*overhead(s) + Opening
+}
+
+// overhead is Overhead, or what the messages around a step take where the
+// slowest way is so slow that this is more.
+func overhead(s *setting.Setting) time.Duration {
+	slowest := time.Duration(0)
+	for a := range s.Nodes {
+		for b := range a {
+			w := wayOf(s, a, b)
+			slowest = max(slowest, w.latency+w.jitter/2)
+		}
+	}
+	return max(Overhead, trips*slowest)
 }
 
 // Transfers is what all bytes of all builds take over the slowest line, one

@@ -6,6 +6,7 @@ import (
 
 	"github.com/buildnet/buildnet/sched/steal"
 	"github.com/buildnet/buildnet/simulations/fault"
+	"github.com/buildnet/buildnet/simulations/network"
 	"github.com/buildnet/buildnet/simulations/setting"
 	"github.com/buildnet/buildnet/simulations/trace"
 	"github.com/buildnet/buildnet/simulations/workload"
@@ -207,4 +208,13 @@ func TestMakespan(t *testing.T) {
 	s = plain()
 	s.Flaky = 0.1
 	try(t, rule, &mesh{setting: s}, trial{"something went wrong", ends(bound + 1), ""})
+	s = plain()
+	s.Network = network.Config{Site: []int{0, 0, 0, 0}, Sites: []network.Site{{Local: network.Path{Latency: 20 * time.Millisecond, Jitter: 10 * time.Millisecond}}}}
+	if near := int(Greedy(s, 0) / time.Millisecond); near != bound {
+		t.Errorf("the bound of a mesh whose messages take 25 ms is %d ms, and %d ms where they take no time", near, bound)
+	}
+	s.Network.Sites[0].Local.Latency = 95 * time.Millisecond
+	if far := int(Greedy(s, 0) / time.Millisecond); far <= bound {
+		t.Errorf("the bound of a mesh whose messages take 100 ms is %d ms", far)
+	}
 }
