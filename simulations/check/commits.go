@@ -9,11 +9,16 @@ import (
 )
 
 // Commits is the rule that a leader never tells that its log is safe beyond
-// what the initiator and, if it has any, one of its standbys keep.
+// what the initiator and, if it has any, one of its standbys keep. After the
+// death of the initiator there is no build, and nobody whom it could tell.
 type Commits struct {
 	logs map[logOf]*keeping
 	// initiators of builds, by place.
 	initiators map[int]int
+	// orphans are the builds whose initiator was lost: the stream on which their
+	// leaders told it who stands by is no more, and a death of the last standby
+	// changes nothing that anybody hears.
+	orphans map[int]bool
 	// doubts are what was said to be safe and was not, until the moment is over.
 	doubts []trace.Event
 }
@@ -65,7 +70,7 @@ func (k *keeping) note(e *trace.Event) {
 
 // NewCommits returns the rule for one run.
 func NewCommits() *Commits {
-	return &Commits{logs: map[logOf]*keeping{}, initiators: map[int]int{}}
+	return &Commits{logs: map[logOf]*keeping{}, initiators: map[int]int{}, orphans: map[int]bool{}}
 }
 
 // Name names the rule.
@@ -81,6 +86,12 @@ func (r *Commits) Observe(w World, e *trace.Event) string {
 	switch e.Kind {
 	case trace.Began:
 		r.initiators[e.Build] = e.Node
+	case trace.Down:
+		for build, initiator := range r.initiators {
+			if initiator == e.Node {
+				r.orphans[build] = true
+			}
+		}
 	case trace.Logged, trace.Kept:
 		r.log(e).note(e)
 	case trace.Deposed:
@@ -89,7 +100,7 @@ func (r *Commits) Observe(w World, e *trace.Event) string {
 		r.doubts = slices.DeleteFunc(r.doubts, func(d trace.Event) bool { return d.Build == e.Build && d.Epoch == e.Epoch })
 	case trace.Committed:
 		r.log(e).note(e)
-		if r.wrong(e) != "" {
+		if !r.orphans[e.Build] && r.wrong(e) != "" {
 			r.doubts = append(r.doubts, *e)
 		}
 	}
