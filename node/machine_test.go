@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/buildnet/buildnet/node"
 	"github.com/buildnet/buildnet/node/config"
@@ -12,6 +13,9 @@ import (
 	"github.com/buildnet/buildnet/sched/action"
 	"github.com/buildnet/buildnet/store"
 )
+
+// startTime bounds the start of a node on a busy machine.
+const startTime = 30 * time.Second
 
 // given is a machine's power and its executor, which never runs anything.
 type given float64

@@ -5,16 +5,16 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/buildnet/buildnet/node"
 	"github.com/buildnet/buildnet/node/api"
 	"github.com/buildnet/buildnet/node/event"
+	"github.com/buildnet/buildnet/node/nodetest"
 )
 
 func TestABuildIsRecordedAndASkipSaysWhyNot(t *testing.T) {
-	n := start(t, node.Config{Slots: 2})
-	root := writeTree(t, hello)
-	first := summary(t, n.build(t, api.BuildRequest{Dir: root}))
-	rec, err := n.client.Recording(t.Context(), first.Build[:6])
+	n := nodetest.Start(t, 2, "")
+	root := nodetest.Tree(t, hello)
+	first := n.Build(t, root)
+	rec, err := n.Client.Recording(t.Context(), first.Build[:6])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,12 +26,12 @@ func TestABuildIsRecordedAndASkipSaysWhyNot(t *testing.T) {
 			t.Errorf("step: %+v", s)
 		}
 	}
-	skip := summary(t, n.build(t, api.BuildRequest{Dir: root}))
+	skip := n.Build(t, root)
 	var told *api.Error
-	if _, err := n.client.Recording(t.Context(), skip.Build); !errors.As(err, &told) || told.Kind != api.Conflict || !strings.Contains(told.Message, "nothing to replay") {
+	if _, err := n.Client.Recording(t.Context(), skip.Build); !errors.As(err, &told) || told.Kind != api.Conflict || !strings.Contains(told.Message, "nothing to replay") {
 		t.Errorf("the recording of an instant skip: %v", err)
 	}
-	if _, err := n.client.Recording(t.Context(), "none"); !errors.As(err, &told) || told.Kind != api.NotFound {
+	if _, err := n.Client.Recording(t.Context(), "none"); !errors.As(err, &told) || told.Kind != api.NotFound {
 		t.Errorf("the recording of no build: %v", err)
 	}
 }

@@ -1,0 +1,148 @@
+// Package nodetest runs whole nodes, with all that they do, in the process of a
+// test. Start reading at Mesh.
+package nodetest
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/buildnet/buildnet/node"
+	"github.com/buildnet/buildnet/node/api"
+	"github.com/buildnet/buildnet/node/api/client"
+	"github.com/buildnet/buildnet/node/event"
+)
+
+// startTime bounds the start of a node on a busy machine.
+const startTime = 30 * time.Second
+
+// Node runs until the test ends.
+type Node struct {
+	Home   string
+	Client *client.Client
+}
+
+// Start starts a node with slots for actions, or as many as it takes itself
+// for 0. A token brings it into a mesh, an empty one makes another.
+func Start(t *testing.T, slots int, token string) *Node {
+	t.Helper()
+	home := filepath.Join(t.TempDir(), "home")
+	if err := os.Mkdir(home, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	// All nodes are this machine, also where the kernel allows no sandbox.
+	if err := os.WriteFile(filepath.Join(home, "node.yaml"), []byte("share_reduced: true\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n, err := node.New(node.Config{
+		Home: home, Listen: "127.0.0.1:0", API: "127.0.0.1:0", Slots: slots, Join: token,
+		Log: slog.New(slog.NewTextHandler(lines{t}, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- n.Run(ctx) }()
+	select {
+	case <-n.Ready():
+	case err := <-ended:
+		cancel()
+		t.Fatalf("node ended before it was ready: %v", err)
+	case <-time.After(startTime):
+		cancel()
+		<-ended
+		t.Fatal("node is not ready")
+	}
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("stop: %v", err)
+		}
+	})
+	return &Node{Home: home, Client: client.New(home)}
+}
+
+type lines struct{ t *testing.T }
+
+// Write implements io.Writer.
+func (l lines) Write(b []byte) (int, error) {
+	l.t.Logf("%s", b)
+	return len(b), nil
+}
+
+// Mesh starts nodes that know one another, each with slots for actions.
+func Mesh(t *testing.T, size, slots int) []*Node {
+	t.Helper()
+	nodes := []*Node{Start(t, slots, "")}
+	inv, err := nodes[0].Client.Invite(t.Context(), api.InviteRequest{Reach: api.Everywhere})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for len(nodes) < size {
+		nodes = append(nodes, Start(t, slots, inv.Token))
+	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for _, n := range nodes {
+		for n.known(t) != size {
+			<-tick.C
+		}
+	}
+	return nodes
+}
+
+// known counts the members of whom the node knows all that a build needs.
+func (n *Node) known(t *testing.T) (count int) {
+	t.Helper()
+	members, err := n.Client.Members(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range members {
+		if m.State == "alive" && m.BPU > 0 && (m.Self || m.RTTMS > 0) {
+			count++
+		}
+	}
+	return count
+}
+
+// Build builds the project in dir, with the node as its initiator.
+func (n *Node) Build(t *testing.T, dir string) event.BuildFinished {
+	t.Helper()
+	var last event.Event
+	err := n.Client.Build(t.Context(), api.BuildRequest{Dir: dir}, func(line []byte) (err error) {
+		last, err = event.Decode(line)
+		return err
+	})
+	if err != nil {
+		t.Fatalf("build: %v", err)
+	}
+	f, ok := last.(event.BuildFinished)
+	if !ok {
+		t.Fatalf("the last event is %#v", last)
+	}
+	if sum := f.Executed + f.CachedLocal + f.CachedMesh + f.Skipped + f.Failed + f.NotRun; sum != f.Steps {
+		t.Errorf("the counts add up to %d of %d steps: %+v", sum, f.Steps, f)
+	}
+	return f
+}
+
+// Tree writes files, content by path, to a directory that it returns.
+func Tree(t *testing.T, files map[string]string) string {
+	t.Helper()
+	root := t.TempDir()
+	for name, content := range files {
+		path := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}
