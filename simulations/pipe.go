@@ -132,7 +132,13 @@ func (p *pipe) close() {
 // arrive delivers the first parcel.
 func (p *pipe) arrive() {
 	w := p.from.w
-	if p.closed || !p.to.lives(p.toLife) {
+	switch {
+	case p.closed:
+		return
+	case !p.to.alive:
+		p.wait()
+		return
+	case p.to.life != p.toLife:
 		p.miss()
 		return
 	}
@@ -173,13 +179,17 @@ func (p *pipe) hand(what parcel) {
 	p.take(what.msg)
 }
 
-// miss drops what cannot arrive any more. A node that was started again says
-// so (stateless reset); one that is dead says nothing.
+// miss drops what cannot arrive any more: a node that was started again says so
+// (stateless reset), if it can. One that is dead says nothing.
 func (p *pipe) miss() {
-	gone := !p.closed
+	w := p.from.w
+	if !w.net.Open(p.from.place, p.to.place) || !w.net.Open(p.to.place, p.from.place) {
+		p.wait()
+		return
+	}
 	p.close()
-	if gone && p.to.alive && p.from.lives(p.fromLife) && p.lost != nil {
-		p.from.later(p.from.w.net.RTT(p.from.place, p.to.place), p.lost)
+	if p.from.lives(p.fromLife) && p.lost != nil {
+		p.from.later(w.net.RTT(p.from.place, p.to.place), p.lost)
 	}
 }
 

@@ -77,3 +77,21 @@ func TestNothingIsSentOfAHandshakeThatIsGivenUp(t *testing.T) {
 		t.Errorf("%d bytes were sent", sent)
 	}
 }
+
+func TestWhoWasStartedAgainSaysSo(t *testing.T) {
+	s := office(2, workload.Wide(1))
+	s.Builds[0].At = time.Hour
+	w, err := New(s, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := time.Duration(0)
+	p := newPipe(w.nodes[0], w.nodes[1], func() { said = w.Now() })
+	w.nodes[1].stop("")
+	p.put(60, func() { t.Error("it came") })
+	w.after(time.Second, w.nodes[1].start)
+	w.Until(func() bool { return said > 0 }, time.Minute)
+	if said < time.Second || said > 1200*time.Millisecond {
+		t.Errorf("it said so at %v", said)
+	}
+}
