@@ -53,15 +53,15 @@ func newParty(s *Service, build steal.BuildID) *party {
 
 func (p *party) run() {
 	defer p.leave()
-	beat := time.NewTicker(steal.BeatEvery)
-	defer beat.Stop()
+	due := time.NewTimer(time.Hour)
+	defer due.Stop()
 	first := time.NewTimer(openTime) // whoever made the party has this long to say why
 	defer first.Stop()
 	for {
 		select {
 		case <-p.s.life.Done():
 			return
-		case <-beat.C:
+		case <-due.C:
 			p.tick()
 		case <-first.C:
 			p.begun = true
@@ -71,7 +71,33 @@ func (p *party) run() {
 		if p.begun && p.hand == nil && p.keeper == nil && p.origin == nil {
 			return
 		}
+		p.tellIdle()
+		p.rearm(due)
 	}
+}
+
+// rearm sets the timer to when a machine is due.
+func (p *party) rearm(timer *time.Timer) {
+	var next time.Time
+	soonest := func(due time.Time) {
+		if !due.IsZero() && (next.IsZero() || due.Before(next)) {
+			next = due
+		}
+	}
+	if p.hand != nil {
+		soonest(p.hand.Due())
+	}
+	if p.keeper != nil {
+		soonest(p.keeper.Due())
+	}
+	if p.origin != nil {
+		soonest(p.origin.machine.Due())
+	}
+	if next.IsZero() {
+		timer.Stop()
+		return
+	}
+	timer.Reset(time.Until(next))
 }
 
 func (p *party) leave() {
@@ -101,12 +127,17 @@ func (p *party) tick() {
 	if p.origin != nil {
 		p.doOrigin(p.origin.machine.Tick(now))
 	}
-	if len(p.idle) > 0 && (p.hand == nil || p.hand.Idle()) {
-		for _, c := range p.idle {
-			close(c)
-		}
-		p.idle = nil
+}
+
+// tellIdle tells those who wait for it that nothing is in hand.
+func (p *party) tellIdle() {
+	if p.hand != nil && !p.hand.Idle() {
+		return
 	}
+	for _, c := range p.idle {
+		close(c)
+	}
+	p.idle = nil
 }
 
 // attach takes the stream of a leader, in the place of an earlier one of its

@@ -70,6 +70,7 @@ func TestAWorkerThatIsKilledLosesItsSteps(t *testing.T) {
 
 func TestANodeThatComesBackIsOneAgain(t *testing.T) {
 	s := office(5, workload.Layers(24, 14))
+	s.Membership.DetectMost = 7 * time.Second // before it is back
 	s.Faults = []fault.Fault{{At: 2 * time.Second, Kind: fault.Kill, Target: fault.Target{Node: 4}, For: 8 * time.Second}}
 	w := struck(t, s, trace.Up, trace.Suspected, trace.Believed, trace.RunBegan)
 	believed := w.of(trace.Believed)

@@ -48,6 +48,10 @@ func (p *party) doOrigin(out steal.OriginOutput) {
 	if out.Over {
 		p.origin = nil
 		p.finish(out.Outcome)
+		return
+	}
+	if p.origin == g {
+		p.rearm(g.machine.Due())
 	}
 }
 

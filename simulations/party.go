@@ -1,7 +1,9 @@
 package simulations
 
 import (
+	"fmt"
 	"slices"
+	"time"
 
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/sched/steal"
@@ -30,6 +32,7 @@ type party struct {
 	probe   int
 	plan    *planLoad
 	tick    func()
+	due     time.Duration // when the next tick is; 0 if there is none
 	gone    bool
 }
 
@@ -47,17 +50,30 @@ func (n *node) party(b *build, limit int) *party {
 	p := &party{n: n, b: b, jobs: map[jobKey]*job{}}
 	p.tick = p.beat
 	n.parties = append(n.parties, p)
-	n.later(steal.BeatEvery, p.tick)
 	return p
+}
+
+// rearm plans the next tick for when a machine is due: one that is planned for
+// earlier does no harm.
+func (p *party) rearm(due time.Time) {
+	if due.IsZero() {
+		return
+	}
+	at := due.Sub(began) - p.n.spec.Skew
+	if p.due == 0 || at < p.due {
+		p.due = max(at, p.n.w.clock.now+1)
+		p.n.later(p.due-p.n.w.clock.now, p.tick)
+	}
 }
 
 // beat gives the machines the time.
 func (p *party) beat() {
-	if p.gone {
+	if p.gone || p.n.w.clock.now < p.due {
 		return
 	}
-	p.n.later(steal.BeatEvery, p.tick)
+	p.due = 0
 	now := p.n.clock()
+	defer p.progressed(now)
 	if p.hand != nil {
 		p.doHand(p.hand.Tick(now))
 	}
@@ -68,6 +84,25 @@ func (p *party) beat() {
 		p.doOrigin(p.origin.machine.Tick(now))
 	}
 	p.leave()
+}
+
+// progressed checks that a machine which had the time is not due at once: its
+// driver would do nothing else any more.
+func (p *party) progressed(now time.Time) {
+	due := func(machine string, at time.Time) {
+		if !at.IsZero() && !at.After(now) {
+			panic(fmt.Sprintf("the %s is due at once after its tick", machine))
+		}
+	}
+	if p.hand != nil {
+		due("hand", p.hand.Due())
+	}
+	if p.keeper != nil {
+		due("keeper", p.keeper.Due())
+	}
+	if p.origin != nil {
+		due("origin", p.origin.machine.Due())
+	}
 }
 
 // leave forgets the party when nothing of it is left.
@@ -264,7 +299,9 @@ func (p *party) doKeeper(out steal.KeeperOutput) {
 	}
 	if out.Over {
 		p.keeper = nil
+		return
 	}
+	p.rearm(p.keeper.Due())
 }
 
 // planLoad is the plan of the build as a standby brings it here.

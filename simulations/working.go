@@ -54,6 +54,10 @@ func (p *party) doHand(out steal.HandOutput) {
 	if out.Over {
 		p.dropAll()
 		p.hand = nil
+		return
+	}
+	if p.hand != nil {
+		p.rearm(p.hand.Due())
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/sched/place"
 )
 
@@ -20,21 +19,21 @@ const (
 // endHearing ends the hearing when all of the crew have been heard, or when it
 // took too long. A leader that the initiator does not follow has no build.
 func (l *Leader) endHearing() {
-	late := !l.hearUntil.IsZero() && !l.now.Before(l.hearUntil)
+	hearing := !l.hearUntil.IsZero()
+	late := hearing && !l.now.Before(l.hearUntil)
 	switch {
 	case !l.following:
 		if late || l.now.Sub(l.openedAt) >= FollowTime {
 			l.end()
 		}
-	case late || l.allJoined():
+	case hearing && (late || l.allJoined()):
 		l.hearUntil = time.Time{}
 	}
 }
 
 // allJoined reports whether everybody who is called has joined or is lost.
 func (l *Leader) allJoined() bool {
-	return !slices.ContainsFunc(l.order, func(id peer.ID) bool {
-		m := l.crew[id]
+	return !slices.ContainsFunc(l.order, func(m *member) bool {
 		return m.link != Gone && m.join == nil
 	})
 }
@@ -55,14 +54,13 @@ func (l *Leader) able(n need, m *member) bool {
 func (l *Leader) impossible(i int) string {
 	n := l.needs[i]
 	lack, slotless := "", false
-	for _, id := range l.order {
-		m := l.crew[id]
+	for _, m := range l.order {
 		if l.able(n, m) {
 			l.ableAt[i] = l.now
 			return ""
 		}
-		if m.join != nil && (!n.initiator || id == l.opts.Initiator) {
-			if lacks := n.lacks(m.join); lack == "" || lacks != "" && id == l.opts.Initiator {
+		if m.join != nil && (!n.initiator || m.id == l.opts.Initiator) {
+			if lacks := n.lacks(m.join); lack == "" || lacks != "" && m.id == l.opts.Initiator {
 				lack = lacks
 			}
 			slotless = slotless || m.join.Slots == 0
@@ -133,8 +131,7 @@ func (l *Leader) takes(m *member) bool {
 // could run sooner makes the end of a build long.
 func (l *Leader) takers(n int) (free []*member, keep int) {
 	ables := 0
-	for _, id := range l.order {
-		m := l.crew[id]
+	for _, m := range l.order {
 		if !l.able(l.needs[n], m) {
 			continue
 		}
@@ -164,13 +161,14 @@ func (l *Leader) choose(s Step, free []*member) *member {
 	var bestIdle bool
 	var bestScore float64
 	t := &l.tasks[s]
+	fastest := l.fastest()
 	last := l.record.Steps[s].Tries == MaxTries-1 && l.canInitiate(s)
 	for _, m := range free {
 		if last && m.id != l.opts.Initiator || slices.Contains(t.avoid, m.id) && l.othersAble(s) {
 			continue
 		}
 		idle := m.idle()
-		score := place.Score(l.suits(s, m))
+		score := place.Score(l.suits(s, m, fastest))
 		if best == nil || idle && !bestIdle || idle == bestIdle && score > bestScore {
 			best, bestIdle, bestScore = m, idle, score
 		}
@@ -184,16 +182,16 @@ func (l *Leader) canInitiate(s Step) bool {
 
 // othersAble reports whether the step could run where it did not go wrong yet.
 func (l *Leader) othersAble(s Step) bool {
-	return slices.ContainsFunc(l.order, func(id peer.ID) bool {
-		m := l.crew[id]
-		return !slices.Contains(l.tasks[s].avoid, id) && m.join != nil && m.join.Slots > 0 && l.able(l.needs[l.needOf[s]], m)
+	return slices.ContainsFunc(l.order, func(m *member) bool {
+		return !slices.Contains(l.tasks[s].avoid, m.id) && m.join != nil && m.join.Slots > 0 && l.able(l.needs[l.needOf[s]], m)
 	})
 }
 
-// suits says how well m suits the step, in the terms of the score.
-func (l *Leader) suits(s Step, m *member) place.Worker {
+// suits says how well m suits the step, in the terms of the score, where the
+// fastest of the crew has so many BPU.
+func (l *Leader) suits(s Step, m *member, fastest float64) place.Worker {
 	w := place.Worker{
-		BPU: m.join.BPU, FastestBPU: l.fastest(), RTT: l.known[m.id].RTT,
+		BPU: m.join.BPU, FastestBPU: fastest, RTT: l.known[m.id].RTT,
 		Busy: len(m.hands), Slots: m.join.Slots, InputBytes: sourceBytes,
 	}
 	if m.id == l.opts.Self {
@@ -218,8 +216,8 @@ func (l *Leader) suits(s Step, m *member) place.Worker {
 
 func (l *Leader) fastest() float64 {
 	fastest := 0.0
-	for _, id := range l.order {
-		if j := l.crew[id].join; j != nil {
+	for _, m := range l.order {
+		if j := m.join; j != nil {
 			fastest = max(fastest, j.BPU)
 		}
 	}

@@ -33,15 +33,18 @@ const (
 	Dialling Link = iota + 1
 	// Up streams stand.
 	Up
-	// Gone members were silent for a Lease; they may come back.
+	// Gone members were silent for their lease; they may come back.
 	Gone
 )
 
 // member is what a leader knows of one of its crew.
 type member struct {
-	id    peer.ID
-	link  Link
-	heard time.Time // last sign of life, or when it was first called
+	id   peer.ID
+	link Link
+	// heard is the last sign of life, or when it was first called, or when
+	// something came to depend on it: until it knows that, it says seldom that it
+	// lives.
+	heard time.Time
 	told  time.Time // when something was last sent to it
 	// dialAt is when to open a stream; zero while one is being opened.
 	dialAt time.Time
@@ -52,6 +55,10 @@ type member struct {
 	wanted Want
 	given  uint64
 	hands  map[Step]struct{} // assigned to it
+	// held steps are in its hands since an earlier epoch.
+	held int
+	// keeps says that it was named a standby: it may hold itself for one still.
+	keeps bool
 
 	logSent, logAcked uint64
 	commitSent        uint64
@@ -67,6 +74,27 @@ func (m *member) free() int {
 		return 0
 	}
 	return m.wanted.Free - int(crossed)
+}
+
+// calm reports whether nothing depends on m.
+func (l *Leader) calm(m *member) bool {
+	return m.join != nil && len(m.hands) == 0 && m.held == 0 && !m.keeps && m.id != l.opts.Initiator
+}
+
+// rely notes that something is about to depend on m.
+func (l *Leader) rely(m *member) {
+	if l.calm(m) {
+		m.heard = l.now
+	}
+}
+
+// pace is how often m is told that the leader lives, and how long m may say
+// nothing.
+func (l *Leader) pace(m *member) (every, lease time.Duration) {
+	if l.calm(m) {
+		return CalmEvery, CalmLease
+	}
+	return BeatEvery, Lease
 }
 
 // idle reports whether a step would run on m at once.
@@ -114,11 +142,21 @@ func (l *Leader) invite() {
 		if _, ok := l.crew[id]; ok || len(l.crew) >= MaxCrew {
 			continue
 		}
-		l.crew[id] = &member{id: id, link: Dialling, heard: l.now, dialAt: l.now, hands: map[Step]struct{}{}}
-		at, _ := slices.BinarySearch(l.order, id)
-		l.order = slices.Insert(l.order, at, id)
-		l.dial(l.crew[id])
+		m := &member{id: id, link: Dialling, heard: l.now, dialAt: l.now, hands: map[Step]struct{}{}}
+		l.crew[id] = m
+		at, _ := slices.BinarySearchFunc(l.order, m, func(a, b *member) int { return a.id.Compare(b.id) })
+		l.order = slices.Insert(l.order, at, m)
+		l.dial(m)
 	}
+}
+
+// names are those of the crew, sorted.
+func (l *Leader) names() []peer.ID {
+	ids := make([]peer.ID, len(l.order))
+	for i, m := range l.order {
+		ids[i] = m.id
+	}
+	return ids
 }
 
 func (l *Leader) dial(m *member) {
@@ -138,24 +176,28 @@ func (l *Leader) dial(m *member) {
 
 // tendCrew beats, calls again, and gives up the silent.
 func (l *Leader) tendCrew() {
-	for _, id := range l.order {
-		m := l.crew[id]
-		if m.link != Gone && l.now.Sub(m.heard) >= Lease {
+	for _, m := range l.order {
+		every, lease := l.pace(m)
+		if m.link != Gone && l.now.Sub(m.heard) >= lease {
 			l.lose(m)
 			if l.ended {
 				return
 			}
 		}
-		_, alive := l.known[id]
 		switch {
 		case m.link == Up:
-			if l.now.Sub(m.told) >= BeatEvery {
-				l.send(id, Beat{Commit: l.commit})
+			if l.now.Sub(m.told) >= every {
+				l.send(m.id, Beat{Commit: l.commit})
 			}
-		case !m.dialAt.IsZero() && !l.now.Before(m.dialAt) && (m.link == Dialling || alive):
+		case !m.dialAt.IsZero() && !l.now.Before(m.dialAt) && (m.link == Dialling || l.alive(m.id)):
 			l.dial(m)
 		}
 	}
+}
+
+func (l *Leader) alive(id peer.ID) bool {
+	_, alive := l.known[id]
+	return alive
 }
 
 func (l *Leader) linked(m *member) {
@@ -168,8 +210,8 @@ func (l *Leader) linked(m *member) {
 	}
 }
 
-// lose takes everything out of the hands of a member that was silent for a
-// Lease. Without the initiator there is no build.
+// lose takes everything out of the hands of a member that was silent for its
+// lease. Without the initiator there is no build.
 func (l *Leader) lose(m *member) {
 	if m.id == l.opts.Initiator {
 		l.end()
@@ -216,13 +258,17 @@ func (l *Leader) nameStandbys() {
 		return ok && m.link != Gone && id != l.opts.Self && id != l.opts.Initiator
 	}
 	names := make([]peer.ID, 0, Standbys)
-	for _, id := range slices.Concat(l.record.Standbys, l.opts.Plan.Candidates, l.order) {
+	for _, id := range slices.Concat(l.record.Standbys, l.opts.Plan.Candidates, l.names()) {
 		if len(names) < Standbys && fit(id) && !slices.Contains(names, id) {
 			names = append(names, id)
 		}
 	}
 	if !l.named || !slices.Equal(names, l.record.Standbys) {
 		l.named = true
+		for _, id := range names {
+			l.rely(l.crew[id])
+			l.crew[id].keeps = true
+		}
 		l.append(Op{Kind: OpStandbys, Peers: names})
 	}
 	l.advance()

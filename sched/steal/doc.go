@@ -17,7 +17,7 @@
 // Leader: Tick first and every BeatEvery, Opened and Closed for its streams,
 // Receive, Meet when the membership changes, Resolved for each Resolve.
 //
-// Hand, Keeper, Origin: Tick every BeatEvery, Receive, Closed when the stream
+// Hand, Keeper, Origin: Tick when it is Due, Receive, Closed when the stream
 // of an epoch broke. A leader that opens another stream in its epoch replaces
 // the one before: Closed for that comes before the new one's Hello, and
 // nothing of it after. An unknown build's stream that does not begin with

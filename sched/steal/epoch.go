@@ -13,9 +13,15 @@ const (
 	// BeatEvery is how often a leader and its members say that they live, when
 	// they have nothing else to say.
 	BeatEvery = 100 * time.Millisecond
+	// CalmEvery is how often they do when nothing depends on the member: it is
+	// not the initiator, was never a standby, and has no step in its hands. Most
+	// of a large crew are so, most of the time.
+	CalmEvery = 400 * time.Millisecond
 	// Lease is how long a peer that says nothing is still believed to live: ten
 	// beats, so that a machine whose cores are all taken is not given up.
 	Lease = time.Second
+	// CalmLease is the Lease of a member on which nothing depends.
+	CalmLease = 2 * time.Second
 	// Redial is the pause before a stream that broke is opened again.
 	Redial = 100 * time.Millisecond
 	// Rejoin is the pause before a lost member is called again.

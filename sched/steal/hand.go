@@ -98,7 +98,7 @@ type job struct {
 // NewHand returns a worker that serves nobody yet.
 func NewHand(opts HandOptions) *Hand { return &Hand{opts: opts} }
 
-// Tick tells the time. It is to be called every BeatEvery at least.
+// Tick tells the time. It is to be called when it is Due.
 func (h *Hand) Tick(now time.Time) HandOutput {
 	h.begin(now)
 	if h.over || h.lead == (Epoch{}) {
@@ -238,10 +238,32 @@ func (h *Hand) finish() HandOutput {
 	h.join()
 	h.run()
 	h.want()
-	if h.up && h.now.Sub(h.told) >= BeatEvery {
+	if h.up && h.now.Sub(h.told) >= h.pace() {
 		h.reply(Beat{})
 	}
 	return h.out
+}
+
+// pace is how often the worker says that it lives. What it keeps for other
+// reasons than its own work, others say (Keeper, Origin).
+func (h *Hand) pace() time.Duration {
+	if !h.joined || !h.Idle() {
+		return BeatEvery
+	}
+	return CalmEvery
+}
+
+// Due is when the next Tick has something to do, if nothing else comes before;
+// zero if never.
+func (h *Hand) Due() time.Time {
+	switch {
+	case h.over || h.lead == (Epoch{}):
+		return time.Time{}
+	case h.up:
+		return earlier(h.heard.Add(Bereft), h.told.Add(h.pace()))
+	default:
+		return h.heard.Add(Bereft)
+	}
 }
 
 // hello serves a leader, maybe a new one: it hears first what no leader has

@@ -52,13 +52,14 @@ type Keeper struct {
 	watch watch
 	copy  logCopy
 	hello Hello
+	told  time.Time // when the leader last heard of it
 	over  bool
 }
 
 // NewKeeper returns the keeper of a build at this node.
 func NewKeeper(self peer.ID) *Keeper { return &Keeper{self: self} }
 
-// Tick tells the time. It is to be called every BeatEvery at least.
+// Tick tells the time. It is to be called when it is Due.
 func (k *Keeper) Tick(now time.Time) KeeperOutput {
 	switch {
 	case k.over || k.watch.lead == (Epoch{}):
@@ -67,9 +68,12 @@ func (k *Keeper) Tick(now time.Time) KeeperOutput {
 		k.over = true
 		return KeeperOutput{Over: true}
 	}
-	turn := slices.Index(k.copy.standbys, k.self)
-	if turn < 0 || k.watch.lead.Leader == k.self || !k.watch.lost(now, time.Duration(turn)*stagger) {
+	turn, stands := k.turn()
+	switch {
+	case !stands:
 		return KeeperOutput{}
+	case !k.watch.lost(now, turn):
+		return k.beat(now)
 	}
 	if k.copy.ended {
 		// Its End got lost. All was done and is with the initiator, which leads
@@ -84,6 +88,40 @@ func (k *Keeper) Tick(now time.Time) KeeperOutput {
 	k.follow(now, t.Epoch)
 	k.watch.up = false // until the own leader's Hello
 	return KeeperOutput{TakeOver: t}
+}
+
+// turn is how much longer than the first in line this standby waits before it
+// takes over. The leader itself is none.
+func (k *Keeper) turn() (longer time.Duration, stands bool) {
+	at := slices.Index(k.copy.standbys, k.self)
+	return time.Duration(at) * stagger, at >= 0 && k.watch.lead.Leader != k.self
+}
+
+// beat says that a standby lives: announcements wait for it.
+func (k *Keeper) beat(now time.Time) KeeperOutput {
+	if !k.watch.up || now.Sub(k.told) < BeatEvery {
+		return KeeperOutput{}
+	}
+	k.told = now
+	return KeeperOutput{Replies: []Reply{{To: k.watch.lead, Msg: Beat{}}}}
+}
+
+// Due is when the next Tick has something to do, if nothing else comes before;
+// zero if never.
+func (k *Keeper) Due() time.Time {
+	if k.over || k.watch.lead == (Epoch{}) {
+		return time.Time{}
+	}
+	due := k.watch.heard.Add(Bereft)
+	turn, stands := k.turn()
+	if !stands {
+		return due
+	}
+	due = earlier(due, k.watch.due(turn))
+	if k.watch.up {
+		due = earlier(due, k.told.Add(BeatEvery))
+	}
+	return due
 }
 
 // Receive takes a message of a leader's stream.
@@ -106,6 +144,7 @@ func (k *Keeper) Receive(now time.Time, of Epoch, msg Message) KeeperOutput {
 	switch msg := msg.(type) {
 	case Append:
 		if k.copy.add(msg) {
+			k.told = now
 			return KeeperOutput{Replies: []Reply{{To: of, Msg: Ack{Index: k.copy.len()}}}}
 		}
 	case End:
@@ -152,6 +191,22 @@ func (w *watch) silence(now time.Time) time.Duration { return now.Sub(w.heard) }
 // the first.
 func (w *watch) lost(now time.Time, longer time.Duration) bool {
 	return w.silence(now) >= Lease+longer || !w.up && now.Sub(w.broken) >= Rupture+longer
+}
+
+// due is when lost reports so, unless more is heard.
+func (w *watch) due(longer time.Duration) time.Time {
+	if w.up {
+		return w.heard.Add(Lease + longer)
+	}
+	return earlier(w.heard.Add(Lease+longer), w.broken.Add(Rupture+longer))
+}
+
+// earlier returns the earlier of two times.
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // logCopy is a leader's log as others keep it.

@@ -52,7 +52,7 @@ type Leader struct {
 	unsecured int // results that the initiator does not have yet
 
 	crew  map[peer.ID]*member
-	order []peer.ID // of crew, sorted
+	order []*member // of crew, by name
 	known map[peer.ID]peer.Member
 
 	openedAt  time.Time
@@ -402,9 +402,9 @@ func (l *Leader) end() {
 	if l.record.Ended && l.commit == uint64(len(l.log)) {
 		reason = Completed
 	}
-	for _, id := range l.order {
-		if l.crew[id].link == Up {
-			l.send(id, End{Reason: reason})
+	for _, m := range l.order {
+		if m.link == Up {
+			l.send(m.id, End{Reason: reason})
 		}
 	}
 	for i := range l.tasks {
@@ -417,7 +417,7 @@ func (l *Leader) end() {
 
 func (l *Leader) over() {
 	l.ended, l.out.Over = true, true
-	l.out.Hangups = slices.Clone(l.order)
+	l.out.Hangups = l.names()
 }
 
 func (l *Leader) send(to peer.ID, msg Message) {

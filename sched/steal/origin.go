@@ -47,6 +47,7 @@ type Origin struct {
 	commit uint64
 	passed uint64 // ops up to here were looked at since they are committed
 
+	told      time.Time // when the leader last heard of it
 	asked     int
 	own       int       // reigns of this node in a row that did not begin
 	leadUntil time.Time // for the Hello of who was chosen last; zero when it came
@@ -161,7 +162,7 @@ func NewOrigin(opts OriginOptions) *Origin {
 	return o
 }
 
-// Tick tells the time. It is to be called every BeatEvery at least, and first.
+// Tick tells the time. It is to be called first, and when it is Due.
 func (o *Origin) Tick(now time.Time) OriginOutput {
 	o.begin(now)
 	switch {
@@ -178,8 +179,36 @@ func (o *Origin) Tick(now time.Time) OriginOutput {
 		}
 	case o.watch.lead == o.guard.highest && o.watch.lost(now, o.turn()):
 		o.takeOver()
+	default:
+		o.beat()
 	}
 	return o.out
+}
+
+// Due is when the next Tick has something to do, if nothing else comes before;
+// zero if never.
+func (o *Origin) Due() time.Time {
+	switch {
+	case o.over:
+		return time.Time{}
+	case !o.cancelUntil.IsZero():
+		return o.cancelUntil
+	case !o.leadUntil.IsZero():
+		return o.leadUntil
+	case o.watch.lead != o.guard.highest:
+		return time.Time{}
+	case o.watch.up:
+		return earlier(o.watch.due(o.turn()), o.told.Add(BeatEvery))
+	default:
+		return o.watch.due(o.turn())
+	}
+}
+
+// beat says to the leader that the build is still wanted.
+func (o *Origin) beat() {
+	if o.watch.up && o.watch.lead == o.guard.highest && o.now.Sub(o.told) >= BeatEvery {
+		o.reply(o.watch.lead, Beat{})
+	}
 }
 
 // Receive takes a message of a leader's stream.
@@ -258,6 +287,9 @@ func (o *Origin) Inputs(s Step) map[action.StepID]*action.Result {
 func (o *Origin) begin(now time.Time) { o.now, o.out = now, OriginOutput{} }
 
 func (o *Origin) reply(to Epoch, msg Message) {
+	if to == o.watch.lead {
+		o.told = o.now
+	}
 	o.out.Replies = append(o.out.Replies, Reply{To: to, Msg: msg})
 }
 

@@ -92,6 +92,7 @@ func (l *Leader) hold(s Step, by peer.ID, r Running) {
 	}
 	if t.heldBy == "" {
 		l.held++
+		l.crew[by].held++
 	}
 	t.heldBy, t.hold = by, r
 }
@@ -101,12 +102,14 @@ func (l *Leader) unhold(s Step) (by peer.ID, r Running) {
 	by, r = t.heldBy, t.hold
 	if by != "" {
 		l.held--
+		l.crew[by].held--
 	}
 	t.heldBy, t.hold = "", Running{}
 	return by, r
 }
 
 func (l *Leader) assign(s Step, m *member) {
+	l.rely(m)
 	l.move(s, Assigned)
 	l.tasks[s].worker = m.id
 	m.hands[s] = struct{}{}

@@ -127,9 +127,12 @@ func (l *Leader) schedule() {
 
 // resolve starts on ready steps while there is use for them.
 func (l *Leader) resolve() {
+	if len(l.ready) == 0 {
+		return
+	}
 	window := minQueued
-	for _, id := range l.order {
-		if j := l.crew[id].join; j != nil {
+	for _, m := range l.order {
+		if j := m.join; j != nil {
 			window += 2 * min(j.Slots, MaxWant)
 		}
 	}

@@ -226,9 +226,8 @@ func (w *world) report() {
 	}
 	w.log("%s: log %d commit %d following %v hearing %v stopping %v unsecured %d ended %v", l.on.id, len(l.leader.log),
 		l.leader.commit, l.leader.following, !l.leader.hearUntil.IsZero(), l.leader.stopping, l.leader.unsecured, l.leader.record.Ended)
-	for _, id := range l.leader.order {
-		m := l.leader.crew[id]
-		w.log("  %s link %d joined %v wants %+v given %d sent %d acked %d", id, m.link, m.join != nil, m.wanted, m.given, m.logSent, m.logAcked)
+	for _, m := range l.leader.order {
+		w.log("  %s link %d joined %v wants %+v given %d sent %d acked %d", m.id, m.link, m.join != nil, m.wanted, m.given, m.logSent, m.logAcked)
 	}
 	for i := range l.leader.tasks {
 		t := &l.leader.tasks[i]
