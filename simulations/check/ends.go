@@ -15,13 +15,17 @@ import (
 // completed, unless somebody cancelled it.
 type Ends struct {
 	over, lost map[int]bool
-	done       map[int]int // announced or given up, by build
+	done       map[int]int   // announced or given up, by build
+	looked     time.Duration // when no build was late
 }
 
 // NewEnds returns the rule for one run.
 func NewEnds() *Ends {
 	return &Ends{over: map[int]bool{}, lost: map[int]bool{}, done: map[int]int{}}
 }
+
+// lookEvery is how often builds that are late are looked for.
+const lookEvery = 100 * time.Millisecond
 
 // Name names the rule.
 func (*Ends) Name() string { return "every build ends" }
@@ -42,6 +46,10 @@ func (r *Ends) Observe(w World, e *trace.Event) string {
 			return fmt.Sprintf("build %d was given up by its initiator, and nobody cancelled it", e.Build)
 		}
 	}
+	if e.At < r.looked+lookEvery {
+		return ""
+	}
+	r.looked = e.At
 	for b := range builds {
 		if e.At > r.deadline(w.Setting(), b) && !r.over[b] && !r.lost[b] {
 			return r.late(w, b)

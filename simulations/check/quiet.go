@@ -28,6 +28,7 @@ type Quiet struct {
 	unsettled
 	over    map[int]time.Duration
 	running map[int]map[runAt]bool // by build
+	late    []int                  // builds that are over and of which something runs, in order
 	began   map[int]int            // initiators, by build
 	wrong   *troubles
 	changed time.Duration // when something went wrong last
@@ -63,6 +64,7 @@ func (r *Quiet) Observe(w World, e *trace.Event) string {
 	case trace.RunBegan:
 		if r.running[e.Build] != nil {
 			r.running[e.Build][runAt{e.Node, e.Step}] = true
+			r.look(e.Build)
 		}
 	case trace.RunEnded, trace.RunCut:
 		delete(r.running[e.Build], runAt{e.Node, e.Step})
@@ -77,6 +79,15 @@ func (r *Quiet) Observe(w World, e *trace.Event) string {
 func (r *Quiet) ends(build int, at time.Duration) {
 	if _, again := r.over[build]; !again {
 		r.over[build] = at
+		r.look(build)
+	}
+}
+
+// look has a build judged, if it is over and something of it runs.
+func (r *Quiet) look(build int) {
+	at, found := slices.BinarySearch(r.late, build)
+	if _, over := r.over[build]; over && !found && len(r.running[build]) > 0 {
+		r.late = slices.Insert(r.late, at, build)
 	}
 }
 
@@ -95,9 +106,10 @@ func (r *Quiet) died(e *trace.Event) {
 }
 
 func (r *Quiet) judge(now time.Duration) string {
-	for b := range len(r.began) {
-		over, ended := r.over[b]
-		if !ended || now <= over+quietAfter || now <= r.changed+quietAgain && r.changed+quietAfter >= over {
+	r.late = slices.DeleteFunc(r.late, func(b int) bool { return len(r.running[b]) == 0 })
+	for _, b := range r.late {
+		over := r.over[b]
+		if now <= over+quietAfter || now <= r.changed+quietAgain && r.changed+quietAfter >= over {
 			continue
 		}
 		for _, at := range slices.SortedFunc(maps.Keys(r.running[b]), runAt.compare) {
