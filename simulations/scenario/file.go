@@ -24,7 +24,7 @@ type file struct {
 	Name        string     `yaml:"name" doc:"What the scenario is called; without it the name of the file."`
 	Description string     `yaml:"description" doc:"One sentence for a listing."`
 	Draw        string     `yaml:"draw" enum:"all" doc:"all: the seed decides on everything, and the file says nothing else."`
-	Cells       int        `yaml:"cell" min:"2" max:"20000" doc:"Nodes of a site are parted evenly into gossip groups of at most so many. Without it all nodes are one group."`
+	Cells       int        `yaml:"cell" min:"2" max:"20000" doc:"Nodes are parted into gossip groups of at most so many: a larger site evenly into several, neighbouring smaller ones into one as long as they fit. Without it all nodes are one group."`
 	Sites       []site     `yaml:"sites" min:"1" max:"100" doc:"Where the machines are."`
 	Links       []link     `yaml:"links" max:"1000" doc:"What lies between sites. Sites without a link cannot reach each other."`
 	Flaky       float64    `yaml:"flaky" min:"0" max:"0.5" doc:"The chance that resolving a step, getting its inputs or keeping its outputs fails, until the faults are over."`

@@ -124,19 +124,44 @@ func (p *plan) nodes(n int) {
 	for i := range p.file.Sites {
 		weights[i] = p.file.Sites[i].nodes()
 	}
-	rng, cell := p.rng(machineStream, 0), 0
-	for i, count := range deal(n, weights, 1) {
+	rng := p.rng(machineStream, 0)
+	counts := deal(n, weights, 1)
+	groups := gather(counts, p.file.Cells)
+	for i, count := range counts {
 		p.first = append(p.first, len(p.out.Nodes))
-		cells := 1
-		if p.file.Cells > 0 {
-			cells = (count + p.file.Cells - 1) / p.file.Cells
-		}
-		p.site(i, count, cell, cells, rng)
-		if p.file.Cells > 0 {
-			cell += cells
-		}
+		p.site(i, count, groups[i].first, groups[i].groups, rng)
 	}
 	p.first = append(p.first, len(p.out.Nodes))
+}
+
+// grouping is the gossip groups of a site: so many, from the first on.
+type grouping struct{ first, groups int }
+
+// gather parts the nodes of sites, so many in each, into groups of at most so
+// many: a larger site into several, neighbouring smaller ones into one as long
+// as they fit. 0 puts all into one.
+func gather(counts []int, most int) []grouping {
+	sites := make([]grouping, len(counts))
+	if most <= 0 {
+		for i := range sites {
+			sites[i].groups = 1
+		}
+		return sites
+	}
+	next, room := 0, 0 // in the group before next
+	for i, count := range counts {
+		if count <= room {
+			room -= count
+			sites[i] = grouping{next - 1, 1}
+			continue
+		}
+		sites[i] = grouping{next, (count + most - 1) / most}
+		next += sites[i].groups
+		if room = 0; sites[i].groups == 1 {
+			room = most - count
+		}
+	}
+	return sites
 }
 
 func (p *plan) site(i, count, cell, cells int, rng *rand.Rand) {
