@@ -78,6 +78,7 @@ func printOne(ctx context.Context, name string, nodes int, seed uint64) error {
 // simulate runs a setting to its end: of a run that ended early there is
 // nothing to say.
 func simulate(ctx context.Context, set *setting.Setting) (*measured, error) {
+	simulations.CollectSeldom()
 	m, began := measure.New(set), time.Now()
 	o, err := simulations.Run(ctx, set, simulations.Options{Rules: check.All(), Sinks: []trace.Sink{m}})
 	switch {

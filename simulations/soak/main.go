@@ -29,6 +29,7 @@ func main() {
 	lasts := flag.Duration("for", time.Hour, "how long to run")
 	first := flag.Uint64("first", uint64(time.Now().Unix())*batch, "the first seed; without it, another one each second")
 	flag.Parse()
+	simulations.CollectSeldom()
 	if !run(*first, *lasts) {
 		os.Exit(1)
 	}

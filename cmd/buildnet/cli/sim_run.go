@@ -113,6 +113,7 @@ type simulated struct {
 }
 
 func (a *app) simulate(ctx context.Context, o simFlags) error {
+	simulations.CollectSeldom()
 	s, err := loadScenario(o.name)
 	if err != nil {
 		return err
