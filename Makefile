@@ -11,7 +11,7 @@ LAB       ?= .
 SOAKTIME  ?= 1h
 
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-tests build demo test vet cross gen gen-check lint bench lab soak flaws scale clean
+.PHONY: help deps deps-tests build demo test vet cross gen gen-check lint bench lab soak flaws scale calibrate clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,6 +75,9 @@ flaws: ## plant bugs in the machines, one after the other: the simulation has to
 
 scale: build ## measure simulated meshes of 100 to 10,000 nodes, and write docs/scale.md
 	$(GO) run ./simulations/scale -docs docs
+
+calibrate: deps build ## replay real builds of a C project: fail if one is more than 15 % off (on an idle machine)
+	simulations/replay/calibrate bin/buildnet
 
 clean: ## remove what was built
 	rm -rf bin
