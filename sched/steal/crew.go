@@ -237,9 +237,7 @@ func (l *Leader) lose(m *member) {
 		}
 	}
 	for i := range l.tasks {
-		if l.tasks[i].begunBy == m.id {
-			l.lostUnheard(m.id, Step(i))
-		}
+		l.lostWith(m.id, Step(i))
 	}
 	if worked && !l.record.Ended {
 		l.append(Op{Kind: OpGone, Peer: m.id})

@@ -180,13 +180,9 @@ func (l *Leader) inheritStep(s Step, old *StepRecord) {
 		for range old.Tries {
 			l.append(Op{Kind: OpTried, Step: s, Text: "in an earlier epoch"})
 		}
-		lost := old.Lost
-		switch open := old.Result == nil && old.Failed == ""; {
-		case !open || old.Began == "":
-		case old.Began == l.opts.Predecessor:
-			lost++ // with the leader itself
-		default:
-			l.tasks[s].begunBy = old.Began
+		began, lost := old.Began, old.Lost
+		if slices.Contains(began, l.opts.Predecessor) {
+			began, lost = without(began, l.opts.Predecessor), lost+1 // with the leader itself
 		}
 		for range lost {
 			l.append(Op{Kind: OpLost, Step: s})
@@ -200,7 +196,7 @@ func (l *Leader) inheritStep(s Step, old *StepRecord) {
 			l.append(Op{Kind: OpDone, Step: s, Done: old.Before})
 			l.append(Op{Kind: OpReopened, Step: s})
 		}
-		if by := l.tasks[s].begunBy; by != "" {
+		for _, by := range began {
 			l.append(Op{Kind: OpStarted, Step: s, Peer: by})
 		}
 	}
@@ -260,13 +256,12 @@ func (l *Leader) open() {
 		l.hearUntil = l.now.Add(HearingTime)
 	}
 	l.invite()
-	for i := range l.tasks {
-		by := l.tasks[i].begunBy
-		if _, called := l.crew[by]; by == "" || called {
-			continue
-		}
-		if _, alive := l.known[by]; !alive {
-			l.lostUnheard(by, Step(i))
+	for i := range l.record.Steps {
+		for _, by := range slices.Clone(l.record.Steps[i].Began) {
+			_, called := l.crew[by]
+			if _, alive := l.known[by]; !called && !alive {
+				l.lostWith(by, Step(i))
+			}
 		}
 	}
 	l.nameStandbys()

@@ -2,6 +2,7 @@ package steal
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/sched/action"
@@ -36,6 +37,8 @@ const (
 	// OpEnded says that nothing is left that can be done. Only OpStandbys may
 	// come after it.
 	OpEnded
+	// OpStopped says that Peer, which began to run Step, has left it, and lives.
+	OpStopped
 )
 
 // How says where a result comes from. Do not reorder: the numbers go over the
@@ -101,8 +104,10 @@ type StepRecord struct {
 	Secured bool
 	// Failed says why the step was given up.
 	Failed string
-	// Began is who began to run it, while nothing is known of what came of it.
-	Began peer.ID
+	// Began are those who began to run it and of whom it is not known what came
+	// of it: one that was not heard of since may be dead, and be dead of it,
+	// although the step was given to another.
+	Began []peer.ID
 	// Tries and Lost count failures around it and workers lost with it.
 	Tries, Lost int
 }
@@ -164,7 +169,7 @@ func (r *Record) Apply(o Op) error {
 func (s *StepRecord) apply(o Op) error {
 	open := s.Result == nil && s.Failed == ""
 	switch o.Kind {
-	case OpStarted, OpTried, OpLost, OpDone, OpFailed:
+	case OpStarted, OpStopped, OpTried, OpLost, OpDone, OpFailed:
 		if !open {
 			return fmt.Errorf("op %d on a step that is done", o.Kind)
 		}
@@ -179,18 +184,22 @@ func (s *StepRecord) apply(o Op) error {
 	}
 	switch o.Kind {
 	case OpStarted:
-		s.Began = o.Peer
+		if !slices.Contains(s.Began, o.Peer) {
+			s.Began = append(s.Began, o.Peer)
+		}
+	case OpStopped:
+		s.Began = without(s.Began, o.Peer)
 	case OpTried:
 		s.Tries++
-		s.Began = ""
+		s.Began = without(s.Began, o.Peer)
 	case OpLost:
 		s.Lost++
-		s.Began = ""
+		s.Began = without(s.Began, o.Peer)
 	case OpDone:
 		if o.Done == nil {
 			return fmt.Errorf("op %d without a result", o.Kind)
 		}
-		s.Done, s.Result, s.Began = o.Done, &o.Done.Entry.Result, ""
+		s.Done, s.Result, s.Began = o.Done, &o.Done.Entry.Result, nil
 	case OpReopened:
 		if s.Done != nil {
 			s.Before = s.Done
@@ -202,7 +211,7 @@ func (s *StepRecord) apply(o Op) error {
 		if o.Text == "" {
 			return fmt.Errorf("op %d without a reason", o.Kind)
 		}
-		s.Failed = o.Text
+		s.Failed, s.Began = o.Text, nil
 	default:
 		return fmt.Errorf("unknown op %d", o.Kind)
 	}

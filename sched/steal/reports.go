@@ -48,11 +48,14 @@ func (l *Leader) joined(m *member, j Join) {
 		}
 	}
 	for i := range l.tasks {
-		if l.tasks[i].begunBy == m.id {
-			l.tasks[i].begunBy = ""
+		s := Step(i)
+		if l.held > 0 && l.tasks[s].heldBy == m.id {
+			l.unhold(s)
 		}
-		if l.held > 0 && l.tasks[i].heldBy == m.id {
-			l.unhold(Step(i))
+		// What it began and neither has nor reported is lost with the life in
+		// which it began.
+		if _, has := running[s]; !has {
+			l.lostWith(m.id, s)
 		}
 	}
 	for _, r := range j.Running {
@@ -74,7 +77,7 @@ func (l *Leader) inHand(m *member, r Running) {
 		l.hold(r.Step, m.id, r)
 		return
 	default:
-		l.send(m.id, Revoke{Step: r.Step})
+		l.revoke(m.id, r.Step)
 		return
 	}
 	if r.Started {
@@ -87,7 +90,7 @@ func (l *Leader) inHand(m *member, r Running) {
 func (l *Leader) hold(s Step, by peer.ID, r Running) {
 	t := &l.tasks[s]
 	if t.heldBy != "" && t.heldBy != by {
-		l.send(by, Revoke{Step: s})
+		l.revoke(by, s)
 		return
 	}
 	if t.heldBy == "" {
@@ -95,6 +98,9 @@ func (l *Leader) hold(s Step, by peer.ID, r Running) {
 		l.crew[by].held++
 	}
 	t.heldBy, t.hold = by, r
+	if r.Started {
+		l.began(by, s)
+	}
 }
 
 func (l *Leader) unhold(s Step) (by peer.ID, r Running) {
@@ -116,12 +122,38 @@ func (l *Leader) assign(s Step, m *member) {
 }
 
 func (l *Leader) started(m *member, s Step) {
-	t := &l.tasks[s]
-	if t.phase != Assigned || t.worker != m.id || !t.startedAt.IsZero() {
+	switch t := &l.tasks[s]; {
+	case t.phase == Assigned && t.worker == m.id && t.startedAt.IsZero():
+		t.startedAt = l.now
+	case t.heldBy == m.id:
+		t.hold.Started = true
+	default:
 		return
 	}
-	t.startedAt = l.now
-	l.append(Op{Kind: OpStarted, Step: s, Peer: m.id})
+	l.began(m.id, s)
+}
+
+// began logs that a member runs an open step.
+func (l *Leader) began(id peer.ID, s Step) {
+	if !slices.Contains(l.record.Steps[s].Began, id) {
+		l.append(Op{Kind: OpStarted, Step: s, Peer: id})
+	}
+}
+
+// left logs that a member runs a step no more, and lives.
+func (l *Leader) left(id peer.ID, s Step) {
+	if slices.Contains(l.record.Steps[s].Began, id) {
+		l.append(Op{Kind: OpStopped, Step: s, Peer: id})
+	}
+}
+
+// revoke tells a member to leave a step. One that is not there is told when it
+// joins again.
+func (l *Leader) revoke(id peer.ID, s Step) {
+	if l.crew[id].link == Up {
+		l.send(id, Revoke{Step: s})
+		l.left(id, s)
+	}
 }
 
 // returned takes a step back that its worker did not begin.
@@ -155,6 +187,8 @@ func (l *Leader) reported(m *member, r Report) {
 		l.forget(m.id, r.Step, r.Action)
 		if mine {
 			l.tried(r.Step, m.id, r.Failure)
+		} else {
+			l.left(m.id, r.Step)
 		}
 	case mine, (t.phase == Queued || t.phase == Assigned) && t.action == r.Action:
 		if !mine {
@@ -163,10 +197,12 @@ func (l *Leader) reported(m *member, r Report) {
 		l.complete(r.Step, executed(m.id, r, t.known))
 		l.confirmLater(m.id, r)
 	case t.phase == Blocked || t.phase == Ready || t.phase == Resolving:
+		l.left(m.id, r.Step)
 		l.leaveOrphan(r.Step, orphan{of: m.id, report: r})
 	case t.phase == Finished && l.record.Steps[r.Step].isOf(r.Action):
 		l.confirmLater(m.id, r)
 	default:
+		l.left(m.id, r.Step)
 		l.forget(m.id, r.Step, r.Action)
 	}
 }
@@ -174,8 +210,8 @@ func (l *Leader) reported(m *member, r Report) {
 // withdraw tells whoever has the step in its hands to leave it.
 func (l *Leader) withdraw(s Step) {
 	t := &l.tasks[s]
-	if t.phase == Assigned && l.crew[t.worker].link == Up {
-		l.send(t.worker, Revoke{Step: s})
+	if t.phase == Assigned {
+		l.revoke(t.worker, s)
 	}
 }
 
@@ -233,9 +269,7 @@ func (l *Leader) adopt(s Step) bool {
 		return false
 	}
 	if r.Action != t.action {
-		if m.link == Up {
-			l.send(by, Revoke{Step: s}) // or it is told when it joins again
-		}
+		l.revoke(by, s)
 		return false
 	}
 	l.assign(s, m)
@@ -246,8 +280,8 @@ func (l *Leader) adopt(s Step) bool {
 }
 
 func (l *Leader) adoptOrphan(s Step, o *orphan) {
-	if by, _ := l.unhold(s); by != "" && l.crew[by].link == Up {
-		l.send(by, Revoke{Step: s})
+	if by, _ := l.unhold(s); by != "" {
+		l.revoke(by, s)
 	}
 	if o.done != nil {
 		l.complete(s, *o.done)

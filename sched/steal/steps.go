@@ -48,9 +48,6 @@ type task struct {
 	notBefore time.Time
 	startedAt time.Time // zero before it runs
 	worker    peer.ID
-	// begunBy began to run it in an earlier epoch, and was not heard in this one
-	// yet.
-	begunBy peer.ID
 	// avoid are the members on which it went wrong.
 	avoid []peer.ID
 	// What this leader was told of attempts that are not its own, until it is
@@ -321,8 +318,8 @@ func (l *Leader) buryOpen() {
 // settle clears away what the crew has of a step that is about to be decided.
 func (l *Leader) settle(s Step) {
 	l.dropOrphan(s)
-	if by, _ := l.unhold(s); by != "" && l.crew[by].link == Up {
-		l.send(by, Revoke{Step: s})
+	if by, _ := l.unhold(s); by != "" {
+		l.revoke(by, s)
 	}
 }
 
@@ -415,21 +412,18 @@ func (l *Leader) lostHand(m *member, s Step, begun bool) {
 	}
 }
 
-// lostUnheard counts a worker that was lost together with the leader for which
-// it ran a step: else a step that kills whoever runs it could kill more.
-func (l *Leader) lostUnheard(id peer.ID, s Step) {
-	t, r := &l.tasks[s], &l.record.Steps[s]
-	t.begunBy = ""
-	if l.record.Ended || r.Result != nil || r.Failed != "" {
+// lostWith counts a worker that is lost if it began to run a step and nothing
+// was heard of that since, be the step in other hands by now: else a step that
+// kills whoever runs it could kill more.
+func (l *Leader) lostWith(id peer.ID, s Step) {
+	r := &l.record.Steps[s]
+	if l.record.Ended || !slices.Contains(r.Began, id) {
 		return
 	}
 	l.append(Op{Kind: OpLost, Step: s, Peer: id})
-	switch {
-	case r.Lost >= MaxLost:
+	if r.Lost >= MaxLost {
 		l.withdraw(s)
 		l.giveUp(s, killer(r.Lost))
-	case !t.startedAt.IsZero():
-		l.append(Op{Kind: OpStarted, Step: s, Peer: t.worker})
 	}
 }
 

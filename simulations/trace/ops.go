@@ -17,9 +17,10 @@ const (
 	OpFailed   = "failed"
 	OpNote     = "note"
 	OpEnded    = "ended"
+	OpStopped  = "stopped"
 )
 
 // Ops are the names by steal.OpKind.
 var Ops = [...]string{
-	"", OpStandbys, OpStarted, OpDone, OpTried, OpLost, OpGone, OpReopened, OpSecured, OpFailed, OpNote, OpEnded,
+	"", OpStandbys, OpStarted, OpDone, OpTried, OpLost, OpGone, OpReopened, OpSecured, OpFailed, OpNote, OpEnded, OpStopped,
 }
