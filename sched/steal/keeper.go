@@ -126,8 +126,14 @@ func (k *Keeper) Due() time.Time {
 
 // Receive takes a message of a leader's stream.
 func (k *Keeper) Receive(now time.Time, of Epoch, msg Message) KeeperOutput {
-	if k.over || !k.guard.admit(of) {
-		return KeeperOutput{} // the Hand refuses
+	switch {
+	case k.over:
+		return KeeperOutput{}
+	case !k.guard.admit(of):
+		// The Hand does not know of an epoch that has been taken over here and has
+		// not begun yet. Without a word the old leader would wait for ever for the
+		// acknowledgement of a standby.
+		return KeeperOutput{Replies: []Reply{{To: of, Msg: Refuse{Epoch: k.guard.highest}}}}
 	}
 	if hello, ok := msg.(Hello); ok {
 		if of != k.watch.lead {
