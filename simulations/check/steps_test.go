@@ -83,6 +83,12 @@ func TestTwice(t *testing.T) {
 		trial{"its worker was stopped", again(pace(once, 0)), ""},
 		trial{"its worker was slow", again(pace(once, 100)), "is executed on node 3"},
 	)
+	s = plain()
+	s.Flaky, s.Nodes[2].Late = 0.1, time.Millisecond
+	try(t, func() Rule { return NewTwice() }, &mesh{setting: s},
+		trial{"another leader that has not heard that it came", hasty(tookOver.between(1900, trace.Split, 2, 3)), ""},
+		trial{"another leader that has", hasty(tookOver.between(1800, trace.Believed, 3, 2).between(1900, trace.Split, 2, 3)), "in epoch 2"},
+	)
 	try(t, func() Rule { return NewTwice() }, &mesh{setting: plain()},
 		trial{"once, and nothing goes wrong", once, ""},
 		trial{"its worker was lost, and nothing goes wrong", again(once.logged(5, trace.OpGone, 1, trace.None, 2, 0)), "is executed on node 3"},

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/buildnet/buildnet/sched/steal"
+	"github.com/buildnet/buildnet/simulations/setting"
 	"github.com/buildnet/buildnet/simulations/trace"
 )
 
@@ -28,9 +29,9 @@ type Twice struct {
 	hands *hands
 	wrong *troubles
 	led   map[logOf]time.Duration
-	// suspects are the nodes that a node believes dead: by who believes, and of
-	// whom.
-	suspects map[[2]int]bool
+	// suspects are the nodes that a node believes dead, and known those that it
+	// heard of: by who believes, and of whom.
+	suspects, known map[[2]int]bool
 	// met is when a node took the Hello of an epoch.
 	met map[meeting]time.Duration
 	// troubled says that something goes wrong in the setting, once it is judged.
@@ -45,7 +46,8 @@ type meeting struct {
 // NewTwice returns the rule for one run.
 func NewTwice() *Twice {
 	return &Twice{
-		hands: newHands(), wrong: newTroubles(), led: map[logOf]time.Duration{}, suspects: map[[2]int]bool{}, met: map[meeting]time.Duration{},
+		hands: newHands(), wrong: newTroubles(), led: map[logOf]time.Duration{}, met: map[meeting]time.Duration{},
+		suspects: map[[2]int]bool{}, known: map[[2]int]bool{},
 	}
 }
 
@@ -66,6 +68,7 @@ func (r *Twice) Observe(w World, e *trace.Event) string {
 		r.suspects[[2]int{e.Node, e.Peer}] = true
 	case trace.Believed:
 		delete(r.suspects, [2]int{e.Node, e.Peer})
+		r.known[[2]int{e.Node, e.Peer}] = true
 	}
 	now := r.hands.Observe(e)
 	if now == nil {
@@ -79,7 +82,7 @@ func (r *Twice) Observe(w World, e *trace.Event) string {
 		if b.assigned < a.assigned {
 			a, b = b, a
 		}
-		if r.calm(w) || r.excuse(w.Setting().Builds[e.Build].Initiator, a, b) == "" || r.hasty(e.Build, a, b) {
+		if r.calm(w) || r.excuse(w.Setting().Builds[e.Build].Initiator, a, b) == "" || r.hasty(w.Setting(), e.Build, a, b) {
 			return fmt.Sprintf("step %d of build %d is executed on node %d (given at %v in epoch %d), and was on node %d (given at %v in epoch %d)",
 				e.Step, e.Build, now.node, now.assigned, now.epoch.Number, other.node, other.assigned, other.epoch.Number)
 		}
@@ -98,11 +101,18 @@ func (r *Twice) calm(w World) bool {
 
 // hasty reports whether a leader gave a step away that another had, from before
 // its time, when it had neither heard that one nor listened long enough.
-func (r *Twice) hasty(build int, a, b *attempt) bool {
+func (r *Twice) hasty(s *setting.Setting, build int, a, b *attempt) bool {
 	reign := logOf{build, b.epoch}
 	met := r.met[meeting{reign, a.node}]
 	return a.epoch.Less(b.epoch) && !a.freeAt(b.assigned) && !a.cut && (met == 0 || met > b.assigned) &&
-		b.assigned < r.led[reign]+steal.HearingTime && !r.suspects[[2]int{b.epoch.Leader, a.node}]
+		b.assigned < r.led[reign]+steal.HearingTime && !r.absent(s, b.epoch.Leader, a.node)
+}
+
+// absent reports whether a leader does not know that a node is there: it
+// believes it dead, or has not heard yet that it came.
+func (r *Twice) absent(s *setting.Setting, leader, node int) bool {
+	of := [2]int{leader, node}
+	return r.suspects[of] || leader != node && s.Nodes[node].Late > 0 && !r.known[of]
 }
 
 // excuse names why a step was given to two workers, to a before b, or is "".
