@@ -158,12 +158,11 @@ func (p *party) attach(l *link, hello steal.Hello) {
 	p.links[l.epoch] = l
 	p.bound()
 	p.initiator = hello.Initiator
-	if l.epoch.Compare(p.highest) > 0 {
-		p.highest = l.epoch
-	}
+	p.hears(l.epoch)
 	if p.hand == nil {
 		p.hand = steal.NewHand(steal.HandOptions{
 			Self: p.s.opts.Self, Slots: p.s.opts.Slots, OS: p.s.opts.OS, Arch: p.s.opts.Arch, BPU: p.s.opts.BPU(),
+			Heard: p.highest,
 		})
 		if p.s.draining() || p.s.opts.OwnBuildsOnly && hello.Initiator != p.s.opts.Self {
 			p.doHand(p.hand.Drain(time.Now()))
@@ -173,6 +172,13 @@ func (p *party) attach(l *link, hello steal.Hello) {
 		p.keeper = steal.NewKeeper(p.s.opts.Self)
 	}
 	p.take(l, hello)
+}
+
+// hears notes an epoch that this node has heard of, or begins.
+func (p *party) hears(e steal.Epoch) {
+	if e.Compare(p.highest) > 0 {
+		p.highest = e
+	}
 }
 
 // bound gives up the streams of the lowest epochs when there are too many.
@@ -303,6 +309,7 @@ func (s *Service) loadPlan(ctx context.Context, d digest.Digest, hints []peer.ID
 // takeOver makes this node the leader as soon as the plan is here. If that
 // fails the next in line takes over in its turn.
 func (p *party) takeOver(t *steal.TakeOver) {
+	p.hears(t.Epoch)
 	load := p.load(t.Plan, t.Predecessor)
 	p.work.Go(func() {
 		<-load.done

@@ -135,12 +135,11 @@ func (p *party) attach(st *stream) {
 	p.links = append(p.links, st)
 	st.at = p
 	p.bound()
-	if st.l.epoch.Compare(p.highest) > 0 {
-		p.highest = st.l.epoch
-	}
+	p.hears(st.l.epoch)
 	if p.hand == nil {
 		p.hand = steal.NewHand(steal.HandOptions{
 			Self: p.n.id, Slots: p.n.spec.Slots, OS: systemOS, Arch: systemArch, BPU: p.n.spec.BPU,
+			Heard: p.highest,
 		})
 		if p.n.draining {
 			p.doHand(p.hand.Drain(p.n.clock()))
@@ -165,6 +164,13 @@ func (p *party) link(e steal.Epoch) *stream {
 		}
 	}
 	return nil
+}
+
+// hears notes an epoch that this node has heard of, or begins.
+func (p *party) hears(e steal.Epoch) {
+	if e.Compare(p.highest) > 0 {
+		p.highest = e
+	}
 }
 
 // bound gives up the streams of the lowest epochs when there are too many.
@@ -350,6 +356,7 @@ func (n *node) loadPlan(b *build, hint peer.ID, done func(ok bool)) {
 
 // takeOver makes this node the leader as soon as the plan is here.
 func (p *party) takeOver(t *steal.TakeOver) {
+	p.hears(t.Epoch)
 	load, over := p.load(t.Predecessor), *t
 	lead := func() {
 		if load.ok {

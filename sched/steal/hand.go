@@ -24,6 +24,9 @@ type HandOptions struct {
 	Slots    int // how many actions it runs at once
 	OS, Arch string
 	BPU      float64
+	// Heard is the highest epoch that this node has heard of in the build: a Hand
+	// that comes after another, or beside a Keeper, obeys none before it.
+	Heard Epoch
 }
 
 // Hand is the machine of one worker in one build. It serves the leader of the
@@ -96,7 +99,9 @@ type job struct {
 }
 
 // NewHand returns a worker that serves nobody yet.
-func NewHand(opts HandOptions) *Hand { return &Hand{opts: opts} }
+func NewHand(opts HandOptions) *Hand {
+	return &Hand{opts: opts, guard: guard{highest: opts.Heard}}
+}
 
 // Tick tells the time. It is to be called when it is Due.
 func (h *Hand) Tick(now time.Time) HandOutput {

@@ -67,6 +67,14 @@ func TestHandRefusesALowerEpoch(t *testing.T) {
 	}
 }
 
+func TestHandRefusesWhatItsNodeHasHeardTheEndOf(t *testing.T) {
+	h := NewHand(HandOptions{Self: "worker", Slots: 1, Heard: next})
+	expect(t, "it says who leads", h.Receive(start, first, Hello{}).Replies, []Reply{{To: first, Msg: Refuse{Epoch: next}}})
+	if said := h.Receive(start, next, Hello{}).Replies; len(said) == 0 {
+		t.Error("it does not join whom its node heard of")
+	}
+}
+
 func TestHandKeepsReportsUntilALeaderConfirmsThem(t *testing.T) {
 	h := serving(t)
 	h.Receive(start, first, job7)

@@ -218,6 +218,9 @@ func (n *node) receive(st *stream, msg Message) {
 		n.streams[e] = st
 		if n.hand == nil {
 			opts := HandOptions{Self: n.id, Slots: n.w.slots(n), OS: "linux", Arch: "amd64", BPU: 1}
+			if n.keeper != nil {
+				opts.Heard = n.keeper.guard.highest
+			}
 			n.hand = NewHand(opts)
 		}
 		if n.keeper == nil {
