@@ -169,7 +169,7 @@ func (p *party) attach(l *link, hello steal.Hello) {
 		}
 	}
 	if p.keeper == nil && p.origin == nil {
-		p.keeper = steal.NewKeeper(p.s.opts.Self)
+		p.keeper = steal.NewKeeper(p.s.opts.Self, p.highest)
 	}
 	p.take(l, hello)
 }

@@ -146,7 +146,7 @@ func (p *party) attach(st *stream) {
 		}
 	}
 	if p.keeper == nil && p.origin == nil {
-		p.keeper = steal.NewKeeper(p.n.id)
+		p.keeper = steal.NewKeeper(p.n.id, p.highest)
 	}
 	p.take(st, st.hello)
 }

@@ -56,8 +56,13 @@ type Keeper struct {
 	over  bool
 }
 
-// NewKeeper returns the keeper of a build at this node.
-func NewKeeper(self peer.ID) *Keeper { return &Keeper{self: self} }
+// NewKeeper returns the keeper of a build at this node. heard is the highest
+// epoch that the node has heard of in it, or was to begin: what a keeper before
+// wanted to take over may begin yet, from an older log than the one that this
+// keeper is sent by a lower epoch.
+func NewKeeper(self peer.ID, heard Epoch) *Keeper {
+	return &Keeper{self: self, guard: guard{highest: heard}}
+}
 
 // Tick tells the time. It is to be called when it is Due.
 func (k *Keeper) Tick(now time.Time) KeeperOutput {

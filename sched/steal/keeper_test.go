@@ -24,7 +24,7 @@ func TestKeepersTakeOverInTheirOrder(t *testing.T) {
 		"second, broken stream":  {"other", true, Rupture + stagger},
 		"no standby, until over": {"third", false, 0},
 	} {
-		k := NewKeeper(c.self)
+		k := NewKeeper(c.self, Epoch{})
 		expect(t, name+": acks", said(hello(k, start, first, "standby", "other").Replies), []Message{Ack{Index: 2}})
 		if c.broken {
 			k.Closed(start, first)
@@ -52,7 +52,7 @@ func TestKeepersTakeOverInTheirOrder(t *testing.T) {
 }
 
 func TestKeeperKeepsTheLogOfOneEpochWithoutGaps(t *testing.T) {
-	k := NewKeeper("other")
+	k := NewKeeper("other", Epoch{})
 	hello(k, start, first, "other")
 	if out := k.Receive(start, first, Append{First: 4, Ops: []Op{{Kind: OpNote}}}); len(out.Replies) > 0 {
 		t.Error("a gap is acknowledged")
@@ -68,8 +68,15 @@ func TestKeeperKeepsTheLogOfOneEpochWithoutGaps(t *testing.T) {
 	}
 }
 
+func TestKeeperTakesNoLogOfAnEpochBeforeTheOneThatItsNodeWasToBegin(t *testing.T) {
+	k := NewKeeper("standby", next)
+	expect(t, "it says which", said(k.Receive(start, first, Hello{}).Replies), []Message{Refuse{Epoch: next}})
+	third := Epoch{Number: 3, Leader: "other"}
+	expect(t, "it keeps a later one", said(hello(k, start, third, "standby").Replies), []Message{Ack{Index: 2}})
+}
+
 func TestKeeperLeavesABuildThatHasEnded(t *testing.T) {
-	k := NewKeeper("standby")
+	k := NewKeeper("standby", Epoch{})
 	hello(k, start, first, "standby", "other")
 	k.Receive(start, first, Append{First: 3, Ops: []Op{{Kind: OpEnded}}})
 	k.Closed(start, first)

@@ -11,7 +11,7 @@ import (
 )
 
 func (n *node) reset() {
-	n.hand, n.keeper, n.leading = nil, nil, nil
+	n.hand, n.keeper, n.leading, n.heard = nil, nil, nil, Epoch{}
 	n.streams, n.jobs = map[Epoch]*stream{}, map[string]*work{}
 }
 
@@ -216,15 +216,19 @@ func (n *node) receive(st *stream, msg Message) {
 			n.closed(e)
 		}
 		n.streams[e] = st
+		if n.hand == nil && n.keeper == nil && n.origin == nil {
+			n.heard = Epoch{}
+		}
+		if e.Compare(n.heard) > 0 {
+			n.heard = e
+		}
 		if n.hand == nil {
 			opts := HandOptions{Self: n.id, Slots: n.w.slots(n), OS: "linux", Arch: "amd64", BPU: 1}
-			if n.keeper != nil {
-				opts.Heard = n.keeper.guard.highest
-			}
+			opts.Heard = n.heard
 			n.hand = NewHand(opts)
 		}
 		if n.keeper == nil {
-			n.keeper = NewKeeper(n.id)
+			n.keeper = NewKeeper(n.id, n.heard)
 		}
 	}
 	if n.streams[e] != st {
@@ -257,6 +261,7 @@ func (n *node) doKeeper(o KeeperOutput) {
 	n.replies(o.Replies)
 	if o.TakeOver != nil {
 		t := *o.TakeOver
+		n.heard = t.Epoch
 		n.later(n.w.between(0, 50*time.Millisecond), func() { n.lead(t) })
 	}
 	if o.Over {

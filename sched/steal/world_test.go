@@ -99,6 +99,7 @@ type node struct {
 	hand    *Hand
 	keeper  *Keeper
 	origin  *Origin
+	heard   Epoch // the highest, while any of these is there
 	leading []*leading
 	streams map[Epoch]*stream // of leaders
 	jobs    map[string]*work
