@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
+	"math"
 	"testing"
 	"time"
 
@@ -149,7 +150,7 @@ func TestAssembleKeysWhatTheCommandCanSeeAndNothingElse(t *testing.T) {
 		same   bool
 	}{
 		"Name":          {func(st *action.Step) { st.ID, st.Package = "q", "q" }, "1", true},
-		"Cost":          {func(st *action.Step) { st.Cost = 9 }, "1", true},
+		"Hints":         {func(st *action.Step) { st.Cost, st.Memory, st.OutputBytes = 9, 9, 9 }, "1", true},
 		"Dependency":    {func(*action.Step) {}, "2", false},
 		"UnreadOutput":  {func(st *action.Step) { st.Deps[0].Paths = []string{"p/gen.h"} }, "1", false},
 		"Argument":      {func(st *action.Step) { st.Argv = []string{"true", "x"} }, "1", false},
@@ -213,6 +214,7 @@ func TestGraphReadsBackAsItWasWritten(t *testing.T) {
 	a, b := step("a", in, "x"), step("b", in, "y", "z")
 	b.Deps = []action.Dep{{Step: "a", Paths: []string{"x"}}}
 	b.Env = []action.Property{{Name: "A", Value: "1"}}
+	b.Cost, b.Memory, b.OutputBytes = 1.5, 64<<20, 4096
 	g, err := action.NewGraph([]action.Step{a, b})
 	if err != nil {
 		t.Fatal(err)
@@ -230,6 +232,38 @@ func TestGraphReadsBackAsItWasWritten(t *testing.T) {
 	}
 	if diff := cmp.Diff([]action.StepID{"a", "b"}, got.Ancestors("b")); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// What a peer gives as hints is finite, and so are its sums.
+func TestHintsOfAPeerAreBounded(t *testing.T) {
+	for _, tc := range []struct {
+		cost, wantCost   float64
+		bytes, wantBytes int64
+	}{
+		{math.NaN(), 0, math.MinInt64, 0},
+		{-1, 0, -1, 0},
+		{math.Inf(1), action.MaxCost, math.MaxInt64, action.MaxHintBytes},
+		{2.5, 2.5, 77, 77},
+	} {
+		st := step("a", digest.Of(digest.BLAKE3, nil), "x")
+		st.Cost, st.Memory, st.OutputBytes = tc.cost, tc.bytes, tc.bytes
+		g, err := action.NewGraph([]action.Step{st})
+		if err != nil {
+			t.Fatal(err)
+		}
+		encoded, err := g.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		read, err := action.UnmarshalGraph(encoded)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := read.Steps()[0]
+		if got.Cost != tc.wantCost || got.Memory != tc.wantBytes || got.OutputBytes != tc.wantBytes {
+			t.Errorf("cost %v, %d bytes: read as %v, %d, %d", tc.cost, tc.bytes, got.Cost, got.Memory, got.OutputBytes)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package action
 import (
 	"errors"
 	"fmt"
+	"math"
 	"path"
 	"slices"
 	"strings"
@@ -170,7 +171,8 @@ func (s *Step) message() *actionpb.Step {
 	m := &actionpb.Step{
 		Id: string(s.ID), Package: s.Package, Argv: s.Argv, Env: propertyMessages(s.Env), Dir: s.Dir,
 		Outputs: s.Outputs, Inputs: s.Inputs.Binary(), Platform: propertyMessages(s.Platform),
-		Timeout: int64(s.Timeout), Reach: uint32(s.Reach), Sharing: uint32(s.Sharing), Cost: s.Cost,
+		Timeout: int64(s.Timeout), Reach: uint32(s.Reach), Sharing: uint32(s.Sharing),
+		Cost: s.Cost, Memory: s.Memory, OutputBytes: s.OutputBytes,
 	}
 	for _, d := range s.Deps {
 		m.Deps = append(m.Deps, &actionpb.Dependency{Step: string(d.Step), Paths: d.Paths})
@@ -189,13 +191,24 @@ func stepOf(m *actionpb.Step) (Step, error) {
 	s := Step{
 		ID: StepID(m.GetId()), Package: m.GetPackage(), Argv: m.GetArgv(), Env: propertiesOf(m.GetEnv()), Dir: m.GetDir(),
 		Outputs: m.GetOutputs(), Inputs: inputs, Platform: propertiesOf(m.GetPlatform()),
-		Timeout: durationOf(m.GetTimeout()), Reach: Reach(m.GetReach()), Sharing: Sharing(m.GetSharing()), Cost: m.GetCost(),
+		Timeout: durationOf(m.GetTimeout()), Reach: Reach(m.GetReach()), Sharing: Sharing(m.GetSharing()),
+		Cost: costOf(m.GetCost()), Memory: hintBytes(m.GetMemory()), OutputBytes: hintBytes(m.GetOutputBytes()),
 	}
 	for _, d := range m.GetDeps() {
 		s.Deps = append(s.Deps, Dep{Step: StepID(d.GetStep()), Paths: d.GetPaths()})
 	}
 	return s, nil
 }
+
+// costOf makes a hint of a peer's number.
+func costOf(bpuSeconds float64) float64 {
+	if math.IsNaN(bpuSeconds) {
+		return 0
+	}
+	return min(max(bpuSeconds, 0), MaxCost)
+}
+
+func hintBytes(n int64) int64 { return min(max(n, 0), MaxHintBytes) }
 
 func propertyMessages(ps []Property) []*actionpb.Property {
 	ms := make([]*actionpb.Property, len(ps))

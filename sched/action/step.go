@@ -83,10 +83,24 @@ type Step struct {
 	Timeout time.Duration
 	Reach   Reach
 	Sharing Sharing
-	// Cost is the expected run time in BPU-seconds. It is a hint and not part
-	// of the action.
+
+	// What follows are hints: they say what a run is expected to take, and are
+	// not part of the action. 0 is unknown.
+
+	// Cost is the expected work in BPU-seconds.
 	Cost float64
+	// Memory is the expected peak in bytes.
+	Memory int64
+	// OutputBytes is how much it is expected to make.
+	OutputBytes int64
 }
+
+// Hints of a step are at most that, whoever gives them: sums over a graph stay
+// finite.
+const (
+	MaxCost      = 1e7 // BPU-seconds: beyond every timeout
+	MaxHintBytes = 1 << 44
+)
 
 // Fits returns an error unless r can be the result of s: one of success has the
 // outputs of s and no others. Who signed it may have put anything there.

@@ -143,6 +143,8 @@ type Step struct {
 	Reach         uint32                 `protobuf:"varint,11,opt,name=reach,proto3" json:"reach,omitempty"`
 	Sharing       uint32                 `protobuf:"varint,12,opt,name=sharing,proto3" json:"sharing,omitempty"`
 	Cost          float64                `protobuf:"fixed64,13,opt,name=cost,proto3" json:"cost,omitempty"`
+	Memory        int64                  `protobuf:"varint,14,opt,name=memory,proto3" json:"memory,omitempty"`
+	OutputBytes   int64                  `protobuf:"varint,15,opt,name=output_bytes,json=outputBytes,proto3" json:"output_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -264,6 +266,20 @@ func (x *Step) GetSharing() uint32 {
 func (x *Step) GetCost() float64 {
 	if x != nil {
 		return x.Cost
+	}
+	return 0
+}
+
+func (x *Step) GetMemory() int64 {
+	if x != nil {
+		return x.Memory
+	}
+	return 0
+}
+
+func (x *Step) GetOutputBytes() int64 {
+	if x != nil {
+		return x.OutputBytes
 	}
 	return 0
 }
@@ -568,7 +584,7 @@ const file_sched_action_actionpb_action_proto_rawDesc = "" +
 	"\n" +
 	"Dependency\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\tR\x04step\x12\x14\n" +
-	"\x05paths\x18\x02 \x03(\tR\x05paths\"\xfb\x02\n" +
+	"\x05paths\x18\x02 \x03(\tR\x05paths\"\xb6\x03\n" +
 	"\x04Step\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\apackage\x18\x02 \x01(\tR\apackage\x12\x12\n" +
@@ -583,7 +599,9 @@ const file_sched_action_actionpb_action_proto_rawDesc = "" +
 	" \x01(\x03R\atimeout\x12\x14\n" +
 	"\x05reach\x18\v \x01(\rR\x05reach\x12\x18\n" +
 	"\asharing\x18\f \x01(\rR\asharing\x12\x12\n" +
-	"\x04cost\x18\r \x01(\x01R\x04cost\"4\n" +
+	"\x04cost\x18\r \x01(\x01R\x04cost\x12\x16\n" +
+	"\x06memory\x18\x0e \x01(\x03R\x06memory\x12!\n" +
+	"\foutput_bytes\x18\x0f \x01(\x03R\voutputBytes\"4\n" +
 	"\x05Graph\x12+\n" +
 	"\x05steps\x18\x01 \x03(\v2\x15.buildnet.action.StepR\x05steps\"\x80\x01\n" +
 	"\x06Output\x12\x12\n" +
