@@ -14,6 +14,7 @@ import (
 
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/sched/action"
+	"github.com/buildnet/buildnet/sched/place"
 	"github.com/buildnet/buildnet/sched/schedpb"
 	"github.com/buildnet/buildnet/sched/steal"
 	"github.com/buildnet/buildnet/store/digest"
@@ -78,7 +79,7 @@ func messages(t testing.TB) []steal.Message {
 		steal.Assign{Step: 1, Name: "n", Action: a, Holders: []peer.ID{p.id}},
 		steal.Revoke{Step: 2}, steal.Confirm{Step: 3, Action: a}, steal.End{Reason: steal.Cancelled},
 		steal.Join{
-			Slots: 3, OS: "linux", Arch: "amd64", BPU: 1.5, Toolchains: []string{"", "t"},
+			Slots: 3, OS: "linux", Arch: "amd64", BPU: 1.5, Memory: 1 << 40, Toolchains: []string{"", "t"},
 			Running: []steal.Running{{Step: 4, Action: a, Started: true}},
 		},
 		steal.Want{Seen: 4, Free: 5}, steal.Started{Step: 6},
@@ -214,7 +215,10 @@ func TestPlanReadsBackAsItWasWritten(t *testing.T) {
 	}
 	done := steal.Done{Entry: p.entry(t, in), Peer: p.id, How: steal.Found, Holders: []peer.ID{p.id}}
 	want := &steal.Plan{
-		Graph: g, Candidates: []peer.ID{p.id}, Modes: steal.Modes{Force: true, KeepGoing: true, Jobs: 3},
+		Graph: g, Candidates: []peer.ID{p.id}, Modes: steal.Modes{
+			Force: true, KeepGoing: true, Jobs: 3,
+			Policy: place.Policy{Strategy: place.Fastest, Partition: place.ByFile, Weights: place.Weights{Performance: 1, Locality: 2, Latency: 3, Availability: 4}},
+		},
 		Given: []steal.Given{
 			{Step: 0, Result: &action.Result{ExitCode: 0, Isolation: action.Full}, Secured: true},
 			{Step: 2, Result: &done.Entry.Result, Done: &done},
@@ -237,6 +241,13 @@ func TestPlanReadsBackAsItWasWritten(t *testing.T) {
 	}
 	if _, err := decodePlan(b); !errors.Is(err, errMalformed) {
 		t.Errorf("a step that is given twice: decodePlan = %v", err)
+	}
+	want.Given, want.Modes.Policy.Strategy = nil, 99
+	if b, err = encodePlan(want); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := decodePlan(b); !errors.Is(err, errMalformed) {
+		t.Errorf("a policy that is none: decodePlan = %v", err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/sched/action"
+	"github.com/buildnet/buildnet/sched/place"
 	"github.com/buildnet/buildnet/sched/schedpb"
 	"github.com/buildnet/buildnet/sched/steal"
 )
@@ -28,7 +29,7 @@ func encodePlan(p *steal.Plan) ([]byte, error) {
 	}
 	m := &schedpb.Plan{
 		Graph: graph, Force: p.Modes.Force, KeepGoing: p.Modes.KeepGoing, Local: p.Modes.Local,
-		Jobs: uint32(min(max(p.Modes.Jobs, 0), math.MaxInt32)),
+		Jobs: uint32(min(max(p.Modes.Jobs, 0), math.MaxInt32)), Policy: policyMessage(p.Modes.Policy),
 	}
 	for _, id := range p.Candidates {
 		m.Candidates = append(m.Candidates, string(id))
@@ -73,6 +74,9 @@ func decodePlan(b []byte) (*steal.Plan, error) {
 	p := &steal.Plan{Graph: graph, Modes: steal.Modes{
 		Force: m.GetForce(), KeepGoing: m.GetKeepGoing(), Local: m.GetLocal(), Jobs: int(min(m.GetJobs(), math.MaxInt32)),
 	}}
+	if p.Modes.Policy, err = policyOf(m.GetPolicy()); err != nil {
+		return nil, fmt.Errorf("decode plan: %w", err)
+	}
 	if p.Candidates, err = d.candidatesOf(m.GetCandidates()); err != nil {
 		return nil, fmt.Errorf("decode plan: %w", err)
 	}
@@ -87,6 +91,27 @@ func decodePlan(b []byte) (*steal.Plan, error) {
 		}
 		given[g.Step] = true
 		p.Given = append(p.Given, g)
+	}
+	return p, nil
+}
+
+func policyMessage(p place.Policy) *schedpb.Policy {
+	w := p.Weights
+	return &schedpb.Policy{
+		Strategy: uint32(p.Strategy), Partition: uint32(p.Partition),
+		Performance: w.Performance, Locality: w.Locality, Latency: w.Latency, Availability: w.Availability,
+	}
+}
+
+func policyOf(m *schedpb.Policy) (place.Policy, error) {
+	p := place.Policy{
+		Strategy: place.Strategy(min(m.GetStrategy(), math.MaxUint8)), Partition: place.Partition(min(m.GetPartition(), math.MaxUint8)),
+		Weights: place.Weights{
+			Performance: m.GetPerformance(), Locality: m.GetLocality(), Latency: m.GetLatency(), Availability: m.GetAvailability(),
+		},
+	}
+	if err := p.Validate(); err != nil {
+		return place.Policy{}, fmt.Errorf("policy: %w: %w", errMalformed, err)
 	}
 	return p, nil
 }

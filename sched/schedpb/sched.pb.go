@@ -1238,13 +1238,15 @@ func (x *Running) GetStarted() bool {
 }
 
 type Join struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Slots         uint32                 `protobuf:"varint,1,opt,name=slots,proto3" json:"slots,omitempty"`
-	Os            string                 `protobuf:"bytes,2,opt,name=os,proto3" json:"os,omitempty"`
-	Arch          string                 `protobuf:"bytes,3,opt,name=arch,proto3" json:"arch,omitempty"`
-	Bpu           float64                `protobuf:"fixed64,4,opt,name=bpu,proto3" json:"bpu,omitempty"`
-	Toolchains    []string               `protobuf:"bytes,5,rep,name=toolchains,proto3" json:"toolchains,omitempty"`
-	Running       []*Running             `protobuf:"bytes,6,rep,name=running,proto3" json:"running,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Slots      uint32                 `protobuf:"varint,1,opt,name=slots,proto3" json:"slots,omitempty"`
+	Os         string                 `protobuf:"bytes,2,opt,name=os,proto3" json:"os,omitempty"`
+	Arch       string                 `protobuf:"bytes,3,opt,name=arch,proto3" json:"arch,omitempty"`
+	Bpu        float64                `protobuf:"fixed64,4,opt,name=bpu,proto3" json:"bpu,omitempty"`
+	Toolchains []string               `protobuf:"bytes,5,rep,name=toolchains,proto3" json:"toolchains,omitempty"`
+	Running    []*Running             `protobuf:"bytes,6,rep,name=running,proto3" json:"running,omitempty"`
+	// memory in bytes for actions; 0 is not known.
+	Memory        int64 `protobuf:"varint,7,opt,name=memory,proto3" json:"memory,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1319,6 +1321,13 @@ func (x *Join) GetRunning() []*Running {
 		return x.Running
 	}
 	return nil
+}
+
+func (x *Join) GetMemory() int64 {
+	if x != nil {
+		return x.Memory
+	}
+	return 0
 }
 
 type Want struct {
@@ -1941,6 +1950,7 @@ type Plan struct {
 	KeepGoing     bool                   `protobuf:"varint,5,opt,name=keep_going,json=keepGoing,proto3" json:"keep_going,omitempty"`
 	Local         bool                   `protobuf:"varint,6,opt,name=local,proto3" json:"local,omitempty"`
 	Jobs          uint32                 `protobuf:"varint,7,opt,name=jobs,proto3" json:"jobs,omitempty"`
+	Policy        *Policy                `protobuf:"bytes,8,opt,name=policy,proto3" json:"policy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2024,6 +2034,98 @@ func (x *Plan) GetJobs() uint32 {
 	return 0
 }
 
+func (x *Plan) GetPolicy() *Policy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+// Policy is how steps are placed: see package sched/place.
+type Policy struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Strategy      uint32                 `protobuf:"varint,1,opt,name=strategy,proto3" json:"strategy,omitempty"`
+	Partition     uint32                 `protobuf:"varint,2,opt,name=partition,proto3" json:"partition,omitempty"`
+	Performance   float64                `protobuf:"fixed64,3,opt,name=performance,proto3" json:"performance,omitempty"`
+	Locality      float64                `protobuf:"fixed64,4,opt,name=locality,proto3" json:"locality,omitempty"`
+	Latency       float64                `protobuf:"fixed64,5,opt,name=latency,proto3" json:"latency,omitempty"`
+	Availability  float64                `protobuf:"fixed64,6,opt,name=availability,proto3" json:"availability,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Policy) Reset() {
+	*x = Policy{}
+	mi := &file_sched_schedpb_sched_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Policy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Policy) ProtoMessage() {}
+
+func (x *Policy) ProtoReflect() protoreflect.Message {
+	mi := &file_sched_schedpb_sched_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Policy.ProtoReflect.Descriptor instead.
+func (*Policy) Descriptor() ([]byte, []int) {
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *Policy) GetStrategy() uint32 {
+	if x != nil {
+		return x.Strategy
+	}
+	return 0
+}
+
+func (x *Policy) GetPartition() uint32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *Policy) GetPerformance() float64 {
+	if x != nil {
+		return x.Performance
+	}
+	return 0
+}
+
+func (x *Policy) GetLocality() float64 {
+	if x != nil {
+		return x.Locality
+	}
+	return 0
+}
+
+func (x *Policy) GetLatency() float64 {
+	if x != nil {
+		return x.Latency
+	}
+	return 0
+}
+
+func (x *Policy) GetAvailability() float64 {
+	if x != nil {
+		return x.Availability
+	}
+	return 0
+}
+
 // Given is a step that needs no execution: its result was known to the
 // initiator before the build (result), or is one of an earlier epoch (done).
 type Given struct {
@@ -2038,7 +2140,7 @@ type Given struct {
 
 func (x *Given) Reset() {
 	*x = Given{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[29]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2050,7 +2152,7 @@ func (x *Given) String() string {
 func (*Given) ProtoMessage() {}
 
 func (x *Given) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[29]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2063,7 +2165,7 @@ func (x *Given) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Given.ProtoReflect.Descriptor instead.
 func (*Given) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{29}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Given) GetStep() uint32 {
@@ -2177,7 +2279,7 @@ const file_sched_schedpb_sched_proto_rawDesc = "" +
 	"\aRunning\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\rR\x04step\x12\x16\n" +
 	"\x06action\x18\x02 \x01(\fR\x06action\x12\x18\n" +
-	"\astarted\x18\x03 \x01(\bR\astarted\"\xa5\x01\n" +
+	"\astarted\x18\x03 \x01(\bR\astarted\"\xbd\x01\n" +
 	"\x04Join\x12\x14\n" +
 	"\x05slots\x18\x01 \x01(\rR\x05slots\x12\x0e\n" +
 	"\x02os\x18\x02 \x01(\tR\x02os\x12\x12\n" +
@@ -2186,7 +2288,8 @@ const file_sched_schedpb_sched_proto_rawDesc = "" +
 	"\n" +
 	"toolchains\x18\x05 \x03(\tR\n" +
 	"toolchains\x121\n" +
-	"\arunning\x18\x06 \x03(\v2\x17.buildnet.sched.RunningR\arunning\".\n" +
+	"\arunning\x18\x06 \x03(\v2\x17.buildnet.sched.RunningR\arunning\x12\x16\n" +
+	"\x06memory\x18\a \x01(\x03R\x06memory\".\n" +
 	"\x04Want\x12\x12\n" +
 	"\x04seen\x18\x01 \x01(\x04R\x04seen\x12\x12\n" +
 	"\x04free\x18\x02 \x01(\rR\x04free\"\x1d\n" +
@@ -2220,7 +2323,7 @@ const file_sched_schedpb_sched_proto_rawDesc = "" +
 	"\x04text\x18\x03 \x01(\tR\x04text\"\b\n" +
 	"\x06Cancel\"5\n" +
 	"\x06Refuse\x12+\n" +
-	"\x05epoch\x18\x01 \x01(\v2\x15.buildnet.sched.EpochR\x05epoch\"\xc8\x01\n" +
+	"\x05epoch\x18\x01 \x01(\v2\x15.buildnet.sched.EpochR\x05epoch\"\xf8\x01\n" +
 	"\x04Plan\x12\x14\n" +
 	"\x05graph\x18\x01 \x01(\fR\x05graph\x12+\n" +
 	"\x05given\x18\x02 \x03(\v2\x15.buildnet.sched.GivenR\x05given\x12\x1e\n" +
@@ -2231,7 +2334,15 @@ const file_sched_schedpb_sched_proto_rawDesc = "" +
 	"\n" +
 	"keep_going\x18\x05 \x01(\bR\tkeepGoing\x12\x14\n" +
 	"\x05local\x18\x06 \x01(\bR\x05local\x12\x12\n" +
-	"\x04jobs\x18\a \x01(\rR\x04jobs\"w\n" +
+	"\x04jobs\x18\a \x01(\rR\x04jobs\x12.\n" +
+	"\x06policy\x18\b \x01(\v2\x16.buildnet.sched.PolicyR\x06policy\"\xbe\x01\n" +
+	"\x06Policy\x12\x1a\n" +
+	"\bstrategy\x18\x01 \x01(\rR\bstrategy\x12\x1c\n" +
+	"\tpartition\x18\x02 \x01(\rR\tpartition\x12 \n" +
+	"\vperformance\x18\x03 \x01(\x01R\vperformance\x12\x1a\n" +
+	"\blocality\x18\x04 \x01(\x01R\blocality\x12\x18\n" +
+	"\alatency\x18\x05 \x01(\x01R\alatency\x12\"\n" +
+	"\favailability\x18\x06 \x01(\x01R\favailability\"w\n" +
 	"\x05Given\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\rR\x04step\x12\x16\n" +
 	"\x06result\x18\x02 \x01(\fR\x06result\x12(\n" +
@@ -2250,7 +2361,7 @@ func file_sched_schedpb_sched_proto_rawDescGZIP() []byte {
 	return file_sched_schedpb_sched_proto_rawDescData
 }
 
-var file_sched_schedpb_sched_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_sched_schedpb_sched_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_sched_schedpb_sched_proto_goTypes = []any{
 	(*Epoch)(nil),     // 0: buildnet.sched.Epoch
 	(*Envelope)(nil),  // 1: buildnet.sched.Envelope
@@ -2281,7 +2392,8 @@ var file_sched_schedpb_sched_proto_goTypes = []any{
 	(*Cancel)(nil),    // 26: buildnet.sched.Cancel
 	(*Refuse)(nil),    // 27: buildnet.sched.Refuse
 	(*Plan)(nil),      // 28: buildnet.sched.Plan
-	(*Given)(nil),     // 29: buildnet.sched.Given
+	(*Policy)(nil),    // 29: buildnet.sched.Policy
+	(*Given)(nil),     // 30: buildnet.sched.Given
 }
 var file_sched_schedpb_sched_proto_depIdxs = []int32{
 	0,  // 0: buildnet.sched.Envelope.epoch:type_name -> buildnet.sched.Epoch
@@ -2314,13 +2426,14 @@ var file_sched_schedpb_sched_proto_depIdxs = []int32{
 	5,  // 27: buildnet.sched.Report.timings:type_name -> buildnet.sched.Timings
 	6,  // 28: buildnet.sched.Known.done:type_name -> buildnet.sched.Done
 	0,  // 29: buildnet.sched.Refuse.epoch:type_name -> buildnet.sched.Epoch
-	29, // 30: buildnet.sched.Plan.given:type_name -> buildnet.sched.Given
-	6,  // 31: buildnet.sched.Given.done:type_name -> buildnet.sched.Done
-	32, // [32:32] is the sub-list for method output_type
-	32, // [32:32] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	30, // 30: buildnet.sched.Plan.given:type_name -> buildnet.sched.Given
+	29, // 31: buildnet.sched.Plan.policy:type_name -> buildnet.sched.Policy
+	6,  // 32: buildnet.sched.Given.done:type_name -> buildnet.sched.Done
+	33, // [33:33] is the sub-list for method output_type
+	33, // [33:33] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_sched_schedpb_sched_proto_init() }
@@ -2356,7 +2469,7 @@ func file_sched_schedpb_sched_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sched_schedpb_sched_proto_rawDesc), len(file_sched_schedpb_sched_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   30,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

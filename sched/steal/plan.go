@@ -5,6 +5,7 @@ import (
 
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/sched/action"
+	"github.com/buildnet/buildnet/sched/place"
 )
 
 // Plan is all that a leader needs to begin with.
@@ -27,6 +28,8 @@ type Modes struct {
 	Local bool
 	// Jobs bounds the running steps, anywhere; 0 does not.
 	Jobs int
+	// Policy is how the steps are placed.
+	Policy place.Policy
 }
 
 // Given is a step that needs no execution.
