@@ -285,7 +285,8 @@ func joinOf(m *schedpb.Join) (steal.Message, error) {
 		return nil, fmt.Errorf("%v BPU", m.GetBpu())
 	}
 	j := steal.Join{
-		Slots: int(min(m.GetSlots(), steal.MaxWant)), OS: m.GetOs(), Arch: m.GetArch(), BPU: m.GetBpu(), Toolchains: m.GetToolchains(),
+		Slots: int(min(m.GetSlots(), steal.MaxWant)), OS: m.GetOs(), Arch: m.GetArch(), BPU: m.GetBpu(),
+		Memory: max(m.GetMemory(), 0), Toolchains: m.GetToolchains(),
 	}
 	for _, t := range j.Toolchains {
 		if len(t) > maxName {

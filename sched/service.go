@@ -101,8 +101,11 @@ type Options struct {
 	// it is not here.
 	Toolchains func(ctx context.Context, s steal.Spec) string
 	// Slots is how many actions run at once, of all builds together.
-	Slots    int
-	BPU      func() float64
+	Slots int
+	BPU   func() float64
+	// Memory in bytes that actions have here, of all builds together; 0 is not
+	// known.
+	Memory   int64
 	OS, Arch string
 	// OwnBuildsOnly is for a node whose isolation is not good enough for the
 	// results of others: it works for builds that were asked for here.

@@ -139,7 +139,7 @@ func (p *party) attach(st *stream) {
 	if p.hand == nil {
 		p.hand = steal.NewHand(steal.HandOptions{
 			Self: p.n.id, Slots: p.n.spec.Slots, OS: systemOS, Arch: systemArch, BPU: p.n.spec.BPU,
-			Heard: p.highest,
+			Memory: p.n.spec.Memory, Heard: p.highest,
 		})
 		if p.n.draining {
 			p.doHand(p.hand.Drain(p.n.clock()))

@@ -120,6 +120,8 @@ func (s *script) node(t *testing.T, d *datadriven.TestData, words []string) {
 			n.BPU, err = float(value)
 		case "slots":
 			n.Slots, err = strconv.Atoi(value)
+		case "memory":
+			n.Memory, err = strconv.ParseInt(value, 10, 64)
 		case "toolchain":
 			n.Toolchains = append(n.Toolchains, value)
 		case "skew":

@@ -15,16 +15,27 @@ type mount struct {
 	unified     bool
 }
 
-// quota returns the processors that the cgroups of this process give it, the
-// least of its group's and those above. root is "/", or a fixture.
-func quota(root string) (cores float64, limited bool) {
+// quota returns the processors that the cgroups of this process give it. root is
+// "/", or a fixture.
+func quota(root string) (cores float64, limited bool) { return least(root, "cpu", limit) }
+
+// memoryLimit returns the bytes that the cgroups of this process give it.
+func memoryLimit(root string) (bytes int64, limited bool) {
+	most, limited := least(root, "memory", memoryOf)
+	return int64(most), limited
+}
+
+// least returns what the cgroups of this process give it of that which a
+// controller divides: the least of its group's and those above, each read by
+// read.
+func least(root, controller string, read func(dir string, unified bool) (float64, bool)) (most float64, limited bool) {
 	groups := readGroups(filepath.Join(root, "proc/self/cgroup"))
-	for _, m := range readMounts(filepath.Join(root, "proc/self/mountinfo")) {
-		controller := "cpu"
+	for _, m := range readMounts(filepath.Join(root, "proc/self/mountinfo"), controller) {
+		of := controller
 		if m.unified {
-			controller = ""
+			of = ""
 		}
-		group, ok := groups[controller]
+		group, ok := groups[of]
 		if !ok {
 			continue
 		}
@@ -34,15 +45,15 @@ func quota(root string) (cores float64, limited bool) {
 			below = "."
 		}
 		for dir := below; ; dir = filepath.Dir(dir) {
-			if c, ok := limit(filepath.Join(root, m.point, dir), m.unified); ok && (!limited || c < cores) {
-				cores, limited = c, true
+			if c, ok := read(filepath.Join(root, m.point, dir), m.unified); ok && (!limited || c < most) {
+				most, limited = c, true
 			}
 			if dir == "." || dir == "/" {
 				break
 			}
 		}
 	}
-	return cores, limited
+	return most, limited
 }
 
 // readGroups returns this process's group in each hierarchy, by controller;
@@ -61,9 +72,9 @@ func readGroups(file string) map[string]string {
 	return groups
 }
 
-// readMounts returns the hierarchies that can hold a quota. See proc(5) for
-// the fields of mountinfo.
-func readMounts(file string) []mount {
+// readMounts returns the hierarchies that can hold what the controller gives. See
+// proc(5) for the fields of mountinfo.
+func readMounts(file, controller string) []mount {
 	var mounts []mount
 	eachLine(file, func(line string) {
 		before, after, ok := strings.Cut(line, " - ")
@@ -75,7 +86,7 @@ func readMounts(file string) []mount {
 		switch {
 		case kind[0] == "cgroup2":
 			m.unified = true
-		case kind[0] != "cgroup" || !strings.Contains(","+kind[2]+",", ",cpu,"):
+		case kind[0] != "cgroup" || !strings.Contains(","+kind[2]+",", ","+controller+","):
 			return
 		}
 		mounts = append(mounts, m)
@@ -95,6 +106,17 @@ func limit(dir string, unified bool) (float64, bool) {
 		return ratio(quota, period, ok)
 	}
 	return ratio(content(filepath.Join(dir, "cpu.cfs_quota_us")), content(filepath.Join(dir, "cpu.cfs_period_us")), true)
+}
+
+// memoryOf reads the memory limit of one group, in bytes. Of version 1 one that is
+// none is more than any machine has.
+func memoryOf(dir string, unified bool) (float64, bool) {
+	file := "memory.limit_in_bytes"
+	if unified {
+		file = "memory.max"
+	}
+	bytes, err := strconv.ParseFloat(content(filepath.Join(dir, file)), 64)
+	return bytes, err == nil && bytes > 0 && bytes < 1<<62
 }
 
 // ratio is quota/period; a quota of "max" or -1 is none.

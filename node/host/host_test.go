@@ -107,22 +107,61 @@ func TestQuotaIsTheLeastOfTheGroupsAbove(t *testing.T) {
 		"Nothing": {nil, 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			root := t.TempDir()
-			for p, content := range tc.files {
-				p = filepath.Join(root, p)
-				if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(p, []byte(content), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			got, limited := quota(root)
+			got, limited := quota(fixture(t, tc.files))
 			if got != tc.want || limited != tc.limited {
 				t.Errorf("quota = %v, %v, want %v, %v", got, limited, tc.want, tc.limited)
 			}
 		})
 	}
+}
+
+func TestMemoryIsBoundedByTheGroups(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("cgroups are Linux's")
+	}
+	for name, tc := range map[string]struct {
+		files   map[string]string
+		want    int64
+		limited bool
+	}{
+		"V1": {map[string]string{
+			"proc/self/cgroup":                             "4:memory:/m\n1:cpu:/\n",
+			"proc/self/mountinfo":                          "32 31 0:29 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n" + v1root("/"),
+			"sys/fs/cgroup/memory/m/memory.limit_in_bytes": "1000000",
+			"sys/fs/cgroup/memory/memory.limit_in_bytes":   "9223372036854771712",
+			"sys/fs/cgroup/cpu/m/memory.limit_in_bytes":    "1",
+		}, 1000000, true},
+		"V2": {map[string]string{
+			"proc/self/cgroup": "0::/a\n", "proc/self/mountinfo": "41 31 0:38 / /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw\n",
+			"sys/fs/cgroup/a/memory.max": "max\n", "sys/fs/cgroup/memory.max": "2000000\n",
+		}, 2000000, true},
+		"Nothing": {nil, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, limited := memoryLimit(fixture(t, tc.files))
+			if got != tc.want || limited != tc.limited {
+				t.Errorf("memoryLimit = %v, %v, want %v, %v", got, limited, tc.want, tc.limited)
+			}
+		})
+	}
+	if m := Memory(); m <= 0 {
+		t.Errorf("Memory = %d", m)
+	}
+}
+
+// fixture makes a root directory with the files in it.
+func fixture(t *testing.T, files map[string]string) string {
+	root := t.TempDir()
+	for p, content := range files {
+		p = filepath.Join(root, p)
+		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(p, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
 }
 
 func v1root(root string) string {

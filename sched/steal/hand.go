@@ -24,6 +24,7 @@ type HandOptions struct {
 	Slots    int // how many actions it runs at once
 	OS, Arch string
 	BPU      float64
+	Memory   int64 // in bytes, for actions; 0 is not known
 	// Heard is the highest epoch that this node has heard of in the build: a Hand
 	// that comes after another, or beside a Keeper, obeys none before it.
 	Heard Epoch
@@ -296,7 +297,7 @@ func (h *Hand) join() {
 		return
 	}
 	h.joined = true
-	j := Join{Slots: h.slots(), OS: h.opts.OS, Arch: h.opts.Arch, BPU: h.opts.BPU, Toolchains: h.toolchains}
+	j := Join{Slots: h.slots(), OS: h.opts.OS, Arch: h.opts.Arch, BPU: h.opts.BPU, Memory: h.opts.Memory, Toolchains: h.toolchains}
 	for _, job := range h.jobs {
 		j.Running = append(j.Running, Running{Step: job.Step, Action: job.Action, Started: job.stage == running})
 	}

@@ -84,6 +84,9 @@ type (
 		Slots    int
 		OS, Arch string
 		BPU      float64
+		// Memory in bytes that the worker gives to actions; 0 is not known, and no
+		// bound.
+		Memory int64
 		// Toolchains are the digests of Hello's Specs, in their text form;
 		// empty for one that the worker does not have.
 		Toolchains []string

@@ -50,6 +50,8 @@ type Node struct {
 	// runs none.
 	BPU   float64
 	Slots int
+	// Memory in bytes is what actions have; 0 is not known, and no bound.
+	Memory int64
 	// Cell is the gossip group it is in: it knows the members of that alone.
 	Cell int
 	// Toolchains are those that it has, besides what every node has.

@@ -17,7 +17,7 @@ func (s *Setting) Validate() error {
 		return err
 	}
 	for i := range s.Nodes {
-		if n := &s.Nodes[i]; !(n.BPU > 0) || n.Slots < 0 || n.Cell < 0 || n.Late < 0 {
+		if n := &s.Nodes[i]; !(n.BPU > 0) || n.Slots < 0 || n.Memory < 0 || n.Cell < 0 || n.Late < 0 {
 			return fmt.Errorf("setting: node %d %q: BPU %v, %d slots, cell %d, late %v; BPU is above 0, and none is negative",
 				i, n.Name, n.BPU, n.Slots, n.Cell, n.Late)
 		}
