@@ -37,6 +37,8 @@ import (
 //	run
 //	[expect once | completed BUILD | cancelled BUILD | runs-on NODE | nothing-on NODE]...
 //	[expect announced|gave-up|take-overs|again|lost|found|waited [<=|>=] NUMBER]...
+//
+//	seeds first=N n=N
 func TestScripts(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		s := &script{}
@@ -59,6 +61,8 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) string {
 		return s.faults(t, d)
 	case "run":
 		return s.run(t, d)
+	case "seeds":
+		return hashes(t, d)
 	default:
 		d.Fatalf(t, "there is no command %q", d.Cmd)
 		return ""

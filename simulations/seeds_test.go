@@ -3,9 +3,14 @@ package simulations_test
 import (
 	"context"
 	"flag"
+	"fmt"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cockroachdb/datadriven"
 
 	"github.com/buildnet/buildnet/simulations"
 	"github.com/buildnet/buildnet/simulations/draw"
@@ -29,6 +34,24 @@ func TestSeeds(t *testing.T) {
 		t.Error(f.String())
 	}
 	t.Logf("%d seeds, %d events, %v in the worlds, %v here", *seeds, events, worlds.Round(time.Second), time.Since(begun).Round(time.Millisecond))
+}
+
+// hashes are those of the events of drawn seeds. What is written down is of
+// amd64: elsewhere the compiler may fuse multiplications with additions.
+func hashes(t *testing.T, d *datadriven.TestData) string {
+	if runtime.GOARCH != "amd64" {
+		return d.Expected
+	}
+	first, n := arg(t, d, "first", "1", strconv.Atoi), arg(t, d, "n", "10", strconv.Atoi)
+	var b strings.Builder
+	for seed := first; seed < first+n; seed++ {
+		o, err := simulations.Run(t.Context(), draw.Setting(uint64(seed)), simulations.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&b, "%d: %016x, %d events\n", seed, o.Hash, o.Events)
+	}
+	return b.String()
 }
 
 func TestAnotherSeedIsAnotherRun(t *testing.T) {
