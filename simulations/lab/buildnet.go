@@ -12,6 +12,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -129,6 +131,31 @@ func (h *Host) TryUp(args ...string) (*Node, error) {
 // Log returns what the node has logged so far.
 func (n *Node) Log() string { return n.log.String() }
 
+// Execution is one that a node has logged.
+type Execution struct {
+	Build, Action string
+	Began         time.Time
+}
+
+var executed = regexp.MustCompile(`time=(\S+) .*msg=executed build=(\S+) .*action=(\S+) .*run_ms=(\d+)`)
+
+// Executions returns what the node has executed so far for a build, or for all
+// if it is empty.
+func (n *Node) Executions(build string) (all []Execution) {
+	n.host.t.Helper()
+	for _, m := range executed.FindAllStringSubmatch(n.Log(), -1) {
+		ended, err := time.Parse(time.RFC3339, m[1])
+		ms, err2 := strconv.Atoi(m[4])
+		if err != nil || err2 != nil {
+			n.host.t.Fatalf("host %s logs %q", n.host.Name, m[0])
+		}
+		if build == "" || build == m[2] {
+			all = append(all, Execution{m[2], m[3], ended.Add(-time.Duration(ms) * time.Millisecond)})
+		}
+	}
+	return all
+}
+
 // Stop asks the node to drain and end, and waits for that.
 func (n *Node) Stop() {
 	_ = n.cmd.Process.Signal(syscall.SIGTERM)
@@ -189,6 +216,7 @@ type Build struct {
 
 	mu     sync.Mutex
 	events []event.Event
+	at     []time.Time // when each of them was read
 	seen   *sync.Cond
 	over   bool
 }
@@ -222,7 +250,7 @@ func (b *Build) read(out io.Reader) {
 			continue
 		}
 		b.mu.Lock()
-		b.events = append(b.events, e)
+		b.events, b.at = append(b.events, e), append(b.at, time.Now())
 		b.seen.Broadcast()
 		b.mu.Unlock()
 	}
@@ -269,6 +297,21 @@ func (b *Build) Events() []event.Event {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return append([]event.Event(nil), b.events...)
+}
+
+// Announced returns the actions whose steps the first n events announced as
+// finished, and when they did so.
+func (b *Build) Announced(n int) map[string]time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	actions := map[string]time.Time{}
+	for i, e := range b.events[:n] {
+		f, ok := e.(event.StepFinished)
+		if _, known := actions[f.Digest]; ok && !known {
+			actions[f.Digest] = b.at[i]
+		}
+	}
+	return actions
 }
 
 // Stderr returns what the CLI said beside its events.

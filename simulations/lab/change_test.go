@@ -4,7 +4,6 @@ package lab
 
 import (
 	"fmt"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -46,20 +45,23 @@ func ledByAnother(t *testing.T, nodes []*Node, start func(try int) *Build) (b *B
 	}
 }
 
+// aWorker is a node, not the first, that does not lead b.
+func aWorker(b *Build, nodes []*Node) int {
+	if nodes[1].Peer == elected(b).Leader {
+		return 2
+	}
+	return 1
+}
+
 // TestWorkerIsCutOff takes a worker off the network in the middle of a build
 // and brings it back.
 func TestWorkerIsCutOff(t *testing.T) {
 	l := New(t)
 	hosts, nodes := mesh(t, l, 3, 0.6, "--slots", "3")
 	s := Sleepy{Tag: "cut", Parts: 60, Step: 400 * time.Millisecond}
-	dir := filepath.Join(hosts[0].Dir, "sleepy")
-	s.Make(t, dir)
+	dir := s.In(t, hosts[0])
 	b := hosts[0].Start(dir)
-	leader := elected(b).Leader
-	victim := 1
-	if nodes[1].Peer == leader {
-		victim = 2
-	}
+	victim := aWorker(b, nodes)
 	finishedSteps(b, 5)
 	hosts[victim].Cut()
 	if status := b.Wait(); status != 0 {
@@ -78,8 +80,7 @@ func TestWorkerIsCutOff(t *testing.T) {
 func takesPart(t *testing.T, h *Host, n *Node) {
 	t.Helper()
 	s := Sleepy{Tag: fmt.Sprint("again", n.Peer, time.Now().UnixNano()), Parts: 30, Step: 300 * time.Millisecond}
-	dir := filepath.Join(h.Dir, s.Tag)
-	s.Make(t, dir)
+	dir := s.In(t, h)
 	if _, f := h.Build(dir); f.ByPeer[n.Peer] == 0 {
 		t.Errorf("host %s executes nothing: %v", n.host.Name, f.ByPeer)
 	}
@@ -93,19 +94,17 @@ func TestLeaderIsCutOff(t *testing.T) {
 	var dir string
 	b, first, victim := ledByAnother(t, nodes, func(try int) *Build {
 		s = Sleepy{Tag: fmt.Sprint("leader", try), Parts: 60, Step: 400 * time.Millisecond}
-		dir = filepath.Join(hosts[0].Dir, s.Tag)
-		s.Make(t, dir)
+		dir = s.In(t, hosts[0])
 		return hosts[0].Start(dir)
 	})
 	finishedSteps(b, 10)
 	hosts[victim].Cut()
-	before := announced(b)
 	killed := len(b.Events())
 	if status := b.Wait(); status != 0 {
 		t.Fatalf("exit status %d: %s %+v", status, b.Stderr(), last(b.Events(), 3))
 	}
 	s.Check(t, dir)
-	checkTakeover(t, b, first, before, killed, nodes)
+	checkTakeover(t, b, first, killed, nodes)
 	hosts[victim].Heal()
 	for _, h := range hosts {
 		await(t, h, 4, 60*time.Second)
@@ -121,8 +120,7 @@ func TestComingAndGoing(t *testing.T) {
 	guests := []*Host{l.Host(0.4), l.Host(0.4)}
 	here := make([]*Node, len(guests))
 	s := Sleepy{Tag: "storm", Parts: 120, Step: 400 * time.Millisecond}
-	dir := filepath.Join(hosts[0].Dir, "sleepy")
-	s.Make(t, dir)
+	dir := s.In(t, hosts[0])
 	b := hosts[0].Start(dir)
 	finishedSteps(b, 3)
 	moves := 0

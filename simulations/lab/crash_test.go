@@ -5,7 +5,6 @@ package lab
 import (
 	"fmt"
 	"math/rand/v2"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -24,8 +23,7 @@ func TestCrashAtAnyMoment(t *testing.T) {
 	for round := range crashes {
 		victim := round % 2 // the initiator and a worker by turns
 		s := Sleepy{Tag: fmt.Sprint("crash", round), Parts: 90, Step: 300 * time.Millisecond}
-		dir := filepath.Join(hosts[0].Dir, fmt.Sprint("crash", round))
-		s.Make(t, dir)
+		dir := s.In(t, hosts[0])
 		b := hosts[0].Start(dir)
 		if !b.Until(func(e event.Event) bool { _, ok := e.(event.BuildStarted); return ok }) {
 			t.Fatalf("round %d: the build did not start: %s", round, b.Stderr())
@@ -39,7 +37,7 @@ func TestCrashAtAnyMoment(t *testing.T) {
 			t.Errorf("round %d: exit status %d after a worker's crash: %s", round, status, b.Stderr())
 		}
 		Sound(t, hosts[victim])
-		finished := len(announced(b))
+		finished := len(b.Announced(len(b.Events())))
 		_, f := hosts[0].Build(dir)
 		s.Check(t, dir)
 		if f.Executed > s.Steps()-finished {
@@ -58,8 +56,7 @@ func TestCrashAtAnyMoment(t *testing.T) {
 func TestBuildThatIsItsOwnNodeCrashes(t *testing.T) {
 	h := New(t).Host(1)
 	s := Sleepy{Tag: "alone", Parts: 20, Step: 200 * time.Millisecond}
-	dir := filepath.Join(h.Dir, "sleepy")
-	s.Make(t, dir)
+	dir := s.In(t, h)
 	for _, after := range []int{1, 5, 10} {
 		b := h.Start(dir)
 		if !finishedSteps(b, after) {
@@ -85,8 +82,7 @@ func TestNodeDiesUnderTheCommand(t *testing.T) {
 	l := New(t)
 	hosts, nodes := mesh(t, l, 2, 0.6, "--slots", "3")
 	s := Sleepy{Tag: "under", Parts: 12, Step: 3 * time.Second}
-	dir := filepath.Join(hosts[0].Dir, "sleepy")
-	s.Make(t, dir)
+	dir := s.In(t, hosts[0])
 	b := hosts[0].Start(dir)
 	for deadline := time.Now().Add(20 * time.Second); sleepers(hosts[1:], "3.00") < 2; {
 		if time.Now().After(deadline) {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -97,10 +96,9 @@ func TestPlainDialIsRefused(t *testing.T) {
 	hosts, nodes := mesh(t, l, 2, 0.6)
 	stranger := l.Host(0.6)
 	s := Sleepy{Tag: "dial", Parts: 4, Step: 10 * time.Millisecond}
-	dir := filepath.Join(hosts[0].Dir, "sleepy")
-	s.Make(t, dir)
+	dir := s.In(t, hosts[0])
 	_, f := hosts[0].Build(dir)
-	ran := executions(nodes[0], "") + executions(nodes[1], "")
+	ran := len(nodes[0].Executions("")) + len(nodes[1].Executions(""))
 
 	at := fmt.Sprintf("/ip4/%s/udp/7946/quic-v1/p2p/%s", hosts[0].Addr, nodes[0].Peer)
 	p := stranger.Spawn("env", "LAB_DIAL="+at, os.Args[0], "-test.run=^TestInsideStranger$", "-test.v")
@@ -113,7 +111,7 @@ func TestPlainDialIsRefused(t *testing.T) {
 	if strings.Contains(p.Output(), nodes[1].Peer) {
 		t.Errorf("the stranger learned of another member: %s", p.Output())
 	}
-	if n := executions(nodes[0], "") + executions(nodes[1], ""); n != ran {
+	if n := len(nodes[0].Executions("")) + len(nodes[1].Executions("")); n != ran {
 		t.Errorf("%d executions after the stranger's visit, %d before: %+v", n, ran, f)
 	}
 	for _, h := range hosts {

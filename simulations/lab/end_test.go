@@ -3,7 +3,6 @@
 package lab
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -30,8 +29,7 @@ func TestBuildThatIsItsOwnNodeEnds(t *testing.T) {
 			hosts, nodes := mesh(t, l, 3, 0.6, "--slots", "3")
 			nodes[0].Stop()
 			s := Sleepy{Tag: "end " + name, Parts: 40, Step: 4 * time.Second}
-			dir := filepath.Join(hosts[0].Dir, "sleepy")
-			s.Make(t, dir)
+			dir := s.In(t, hosts[0])
 			b := hosts[0].Start(dir)
 			for deadline := time.Now().Add(30 * time.Second); sleepers(hosts[1:], "4.00") < 4; {
 				if time.Now().After(deadline) {

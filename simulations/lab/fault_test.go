@@ -47,11 +47,7 @@ func TestWorkerDies(t *testing.T) {
 		dir := filepath.Join(hosts[0].Dir, fmt.Sprintf("worker%d", round))
 		Project(t, dir)
 		b := hosts[0].Start(dir, "--force")
-		leader := elected(b).Leader
-		victim := 1
-		if leader == nodes[1].Peer {
-			victim = 2
-		}
+		victim := aWorker(b, nodes)
 		finishedSteps(b, 1+rand.IntN(30))
 		nodes[victim].Kill()
 		if status := b.Wait(); status != 0 {
@@ -69,6 +65,7 @@ func TestLeaderDies(t *testing.T) {
 	want := reference(t)
 	l := New(t)
 	hosts, nodes := mesh(t, l, 4, 0.5)
+	standbys := 0
 	for round := range kills {
 		var dir string
 		b, first, victim := ledByAnother(t, nodes, func(try int) *Build {
@@ -81,60 +78,67 @@ func TestLeaderDies(t *testing.T) {
 		}
 		finishedSteps(b, 1+rand.IntN(30))
 		nodes[victim].Kill()
-		before := announced(b)
 		killed := len(b.Events())
 		if status := b.Wait(); status != 0 {
 			t.Fatalf("round %d: exit status %d after the leader's death: %s %+v", round, status, b.Stderr(), last(b.Events(), 3))
 		}
-		checkTakeover(t, b, first, before, killed, nodes)
+		if checkTakeover(t, b, first, killed, nodes) {
+			standbys++
+		}
 		SameOutputs(t, Outputs(t, dir), want)
 		nodes[victim] = hosts[victim].Up()
 		await(t, hosts[0], 4, 10*time.Second)
 	}
+	if standbys < kills/2 {
+		t.Errorf("of %d builds a standby took over %d", kills, standbys)
+	}
 }
 
 // checkTakeover checks what a build promises when its leader has died: a
-// higher epoch under one of the standbys, and no execution of what was
-// announced before.
-func checkTakeover(t *testing.T, b *Build, first event.LeaderElected, before map[string]bool, killed int, nodes []*Node) {
+// higher epoch under another, and no execution of what was announced before.
+// It reports whether a standby leads next, and not the initiator, which is the
+// last in line: on a busy machine the standbys may be as silent as the dead.
+func checkTakeover(t *testing.T, b *Build, first event.LeaderElected, events int, nodes []*Node) bool {
 	t.Helper()
-	f := b.Finished()
-	if f.Epoch <= first.Epoch || f.Leader == first.Leader {
-		t.Errorf("epoch %d of %s follows epoch %d of %s", f.Epoch, f.Leader, first.Epoch, first.Leader)
+	onceEach(t, b, events, nodes)
+	for _, e := range b.Events() {
+		next, ok := e.(event.LeaderElected)
+		if !ok || next.Epoch <= first.Epoch {
+			continue
+		}
+		stands := slices.Contains(first.Standbys, next.Leader)
+		if !stands && next.Leader != nodes[0].Peer {
+			t.Errorf("%s leads and was no standby: %v", next.Leader, first.Standbys)
+		}
+		return stands
 	}
-	if !slices.Contains(first.Standbys, f.Leader) {
-		t.Errorf("%s leads and was no standby: %v", f.Leader, first.Standbys)
-	}
-	onceEach(t, b, before, killed, nodes)
+	t.Errorf("nobody follows %s in epoch %d", first.Leader, first.Epoch)
+	return false
 }
 
-// onceEach checks that what a build had announced at a moment, by when it had
-// said so many events, is not announced again, and was executed once.
-func onceEach(t *testing.T, b *Build, before map[string]bool, events int, nodes []*Node) {
+// onceEach checks that what a build had announced by its first events was not
+// announced again, and that no node has begun to execute it since. That it was
+// executed twice before is no fault: a worker may have been taken for dead.
+func onceEach(t *testing.T, b *Build, events int, nodes []*Node) {
 	t.Helper()
-	f := b.Finished()
+	before := b.Announced(events)
 	for _, e := range b.Events()[events:] {
-		if s, ok := e.(event.StepFinished); ok && before[s.Digest] {
+		s, ok := e.(event.StepFinished)
+		if _, again := before[s.Digest]; ok && again {
 			t.Errorf("%s was announced twice", s.Step)
 		}
 	}
-	counts := map[string]int{}
+	logged := 0
 	for _, n := range nodes {
-		for line := range strings.Lines(n.Log()) {
-			if !strings.Contains(line, "executed") || !strings.Contains(line, f.Build) {
-				continue
-			}
-			for action := range before {
-				if strings.Contains(line, action) {
-					counts[action]++
-				}
+		for _, x := range n.Executions(b.Finished().Build) {
+			logged++
+			if at, announced := before[x.Action]; announced && x.Began.After(at) {
+				t.Errorf("action %s was announced at %v, and begun at %v on %s", x.Action, at, x.Began, n.host.Name)
 			}
 		}
 	}
-	for action, n := range counts {
-		if n > 1 {
-			t.Errorf("action %s had been announced and was executed %d times", action, n)
-		}
+	if logged == 0 {
+		t.Error("no node has logged an execution")
 	}
 }
 
@@ -149,7 +153,7 @@ func TestBuildEnds(t *testing.T) {
 			Project(t, dir)
 			b := hosts[0].Start(dir)
 			finishedSteps(b, 10)
-			finished := len(announced(b))
+			finished := len(b.Announced(len(b.Events())))
 			end(b)
 			ended := time.Now()
 			if status := b.Wait(); name == "interrupt" && status != 130 {

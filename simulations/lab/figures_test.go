@@ -174,14 +174,7 @@ func TestFigureLeaderDeath(t *testing.T) {
 		dir := filepath.Join(hosts[0].Dir, fmt.Sprintf("zstd%d", round))
 		Project(t, dir)
 		b := hosts[0].Start(dir, "--force")
-		var first event.LeaderElected
-		b.Until(func(e event.Event) bool {
-			le, ok := e.(event.LeaderElected)
-			if ok {
-				first = le
-			}
-			return ok
-		})
+		first := elected(b)
 		victim := slices.IndexFunc(nodes, func(n *Node) bool { return n.Peer == first.Leader })
 		if victim == 0 {
 			b.Interrupt()

@@ -18,8 +18,7 @@ func TestLocalForceAndJobs(t *testing.T) {
 	s := Sleepy{Tag: "flags", Parts: 12, Step: 400 * time.Millisecond}
 	dirs := make([]string, len(hosts))
 	for i, h := range hosts {
-		dirs[i] = filepath.Join(h.Dir, "sleepy")
-		s.Make(t, dirs[i])
+		dirs[i] = s.In(t, h)
 	}
 	if _, f := hosts[0].Build(dirs[0]); f.Executed != s.Steps() {
 		t.Errorf("the first build: %+v", f)
@@ -29,7 +28,7 @@ func TestLocalForceAndJobs(t *testing.T) {
 	if f.Executed != s.Steps() || f.RunRemote != 0 || f.RunLocal != s.Steps() || f.BytesIn != 0 || f.CachedMesh != 0 {
 		t.Errorf("--local --force: %+v", f)
 	}
-	if n := executions(nodes[0], f.Build); n != 0 {
+	if n := len(nodes[0].Executions(f.Build)); n != 0 {
 		t.Errorf("--local: the other host executed %d steps", n)
 	}
 	s.Check(t, dirs[1])

@@ -63,8 +63,7 @@ func TestSIGTERMDrains(t *testing.T) {
 	l := New(t)
 	hosts, nodes := mesh(t, l, 2, 0.6, "--slots", "2")
 	s := Sleepy{Tag: "drain", Parts: 20, Step: 400 * time.Millisecond}
-	dir := filepath.Join(hosts[0].Dir, "sleepy")
-	s.Make(t, dir)
+	dir := s.In(t, hosts[0])
 	b := hosts[0].Start(dir)
 	finishedSteps(b, 4)
 	nodes[1].Stop()

@@ -5,7 +5,6 @@ package lab
 import (
 	"fmt"
 	"math/rand/v2"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -18,8 +17,7 @@ func TestAllOthersDie(t *testing.T) {
 	l := New(t)
 	hosts, nodes := mesh(t, l, 4, 0.5, "--slots", "2")
 	s := Sleepy{Tag: "all", Parts: 60, Step: 300 * time.Millisecond}
-	dir := filepath.Join(hosts[0].Dir, "sleepy")
-	s.Make(t, dir)
+	dir := s.In(t, hosts[0])
 	b := hosts[0].Start(dir)
 	finishedSteps(b, 10)
 	for _, n := range nodes[1:] {
@@ -28,17 +26,12 @@ func TestAllOthersDie(t *testing.T) {
 	for _, n := range nodes[1:] {
 		n.Kill()
 	}
-	before := announced(b)
 	killed := len(b.Events())
 	if status := b.Wait(); status != 0 {
 		t.Fatalf("exit status %d: %s %+v", status, b.Stderr(), last(b.Events(), 5))
 	}
-	for a := range announcedAfter(b, killed) {
-		if before[a] {
-			t.Errorf("action %s was announced twice", a)
-		}
-	}
 	s.Check(t, dir)
+	onceEach(t, b, killed, nodes)
 }
 
 // TestEndOfOneBuildDoesNotHarmAnother ends one of two builds of the same
@@ -56,10 +49,8 @@ func TestEndOfOneBuildDoesNotHarmAnother(t *testing.T) {
 	} {
 		t.Run(end.name, func(t *testing.T) {
 			s := Sleepy{Tag: fmt.Sprint("ends", i), Parts: 40, Step: 400 * time.Millisecond}
-			first, second := filepath.Join(hosts[0].Dir, s.Tag), filepath.Join(hosts[1].Dir, s.Tag)
-			s.Make(t, first)
-			s.Make(t, second)
-			a := hosts[0].Start(first)
+			second := s.In(t, hosts[1])
+			a := hosts[0].Start(s.In(t, hosts[0]))
 			b := hosts[1].Start(second)
 			finishedSteps(a, 5)
 			finishedSteps(b, 1)
@@ -103,8 +94,7 @@ func TestBuildWithoutItsMeshSaysSo(t *testing.T) {
 		n.Stop()
 	}
 	s := Sleepy{Tag: "alone", Parts: 3, Step: 50 * time.Millisecond}
-	dir := filepath.Join(hosts[0].Dir, "sleepy")
-	s.Make(t, dir)
+	dir := s.In(t, hosts[0])
 	b, f := hosts[0].Build(dir)
 	s.Check(t, dir)
 	said := b.Until(func(e event.Event) bool {

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/buildnet/buildnet/node/event"
 )
 
 // mesh starts a node on each of n new hosts: the first makes the mesh, the
@@ -105,13 +103,13 @@ func TestBuildOnAll(t *testing.T) {
 	hosts, nodes := mesh(t, l, 3, 0.6)
 	first := filepath.Join(hosts[0].Dir, "zstd")
 	Project(t, first)
-	b, f := hosts[0].Build(first)
+	_, f := hosts[0].Build(first)
 	t.Logf("full build: %+v", f)
 	if len(f.ByPeer) != 3 {
 		t.Errorf("steps were executed by %v, want all three hosts", f.ByPeer)
 	}
 	for _, n := range nodes {
-		if logged := executions(n, f.Build); logged != f.ByPeer[n.Peer] {
+		if logged := len(n.Executions(f.Build)); logged != f.ByPeer[n.Peer] {
 			t.Errorf("%s logged %d executions, by_peer says %d", n.Peer, logged, f.ByPeer[n.Peer])
 		}
 	}
@@ -122,7 +120,6 @@ func TestBuildOnAll(t *testing.T) {
 	outside.Build(alone, "--local", "--force")
 	want := Outputs(t, alone)
 	SameOutputs(t, Outputs(t, first), want)
-	_ = b
 
 	second := filepath.Join(hosts[2].Dir, "a", "longer", "path")
 	Project(t, second)
@@ -142,30 +139,4 @@ func TestBuildOnAll(t *testing.T) {
 		t.Errorf("a new host after the first one's death: %+v", f)
 	}
 	SameOutputs(t, Outputs(t, third), want)
-}
-
-// executions counts the executions of a build that a node has logged.
-func executions(n *Node, build string) int {
-	count := 0
-	for line := range strings.Lines(n.Log()) {
-		if strings.Contains(line, "executed") && strings.Contains(line, build) {
-			count++
-		}
-	}
-	return count
-}
-
-// announced returns the actions whose steps a build has announced as finished
-// so far.
-func announced(b *Build) map[string]bool { return announcedAfter(b, 0) }
-
-// announcedAfter leaves out the first events.
-func announcedAfter(b *Build, events int) map[string]bool {
-	actions := map[string]bool{}
-	for _, e := range b.Events()[events:] {
-		if f, ok := e.(event.StepFinished); ok {
-			actions[f.Digest] = true
-		}
-	}
-	return actions
 }

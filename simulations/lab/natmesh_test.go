@@ -3,7 +3,6 @@
 package lab
 
 import (
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -45,8 +44,7 @@ func TestMeshBehindMasquerades(t *testing.T) {
 	}
 	for i, m := range []int{1, 2} {
 		s := Sleepy{Tag: "masquerade" + hosts[m].Addr, Parts: 40, Step: 400 * time.Millisecond}
-		dir := filepath.Join(hosts[m].Dir, "sleepy")
-		s.Make(t, dir)
+		dir := s.In(t, hosts[m])
 		b, f := hosts[m].Build(dir)
 		s.Check(t, dir)
 		t.Logf("behind gateway %d: %.1f s, %v", i+1, f.WallMS/1000, f.ByPeer)
@@ -71,8 +69,7 @@ func TestMeshBehindSymmetricNATs(t *testing.T) {
 	}
 	for _, i := range []int{2, 3, 4, 0} {
 		s := Sleepy{Tag: "symmetric" + hosts[i].Addr, Parts: 40, Step: 400 * time.Millisecond}
-		dir := filepath.Join(hosts[i].Dir, "sleepy")
-		s.Make(t, dir)
+		dir := s.In(t, hosts[i])
 		b, f := hosts[i].Build(dir)
 		s.Check(t, dir)
 		t.Logf("asked for on member %d: %.1f s; steps at each site: %d, %d, %d",
@@ -97,8 +94,7 @@ func TestResultBehindAnotherNAT(t *testing.T) {
 	}
 	s := Sleepy{Tag: "known", Parts: 20, Step: 400 * time.Millisecond}
 	build := func(h *Host, args ...string) {
-		dir := filepath.Join(h.Dir, "sleepy")
-		s.Make(t, dir)
+		dir := s.In(t, h)
 		b, f := h.Build(dir, args...)
 		s.Check(t, dir)
 		t.Logf("%s: %.1f s, %d executed, %d from the mesh", h.Addr, f.WallMS/1000, f.Executed, f.CachedMesh)

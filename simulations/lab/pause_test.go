@@ -4,9 +4,10 @@ package lab
 
 import (
 	"fmt"
-	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/buildnet/buildnet/node/event"
 )
 
 // pauses are shorter and longer than a lease, and longer than a member is
@@ -19,29 +20,10 @@ func TestWorkerIsStopped(t *testing.T) {
 	l := New(t)
 	hosts, nodes := mesh(t, l, 4, 0.45, "--slots", "3")
 	for _, pause := range pauses {
-		s := Sleepy{Tag: fmt.Sprint("worker", pause), Parts: 90, Step: 400 * time.Millisecond}
-		dir := filepath.Join(hosts[0].Dir, s.Tag)
-		s.Make(t, dir)
-		b := hosts[0].Start(dir)
-		leader := elected(b).Leader
-		victim := 1
-		if nodes[1].Peer == leader {
-			victim = 2
-		}
-		finishedSteps(b, 10)
-		nodes[victim].Pause()
-		before, events := announced(b), len(b.Events())
-		<-time.After(pause)
-		nodes[victim].Resume()
-		if status := b.Wait(); status != 0 {
-			t.Errorf("%v: exit status %d: %s %+v", pause, status, b.Stderr(), last(b.Events(), 3))
-		}
-		s.Check(t, dir)
-		onceEach(t, b, before, events, nodes)
-		for _, h := range hosts {
-			await(t, h, 4, 30*time.Second)
-		}
-		takesPart(t, hosts[0], nodes[victim])
+		stop(t, hosts, nodes, pause, func(start func(int) *Build) (*Build, int) {
+			b := start(0)
+			return b, aWorker(b, nodes)
+		})
 	}
 }
 
@@ -50,30 +32,43 @@ func TestLeaderIsStopped(t *testing.T) {
 	l := New(t)
 	hosts, nodes := mesh(t, l, 4, 0.45, "--slots", "3")
 	for _, pause := range pauses {
-		var s Sleepy
-		var dir string
-		b, first, victim := ledByAnother(t, nodes, func(try int) *Build {
-			s = Sleepy{Tag: fmt.Sprint("leader", pause, try), Parts: 90, Step: 400 * time.Millisecond}
-			dir = filepath.Join(hosts[0].Dir, s.Tag)
-			s.Make(t, dir)
-			return hosts[0].Start(dir)
+		var first event.LeaderElected
+		f := stop(t, hosts, nodes, pause, func(start func(int) *Build) (b *Build, leader int) {
+			b, first, leader = ledByAnother(t, nodes, start)
+			return b, leader
 		})
-		finishedSteps(b, 10)
-		nodes[victim].Pause()
-		before, events := announced(b), len(b.Events())
-		<-time.After(pause)
-		nodes[victim].Resume()
-		if status := b.Wait(); status != 0 {
-			t.Errorf("%v: exit status %d: %s %+v", pause, status, b.Stderr(), last(b.Events(), 3))
-		}
-		s.Check(t, dir)
-		onceEach(t, b, before, events, nodes)
-		if f := b.Finished(); pause > 2*time.Second && f.Epoch <= first.Epoch {
+		if pause > 2*time.Second && f.Epoch <= first.Epoch {
 			t.Errorf("%v without its leader, and epoch %d of %s still", pause, f.Epoch, f.Leader)
 		}
-		for _, h := range hosts {
-			await(t, h, 4, 30*time.Second)
-		}
-		takesPart(t, hosts[0], nodes[victim])
 	}
+}
+
+// stop builds on the first host, stops the node that choose names for as long
+// as pause in the middle of the build, and checks that neither the build nor
+// the mesh takes harm. choose gets what starts the build, with a number for
+// each try.
+func stop(t *testing.T, hosts []*Host, nodes []*Node, pause time.Duration, choose func(start func(try int) *Build) (*Build, int)) event.BuildFinished {
+	t.Helper()
+	var s Sleepy
+	var dir string
+	b, victim := choose(func(try int) *Build {
+		s = Sleepy{Tag: fmt.Sprint("stopped", pause, try), Parts: 90, Step: 400 * time.Millisecond}
+		dir = s.In(t, hosts[0])
+		return hosts[0].Start(dir)
+	})
+	finishedSteps(b, 10)
+	nodes[victim].Pause()
+	events := len(b.Events())
+	<-time.After(pause)
+	nodes[victim].Resume()
+	if status := b.Wait(); status != 0 {
+		t.Errorf("%v: exit status %d: %s %+v", pause, status, b.Stderr(), last(b.Events(), 3))
+	}
+	s.Check(t, dir)
+	onceEach(t, b, events, nodes)
+	for _, h := range hosts {
+		await(t, h, len(hosts), 30*time.Second)
+	}
+	takesPart(t, hosts[0], nodes[victim])
+	return b.Finished()
 }

@@ -46,6 +46,14 @@ packages:
 	writeTree(t, dir, files)
 }
 
+// In writes the project to a directory of the host, which it returns.
+func (s Sleepy) In(t *testing.T, h *Host) string {
+	t.Helper()
+	dir := filepath.Join(h.Dir, s.Tag)
+	s.Make(t, dir)
+	return dir
+}
+
 func (s Sleepy) line(part int) string { return fmt.Sprintf("%s %d\n", s.Tag, part) }
 
 // Check checks what a build of the project made in dir.

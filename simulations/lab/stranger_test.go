@@ -38,7 +38,7 @@ func TestStranger(t *testing.T) {
 		}
 	}
 	for _, n := range nodes {
-		if executions(n, f.Build) != 0 {
+		if len(n.Executions(f.Build)) != 0 {
 			t.Errorf("%s executed something for a stranger", n.Peer)
 		}
 	}
@@ -110,7 +110,7 @@ func TestAnotherCompiler(t *testing.T) {
 	dir := filepath.Join(hosts[0].Dir, "zstd")
 	Project(t, dir)
 	_, f := hosts[0].Build(dir, "zstd")
-	if n := executions(foreign, f.Build); n > 1 {
+	if n := len(foreign.Executions(f.Build)); n > 1 {
 		t.Errorf("the host with another cc executed %d steps; the archive alone needs no cc", n)
 	}
 	second := filepath.Join(other.Dir, "zstd")

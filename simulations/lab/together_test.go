@@ -4,9 +4,6 @@ package lab
 
 import (
 	"fmt"
-	"path/filepath"
-	"regexp"
-	"strings"
 	"testing"
 	"time"
 
@@ -18,8 +15,7 @@ func TestBuildsOfOneTreeQueue(t *testing.T) {
 	h := New(t).Host(1)
 	h.Up()
 	s := Sleepy{Tag: "queue", Parts: 8, Step: 300 * time.Millisecond}
-	dir := filepath.Join(h.Dir, "sleepy")
-	s.Make(t, dir)
+	dir := s.In(t, h)
 	first := h.Start(dir)
 	var running string
 	first.Until(func(e event.Event) bool {
@@ -56,8 +52,7 @@ func TestTwoHostsBuildTheSameAtOnce(t *testing.T) {
 	var builds []*Build
 	var dirs []string
 	for _, h := range hosts[:2] {
-		dir := filepath.Join(h.Dir, "sleepy")
-		s.Make(t, dir)
+		dir := s.In(t, h)
 		dirs = append(dirs, dir)
 	}
 	for i, h := range hosts[:2] {
@@ -81,16 +76,12 @@ func TestTwoHostsBuildTheSameAtOnce(t *testing.T) {
 	}
 }
 
-var actionField = regexp.MustCompile(`action"?[=:]"?([a-z0-9:]+)`)
-
 // executedActions counts the executions that nodes have logged, by action.
 func executedActions(nodes []*Node) map[string]int {
 	counts := map[string]int{}
 	for _, n := range nodes {
-		for line := range strings.Lines(n.Log()) {
-			if m := actionField.FindStringSubmatch(line); m != nil && strings.Contains(line, "executed") {
-				counts[m[1]]++
-			}
+		for _, x := range n.Executions("") {
+			counts[x.Action]++
 		}
 	}
 	return counts
@@ -110,8 +101,7 @@ func TestManyBuildsAtOnce(t *testing.T) {
 	for i, h := range hosts {
 		for j := range 2 {
 			s := Sleepy{Tag: fmt.Sprintf("many %d %d", i, j), Parts: 25, Step: 400 * time.Millisecond}
-			dir := filepath.Join(h.Dir, fmt.Sprint("sleepy", j))
-			s.Make(t, dir)
+			dir := s.In(t, h)
 			all = append(all, running{h.Start(dir), s, dir})
 		}
 	}

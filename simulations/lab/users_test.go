@@ -78,7 +78,7 @@ func TestNodeOfRootServesAGroup(t *testing.T) {
 		t.Fatalf("exit status %d: %s", o.Exit, o.Stderr)
 	}
 	s.Check(t, dir)
-	if n := executions(node, ""); n != s.Steps() {
+	if n := len(node.Executions("")); n != s.Steps() {
 		t.Errorf("root's node executed %d steps, want %d: %s", n, s.Steps(), o.Stdout)
 	}
 	info, err := os.Stat(filepath.Join(dir, "all.txt"))
@@ -108,11 +108,11 @@ func TestNodeOfRootServesAGroup(t *testing.T) {
 		}
 	}
 	// Others do not even reach it: they are their own node.
-	ran := executions(node, "")
+	ran := len(node.Executions(""))
 	if o = as(h, "--clear-groups", "node", "status"); o.Exit == 0 {
 		t.Errorf("a user outside of the group reads the node's status: %s", o.Stdout)
 	}
-	if n := executions(node, ""); n != ran {
+	if n := len(node.Executions("")); n != ran {
 		t.Errorf("%d executions, %d before", n, ran)
 	}
 }
