@@ -80,6 +80,8 @@ func encodeToLeader(m *schedpb.Envelope, msg steal.Message) error {
 		m.Body = &schedpb.Envelope_Join{Join: joinMessage(msg)}
 	case steal.Want:
 		m.Body = &schedpb.Envelope_Want{Want: &schedpb.Want{Seen: msg.Seen, Free: uint32(max(msg.Free, 0))}}
+	case steal.Resize:
+		m.Body = &schedpb.Envelope_Resize{Resize: &schedpb.Resize{Slots: uint32(max(msg.Slots, 0))}}
 	case steal.Started:
 		m.Body = &schedpb.Envelope_Started{Started: &schedpb.Started{Step: uint32(msg.Step)}}
 	case steal.Report:

@@ -82,7 +82,7 @@ func messages(t testing.TB) []steal.Message {
 			Slots: 3, OS: "linux", Arch: "amd64", BPU: 1.5, Memory: 1 << 40, Toolchains: []string{"", "t"},
 			Running: []steal.Running{{Step: 4, Action: a, Started: true}},
 		},
-		steal.Want{Seen: 4, Free: 5}, steal.Started{Step: 6},
+		steal.Want{Seen: 4, Free: 5}, steal.Resize{Slots: 2}, steal.Started{Step: 6},
 		steal.Report{Step: 7, Action: a, Entry: &e, Timings: done.Timings},
 		steal.Report{Step: 7, Action: a, Failure: steal.Failure{Kind: steal.NoSpace, Text: "full"}},
 		steal.Return{Step: 8}, steal.Ack{Index: 10}, steal.Known{Step: 9, Done: done, Secured: true},

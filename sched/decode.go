@@ -76,6 +76,8 @@ func (d *decoder) toLeader(m *schedpb.Envelope) (steal.Message, error) {
 		return joinOf(body.Join)
 	case *schedpb.Envelope_Want:
 		return steal.Want{Seen: body.Want.GetSeen(), Free: int(min(body.Want.GetFree(), steal.MaxWant))}, nil
+	case *schedpb.Envelope_Resize:
+		return steal.Resize{Slots: int(min(body.Resize.GetSlots(), steal.MaxWant))}, nil
 	case *schedpb.Envelope_Started:
 		s, err := stepOf(body.Started.GetStep())
 		return steal.Started{Step: s}, err

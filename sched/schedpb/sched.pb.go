@@ -105,6 +105,7 @@ type Envelope struct {
 	//	*Envelope_Unsecured
 	//	*Envelope_Cancel
 	//	*Envelope_Refuse
+	//	*Envelope_Resize
 	Body          isEnvelope_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -341,6 +342,15 @@ func (x *Envelope) GetRefuse() *Refuse {
 	return nil
 }
 
+func (x *Envelope) GetResize() *Resize {
+	if x != nil {
+		if x, ok := x.Body.(*Envelope_Resize); ok {
+			return x.Resize
+		}
+	}
+	return nil
+}
+
 type isEnvelope_Body interface {
 	isEnvelope_Body()
 }
@@ -425,6 +435,10 @@ type Envelope_Refuse struct {
 	Refuse *Refuse `protobuf:"bytes,22,opt,name=refuse,proto3,oneof"`
 }
 
+type Envelope_Resize struct {
+	Resize *Resize `protobuf:"bytes,23,opt,name=resize,proto3,oneof"`
+}
+
 func (*Envelope_Lead) isEnvelope_Body() {}
 
 func (*Envelope_Hello) isEnvelope_Body() {}
@@ -464,6 +478,8 @@ func (*Envelope_Unsecured) isEnvelope_Body() {}
 func (*Envelope_Cancel) isEnvelope_Body() {}
 
 func (*Envelope_Refuse) isEnvelope_Body() {}
+
+func (*Envelope_Resize) isEnvelope_Body() {}
 
 type Lead struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1382,6 +1398,50 @@ func (x *Want) GetFree() uint32 {
 	return 0
 }
 
+type Resize struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Slots         uint32                 `protobuf:"varint,1,opt,name=slots,proto3" json:"slots,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Resize) Reset() {
+	*x = Resize{}
+	mi := &file_sched_schedpb_sched_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Resize) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Resize) ProtoMessage() {}
+
+func (x *Resize) ProtoReflect() protoreflect.Message {
+	mi := &file_sched_schedpb_sched_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Resize.ProtoReflect.Descriptor instead.
+func (*Resize) Descriptor() ([]byte, []int) {
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Resize) GetSlots() uint32 {
+	if x != nil {
+		return x.Slots
+	}
+	return 0
+}
+
 type Started struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Step          uint32                 `protobuf:"varint,1,opt,name=step,proto3" json:"step,omitempty"`
@@ -1391,7 +1451,7 @@ type Started struct {
 
 func (x *Started) Reset() {
 	*x = Started{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[17]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1403,7 +1463,7 @@ func (x *Started) String() string {
 func (*Started) ProtoMessage() {}
 
 func (x *Started) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[17]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1416,7 +1476,7 @@ func (x *Started) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Started.ProtoReflect.Descriptor instead.
 func (*Started) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{17}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Started) GetStep() uint32 {
@@ -1436,7 +1496,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[18]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1448,7 +1508,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[18]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1461,7 +1521,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{18}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Failure) GetKind() uint32 {
@@ -1491,7 +1551,7 @@ type Report struct {
 
 func (x *Report) Reset() {
 	*x = Report{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[19]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1503,7 +1563,7 @@ func (x *Report) String() string {
 func (*Report) ProtoMessage() {}
 
 func (x *Report) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[19]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1516,7 +1576,7 @@ func (x *Report) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Report.ProtoReflect.Descriptor instead.
 func (*Report) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{19}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Report) GetStep() uint32 {
@@ -1563,7 +1623,7 @@ type Return struct {
 
 func (x *Return) Reset() {
 	*x = Return{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[20]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1575,7 +1635,7 @@ func (x *Return) String() string {
 func (*Return) ProtoMessage() {}
 
 func (x *Return) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[20]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1588,7 +1648,7 @@ func (x *Return) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Return.ProtoReflect.Descriptor instead.
 func (*Return) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{20}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Return) GetStep() uint32 {
@@ -1607,7 +1667,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[21]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1619,7 +1679,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[21]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1632,7 +1692,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{21}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Ack) GetIndex() uint64 {
@@ -1656,7 +1716,7 @@ type Known struct {
 
 func (x *Known) Reset() {
 	*x = Known{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[22]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1668,7 +1728,7 @@ func (x *Known) String() string {
 func (*Known) ProtoMessage() {}
 
 func (x *Known) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[22]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1681,7 +1741,7 @@ func (x *Known) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Known.ProtoReflect.Descriptor instead.
 func (*Known) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{22}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Known) GetStep() uint32 {
@@ -1720,7 +1780,7 @@ type Follow struct {
 
 func (x *Follow) Reset() {
 	*x = Follow{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[23]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1732,7 +1792,7 @@ func (x *Follow) String() string {
 func (*Follow) ProtoMessage() {}
 
 func (x *Follow) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[23]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1745,7 +1805,7 @@ func (x *Follow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Follow.ProtoReflect.Descriptor instead.
 func (*Follow) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{23}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{24}
 }
 
 type Secured struct {
@@ -1758,7 +1818,7 @@ type Secured struct {
 
 func (x *Secured) Reset() {
 	*x = Secured{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[24]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1770,7 +1830,7 @@ func (x *Secured) String() string {
 func (*Secured) ProtoMessage() {}
 
 func (x *Secured) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[24]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1783,7 +1843,7 @@ func (x *Secured) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Secured.ProtoReflect.Descriptor instead.
 func (*Secured) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{24}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Secured) GetStep() uint32 {
@@ -1811,7 +1871,7 @@ type Unsecured struct {
 
 func (x *Unsecured) Reset() {
 	*x = Unsecured{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[25]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1823,7 +1883,7 @@ func (x *Unsecured) String() string {
 func (*Unsecured) ProtoMessage() {}
 
 func (x *Unsecured) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[25]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1836,7 +1896,7 @@ func (x *Unsecured) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unsecured.ProtoReflect.Descriptor instead.
 func (*Unsecured) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{25}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Unsecured) GetStep() uint32 {
@@ -1868,7 +1928,7 @@ type Cancel struct {
 
 func (x *Cancel) Reset() {
 	*x = Cancel{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[26]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1880,7 +1940,7 @@ func (x *Cancel) String() string {
 func (*Cancel) ProtoMessage() {}
 
 func (x *Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[26]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1893,7 +1953,7 @@ func (x *Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
 func (*Cancel) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{26}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{27}
 }
 
 type Refuse struct {
@@ -1905,7 +1965,7 @@ type Refuse struct {
 
 func (x *Refuse) Reset() {
 	*x = Refuse{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[27]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1917,7 +1977,7 @@ func (x *Refuse) String() string {
 func (*Refuse) ProtoMessage() {}
 
 func (x *Refuse) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[27]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1930,7 +1990,7 @@ func (x *Refuse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refuse.ProtoReflect.Descriptor instead.
 func (*Refuse) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{27}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Refuse) GetEpoch() *Epoch {
@@ -1957,7 +2017,7 @@ type Plan struct {
 
 func (x *Plan) Reset() {
 	*x = Plan{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[28]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1969,7 +2029,7 @@ func (x *Plan) String() string {
 func (*Plan) ProtoMessage() {}
 
 func (x *Plan) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[28]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1982,7 +2042,7 @@ func (x *Plan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Plan.ProtoReflect.Descriptor instead.
 func (*Plan) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{28}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Plan) GetGraph() []byte {
@@ -2056,7 +2116,7 @@ type Policy struct {
 
 func (x *Policy) Reset() {
 	*x = Policy{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[29]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2068,7 +2128,7 @@ func (x *Policy) String() string {
 func (*Policy) ProtoMessage() {}
 
 func (x *Policy) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[29]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2081,7 +2141,7 @@ func (x *Policy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Policy.ProtoReflect.Descriptor instead.
 func (*Policy) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{29}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Policy) GetStrategy() uint32 {
@@ -2140,7 +2200,7 @@ type Given struct {
 
 func (x *Given) Reset() {
 	*x = Given{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[30]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2152,7 +2212,7 @@ func (x *Given) String() string {
 func (*Given) ProtoMessage() {}
 
 func (x *Given) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[30]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2165,7 +2225,7 @@ func (x *Given) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Given.ProtoReflect.Descriptor instead.
 func (*Given) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{30}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Given) GetStep() uint32 {
@@ -2203,7 +2263,7 @@ const file_sched_schedpb_sched_proto_rawDesc = "" +
 	"\x19sched/schedpb/sched.proto\x12\x0ebuildnet.sched\"7\n" +
 	"\x05Epoch\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x16\n" +
-	"\x06leader\x18\x02 \x01(\tR\x06leader\"\x9f\b\n" +
+	"\x06leader\x18\x02 \x01(\tR\x06leader\"\xd1\b\n" +
 	"\bEnvelope\x12\x14\n" +
 	"\x05build\x18\x01 \x01(\tR\x05build\x12+\n" +
 	"\x05epoch\x18\x02 \x01(\v2\x15.buildnet.sched.EpochR\x05epoch\x12*\n" +
@@ -2227,7 +2287,8 @@ const file_sched_schedpb_sched_proto_rawDesc = "" +
 	"\asecured\x18\x13 \x01(\v2\x17.buildnet.sched.SecuredH\x00R\asecured\x129\n" +
 	"\tunsecured\x18\x14 \x01(\v2\x19.buildnet.sched.UnsecuredH\x00R\tunsecured\x120\n" +
 	"\x06cancel\x18\x15 \x01(\v2\x16.buildnet.sched.CancelH\x00R\x06cancel\x120\n" +
-	"\x06refuse\x18\x16 \x01(\v2\x16.buildnet.sched.RefuseH\x00R\x06refuseB\x06\n" +
+	"\x06refuse\x18\x16 \x01(\v2\x16.buildnet.sched.RefuseH\x00R\x06refuse\x120\n" +
+	"\x06resize\x18\x17 \x01(\v2\x16.buildnet.sched.ResizeH\x00R\x06resizeB\x06\n" +
 	"\x04body\"\x1a\n" +
 	"\x04Lead\x12\x12\n" +
 	"\x04plan\x18\x01 \x01(\fR\x04plan\".\n" +
@@ -2292,7 +2353,9 @@ const file_sched_schedpb_sched_proto_rawDesc = "" +
 	"\x06memory\x18\a \x01(\x03R\x06memory\".\n" +
 	"\x04Want\x12\x12\n" +
 	"\x04seen\x18\x01 \x01(\x04R\x04seen\x12\x12\n" +
-	"\x04free\x18\x02 \x01(\rR\x04free\"\x1d\n" +
+	"\x04free\x18\x02 \x01(\rR\x04free\"\x1e\n" +
+	"\x06Resize\x12\x14\n" +
+	"\x05slots\x18\x01 \x01(\rR\x05slots\"\x1d\n" +
 	"\aStarted\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\rR\x04step\"1\n" +
 	"\aFailure\x12\x12\n" +
@@ -2361,7 +2424,7 @@ func file_sched_schedpb_sched_proto_rawDescGZIP() []byte {
 	return file_sched_schedpb_sched_proto_rawDescData
 }
 
-var file_sched_schedpb_sched_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_sched_schedpb_sched_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_sched_schedpb_sched_proto_goTypes = []any{
 	(*Epoch)(nil),     // 0: buildnet.sched.Epoch
 	(*Envelope)(nil),  // 1: buildnet.sched.Envelope
@@ -2380,20 +2443,21 @@ var file_sched_schedpb_sched_proto_goTypes = []any{
 	(*Running)(nil),   // 14: buildnet.sched.Running
 	(*Join)(nil),      // 15: buildnet.sched.Join
 	(*Want)(nil),      // 16: buildnet.sched.Want
-	(*Started)(nil),   // 17: buildnet.sched.Started
-	(*Failure)(nil),   // 18: buildnet.sched.Failure
-	(*Report)(nil),    // 19: buildnet.sched.Report
-	(*Return)(nil),    // 20: buildnet.sched.Return
-	(*Ack)(nil),       // 21: buildnet.sched.Ack
-	(*Known)(nil),     // 22: buildnet.sched.Known
-	(*Follow)(nil),    // 23: buildnet.sched.Follow
-	(*Secured)(nil),   // 24: buildnet.sched.Secured
-	(*Unsecured)(nil), // 25: buildnet.sched.Unsecured
-	(*Cancel)(nil),    // 26: buildnet.sched.Cancel
-	(*Refuse)(nil),    // 27: buildnet.sched.Refuse
-	(*Plan)(nil),      // 28: buildnet.sched.Plan
-	(*Policy)(nil),    // 29: buildnet.sched.Policy
-	(*Given)(nil),     // 30: buildnet.sched.Given
+	(*Resize)(nil),    // 17: buildnet.sched.Resize
+	(*Started)(nil),   // 18: buildnet.sched.Started
+	(*Failure)(nil),   // 19: buildnet.sched.Failure
+	(*Report)(nil),    // 20: buildnet.sched.Report
+	(*Return)(nil),    // 21: buildnet.sched.Return
+	(*Ack)(nil),       // 22: buildnet.sched.Ack
+	(*Known)(nil),     // 23: buildnet.sched.Known
+	(*Follow)(nil),    // 24: buildnet.sched.Follow
+	(*Secured)(nil),   // 25: buildnet.sched.Secured
+	(*Unsecured)(nil), // 26: buildnet.sched.Unsecured
+	(*Cancel)(nil),    // 27: buildnet.sched.Cancel
+	(*Refuse)(nil),    // 28: buildnet.sched.Refuse
+	(*Plan)(nil),      // 29: buildnet.sched.Plan
+	(*Policy)(nil),    // 30: buildnet.sched.Policy
+	(*Given)(nil),     // 31: buildnet.sched.Given
 }
 var file_sched_schedpb_sched_proto_depIdxs = []int32{
 	0,  // 0: buildnet.sched.Envelope.epoch:type_name -> buildnet.sched.Epoch
@@ -2407,33 +2471,34 @@ var file_sched_schedpb_sched_proto_depIdxs = []int32{
 	13, // 8: buildnet.sched.Envelope.end:type_name -> buildnet.sched.End
 	15, // 9: buildnet.sched.Envelope.join:type_name -> buildnet.sched.Join
 	16, // 10: buildnet.sched.Envelope.want:type_name -> buildnet.sched.Want
-	17, // 11: buildnet.sched.Envelope.started:type_name -> buildnet.sched.Started
-	19, // 12: buildnet.sched.Envelope.report:type_name -> buildnet.sched.Report
-	20, // 13: buildnet.sched.Envelope.return:type_name -> buildnet.sched.Return
-	21, // 14: buildnet.sched.Envelope.ack:type_name -> buildnet.sched.Ack
-	22, // 15: buildnet.sched.Envelope.known:type_name -> buildnet.sched.Known
-	23, // 16: buildnet.sched.Envelope.follow:type_name -> buildnet.sched.Follow
-	24, // 17: buildnet.sched.Envelope.secured:type_name -> buildnet.sched.Secured
-	25, // 18: buildnet.sched.Envelope.unsecured:type_name -> buildnet.sched.Unsecured
-	26, // 19: buildnet.sched.Envelope.cancel:type_name -> buildnet.sched.Cancel
-	27, // 20: buildnet.sched.Envelope.refuse:type_name -> buildnet.sched.Refuse
-	3,  // 21: buildnet.sched.Hello.specs:type_name -> buildnet.sched.Spec
-	5,  // 22: buildnet.sched.Done.timings:type_name -> buildnet.sched.Timings
-	6,  // 23: buildnet.sched.Op.done:type_name -> buildnet.sched.Done
-	7,  // 24: buildnet.sched.Append.ops:type_name -> buildnet.sched.Op
-	14, // 25: buildnet.sched.Join.running:type_name -> buildnet.sched.Running
-	18, // 26: buildnet.sched.Report.failure:type_name -> buildnet.sched.Failure
-	5,  // 27: buildnet.sched.Report.timings:type_name -> buildnet.sched.Timings
-	6,  // 28: buildnet.sched.Known.done:type_name -> buildnet.sched.Done
-	0,  // 29: buildnet.sched.Refuse.epoch:type_name -> buildnet.sched.Epoch
-	30, // 30: buildnet.sched.Plan.given:type_name -> buildnet.sched.Given
-	29, // 31: buildnet.sched.Plan.policy:type_name -> buildnet.sched.Policy
-	6,  // 32: buildnet.sched.Given.done:type_name -> buildnet.sched.Done
-	33, // [33:33] is the sub-list for method output_type
-	33, // [33:33] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	18, // 11: buildnet.sched.Envelope.started:type_name -> buildnet.sched.Started
+	20, // 12: buildnet.sched.Envelope.report:type_name -> buildnet.sched.Report
+	21, // 13: buildnet.sched.Envelope.return:type_name -> buildnet.sched.Return
+	22, // 14: buildnet.sched.Envelope.ack:type_name -> buildnet.sched.Ack
+	23, // 15: buildnet.sched.Envelope.known:type_name -> buildnet.sched.Known
+	24, // 16: buildnet.sched.Envelope.follow:type_name -> buildnet.sched.Follow
+	25, // 17: buildnet.sched.Envelope.secured:type_name -> buildnet.sched.Secured
+	26, // 18: buildnet.sched.Envelope.unsecured:type_name -> buildnet.sched.Unsecured
+	27, // 19: buildnet.sched.Envelope.cancel:type_name -> buildnet.sched.Cancel
+	28, // 20: buildnet.sched.Envelope.refuse:type_name -> buildnet.sched.Refuse
+	17, // 21: buildnet.sched.Envelope.resize:type_name -> buildnet.sched.Resize
+	3,  // 22: buildnet.sched.Hello.specs:type_name -> buildnet.sched.Spec
+	5,  // 23: buildnet.sched.Done.timings:type_name -> buildnet.sched.Timings
+	6,  // 24: buildnet.sched.Op.done:type_name -> buildnet.sched.Done
+	7,  // 25: buildnet.sched.Append.ops:type_name -> buildnet.sched.Op
+	14, // 26: buildnet.sched.Join.running:type_name -> buildnet.sched.Running
+	19, // 27: buildnet.sched.Report.failure:type_name -> buildnet.sched.Failure
+	5,  // 28: buildnet.sched.Report.timings:type_name -> buildnet.sched.Timings
+	6,  // 29: buildnet.sched.Known.done:type_name -> buildnet.sched.Done
+	0,  // 30: buildnet.sched.Refuse.epoch:type_name -> buildnet.sched.Epoch
+	31, // 31: buildnet.sched.Plan.given:type_name -> buildnet.sched.Given
+	30, // 32: buildnet.sched.Plan.policy:type_name -> buildnet.sched.Policy
+	6,  // 33: buildnet.sched.Given.done:type_name -> buildnet.sched.Done
+	34, // [34:34] is the sub-list for method output_type
+	34, // [34:34] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_sched_schedpb_sched_proto_init() }
@@ -2462,6 +2527,7 @@ func file_sched_schedpb_sched_proto_init() {
 		(*Envelope_Unsecured)(nil),
 		(*Envelope_Cancel)(nil),
 		(*Envelope_Refuse)(nil),
+		(*Envelope_Resize)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2469,7 +2535,7 @@ func file_sched_schedpb_sched_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sched_schedpb_sched_proto_rawDesc), len(file_sched_schedpb_sched_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   31,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

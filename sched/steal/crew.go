@@ -105,6 +105,12 @@ func (m *member) want(w Want) {
 	m.wanted = w
 }
 
+func (m *member) resize(r Resize) {
+	if m.join != nil {
+		m.join.Slots = min(max(r.Slots, 0), MaxWant)
+	}
+}
+
 func (m *member) unlinked(now time.Time) {
 	m.join, m.wanted, m.given = nil, Want{}, 0
 	if m.link == Gone {

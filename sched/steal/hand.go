@@ -217,14 +217,7 @@ func (h *Hand) Drain(now time.Time) HandOutput {
 		return h.out
 	}
 	h.draining = true
-	for _, j := range slices.Clone(h.jobs) {
-		if j.stage != running {
-			h.cancel(j)
-			if h.joined {
-				h.reply(Return{Step: j.Step})
-			}
-		}
-	}
+	h.giveBack(0, running)
 	h.joined = false // to join again, as one who has no slots
 	return h.finish()
 }
@@ -330,7 +323,7 @@ func (h *Hand) want() {
 // run submits what is prepared while there are slots. Without a leader nothing
 // is begun: it may have been given to somebody else.
 func (h *Hand) run() {
-	if !h.up || h.draining || h.now.Sub(h.heard) >= Lease {
+	if !h.up || h.slots() == 0 || h.now.Sub(h.heard) >= Lease {
 		return
 	}
 	busy := 0
@@ -359,7 +352,7 @@ func (h *Hand) assigned(a Assign) {
 		}
 		h.cancel(old)
 	}
-	if h.draining || len(h.jobs) >= 2*MaxWant {
+	if h.slots() == 0 || len(h.jobs) >= 2*MaxWant {
 		h.reply(Return{Step: a.Step})
 		return
 	}

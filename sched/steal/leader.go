@@ -310,6 +310,8 @@ func (l *Leader) take(m *member, msg Message) {
 		l.joined(m, msg)
 	case Want:
 		m.want(msg)
+	case Resize:
+		m.resize(msg)
 	case Started:
 		l.started(m, msg.Step)
 	case Report:

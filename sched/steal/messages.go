@@ -98,6 +98,9 @@ type (
 		Seen uint64
 		Free int
 	}
+	// Resize says how many slots the worker has from now on: the owner of its
+	// machine wants some back, or has left them.
+	Resize struct{ Slots int }
 	// Started says that a worker began to run the step.
 	Started struct{ Step Step }
 	// Report is what came of an assignment: Entry, or a Failure that is not the
@@ -109,7 +112,8 @@ type (
 		Failure Failure
 		Timings Timings
 	}
-	// Return gives an assignment back that was not begun.
+	// Return gives an assignment back: it was not begun, or the owner of the
+	// machine wants it back and it was ended.
 	Return struct{ Step Step }
 	// Ack says that the log is kept up to Index.
 	Ack struct{ Index uint64 }
@@ -192,6 +196,7 @@ func (Confirm) message()   {}
 func (End) message()       {}
 func (Join) message()      {}
 func (Want) message()      {}
+func (Resize) message()    {}
 func (Started) message()   {}
 func (Report) message()    {}
 func (Return) message()    {}

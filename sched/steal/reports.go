@@ -156,15 +156,16 @@ func (l *Leader) revoke(id peer.ID, s Step) {
 	}
 }
 
-// returned takes a step back that its worker did not begin.
+// returned takes a step back that its worker does not run: nobody is to blame.
 func (l *Leader) returned(m *member, s Step) {
 	t := &l.tasks[s]
-	if t.phase == Assigned && t.worker == m.id && t.startedAt.IsZero() {
+	if t.phase == Assigned && t.worker == m.id {
 		l.again(s)
 	}
 	if t.heldBy == m.id {
 		l.unhold(s)
 	}
+	l.left(m.id, s)
 }
 
 // reported takes what came of an assignment, be it of this leader or not.

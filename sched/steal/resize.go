@@ -1,0 +1,51 @@
+package steal
+
+import (
+	"slices"
+	"time"
+)
+
+// Resize gives this build so many slots from now on. What was not begun and
+// finds no room any more goes back to the leader; what runs goes on.
+func (h *Hand) Resize(now time.Time, slots int) HandOutput {
+	h.begin(now)
+	slots = max(slots, 0)
+	if h.over || slots == h.opts.Slots {
+		return h.out
+	}
+	h.opts.Slots = slots
+	if h.joined {
+		h.reply(Resize{Slots: h.slots()})
+	}
+	h.want() // first: what goes back must not come again
+	h.giveBack(2*slots, running)
+	return h.finish()
+}
+
+// Release gives back what runs as well: its work here is lost. It means
+// something to a worker without slots; any other would be given it again.
+func (h *Hand) Release(now time.Time) HandOutput {
+	h.begin(now)
+	if h.over {
+		return h.out
+	}
+	h.giveBack(0, running+1)
+	return h.finish()
+}
+
+// giveBack ends jobs before a stage, the newest first, until there are no more
+// than most.
+func (h *Hand) giveBack(most int, before stage) {
+	var back []*job
+	for _, j := range slices.Backward(h.jobs) {
+		if len(h.jobs)-len(back) > most && j.stage < before {
+			back = append(back, j)
+		}
+	}
+	for _, j := range slices.Backward(back) {
+		h.cancel(j)
+		if h.joined {
+			h.reply(Return{Step: j.Step})
+		}
+	}
+}
