@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/buildnet/buildnet/node/project/near"
+	"github.com/buildnet/buildnet/node/config/near"
 )
 
 // Version is the version of the configuration format that Parse reads.

@@ -3,7 +3,7 @@ package project
 import (
 	"slices"
 
-	"github.com/buildnet/buildnet/node/project/near"
+	"github.com/buildnet/buildnet/node/config/near"
 )
 
 // field is a key of a mapping: how it is read, and what the published schema

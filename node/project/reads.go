@@ -5,7 +5,7 @@ import (
 	"path"
 	"slices"
 
-	"github.com/buildnet/buildnet/node/project/near"
+	"github.com/buildnet/buildnet/node/config/near"
 	"github.com/buildnet/buildnet/sched/action"
 )
 

@@ -6,7 +6,7 @@ import (
 	"path"
 	"strings"
 
-	"github.com/buildnet/buildnet/node/project/near"
+	"github.com/buildnet/buildnet/node/config/near"
 	"github.com/buildnet/buildnet/sched/action"
 )
 

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/buildnet/buildnet/node/project/near"
+	"github.com/buildnet/buildnet/node/config/near"
 )
 
 // Placeholders, by where they mean something.

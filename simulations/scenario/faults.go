@@ -6,13 +6,14 @@ import (
 	"slices"
 	"time"
 
-	"github.com/buildnet/buildnet/node/project/near"
+	"github.com/buildnet/buildnet/node/config/near"
+	"github.com/buildnet/buildnet/node/config/strict"
 	"github.com/buildnet/buildnet/simulations/fault"
 )
 
 // set reads a line; that it is one in the words of fault.Parse is checked with
 // the rest of the file, so that it can be told in one place.
-func (f *oneFault) set(word string) error {
+func (f *oneFault) Set(word string) error {
 	if word == "" {
 		return errors.New("the line is empty")
 	}
@@ -20,32 +21,32 @@ func (f *oneFault) set(word string) error {
 	return nil
 }
 
-func (*oneFault) advice() string { return `write a line such as "kill leader@50% for 5s"` }
+func (*oneFault) Advice() string { return `write a line such as "kill leader@50% for 5s"` }
 
-func (*oneFault) schema() schema {
-	return schema{"type": "string", "pattern": "^[a-z]", "examples": []string{"kill leader@50% for 5s"}}
+func (*oneFault) Schema() strict.Schema {
+	return strict.Schema{"type": "string", "pattern": "^[a-z]", "examples": []string{"kill leader@50% for 5s"}}
 }
 
-func (s *Scenario) checkFaults(r *reader) {
+func (s *Scenario) checkFaults(r *strict.Reader) {
 	for i := range s.file.Faults {
 		f, at := &s.file.Faults[i], fmt.Sprintf("faults[%d]", i)
 		if f.line != "" {
 			if _, err := fault.Parse(f.line); err != nil {
-				r.add(at, "see the words of a fault in docs/simulation.md", "%v", err)
+				r.Add(at, "see the words of a fault in docs/simulation.md", "%v", err)
 			}
 			continue
 		}
 		if err := s.checkFault(f); err != nil {
-			r.add(at, "correct it", "%v", err)
+			r.Add(at, "correct it", "%v", err)
 			continue
 		}
 		for _, name := range f.Group {
 			if !s.isPlace(name) {
-				r.add(at+".group", near.DidYouMean(name, s.siteNames(), "name a site, or a node"), "%q is neither a site nor a node", name)
+				r.Add(at+".group", near.DidYouMean(name, s.siteNames(), "name a site, or a node"), "%q is neither a site nor a node", name)
 			}
 		}
 		if f.Build != "" && !s.mayBeBuild(f.Build) {
-			r.add(at+".build", "name one of the builds", "there is no build %q", f.Build)
+			r.Add(at+".build", "name one of the builds", "there is no build %q", f.Build)
 		}
 	}
 }

@@ -1,9 +1,7 @@
 package scenario
 
-// The types below are what a file may say. read.go fills them and schema.go
-// publishes them, both by their tags: yaml is the key, doc says what it means,
-// need marks what must be there, min and max bound numbers and the length of
-// lists, enum lists the words, default is what stands for a missing key.
+// The types below are what a file may say, with the tags of package strict,
+// which reads files into them and publishes them as a schema.
 
 // Version is the version of the format that Load reads.
 const Version = 1

@@ -7,13 +7,11 @@ package scenario
 import (
 	"fmt"
 	"path"
-	"reflect"
 	"regexp"
 	"strings"
 
-	"github.com/goccy/go-yaml/token"
-
-	"github.com/buildnet/buildnet/node/project/near"
+	"github.com/buildnet/buildnet/node/config/near"
+	"github.com/buildnet/buildnet/node/config/strict"
 	"github.com/buildnet/buildnet/simulations/fault"
 )
 
@@ -24,24 +22,23 @@ type Scenario struct {
 }
 
 // Load reads a scenario. name is the file's, for errors. The error is a
-// *Faults.
+// *strict.Faults.
 func Load(src []byte, name string) (*Scenario, error) {
-	r := &reader{name: name, places: map[string]*token.Position{}}
-	body := r.parse(src)
-	if body == nil {
-		return nil, r.err()
-	}
+	r := strict.New(name, maxSourceBytes)
 	s := &Scenario{sites: map[string]int{}}
-	r.value(body, "", reflect.ValueOf(&s.file).Elem(), "")
-	if err := r.err(); err != nil {
+	r.Read(src, &s.file)
+	if err := r.Err(); err != nil {
 		return nil, err
 	}
 	if s.file.Name == "" {
 		s.file.Name = strings.TrimSuffix(path.Base(name), path.Ext(name))
 	}
 	s.check(r)
-	return s, r.err()
+	return s, r.Err()
 }
+
+// Schema returns the JSON Schema of a scenario file, as docs/ publishes it.
+func Schema() ([]byte, error) { return strict.SchemaOf[file]("BuildNet simulation scenario") }
 
 // Name is what the scenario is called.
 func (s *Scenario) Name() string { return s.file.Name }
@@ -103,40 +100,40 @@ func (b *build) number(nodes int) int {
 var nameFormat = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,63}$`)
 
 // check finds what concerns more than one value.
-func (s *Scenario) check(r *reader) {
+func (s *Scenario) check(r *strict.Reader) {
 	f := &s.file
 	if f.Draw != "" {
 		if len(f.Sites)+len(f.Links)+len(f.Faults)+len(f.Builds) > 0 || f.Churn != nil {
-			r.add("draw", "keep either draw or the rest", "the seed decides on everything, and the file says more")
+			r.Add("draw", "keep either draw or the rest", "the seed decides on everything, and the file says more")
 		}
 		return
 	}
 	if len(f.Sites) == 0 {
-		r.add("", "add sites", "sites are missing")
+		r.Add("", "add sites", "sites are missing")
 	}
 	if len(f.Builds) == 0 {
-		r.add("", "add builds", "builds are missing")
+		r.Add("", "add builds", "builds are missing")
 	}
 	s.checkSites(r)
 	s.checkLinks(r)
 	s.checkBuilds(r)
 	s.checkFaults(r)
 	if n := s.Nodes(); n > maxNodes {
-		r.add("sites", "make it smaller", "%d nodes, the limit is %d", n, maxNodes)
+		r.Add("sites", "make it smaller", "%d nodes, the limit is %d", n, maxNodes)
 	}
 }
 
-func (s *Scenario) checkSites(r *reader) {
+func (s *Scenario) checkSites(r *strict.Reader) {
 	for i := range s.file.Sites {
 		at, name := fmt.Sprintf("sites[%d].name", i), s.file.Sites[i].Name
 		_, twice := s.sites[name]
 		switch {
 		case !nameFormat.MatchString(name):
-			r.add(at, "use letters, digits, - and _, beginning with a letter", "%q cannot be a site's name", name)
+			r.Add(at, "use letters, digits, - and _, beginning with a letter", "%q cannot be a site's name", name)
 		case twice:
-			r.add(at, "rename one of them", "two sites are called %q", name)
+			r.Add(at, "rename one of them", "two sites are called %q", name)
 		case isRole(name):
-			r.add(at, "call it something else", "%q is a role in a build", name)
+			r.Add(at, "call it something else", "%q is a role in a build", name)
 		default:
 			s.sites[name] = i
 		}
@@ -151,22 +148,22 @@ func (s *Scenario) siteNames() []string {
 	return names
 }
 
-func (s *Scenario) checkLinks(r *reader) {
+func (s *Scenario) checkLinks(r *strict.Reader) {
 	joined := map[[2]int]bool{}
 	for i, l := range s.file.Links {
 		at := fmt.Sprintf("links[%d].between", i)
 		for k, a := range l.Between {
 			if _, ok := s.sites[a]; !ok {
-				r.add(at, near.DidYouMean(a, s.siteNames(), "add the site, or remove it here"), "there is no site %q", a)
+				r.Add(at, near.DidYouMean(a, s.siteNames(), "add the site, or remove it here"), "there is no site %q", a)
 				continue
 			}
 			for _, b := range l.Between[:k] {
 				pair := [2]int{min(s.sites[a], s.sites[b]), max(s.sites[a], s.sites[b])}
 				switch {
 				case a == b:
-					r.add(at, "a site's own network is its lan", "%q stands here twice", a)
+					r.Add(at, "a site's own network is its lan", "%q stands here twice", a)
 				case joined[pair]:
-					r.add(at, "keep one of them", "there is a link between %s and %s already", b, a)
+					r.Add(at, "keep one of them", "there is a link between %s and %s already", b, a)
 				}
 				joined[pair] = true
 			}
@@ -174,7 +171,7 @@ func (s *Scenario) checkLinks(r *reader) {
 	}
 }
 
-func (s *Scenario) checkBuilds(r *reader) {
+func (s *Scenario) checkBuilds(r *strict.Reader) {
 	seen := map[string]bool{}
 	for i := range s.file.Builds {
 		b, at := &s.file.Builds[i], fmt.Sprintf("builds[%d]", i)
@@ -183,18 +180,18 @@ func (s *Scenario) checkBuilds(r *reader) {
 		}
 		switch {
 		case !nameFormat.MatchString(b.Name):
-			r.add(at+".name", "use letters, digits, - and _, beginning with a letter", "%q cannot be a build's name", b.Name)
+			r.Add(at+".name", "use letters, digits, - and _, beginning with a letter", "%q cannot be a build's name", b.Name)
 		case seen[b.Name]:
-			r.add(at, "rename one of them", "two builds are called %q", b.Name)
+			r.Add(at, "rename one of them", "two builds are called %q", b.Name)
 		case b.Count > 0 && b.Per > 0:
-			r.add(at+".per", "keep one of them", "it has both count and per")
+			r.Add(at+".per", "keep one of them", "it has both count and per")
 		case b.Failing+b.Killing+b.Careless+b.Losing > 1:
-			r.add(at, "make them smaller", "the shares of failing, killing, careless and losing steps come to more than 1")
+			r.Add(at, "make them smaller", "the shares of failing, killing, careless and losing steps come to more than 1")
 		}
 		seen[b.Name] = true
 		for k, name := range b.From {
 			if !s.isPlace(name) {
-				r.add(fmt.Sprintf("%s.from[%d]", at, k), near.DidYouMean(name, s.siteNames(), "name a site, or a node such as "+s.file.Sites[0].Name+"-1"), "%q is neither a site nor a node", name)
+				r.Add(fmt.Sprintf("%s.from[%d]", at, k), near.DidYouMean(name, s.siteNames(), "name a site, or a node such as "+s.file.Sites[0].Name+"-1"), "%q is neither a site nor a node", name)
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/buildnet/buildnet/node/config/strict"
 	"github.com/buildnet/buildnet/simulations/scenario"
 )
 
@@ -51,7 +52,7 @@ func TestFaultsSayWhereAndWhatToDo(t *testing.T) {
 
 func TestAllFaultsAreToldAtOnce(t *testing.T) {
 	_, err := scenario.Load([]byte("version: 2\ncolour: red\nsites: 5\nbuilds: []\n"), "x.yaml")
-	faults := (*scenario.Faults)(nil)
+	faults := (*strict.Faults)(nil)
 	if !errors.As(err, &faults) || len(faults.List) != 4 {
 		t.Errorf("%v", err)
 	}
@@ -76,7 +77,7 @@ func FuzzLoad(f *testing.F) {
 	f.Fuzz(func(t *testing.T, src string) {
 		s, err := scenario.Load([]byte(src), "x.yaml")
 		if err != nil {
-			if faults := (*scenario.Faults)(nil); !errors.As(err, &faults) || err.Error() == "" {
+			if faults := (*strict.Faults)(nil); !errors.As(err, &faults) || err.Error() == "" {
 				t.Fatalf("%T %v", err, err)
 			}
 			return

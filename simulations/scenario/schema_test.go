@@ -14,6 +14,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"github.com/buildnet/buildnet/node/config/strict"
 	"github.com/buildnet/buildnet/simulations/scenario"
 )
 
@@ -129,7 +130,7 @@ func TestSchemaAndDecoderRefuseTheSame(t *testing.T) {
 		if (bySchema == nil) != (byDecoder == nil) {
 			t.Errorf("%s: the schema says %v, the decoder %v", how, bySchema, byDecoder)
 		}
-		if faults := (*scenario.Faults)(nil); byDecoder != nil && !errors.As(byDecoder, &faults) {
+		if faults := (*strict.Faults)(nil); byDecoder != nil && !errors.As(byDecoder, &faults) {
 			t.Errorf("%s: %T", how, byDecoder)
 		}
 	})

@@ -11,16 +11,9 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
-)
 
-// scalar is a value that a file writes as one word.
-type scalar interface {
-	// set reads the word. Its error says what is wrong with it.
-	set(word string) error
-	// advice is what to write instead.
-	advice() string
-	schema() schema
-}
+	"github.com/buildnet/buildnet/node/config/strict"
+)
 
 // duration is written as Go does: 250us, 20ms, 1m30s.
 type duration time.Duration
@@ -28,18 +21,18 @@ type duration time.Duration
 // maxDuration bounds what a file may ask for.
 const maxDuration = 24 * time.Hour
 
-func (d *duration) set(word string) error {
+func (d *duration) Set(word string) error {
 	seconds, err := parseDuration(word)
 	*d = duration(seconds * float64(time.Second))
 	return err
 }
 
-func (*duration) advice() string { return "write a duration: 250us, 20ms, 1m30s" }
+func (*duration) Advice() string { return "write a duration: 250us, 20ms, 1m30s" }
 
 const oneDuration = `(0|([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+)`
 
-func (d *duration) schema() schema {
-	return schema{"type": []string{"string", "integer"}, "pattern": "^" + oneDuration + "$", "minimum": 0, "maximum": 0}
+func (d *duration) Schema() strict.Schema {
+	return strict.Schema{"type": []string{"string", "integer"}, "pattern": "^" + oneDuration + "$", "minimum": 0, "maximum": 0}
 }
 
 // parseDuration returns seconds.
@@ -65,7 +58,7 @@ var (
 	ratePrefixes = map[string]float64{"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 )
 
-func (r *rate) set(word string) error {
+func (r *rate) Set(word string) error {
 	m := ratePattern.FindStringSubmatch(word)
 	if m == nil {
 		return fmt.Errorf("%q is no bandwidth", word)
@@ -82,9 +75,11 @@ func (r *rate) set(word string) error {
 	return nil
 }
 
-func (*rate) advice() string { return "write bits or bytes a second: 100Mbit, 1Gbit, 12MB" }
+func (*rate) Advice() string { return "write bits or bytes a second: 100Mbit, 1Gbit, 12MB" }
 
-func (*rate) schema() schema { return schema{"type": "string", "pattern": ratePattern.String()} }
+func (*rate) Schema() strict.Schema {
+	return strict.Schema{"type": "string", "pattern": ratePattern.String()}
+}
 
 // span is a range of which every use draws its own: 0.5..2. One number stands
 // for itself.
@@ -122,7 +117,7 @@ func (s *span) parse(word string, one func(string) (float64, error)) error {
 	return nil
 }
 
-func (s span) bounds() (least, most float64) { return s.least, s.most }
+func (s span) Bounds() (least, most float64) { return s.least, s.most }
 
 // rangePattern is one of what the pattern says, or two.
 func rangePattern(one string) string { return "^" + one + `( ?\.\. ?` + one + ")?$" }
@@ -132,7 +127,7 @@ const oneNumber = `[0-9]+(\.[0-9]+)?`
 // numbers is a span of plain numbers.
 type numbers struct{ span }
 
-func (n *numbers) set(word string) error {
+func (n *numbers) Set(word string) error {
 	return n.parse(word, func(w string) (float64, error) {
 		x, err := strconv.ParseFloat(w, 64)
 		if err != nil || !(x >= 0) || math.IsInf(x, 0) {
@@ -142,16 +137,16 @@ func (n *numbers) set(word string) error {
 	})
 }
 
-func (*numbers) advice() string { return "write a number, or a range: 1.5, 0.5..2" }
+func (*numbers) Advice() string { return "write a number, or a range: 1.5, 0.5..2" }
 
-func (*numbers) schema() schema {
-	return schema{"type": []string{"number", "string"}, "pattern": rangePattern(oneNumber), "minimum": 0}
+func (*numbers) Schema() strict.Schema {
+	return strict.Schema{"type": []string{"number", "string"}, "pattern": rangePattern(oneNumber), "minimum": 0}
 }
 
 // counts is a span of whole numbers.
 type counts struct{ span }
 
-func (c *counts) set(word string) error {
+func (c *counts) Set(word string) error {
 	return c.parse(word, func(w string) (float64, error) {
 		n, err := strconv.ParseUint(w, 10, 31)
 		if err != nil {
@@ -161,10 +156,10 @@ func (c *counts) set(word string) error {
 	})
 }
 
-func (*counts) advice() string { return "write a whole number, or a range: 200, 150..250" }
+func (*counts) Advice() string { return "write a whole number, or a range: 200, 150..250" }
 
-func (*counts) schema() schema {
-	return schema{"type": []string{"integer", "string"}, "pattern": rangePattern(`[0-9]+`), "minimum": 0}
+func (*counts) Schema() strict.Schema {
+	return strict.Schema{"type": []string{"integer", "string"}, "pattern": rangePattern(`[0-9]+`), "minimum": 0}
 }
 
 func (c counts) draw(rng *rand.Rand) int { return int(math.Round(c.span.draw(rng))) }
@@ -172,12 +167,12 @@ func (c counts) draw(rng *rand.Rand) int { return int(math.Round(c.span.draw(rng
 // times is a span of durations, in seconds.
 type times struct{ span }
 
-func (t *times) set(word string) error { return t.parse(word, parseDuration) }
+func (t *times) Set(word string) error { return t.parse(word, parseDuration) }
 
-func (*times) advice() string { return "write a duration, or a range: 30s, 10s..1m30s" }
+func (*times) Advice() string { return "write a duration, or a range: 30s, 10s..1m30s" }
 
-func (*times) schema() schema {
-	return schema{"type": []string{"string", "integer"}, "pattern": rangePattern(oneDuration), "minimum": 0, "maximum": 0}
+func (*times) Schema() strict.Schema {
+	return strict.Schema{"type": []string{"string", "integer"}, "pattern": rangePattern(oneDuration), "minimum": 0, "maximum": 0}
 }
 
 // draw is even: when something happens has no scale.
@@ -191,7 +186,7 @@ type sizes struct{ span }
 // maxBytes is the largest blob.
 const maxBytes = 1 << 40
 
-func (s *sizes) set(word string) error {
+func (s *sizes) Set(word string) error {
 	return s.parse(word, func(w string) (float64, error) {
 		n, err := humanize.ParseBytes(w)
 		switch {
@@ -204,10 +199,10 @@ func (s *sizes) set(word string) error {
 	})
 }
 
-func (*sizes) advice() string { return "write a size, or a range: 64KiB, 10KiB..2MB" }
+func (*sizes) Advice() string { return "write a size, or a range: 64KiB, 10KiB..2MB" }
 
-func (*sizes) schema() schema {
-	return schema{"type": []string{"integer", "string"}, "pattern": rangePattern(oneNumber + ` ?([kKMGT]i?)?B?`), "minimum": 0, "maximum": maxBytes}
+func (*sizes) Schema() strict.Schema {
+	return strict.Schema{"type": []string{"integer", "string"}, "pattern": rangePattern(oneNumber + ` ?([kKMGT]i?)?B?`), "minimum": 0, "maximum": maxBytes}
 }
 
 func (s sizes) draw(rng *rand.Rand) int64 { return int64(s.span.draw(rng)) }

@@ -1,4 +1,4 @@
-package scenario
+package strict
 
 import (
 	"reflect"
@@ -6,7 +6,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
-	"github.com/buildnet/buildnet/node/project/near"
+	"github.com/buildnet/buildnet/node/config/near"
 )
 
 // key is a field of a struct that a file may give.
@@ -31,7 +31,7 @@ func keysOf(t reflect.Type) []key {
 
 // mapping reads the keys of n into a struct, and sets the defaults of those
 // that it does not have.
-func (r *reader) mapping(n ast.Node, path string, v reflect.Value) {
+func (r *Reader) mapping(n ast.Node, path string, v reflect.Value) {
 	var pairs []*ast.MappingValueNode
 	switch m := n.(type) {
 	case *ast.MappingNode:
@@ -39,7 +39,7 @@ func (r *reader) mapping(n ast.Node, path string, v reflect.Value) {
 	case *ast.MappingValueNode:
 		pairs = []*ast.MappingValueNode{m}
 	default:
-		r.add(path, "write a mapping of keys to values", "this is %s", kindOf(n))
+		r.Add(path, "write a mapping of keys to values", "this is %s", kindOf(n))
 		return
 	}
 	keys := keysOf(v.Type())
@@ -54,12 +54,12 @@ func (r *reader) mapping(n ast.Node, path string, v reflect.Value) {
 	}
 }
 
-func (r *reader) pair(p *ast.MappingValueNode, path string, keys []key, v reflect.Value, seen map[string]bool) {
+func (r *Reader) pair(p *ast.MappingValueNode, path string, keys []key, v reflect.Value, seen map[string]bool) {
 	name := p.Key.GetToken().Value
 	where := strings.TrimPrefix(path+"."+name, ".")
 	r.places[where] = p.Key.GetToken().Position
 	if seen[name] {
-		r.add(where, "keep one of them", "the key stands here twice")
+		r.Add(where, "keep one of them", "the key stands here twice")
 		return
 	}
 	seen[name] = true
@@ -70,22 +70,22 @@ func (r *reader) pair(p *ast.MappingValueNode, path string, keys []key, v reflec
 			return
 		}
 	}
-	r.add(where, near.DidYouMean(name, names, "remove it, or use one of "+strings.Join(names, ", ")), "unknown key %q", name)
+	r.Add(where, near.DidYouMean(name, names, "remove it, or use one of "+strings.Join(names, ", ")), "unknown key %q", name)
 }
 
-func (r *reader) missing(k key, path string, v reflect.Value) {
+func (r *Reader) missing(k key, path string, v reflect.Value) {
 	if k.needed {
-		r.add(path, "add "+k.name, "%s is missing", k.name)
+		r.Add(path, "add "+k.name, "%s is missing", k.name)
 	}
 	r.setDefaults(k.Type, k.Tag.Get("default"), v)
 }
 
 // setDefaults gives a value that a file leaves out its default, and so its
 // fields theirs.
-func (r *reader) setDefaults(t reflect.Type, word string, v reflect.Value) {
-	if s, ok := v.Addr().Interface().(scalar); ok && word != "" {
-		if err := s.set(word); err != nil {
-			panic("scenario: the default " + word + ": " + err.Error())
+func (r *Reader) setDefaults(t reflect.Type, word string, v reflect.Value) {
+	if s, ok := v.Addr().Interface().(Scalar); ok && word != "" {
+		if err := s.Set(word); err != nil {
+			panic("strict: the default " + word + ": " + err.Error())
 		}
 		return
 	}
@@ -99,7 +99,7 @@ func (r *reader) setDefaults(t reflect.Type, word string, v reflect.Value) {
 	}
 }
 
-func (r *reader) plainDefault(word string, v reflect.Value) {
+func (r *Reader) plainDefault(word string, v reflect.Value) {
 	switch n := numberOf(word); v.Kind() {
 	case reflect.Int:
 		v.SetInt(int64(n))

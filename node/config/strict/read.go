@@ -1,4 +1,12 @@
-package scenario
+// Package strict reads YAML into structs: what is not known, missing or out of
+// bounds is a fault that advises, and all faults are told at once, each with its
+// line. The same structs are published as JSON Schema. It is pure. Start reading
+// at Reader.Read.
+//
+// The tags of a field say all: yaml is the key, doc what it means, need marks
+// what must be there, min and max bound numbers and the length of lists, enum
+// lists the words, default is what stands for a missing key.
+package strict
 
 import (
 	"cmp"
@@ -14,7 +22,7 @@ import (
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 
-	"github.com/buildnet/buildnet/node/project/near"
+	"github.com/buildnet/buildnet/node/config/near"
 )
 
 // Fault is one thing that is wrong with a file.
@@ -42,7 +50,7 @@ func (f Fault) String() string {
 	return b.String() + f.What + "; " + f.Do
 }
 
-// Faults is the error of Load: everything that is wrong, in the order of the
+// Faults is the error of a Reader: everything that is wrong, in the order of the
 // file.
 type Faults struct {
 	List []Fault
@@ -57,15 +65,40 @@ func (f *Faults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// reader fills values and gathers what is wrong.
-type reader struct {
+// Scalar is a type whose values a file writes as one word.
+type Scalar interface {
+	// Set reads the word. Its error says what is wrong with it.
+	Set(word string) error
+	// Advice is what to write instead.
+	Advice() string
+	Schema() Schema
+}
+
+// Reader fills values and gathers what is wrong.
+type Reader struct {
 	name   string
+	limit  int // of a file, in bytes
 	faults []Fault
 	// places is where each key stands, by its path.
 	places map[string]*token.Position
 }
 
-func (r *reader) add(path, do, what string, args ...any) {
+// New returns a Reader of one file of at most limit bytes. name is the file's,
+// for faults.
+func New(name string, limit int) *Reader {
+	return &Reader{name: name, limit: limit, places: map[string]*token.Position{}}
+}
+
+// Read fills the struct that into points to with the one document of src, and
+// with defaults. What is wrong is in Err.
+func (r *Reader) Read(src []byte, into any) {
+	if body := r.parse(src); body != nil {
+		r.value(body, "", reflect.ValueOf(into).Elem(), "")
+	}
+}
+
+// Add notes that something is wrong with the value at path, and what to do.
+func (r *Reader) Add(path, do, what string, args ...any) {
 	f := Fault{File: r.name, Path: path, What: fmt.Sprintf(what, args...), Do: do}
 	for at := path; f.Line == 0; at = at[:max(0, strings.LastIndexAny(at, ".["))] {
 		if p := r.places[at]; p != nil {
@@ -78,7 +111,8 @@ func (r *reader) add(path, do, what string, args ...any) {
 	r.faults = append(r.faults, f)
 }
 
-func (r *reader) err() error {
+// Err returns the faults in the order of the file, as *Faults, or nil.
+func (r *Reader) Err() error {
 	if len(r.faults) == 0 {
 		return nil
 	}
@@ -86,28 +120,28 @@ func (r *reader) err() error {
 	return &Faults{List: slices.Compact(r.faults)}
 }
 
-// Limits of nesting: a scenario nests four deep.
+// Limits of nesting: the deepest format nests four deep.
 const (
 	maxNesting  = 20
 	maxBrackets = 100
 )
 
 // parse returns the one document of src; nil with a fault if there is none.
-func (r *reader) parse(src []byte) (body ast.Node) {
+func (r *Reader) parse(src []byte) (body ast.Node) {
 	// The parser is somebody else's and the text is anybody's: should one make
 	// the other panic, then it is the text that is refused.
 	defer func() {
 		if p := recover(); p != nil {
-			r.add("", "correct the YAML", "not YAML that can be used: the parser gave up: %v", p)
+			r.Add("", "correct the YAML", "not YAML that can be used: the parser gave up: %v", p)
 			body = nil
 		}
 	}()
-	if len(src) > maxSourceBytes {
-		r.add("", "use ranges and counts instead of lists", "the file has %d bytes, the limit is %d", len(src), maxSourceBytes)
+	if len(src) > r.limit {
+		r.Add("", "write less", "the file has %d bytes, the limit is %d", len(src), r.limit)
 		return nil
 	}
 	if deep(src) {
-		r.add("", "write it flat", "the file nests too deep")
+		r.Add("", "write it flat", "the file nests too deep")
 		return nil
 	}
 	f, err := parser.ParseBytes(src, 0, parser.AllowDuplicateMapKey())
@@ -118,7 +152,7 @@ func (r *reader) parse(src []byte) (body ast.Node) {
 		err = errors.New(syntax.Message)
 	}
 	if err != nil {
-		r.add("", "correct the YAML there", "not YAML: %v", err)
+		r.Add("", "correct the YAML there", "not YAML: %v", err)
 		return nil
 	}
 	for _, doc := range f.Docs {
@@ -126,13 +160,13 @@ func (r *reader) parse(src []byte) (body ast.Node) {
 			continue
 		}
 		if body != nil {
-			r.add("", "remove what follows the first ---", "there is a second document")
+			r.Add("", "remove what follows the first ---", "there is a second document")
 			return nil
 		}
 		body = doc.Body
 	}
 	if body == nil {
-		r.add("", "begin with \"version: 1\"", "the file is empty")
+		r.Add("", "begin with \"version: 1\"", "the file is empty")
 	}
 	return body
 }
@@ -158,12 +192,12 @@ func deep(src []byte) bool {
 }
 
 // value reads n into v.
-func (r *reader) value(n ast.Node, path string, v reflect.Value, tag reflect.StructTag) {
+func (r *Reader) value(n ast.Node, path string, v reflect.Value, tag reflect.StructTag) {
 	if n == nil || n.Type() == ast.NullType {
-		r.add(path, "give it one, or remove the key", "the key has no value")
+		r.Add(path, "give it one, or remove the key", "the key has no value")
 		return
 	}
-	if s, ok := v.Addr().Interface().(scalar); ok && (v.Kind() != reflect.Struct || isWord(n) || !hasKeys(v.Type())) {
+	if s, ok := v.Addr().Interface().(Scalar); ok && (v.Kind() != reflect.Struct || isWord(n) || !hasKeys(v.Type())) {
 		r.scalar(n, path, s, tag)
 		return
 	}
@@ -185,7 +219,7 @@ func isWord(n ast.Node) bool { _, ok := n.(ast.ScalarNode); return ok }
 func hasKeys(t reflect.Type) bool { return len(keysOf(t)) > 0 }
 
 // word returns a scalar as it was written.
-func (r *reader) word(n ast.Node, path, advice string) (string, bool) {
+func (r *Reader) word(n ast.Node, path, advice string) (string, bool) {
 	switch v := n.(type) {
 	case *ast.StringNode:
 		return v.Value, true
@@ -194,9 +228,9 @@ func (r *reader) word(n ast.Node, path, advice string) (string, bool) {
 	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
 		return n.GetToken().Value, true
 	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode:
-		r.add(path, "write it out", "anchors, aliases and tags mean nothing here")
+		r.Add(path, "write it out", "anchors, aliases and tags mean nothing here")
 	default:
-		r.add(path, advice, "this is %s", kindOf(n))
+		r.Add(path, advice, "this is %s", kindOf(n))
 	}
 	return "", false
 }
@@ -214,24 +248,24 @@ func kindOf(n ast.Node) string {
 	}
 }
 
-func (r *reader) scalar(n ast.Node, path string, s scalar, tag reflect.StructTag) {
-	word, ok := r.word(n, path, s.advice())
+func (r *Reader) scalar(n ast.Node, path string, s Scalar, tag reflect.StructTag) {
+	word, ok := r.word(n, path, s.Advice())
 	if !ok {
 		return
 	}
-	if err := s.set(word); err != nil {
-		r.add(path, s.advice(), "%v", err)
+	if err := s.Set(word); err != nil {
+		r.Add(path, s.Advice(), "%v", err)
 		return
 	}
-	if b, ok := s.(interface{ bounds() (least, most float64) }); ok {
-		least, most := b.bounds()
+	if b, ok := s.(interface{ Bounds() (least, most float64) }); ok {
+		least, most := b.Bounds()
 		r.bound(path, tag, least, "is")
 		r.bound(path, tag, most, "is")
 	}
 }
 
 // plain reads strings, numbers and booleans.
-func (r *reader) plain(n ast.Node, path string, v reflect.Value, tag reflect.StructTag) {
+func (r *Reader) plain(n ast.Node, path string, v reflect.Value, tag reflect.StructTag) {
 	advice := map[reflect.Kind]string{reflect.String: "write a string", reflect.Int: "write a whole number", reflect.Float64: "write a number", reflect.Bool: "write true or false"}[v.Kind()]
 	word, ok := r.word(n, path, advice)
 	if !ok {
@@ -258,34 +292,34 @@ func (r *reader) plain(n ast.Node, path string, v reflect.Value, tag reflect.Str
 		r.bound(path, tag, f, "is")
 	}
 	if err != nil {
-		r.add(path, advice, "this is %q", word)
+		r.Add(path, advice, "this is %q", word)
 	}
 }
 
-func (r *reader) text(n ast.Node, path, word string, v reflect.Value, tag reflect.StructTag) {
+func (r *Reader) text(n ast.Node, path, word string, v reflect.Value, tag reflect.StructTag) {
 	if words := tag.Get("enum"); words != "" && !slices.Contains(strings.Split(words, ","), word) {
 		all := strings.Split(words, ",")
-		r.add(path, near.DidYouMean(word, all, "write one of "+strings.Join(all, ", ")), "%q is not known", word)
+		r.Add(path, near.DidYouMean(word, all, "write one of "+strings.Join(all, ", ")), "%q is not known", word)
 		return
 	}
 	if kindOf(n) != "a string" || word == "" {
-		r.add(path, "write a string", "this is %q, which is no name", word)
+		r.Add(path, "write a string", "this is %q, which is no name", word)
 		return
 	}
 	v.SetString(word)
 }
 
 // bound checks a number against the tags min and max.
-func (r *reader) bound(path string, tag reflect.StructTag, x float64, verb string) {
+func (r *Reader) bound(path string, tag reflect.StructTag, x float64, verb string) {
 	if low, err := strconv.ParseFloat(tag.Get("min"), 64); err == nil && !(x >= low) {
-		r.add(path, "write at least "+tag.Get("min"), "it %s %g", verb, x)
+		r.Add(path, "write at least "+tag.Get("min"), "it %s %g", verb, x)
 	}
 	if high, err := strconv.ParseFloat(tag.Get("max"), 64); err == nil && x > high {
-		r.add(path, "write at most "+tag.Get("max"), "it %s %g", verb, x)
+		r.Add(path, "write at most "+tag.Get("max"), "it %s %g", verb, x)
 	}
 }
 
-func (r *reader) list(n ast.Node, path string, v reflect.Value, tag reflect.StructTag) {
+func (r *Reader) list(n ast.Node, path string, v reflect.Value, tag reflect.StructTag) {
 	seq, ok := n.(*ast.SequenceNode)
 	if !ok {
 		if _, ok := n.(*ast.StringNode); ok && v.Type().Elem().Kind() == reflect.String {
@@ -293,7 +327,7 @@ func (r *reader) list(n ast.Node, path string, v reflect.Value, tag reflect.Stru
 			r.plain(n, path, v.Index(0), "")
 			return
 		}
-		r.add(path, "write a list", "this is %s", kindOf(n))
+		r.Add(path, "write a list", "this is %s", kindOf(n))
 		return
 	}
 	r.bound(path, tag, float64(len(seq.Values)), "has a length of")

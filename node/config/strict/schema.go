@@ -1,4 +1,4 @@
-package scenario
+package strict
 
 import (
 	"bytes"
@@ -8,16 +8,19 @@ import (
 	"strings"
 )
 
-// schema is a fragment of JSON Schema.
-type schema map[string]any
+// Schema is a fragment of JSON Schema.
+type Schema map[string]any
 
-// Schema returns the JSON Schema of a scenario file, as docs/ publishes it.
-func Schema() ([]byte, error) {
-	defs := schema{}
-	root := objectOf(reflect.TypeFor[file](), defs)
+// SchemaOf returns the JSON Schema of files that are read into a T, as docs/
+// publishes it.
+func SchemaOf[T any](title string) ([]byte, error) {
+	defs := Schema{}
+	root := objectOf(reflect.TypeFor[T](), defs)
 	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-	root["title"] = "BuildNet simulation scenario"
-	root["$defs"] = defs
+	root["title"] = title
+	if len(defs) > 0 {
+		root["$defs"] = defs
+	}
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
@@ -29,15 +32,15 @@ func Schema() ([]byte, error) {
 }
 
 // objectOf is the schema of a struct.
-func objectOf(t reflect.Type, defs schema) schema {
-	properties, required := schema{}, []string{}
+func objectOf(t reflect.Type, defs Schema) Schema {
+	properties, required := Schema{}, []string{}
 	for _, k := range keysOf(t) {
 		properties[k.name] = fieldOf(k.Type, k.Tag, defs)
 		if k.needed {
 			required = append(required, k.name)
 		}
 	}
-	s := schema{"type": "object", "additionalProperties": false, "properties": properties}
+	s := Schema{"type": "object", "additionalProperties": false, "properties": properties}
 	if len(required) > 0 {
 		s["required"] = required
 	}
@@ -45,7 +48,7 @@ func objectOf(t reflect.Type, defs schema) schema {
 }
 
 // fieldOf is the schema of a value with these tags.
-func fieldOf(t reflect.Type, tag reflect.StructTag, defs schema) schema {
+func fieldOf(t reflect.Type, tag reflect.StructTag, defs Schema) Schema {
 	s := typeOf(t, defs)
 	numeric := t.Kind() == reflect.Int || t.Kind() == reflect.Float64 || s["pattern"] != nil
 	if t.Kind() == reflect.String {
@@ -76,11 +79,11 @@ func fieldOf(t reflect.Type, tag reflect.StructTag, defs schema) schema {
 }
 
 // typeOf is the schema of a type alone; structs are put into defs.
-func typeOf(t reflect.Type, defs schema) schema {
-	if one, ok := reflect.New(t).Interface().(scalar); ok {
-		s := one.schema()
+func typeOf(t reflect.Type, defs Schema) Schema {
+	if one, ok := reflect.New(t).Interface().(Scalar); ok {
+		s := one.Schema()
 		if t.Kind() == reflect.Struct && hasKeys(t) {
-			return schema{"anyOf": []schema{s, typeOfStruct(t, defs)}}
+			return Schema{"anyOf": []Schema{s, typeOfStruct(t, defs)}}
 		}
 		return s
 	}
@@ -90,30 +93,30 @@ func typeOf(t reflect.Type, defs schema) schema {
 	case reflect.Struct:
 		return typeOfStruct(t, defs)
 	case reflect.Slice:
-		s := schema{"type": "array", "items": typeOf(t.Elem(), defs)}
+		s := Schema{"type": "array", "items": typeOf(t.Elem(), defs)}
 		if t.Elem().Kind() == reflect.String {
-			s["type"], s["minLength"], s["items"] = []string{"array", "string"}, 1, schema{"type": "string", "minLength": 1}
+			s["type"], s["minLength"], s["items"] = []string{"array", "string"}, 1, Schema{"type": "string", "minLength": 1}
 		}
 		return s
 	default:
-		return schema{"type": map[reflect.Kind]string{reflect.String: "string", reflect.Int: "integer", reflect.Float64: "number", reflect.Bool: "boolean"}[t.Kind()]}
+		return Schema{"type": map[reflect.Kind]string{reflect.String: "string", reflect.Int: "integer", reflect.Float64: "number", reflect.Bool: "boolean"}[t.Kind()]}
 	}
 }
 
-func typeOfStruct(t reflect.Type, defs schema) schema {
+func typeOfStruct(t reflect.Type, defs Schema) Schema {
 	name := strings.TrimPrefix(strings.ToLower(t.Name()), "one")
 	if defs[name] == nil {
-		defs[name] = schema{} // against a type that holds itself
+		defs[name] = Schema{} // against a type that holds itself
 		defs[name] = objectOf(t, defs)
 	}
-	return schema{"$ref": "#/$defs/" + name}
+	return Schema{"$ref": "#/$defs/" + name}
 }
 
 // numberOf reads a number of a tag, which is this package's own.
 func numberOf(word string) float64 {
 	n, err := strconv.ParseFloat(word, 64)
 	if err != nil {
-		panic("scenario: a tag that is no number: " + word)
+		panic("strict: a tag that is no number: " + word)
 	}
 	return n
 }
