@@ -194,8 +194,12 @@ func (l *leading) logs(a steal.Append) {
 		op := &a.Ops[i]
 		e := l.of(trace.Logged)
 		e.Value, e.Text, e.Step, e.Peer = int64(index), opNames[op.Kind], stepOf(op), peerOf(op.Peer)
-		if op.Kind == steal.OpStandbys {
+		switch op.Kind {
+		case steal.OpStandbys:
 			e.Digest = uint64(len(op.Peers)) // see trace.OpStandbys
+		case steal.OpMode:
+			mode, _ := steal.ParseMode(op.Text)
+			e.Digest = uint64(mode)
 		}
 		if op.Done != nil {
 			e.Peer, e.Digest = peerOf(op.Done.Peer), workload.Short(op.Done.Entry.Action)
@@ -206,7 +210,7 @@ func (l *leading) logs(a steal.Append) {
 
 func stepOf(op *steal.Op) int {
 	switch op.Kind {
-	case steal.OpStandbys, steal.OpGone, steal.OpNote, steal.OpEnded:
+	case steal.OpStandbys, steal.OpGone, steal.OpNote, steal.OpEnded, steal.OpMode, steal.OpQuarantined, steal.OpTrusted:
 		return trace.None
 	default:
 		return int(op.Step)

@@ -95,5 +95,6 @@ var opNames = [...]string{
 	steal.OpStandbys: "standbys", steal.OpStarted: "started", steal.OpDone: "done", steal.OpTried: "tried",
 	steal.OpLost: "lost", steal.OpGone: "gone", steal.OpReopened: "reopened", steal.OpSecured: "secured",
 	steal.OpFailed: "failed", steal.OpNote: "note", steal.OpEnded: "ended",
-	steal.OpStopped: "stopped",
+	steal.OpStopped: "stopped", steal.OpBackup: "backup", steal.OpMode: "mode", steal.OpQuarantined: "quarantined",
+	steal.OpTrusted: "trusted",
 }

@@ -39,6 +39,16 @@ const (
 	OpEnded
 	// OpStopped says that Peer, which began to run Step, has left it, and lives.
 	OpStopped
+	// OpBackup says that Step was given to Peer as well, although another has it.
+	OpBackup
+	// OpMode says how the build goes on: Text is the name of a Mode. Peers are
+	// the workers that are lost.
+	OpMode
+	// OpQuarantined says that Peer is given no more than one step at a time to
+	// try it with: Text says why.
+	OpQuarantined
+	// OpTrusted ends that.
+	OpTrusted
 )
 
 // How says where a result comes from. Do not reorder: the numbers go over the
@@ -108,6 +118,8 @@ type StepRecord struct {
 	// of it: one that was not heard of since may be dead, and be dead of it,
 	// although the step was given to another.
 	Began []peer.ID
+	// Backup is who has it as well, as far as was declared.
+	Backup peer.ID
 	// Tries and Lost count failures around it and workers lost with it.
 	Tries, Lost int
 }
@@ -124,7 +136,11 @@ type Record struct {
 	Steps    []StepRecord
 	Standbys []peer.ID
 	Ended    bool
-	graph    *action.Graph
+	Mode     Mode
+	// Missing are the workers that were lost, as of the last change of Mode.
+	Missing     []peer.ID
+	Quarantined []peer.ID
+	graph       *action.Graph
 }
 
 // NewRecord returns the record of a plan before its first op.
@@ -148,6 +164,18 @@ func (r *Record) Apply(o Op) error {
 		return nil
 	case OpGone, OpNote:
 		return nil
+	case OpMode:
+		mode, err := ParseMode(o.Text)
+		r.Mode, r.Missing = mode, o.Peers
+		return err
+	case OpQuarantined:
+		if !slices.Contains(r.Quarantined, o.Peer) {
+			r.Quarantined = append(r.Quarantined, o.Peer)
+		}
+		return nil
+	case OpTrusted:
+		r.Quarantined = without(r.Quarantined, o.Peer)
+		return nil
 	case OpEnded:
 		r.Ended = true
 		return nil
@@ -169,7 +197,7 @@ func (r *Record) Apply(o Op) error {
 func (s *StepRecord) apply(o Op) error {
 	open := s.Result == nil && s.Failed == ""
 	switch o.Kind {
-	case OpStarted, OpStopped, OpTried, OpLost, OpDone, OpFailed:
+	case OpStarted, OpStopped, OpBackup, OpTried, OpLost, OpDone, OpFailed:
 		if !open {
 			return fmt.Errorf("op %d on a step that is done", o.Kind)
 		}
@@ -188,18 +216,20 @@ func (s *StepRecord) apply(o Op) error {
 			s.Began = append(s.Began, o.Peer)
 		}
 	case OpStopped:
-		s.Began = without(s.Began, o.Peer)
+		s.leave(o.Peer)
+	case OpBackup:
+		s.Backup = o.Peer
 	case OpTried:
 		s.Tries++
-		s.Began = without(s.Began, o.Peer)
+		s.leave(o.Peer)
 	case OpLost:
 		s.Lost++
-		s.Began = without(s.Began, o.Peer)
+		s.leave(o.Peer)
 	case OpDone:
 		if o.Done == nil {
 			return fmt.Errorf("op %d without a result", o.Kind)
 		}
-		s.Done, s.Result, s.Began = o.Done, &o.Done.Entry.Result, nil
+		s.Done, s.Result, s.Began, s.Backup = o.Done, &o.Done.Entry.Result, nil, ""
 	case OpReopened:
 		if s.Done != nil {
 			s.Before = s.Done
@@ -211,11 +241,19 @@ func (s *StepRecord) apply(o Op) error {
 		if o.Text == "" {
 			return fmt.Errorf("op %d without a reason", o.Kind)
 		}
-		s.Failed, s.Began = o.Text, nil
+		s.Failed, s.Began, s.Backup = o.Text, nil, ""
 	default:
 		return fmt.Errorf("unknown op %d", o.Kind)
 	}
 	return nil
+}
+
+// leave notes that a member runs the step no more.
+func (s *StepRecord) leave(id peer.ID) {
+	s.Began = without(s.Began, id)
+	if s.Backup == id {
+		s.Backup = ""
+	}
 }
 
 // sameOutputs reports whether two results are the same for a dependant.

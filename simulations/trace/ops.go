@@ -6,21 +6,26 @@ const Asked = "asked"
 
 // Names of the ops of a leader's log, as Logged tells them.
 const (
-	OpStandbys = "standbys" // Digest is how many stand by from now on
-	OpStarted  = "started"
-	OpDone     = "done"
-	OpTried    = "tried" // Peer is on whom, or None
-	OpLost     = "lost"  // Peer is who was lost with it, or None
-	OpGone     = "gone"  // Peer is who is lost
-	OpReopened = "reopened"
-	OpSecured  = "secured"
-	OpFailed   = "failed"
-	OpNote     = "note"
-	OpEnded    = "ended"
-	OpStopped  = "stopped"
+	OpStandbys    = "standbys" // Digest is how many stand by from now on
+	OpStarted     = "started"
+	OpDone        = "done"
+	OpTried       = "tried" // Peer is on whom, or None
+	OpLost        = "lost"  // Peer is who was lost with it, or None
+	OpGone        = "gone"  // Peer is who is lost
+	OpReopened    = "reopened"
+	OpSecured     = "secured"
+	OpFailed      = "failed"
+	OpNote        = "note"
+	OpEnded       = "ended"
+	OpStopped     = "stopped"
+	OpBackup      = "backup"      // Peer is to whom Step was given as well
+	OpMode        = "mode"        // Digest is the steal.Mode
+	OpQuarantined = "quarantined" // Peer is to be tried with one step at a time
+	OpTrusted     = "trusted"     // Peer is quarantined no more
 )
 
 // Ops are the names by steal.OpKind.
 var Ops = [...]string{
 	"", OpStandbys, OpStarted, OpDone, OpTried, OpLost, OpGone, OpReopened, OpSecured, OpFailed, OpNote, OpEnded, OpStopped,
+	OpBackup, OpMode, OpQuarantined, OpTrusted,
 }
