@@ -13,8 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/sched/action"
 	"github.com/buildnet/buildnet/sched/registry"
@@ -69,6 +67,8 @@ type Job struct {
 	Own *action.Step
 	// Alone jobs take nothing from other members.
 	Alone bool
+	// Foreign jobs are of a build that was asked for elsewhere.
+	Foreign bool
 }
 
 // Runner executes on this machine. Its methods are called concurrently, and
@@ -116,7 +116,7 @@ type Options struct {
 // Service is one node's part in all builds.
 type Service struct {
 	opts  Options
-	slots *semaphore.Weighted
+	slots *slots
 	// life ends with Run; everything that was spawned ends with it.
 	life context.Context
 	end  context.CancelFunc
@@ -143,7 +143,7 @@ func New(opts Options) *Service {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Service{
-		opts: opts, slots: semaphore.NewWeighted(int64(max(opts.Slots, 1))),
+		opts: opts, slots: newSlots(opts.Slots),
 		parties: map[steal.BuildID]*party{}, led: map[ledKey]*leading{}, streams: map[peer.ID]int{},
 	}
 	s.life, s.end = context.WithCancel(context.Background())

@@ -75,7 +75,7 @@ func (p *party) prepare(a steal.Assign) {
 	p.drop(key)
 	j := &job{key: key, Job: Job{
 		Build: p.build, Step: a.Name, Action: a.Action, Holders: a.Holders, Own: p.origin.step(a),
-		Alone: p.origin != nil && p.origin.alone,
+		Alone: p.origin != nil && p.origin.alone, Foreign: p.whose() == theirs,
 	}}
 	j.ctx, j.cancel = context.WithCancel(p.ctx)
 	p.jobs[key] = j
@@ -130,12 +130,12 @@ func (p *party) execute(key jobKey) {
 	if !ok {
 		return
 	}
-	prepared, fetched := j.prepared, j.fetched
+	prepared, fetched, whose := j.prepared, j.fetched, p.whose()
 	p.work.Go(func() {
-		if err := p.s.slots.Acquire(j.ctx, 1); err != nil {
+		if err := p.s.slots.acquire(j.ctx, whose); err != nil {
 			return // cancelled
 		}
-		defer p.s.slots.Release(1)
+		defer p.s.slots.release(whose)
 		queued := time.Since(prepared)
 		entry, timings, failure := p.s.opts.Runner.Run(j.ctx, j.Job, func() {
 			p.mine(j, func(h *steal.Hand) steal.HandOutput { return h.Running(time.Now(), key.step, key.action) })
