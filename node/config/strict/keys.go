@@ -100,10 +100,12 @@ func (r *Reader) setDefaults(t reflect.Type, word string, v reflect.Value) {
 }
 
 func (r *Reader) plainDefault(word string, v reflect.Value) {
-	switch n := numberOf(word); v.Kind() {
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(word)
 	case reflect.Int:
-		v.SetInt(int64(n))
+		v.SetInt(int64(numberOf(word)))
 	default:
-		v.SetFloat(n)
+		v.SetFloat(numberOf(word))
 	}
 }
