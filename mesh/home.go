@@ -88,7 +88,7 @@ func SaveCredentials(dir string, c Credentials) error {
 // identity stays. Call it again once Run has returned: what changes in the mesh
 // meanwhile is saved.
 func ForgetCredentials(dir string) error {
-	for _, name := range []string{"mesh.json", peersFile} {
+	for _, name := range []string{"mesh.json", peersFile, laidFile} {
 		err := os.Remove(filepath.Join(dir, name))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("forget credentials: %w", err)

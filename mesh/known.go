@@ -146,9 +146,9 @@ func (m *Mesh) save() error {
 		return nil
 	}
 	m.mu.Lock()
-	all, r := m.byAge(), m.roll
+	all, r, d := m.byAge(), m.roll, m.decree
 	m.mu.Unlock()
-	err := savePeers(m.opts.Home, all)
+	err := errors.Join(savePeers(m.opts.Home, all), m.saveLaid(d, r))
 	if r != m.saved {
 		err = errors.Join(err, SaveCredentials(m.opts.Home, credentialsOf(*r)))
 	}

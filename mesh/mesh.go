@@ -1,7 +1,7 @@
 // Package mesh is a node's membership: who is there, how far away, and streams
 // to them. It runs serf over the one socket of package link, admits by the
-// hello of package join, finds members by package discover and keeps revoked
-// ones out by package roll. Start reading at Mesh.
+// hello of package join, finds members by package discover, keeps revoked
+// ones out by package roll and agrees on what holds for all by package decree. Start reading at Mesh.
 package mesh
 
 import (
@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/buildnet/buildnet/mesh/decree"
 	"github.com/buildnet/buildnet/mesh/discover"
 	"github.com/buildnet/buildnet/mesh/join"
 	"github.com/buildnet/buildnet/mesh/link"
@@ -94,6 +95,8 @@ type Mesh struct {
 	tasks sync.WaitGroup
 	slots chan struct{} // bounds hellos in the background
 	saved *roll.Roll    // owned by keep
+	// savedDecree is owned by keep, once it runs.
+	savedDecree decree.Decree
 	// departure holds a token while serf leaves or is shut down: a Leave that
 	// Shutdown overtakes panics.
 	departure chan struct{}
@@ -104,6 +107,7 @@ type Mesh struct {
 	serf     *serf.Serf
 	keyring  *memberlist.Keyring
 	roll     *roll.Roll // replaced, never changed
+	decree   decree.Decree
 	caps     peer.Capabilities
 	rtt      map[peer.ID]time.Duration // of the hello
 	since    map[string]time.Time      // by serf name
@@ -151,6 +155,7 @@ func (m *Mesh) Run(ctx context.Context) (err error) {
 	m.ctx = ctx
 	m.mu.Unlock()
 	m.remember()
+	m.recall()
 	m.link.Host().SetStreamHandler(rollProtocol, m.serveRoll)
 	m.tasks.Go(func() { _ = m.link.Run(ctx) })
 	m.tasks.Go(func() { m.keep(ctx) })

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/buildnet/buildnet/mesh/decree"
+	"github.com/buildnet/buildnet/mesh/decree/decreepb"
 	"github.com/buildnet/buildnet/mesh/join"
 	"github.com/buildnet/buildnet/mesh/link"
 	"github.com/buildnet/buildnet/mesh/peer"
@@ -219,7 +221,7 @@ func (m *Mesh) tellAll(ctx context.Context) {
 		wg.Go(func() {
 			defer func() { <-room }()
 			if err := m.exchange(ctx, x.ID, x.Addr); err != nil {
-				m.opts.Log.Warn("a member was not told of the revocation; it hears of it when it meets another", "peer", x.ID, "err", err)
+				m.opts.Log.Warn("a member was not told; it hears of it when it meets another", "peer", x.ID, "err", err)
 			}
 		})
 	}
@@ -230,12 +232,12 @@ func (m *Mesh) relay(ctx context.Context) {
 	others := m.others()
 	for _, x := range others[:min(len(others), relays)] {
 		if err := m.exchange(ctx, x.ID, x.Addr); err != nil {
-			m.opts.Log.Debug("tell of a revocation", "peer", x.ID, "err", err)
+			m.opts.Log.Debug("pass on what is new", "peer", x.ID, "err", err)
 		}
 	}
 }
 
-// exchange brings this node and a member to the same roll.
+// exchange brings this node and a member to the same roll, and the same decree.
 func (m *Mesh) exchange(ctx context.Context, id peer.ID, addr netip.AddrPort) error {
 	s, err := m.link.Open(ctx, id, addr, rollProtocol)
 	if err != nil {
@@ -283,7 +285,11 @@ func (m *Mesh) talk(ctx context.Context, s network.Stream, as side) error {
 		return err
 	}
 	var news rollpb.Rotation
-	return inTurn(as, s, r, func() proto.Message { return m.currentRoll().Rotation(&theirs) }, &news, func() error { return m.adopt(ctx, &theirs, &news) })
+	if err := inTurn(as, s, r, func() proto.Message { return m.currentRoll().Rotation(&theirs) }, &news, func() error { return m.adopt(ctx, &theirs, &news) }); err != nil {
+		return err
+	}
+	var told decreepb.Decree
+	return inTurn(as, s, r, func() proto.Message { return m.currentDecree().Message() }, &told, func() error { return m.believe(ctx, decree.Read(&told)) })
 }
 
 // inTurn writes one frame and reads one, which take then takes.
