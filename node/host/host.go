@@ -5,13 +5,15 @@ package host
 import (
 	"math"
 	"runtime"
+
+	"github.com/buildnet/buildnet/node/host/cgroup"
 )
 
 // Cores returns the processors that this process may use: those it may be
 // scheduled on, or fewer if a cgroup gives it a quota. It may be a fraction.
 func Cores() float64 {
 	cores := float64(runtime.NumCPU()) // respects the affinity that the process began with
-	if quota, ok := quota("/"); ok {
+	if quota, ok := cgroup.Quota("/"); ok {
 		cores = min(cores, quota)
 	}
 	return cores

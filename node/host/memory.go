@@ -1,6 +1,10 @@
 package host
 
-import "github.com/shirou/gopsutil/v4/mem"
+import (
+	"github.com/shirou/gopsutil/v4/mem"
+
+	"github.com/buildnet/buildnet/node/host/cgroup"
+)
 
 // ownShare of the memory is left to the owner's programs, the system and the
 // node itself: one part in so many.
@@ -15,7 +19,7 @@ func Memory() int64 {
 		return 0
 	}
 	total := int64(machine.Total)
-	if limit, ok := memoryLimit("/"); ok {
+	if limit, ok := cgroup.Memory("/"); ok {
 		total = min(total, limit)
 	}
 	return total - total/ownShare

@@ -1,0 +1,303 @@
+package cgroup
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// Options say where a Group is made.
+type Options struct {
+	// Root is "/", or a fixture.
+	Root string
+	// Name tells the groups of this machine's nodes apart.
+	Name string
+}
+
+// Group is the group of the work of others, beside the node's own processes or
+// beside its group. Its methods are not to be called concurrently, but for
+// Enter.
+type Group struct {
+	v2    bool
+	dirs  []string // one for each hierarchy, that of the processor first
+	node  string   // the leaf that the node has moved to, of version 2
+	from  string   // where it came from
+	means Means
+}
+
+// errNoPlace says that this user may make no group here.
+var errNoPlace = errors.New("no control group may be made here")
+
+// Open makes the group, or takes over what a killed node of the same name has
+// left: what runs there is killed.
+func Open(o Options) (*Group, error) {
+	var g *Group
+	var err error
+	if cpu, ok := find(o.Root, "cpu"); ok {
+		g, err = openFirst(o, cpu)
+	} else if unified, ok := find(o.Root, ""); ok {
+		g, err = openSecond(o, unified)
+	} else {
+		return nil, fmt.Errorf("%w: none are mounted", errNoPlace)
+	}
+	if err != nil {
+		return nil, err
+	}
+	g.sweep()
+	return g, errors.Join(g.Weigh(Low), g.Bound(0))
+}
+
+// openFirst makes groups of version 1: one for each controller.
+func openFirst(o Options, cpu place) (*Group, error) {
+	dir := filepath.Join(cpu.dir(o.Root), o.Name)
+	if err := makeGroup(dir); err != nil {
+		return nil, err
+	}
+	g := &Group{dirs: []string{dir}, means: Means{Weight: writable(dir, "cpu.shares"), Quota: writable(dir, "cpu.cfs_quota_us")}}
+	if io, ok := find(o.Root, "blkio"); ok && io.point != cpu.point {
+		dir := filepath.Join(io.dir(o.Root), o.Name)
+		if makeGroup(dir) == nil {
+			if writable(dir, ioFirst) {
+				g.dirs = append(g.dirs, dir)
+			} else {
+				_ = os.Remove(dir) // this kernel weighs no input and output
+			}
+		}
+	}
+	return g, nil
+}
+
+// openSecond makes a group of version 2: below the node's own where that is
+// given to it, or else beside it. Without a controller it can still be stopped.
+func openSecond(o Options, own place) (*Group, error) {
+	dir := own.dir(o.Root)
+	g := &Group{v2: true}
+	if g.enable(dir, filepath.Join(dir, o.Name+".node")) == nil {
+		if err := g.settle(filepath.Join(dir, o.Name)); err == nil {
+			return g, nil
+		}
+	}
+	if own.below != "." && own.below != "/" {
+		above := filepath.Dir(dir)
+		if g.enable(above, "") == nil && g.settle(filepath.Join(above, o.Name)) == nil {
+			return g, nil
+		}
+	}
+	if err := g.settle(filepath.Join(dir, o.Name)); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// settle makes the group at dir.
+func (g *Group) settle(dir string) error {
+	if err := makeGroup(dir); err != nil {
+		return err
+	}
+	g.dirs = []string{dir}
+	g.means = Means{Weight: writable(dir, "cpu.weight"), Quota: writable(dir, "cpu.max"), Freeze: writable(dir, "cgroup.freeze")}
+	return nil
+}
+
+// enable gives the groups below dir weights of their own. A group whose
+// children have them holds no processes itself: if there are none but this one,
+// it moves to leaf. See cgroup-v2.rst, "No Internal Process Constraint".
+func (g *Group) enable(dir, leaf string) error {
+	if slices.Contains(strings.Fields(content(filepath.Join(dir, subtree))), "cpu") {
+		return nil
+	}
+	err := put(dir, subtree, "+cpu")
+	if err != nil && errors.Is(err, syscall.EBUSY) && leaf != "" && alone(dir) {
+		if err = g.move(dir, leaf); err == nil {
+			err = put(dir, subtree, "+cpu")
+		}
+		if err != nil {
+			g.moveBack()
+		}
+	}
+	if err != nil {
+		return err
+	}
+	_ = put(dir, subtree, "+io") // not every kernel weighs that
+	return nil
+}
+
+const subtree = "cgroup.subtree_control"
+
+// alone reports whether dir holds this process and no other.
+func alone(dir string) bool { return content(filepath.Join(dir, procs)) == strconv.Itoa(os.Getpid()) }
+
+func (g *Group) move(dir, leaf string) error {
+	if err := makeGroup(leaf); err != nil {
+		return err
+	}
+	g.node, g.from = leaf, dir
+	return put(leaf, procs, strconv.Itoa(os.Getpid()))
+}
+
+// moveBack undoes move.
+func (g *Group) moveBack() {
+	if g.node == "" {
+		return
+	}
+	_ = put(g.from, subtree, "-io")
+	_ = put(g.from, subtree, "-cpu")
+	_ = put(g.from, procs, strconv.Itoa(os.Getpid()))
+	_ = os.Remove(g.node)
+	g.node, g.from = "", ""
+}
+
+const procs = "cgroup.procs"
+
+func makeGroup(dir string) error {
+	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%w: %w", errNoPlace, err)
+	}
+	return nil
+}
+
+func writable(dir, file string) bool {
+	f, err := os.OpenFile(filepath.Join(dir, file), os.O_WRONLY, 0)
+	if err != nil {
+		return false
+	}
+	return f.Close() == nil
+}
+
+func put(dir, file, value string) error {
+	f, err := os.OpenFile(filepath.Join(dir, file), os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(value)
+	return errors.Join(err, f.Close())
+}
+
+// sweep kills what a killed node has left in the group.
+func (g *Group) sweep() {
+	if g.means.Freeze {
+		_ = g.Freeze(false)
+	}
+	for pid := range strings.FieldsSeq(content(filepath.Join(g.dirs[0], procs))) {
+		if n, err := strconv.Atoi(pid); err == nil && n > 1 {
+			_ = syscall.Kill(n, syscall.SIGKILL)
+		}
+	}
+}
+
+// Means are what can be done with the group.
+func (g *Group) Means() Means { return g.means }
+
+// Text says what it is, for people.
+func (g *Group) Text() string {
+	var can []string
+	for _, m := range []struct {
+		have bool
+		name string
+	}{{g.means.Weight, "weight"}, {g.means.Quota, "quota"}, {g.means.Freeze, "freezer"}} {
+		if m.have {
+			can = append(can, m.name)
+		}
+	}
+	version := 1
+	if g.v2 {
+		version = 2
+	}
+	return fmt.Sprintf("control group, version %d: %s", version, strings.Join(can, ", "))
+}
+
+// Enter puts a process, and what it starts, into the group.
+func (g *Group) Enter(pid int) error {
+	for _, dir := range g.dirs {
+		if err := put(dir, procs, strconv.Itoa(pid)); err != nil {
+			return fmt.Errorf("enter the group %s: %w", dir, err)
+		}
+	}
+	return nil
+}
+
+// ioFirst is the weight of input and output of version 1.
+const ioFirst = "blkio.bfq.weight"
+
+// sharesOfHundred is what version 1 calls a weight of 100.
+const sharesOfHundred = 1024
+
+// Weigh sets what the group counts.
+func (g *Group) Weigh(w Weight) error {
+	if !g.means.Weight {
+		return nil
+	}
+	if !g.v2 {
+		for _, dir := range g.dirs[1:] {
+			_ = put(dir, ioFirst, strconv.Itoa(int(max(w, 1))))
+		}
+		return put(g.dirs[0], "cpu.shares", strconv.Itoa(int(w)*sharesOfHundred/100))
+	}
+	_ = put(g.dirs[0], "io.weight", strconv.Itoa(int(w))) // where there is one
+	return put(g.dirs[0], "cpu.weight", strconv.Itoa(int(w)))
+}
+
+// The periods of a quota in microseconds, and the least quota that the kernel
+// takes.
+const (
+	period    = 100_000
+	maxPeriod = 1_000_000
+	minQuota  = 1000
+)
+
+// Bound bounds what the group uses, in processors; 0 does not.
+func (g *Group) Bound(cores float64) error {
+	if !g.means.Quota {
+		return nil
+	}
+	quota, over := int64(cores*period), int64(period)
+	if cores > 0 && quota < minQuota {
+		quota, over = max(minQuota, int64(cores*maxPeriod)), maxPeriod
+	}
+	if g.v2 {
+		text := "max"
+		if cores > 0 {
+			text = strconv.FormatInt(quota, 10)
+		}
+		return put(g.dirs[0], "cpu.max", text+" "+strconv.FormatInt(over, 10))
+	}
+	// Either alone may be more than the group above allows.
+	err := put(g.dirs[0], "cpu.cfs_quota_us", "-1")
+	if err != nil || cores <= 0 {
+		return err
+	}
+	if err := put(g.dirs[0], "cpu.cfs_period_us", strconv.FormatInt(over, 10)); err != nil {
+		return err
+	}
+	return put(g.dirs[0], "cpu.cfs_quota_us", strconv.FormatInt(quota, 10))
+}
+
+// Freeze stops what is in the group, or lets it go on. Version 1 never does:
+// what it has frozen cannot be killed.
+func (g *Group) Freeze(stop bool) error {
+	if !g.means.Freeze {
+		return nil
+	}
+	value := "0"
+	if stop {
+		value = "1"
+	}
+	return put(g.dirs[0], "cgroup.freeze", value)
+}
+
+// Close removes the group, which is empty unless something in it cannot be
+// killed.
+func (g *Group) Close() error {
+	err := g.Freeze(false)
+	for _, dir := range g.dirs {
+		err = errors.Join(err, os.Remove(dir))
+	}
+	g.moveBack()
+	return err
+}
