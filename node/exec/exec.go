@@ -70,8 +70,17 @@ type Options struct {
 	Hidden []string
 	// Isolation is the most that is tried; zero is Full.
 	Isolation action.Isolation
+	// Groups is where what runs for others is put; nil leaves it to niceness.
+	Groups Groups
 	// OutputBytes bounds all outputs of an action; 0 is DefaultOutputBytes.
 	OutputBytes int64
+}
+
+// Groups are what the kernel is told of actions: see cgroup.Group.
+type Groups interface {
+	// Enter puts a process, and what it starts, among what runs for others. It
+	// may be called concurrently.
+	Enter(pid int) error
 }
 
 // Executor runs actions. Its methods may be called concurrently.
@@ -79,6 +88,7 @@ type Executor struct {
 	opts    Options
 	scratch *scratchDirs
 	probe   func() probed
+	lost    sync.Once // says that a group cannot be entered
 }
 
 type probed struct {
@@ -118,6 +128,9 @@ type Request struct {
 	Action digest.Digest
 	// Name is for people.
 	Name string
+	// Foreign actions are of another member's build: whoever is at this machine
+	// goes before them.
+	Foreign bool
 }
 
 // Execute runs an action whose blobs are all in the store, keeps its outputs
@@ -154,6 +167,7 @@ func (e *Executor) execute(ctx context.Context, r Request, started func()) (*act
 	if err := materialise(ctx, e.opts.Blobs, j, dir); err != nil {
 		return nil, err
 	}
+	j.foreign = r.Foreign
 	return e.perform(ctx, j, dir, level, started)
 }
 

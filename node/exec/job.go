@@ -42,6 +42,7 @@ type job struct {
 	toolchainDirs []string
 	network       bool
 	unsandboxed   bool
+	foreign       bool // not of a build that was asked for here
 }
 
 func load(ctx context.Context, blobs store.Blobs, d digest.Digest) (*job, error) {

@@ -46,7 +46,22 @@ func (e *Executor) run(ctx context.Context, l launch, started func()) (outcome, 
 		return outcome{}, fmt.Errorf("start a sandbox: %w", err)
 	}
 	group.add(r.cmd.Process.Pid)
+	if l.job.foreign && !e.enter(r.cmd.Process.Pid) {
+		spec.Nice, spec.Idle = lastNiceness, true
+	}
 	return e.attend(ctx, r, l, attendance{spec: spec, started: started, group: group})
+}
+
+// enter puts a child that has not begun yet among what runs for others.
+func (e *Executor) enter(pid int) bool {
+	if e.opts.Groups == nil {
+		return false
+	}
+	if err := e.opts.Groups.Enter(pid); err != nil {
+		e.lost.Do(func() { e.opts.Log.Warn("what runs for others has no control group", "error", err) })
+		return false
+	}
+	return true
 }
 
 type attendance struct {

@@ -147,6 +147,9 @@ func supervise(s *Spec) {
 		noCommand(program, err)
 	}
 	limitMemory(pid, s.MemoryBytes)
+	if s.Idle {
+		putLast(pid)
+	}
 	report(Started)
 	status := reap(pid)
 	if s.Mode == Plain {
@@ -223,6 +226,9 @@ func reap(pid int) syscall.WaitStatus {
 
 func limit(s *Spec) {
 	_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, s.Nice)
+	if s.Idle {
+		idle()
+	}
 	set := func(what int, n uint64) {
 		var r syscall.Rlimit
 		if syscall.Getrlimit(what, &r) == nil {
@@ -236,6 +242,32 @@ func limit(s *Spec) {
 	if s.FileBytes > 0 {
 		set(syscall.RLIMIT_FSIZE, uint64(s.FileBytes))
 	}
+}
+
+// Of sched(7) and ioprio_set(2).
+const (
+	schedIdle     = 5
+	ioPrioProcess = 1
+	ioPrioIdle    = 3 << 13
+)
+
+// idle makes this thread, and so the command, run when nothing else wants to.
+func idle() {
+	var priority int32
+	_, _, _ = syscall.RawSyscall(syscall.SYS_SCHED_SETSCHEDULER, 0, schedIdle, uintptr(unsafe.Pointer(&priority)))
+	_, _, _ = syscall.RawSyscall(syscall.SYS_IOPRIO_SET, ioPrioProcess, 0, ioPrioIdle)
+}
+
+// putLast makes the session of the command count least among sessions: where
+// the kernel groups processes by session, what they are to each other within
+// one counts for nothing outside. See sched(7), "The autogroup feature".
+func putLast(pid int) {
+	fd, err := syscall.Open("/proc/"+strconv.Itoa(pid)+"/autogroup", syscall.O_WRONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	_, _ = syscall.Write(fd, []byte("19"))
+	_ = syscall.Close(fd)
 }
 
 // limitMemory bounds the command rather than this process, which it would

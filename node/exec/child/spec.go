@@ -83,6 +83,9 @@ type Spec struct {
 	// FileBytes bounds each file that is written.
 	FileBytes int64
 	Nice      int
+	// Idle makes the command run when nothing else wants the processor or the
+	// disk: for a machine that has no other way to put it last.
+	Idle bool
 }
 
 // Network says what of the network an action has.
@@ -104,7 +107,7 @@ const maxSpecBytes = 8 << 20
 // Encode returns the spec as a child reads it: its length, then its fields.
 func (s *Spec) Encode() []byte {
 	var b []byte
-	for _, n := range []int64{int64(s.Mode), int64(s.HostUID), int64(s.Network), s.MemoryBytes, s.FileBytes, int64(s.Nice)} {
+	for _, n := range []int64{int64(s.Mode), int64(s.HostUID), int64(s.Network), s.MemoryBytes, s.FileBytes, int64(s.Nice), one(s.Idle)} {
 		b = appendText(b, strconv.FormatInt(n, 10))
 	}
 	b = appendText(b, s.Scratch)
@@ -116,6 +119,13 @@ func (s *Spec) Encode() []byte {
 		}
 	}
 	return append(appendLength(nil, len(b)), b...)
+}
+
+func one(is bool) int64 {
+	if is {
+		return 1
+	}
+	return 0
 }
 
 func appendLength(b []byte, n int) []byte {
@@ -135,7 +145,7 @@ func decode(b []byte) (Spec, error) {
 	d := decoder{rest: b}
 	s := Spec{Mode: Mode(d.number())}
 	s.HostUID, s.Network = int(d.number()), Network(d.number())
-	s.MemoryBytes, s.FileBytes, s.Nice = d.number(), d.number(), int(d.number())
+	s.MemoryBytes, s.FileBytes, s.Nice, s.Idle = d.number(), d.number(), int(d.number()), d.number() == 1
 	s.Scratch, s.Dir = d.text(), d.text()
 	for _, list := range []*[]string{&s.Argv, &s.Env, &s.Binds, &s.Needed, &s.Hidden} {
 		*list = d.list()

@@ -1,0 +1,69 @@
+package exec_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/buildnet/buildnet/node/exec"
+)
+
+// groups is an exec.Groups that takes notes.
+type groups struct {
+	mu      sync.Mutex
+	entered int
+	refuses bool
+}
+
+func (g *groups) Enter(int) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.entered++
+	if g.refuses {
+		return errors.New("no")
+	}
+	return nil
+}
+
+// standing is what the command of an action sees of its own niceness and
+// scheduling policy: see proc_pid_stat(5).
+func (r *rig) standing(foreign bool) (nice, policy string) {
+	r.t.Helper()
+	w := sh("cat /proc/self/stat")
+	result, err := r.Execute(context.Background(), exec.Request{Action: r.action(w), Name: "test", Foreign: foreign}, func() {})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	text := r.stdout(result)
+	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
+	if len(fields) < 39 {
+		r.t.Fatalf("stat is %q", text)
+	}
+	return fields[16], fields[38]
+}
+
+func TestForeignActionsAreInTheirGroup(t *testing.T) {
+	g := &groups{}
+	r := newRig(t, func(o *exec.Options) { o.Groups = g })
+	if nice, policy := r.standing(false); nice != "10" || policy != "0" || g.entered != 0 {
+		t.Errorf("an own action: niceness %s, policy %s, in the group %d times", nice, policy, g.entered)
+	}
+	if nice, policy := r.standing(true); nice != "10" || policy != "0" || g.entered != 1 {
+		t.Errorf("a foreign action: niceness %s, policy %s, in the group %d times", nice, policy, g.entered)
+	}
+}
+
+func TestForeignActionsComeLastWhereThereIsNoGroup(t *testing.T) {
+	for name, g := range map[string]exec.Groups{"none": nil, "one that refuses": &groups{refuses: true}} {
+		r := newRig(t, func(o *exec.Options) { o.Groups = g })
+		const idle = "5" // SCHED_IDLE
+		if nice, policy := r.standing(true); nice != "19" || policy != idle {
+			t.Errorf("%s: niceness %s, policy %s", name, nice, policy)
+		}
+		if nice, policy := r.standing(false); nice != "10" || policy != "0" {
+			t.Errorf("%s: an own action: niceness %s, policy %s", name, nice, policy)
+		}
+	}
+}
