@@ -14,6 +14,7 @@ import (
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/node/build"
 	"github.com/buildnet/buildnet/node/config"
+	"github.com/buildnet/buildnet/node/hearsay"
 	"github.com/buildnet/buildnet/node/host"
 	"github.com/buildnet/buildnet/node/toolchain"
 	"github.com/buildnet/buildnet/node/worktree"
@@ -22,6 +23,7 @@ import (
 	"github.com/buildnet/buildnet/sched/registry"
 	"github.com/buildnet/buildnet/sched/steal"
 	"github.com/buildnet/buildnet/store/actions"
+	"github.com/buildnet/buildnet/store/costs"
 	"github.com/buildnet/buildnet/store/digest"
 	"github.com/buildnet/buildnet/store/disk"
 	"github.com/buildnet/buildnet/store/history"
@@ -42,6 +44,7 @@ type parts struct {
 	mesh       *mesh.Mesh
 	dht        *dht.DHT
 	registry   *registry.Registry
+	hearsay    *hearsay.Hearsay
 	sched      *sched.Service
 	runner     *runner
 	watcher    *worktree.Watcher
@@ -176,13 +179,15 @@ func (n *Node) connect(p *parts, id mesh.Identity, settings config.Settings) (er
 		},
 		OwnBuildsOnly: reduced,
 	})
+	book := costs.New(p.store.CacheKV("costs"), p.store.CacheKV("costs-heard"))
+	p.hearsay = hearsay.New(hearsay.Options{Self: p.mesh.Self(), Network: p.mesh, Owners: p.dht.Owners, Book: book, Log: log})
 	trees := p.store.CacheKV("trees")
 	if err := worktree.Collect(trees, maxTrees); err != nil {
 		return err
 	}
 	p.builder = build.New(build.Options{
 		Self: p.mesh.Self(), Store: p.store, State: trees, Watcher: p.watcher, Actions: p.actions,
-		History: p.history, Costs: history.Costs(p.store.CacheKV("costs")), Toolchains: p.toolchains,
+		History: p.history, Costs: book, Hearsay: p.hearsay, Toolchains: p.toolchains,
 		Scheduler: p.sched, Fetcher: p.dht, Members: p.mesh.Members, Estimate: p.estimate, Settle: p.settle,
 		Provide: p.dht.Provide, Log: log,
 		Moved: func() (in, out int64) {
@@ -271,7 +276,7 @@ func (p *parts) services(n *Node) [][]service {
 	return [][]service{
 		{{"mesh", p.mesh.Run}},
 		{{"farewell", func(ctx context.Context) error { return farewell(ctx, p) }}},
-		append(n.ears(p), service{"exchange", p.dht.Run}, service{"results", p.registry.Run}),
+		append(n.ears(p), service{"exchange", p.dht.Run}, service{"results", p.registry.Run}, service{"costs", p.hearsay.Run}),
 		{{"scheduler", func(ctx context.Context) error { return schedule(ctx, p.sched) }},
 			{"greeting", func(ctx context.Context) error { return n.greet(ctx, p) }},
 			{"upkeep", func(ctx context.Context) error { return p.upkeep(ctx, n) }}},

@@ -21,6 +21,7 @@ import (
 	"github.com/buildnet/buildnet/sched/steal"
 	"github.com/buildnet/buildnet/store"
 	"github.com/buildnet/buildnet/store/actions"
+	"github.com/buildnet/buildnet/store/costs"
 	"github.com/buildnet/buildnet/store/digest"
 	"github.com/buildnet/buildnet/store/history"
 )
@@ -54,6 +55,15 @@ type Fetcher interface {
 	FetchTree(ctx context.Context, root digest.Digest, hints []peer.ID, hold func(...digest.Digest)) (int64, error)
 }
 
+// Hearsay exchanges with other members what kinds of actions cost.
+type Hearsay interface {
+	// Ask brings into the book of costs what members know. It returns when that
+	// is done, or ctx has ended.
+	Ask(ctx context.Context, kinds []costs.Kind)
+	// Tell has others told what the book knows. It does not wait.
+	Tell(kinds []costs.Kind)
+}
+
 // Options are what a Builder works with.
 type Options struct {
 	Self  peer.ID
@@ -63,7 +73,8 @@ type Options struct {
 	Watcher    *worktree.Watcher
 	Actions    *actions.Cache
 	History    *history.History
-	Costs      *history.CostHints
+	Costs      *costs.Book
+	Hearsay    Hearsay
 	Toolchains Toolchains
 	Scheduler  Scheduler
 	Fetcher    Fetcher

@@ -41,6 +41,7 @@ func (o *observer) Elected(leader peer.ID, standbys []peer.ID, epoch uint64) {
 // Started implements sched.Observer.
 func (o *observer) Started(s steal.Step, by peer.ID) {
 	o.run.recorder.started(s)
+	o.eta.started(o.step(s).ID, o.run.capsOf(by).BPU, time.Now())
 	o.run.emit(event.StepStarted{Build: string(o.run.req.ID), Step: string(o.step(s).ID), Peer: string(by)})
 }
 
@@ -105,7 +106,7 @@ func (o *observer) Finished(s steal.Step, d *steal.Done) {
 		QueuedMS: d.Timings.Queued.Milliseconds(), FetchMS: d.Timings.Fetch.Milliseconds(),
 		RunMS: d.Timings.Run.Milliseconds(), UploadMS: d.Timings.Upload.Milliseconds(),
 	}
-	done.ETAMS = o.eta.finished(step.ID).Milliseconds()
+	done.ETAMS = o.eta.finished(step.ID, time.Now()).Milliseconds()
 	var saved time.Duration
 	switch {
 	case !res.OK():
@@ -135,19 +136,6 @@ func (o *observer) Finished(s steal.Step, d *steal.Done) {
 	}
 	r.recorder.finished(s, done.Status, d)
 	r.tally.step(done, ran, saved)
-}
-
-// learn keeps how much work a step was, for the order of the next build.
-func (r *run) learn(step *action.Step, d *steal.Done) {
-	bpu := 1.0
-	for _, m := range r.opts.Members() {
-		if m.ID == d.Entry.Executor && m.Caps.BPU > 0 {
-			bpu = m.Caps.BPU
-		}
-	}
-	if err := r.opts.Costs.Learn(string(step.ID), d.Entry.Result.CPU.Seconds()*bpu); err != nil {
-		r.opts.Log.Debug("run time is not kept", "step", step.ID, "error", err)
-	}
 }
 
 func (o *observer) failure(step *action.Step, res *action.Result) *event.Failure {

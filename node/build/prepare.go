@@ -91,7 +91,6 @@ func (r *run) step(ctx context.Context, p *project.Step, chains map[toolchain.Sp
 		}
 		s.Reach, s.Sharing = action.InitiatorOnly, action.Unshared
 	}
-	s.Cost, _ = r.opts.Costs.Expect(string(p.ID))
 	return s, nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/buildnet/buildnet/sched/action"
 	"github.com/buildnet/buildnet/sched/steal"
 	"github.com/buildnet/buildnet/store"
+	"github.com/buildnet/buildnet/store/costs"
 )
 
 // errSteps says that steps failed; each was told of by its event.
@@ -50,6 +51,11 @@ type run struct {
 	// outcomes has a result for each step that has a good one.
 	outcomes map[action.StepID]*action.Result
 	differs  []string
+	// learned are the kinds of the steps that were executed.
+	learned  []costs.Kind
+	caps     map[peer.ID]peer.Capabilities // as they were at capsAt
+	capsAt   time.Time
+	forecast *event.Forecast
 	leader   peer.ID
 	epoch    uint64
 	blame    blame
@@ -131,18 +137,21 @@ func (r *run) schedule(ctx context.Context, given []steal.Given) error {
 	if text := r.opts.Settle(ctx); text != "" {
 		r.notice(event.Warning, "%s", text)
 	}
+	r.expect(ctx, given)
 	r.recorder = newRecorder(r, given)
 	defer r.recorder.mark(func(m *event.Marks) *int64 { return &m.ScheduledUS })
 	plan := &steal.Plan{Graph: r.graph, Given: given, Modes: r.req.Modes}
 	ctx, abort := context.WithCancelCause(ctx)
 	defer abort(nil)
-	o := &observer{run: r, abort: abort, eta: newEstimate(r.graph.Steps(), r.outcomes, r.opts.Members())}
+	o := &observer{run: r, abort: abort, eta: r.estimate(given)}
+	defer r.tellCosts()
 	if err := r.opts.Scheduler.Build(ctx, sched.Build{ID: r.req.ID, Plan: plan}, o); err != nil {
 		return fmt.Errorf("build %s: %w", r.req.Root, errors.Join(aborted(ctx), err))
 	}
 	if o.failed > 0 {
 		return fmt.Errorf("%d %w", o.failed, errSteps)
 	}
+	r.forecast = o.eta.forecast(r.started, time.Now())
 	return nil
 }
 
@@ -182,6 +191,7 @@ func (r *run) finish(ctx context.Context, err error) error {
 	if err != nil && !errors.Is(err, errSteps) && !f.Cancelled {
 		f.Error = err.Error()
 	}
+	f.Forecast = r.forecast
 	f.Differs, f.Leader, f.Epoch = r.differs, string(r.leader), r.epoch
 	r.measure(&f)
 	r.record(f)

@@ -26,6 +26,7 @@ import (
 	"github.com/buildnet/buildnet/sched/steal"
 	"github.com/buildnet/buildnet/store"
 	"github.com/buildnet/buildnet/store/actions"
+	"github.com/buildnet/buildnet/store/costs"
 	"github.com/buildnet/buildnet/store/digest"
 	"github.com/buildnet/buildnet/store/history"
 	"github.com/buildnet/buildnet/store/memory"
@@ -51,6 +52,11 @@ type world struct {
 	before   func(*action.Step)     // called before each execution
 	fails    map[action.StepID]bool // steps whose command fails
 	contents func(*action.Step, digest.Digest) string
+	others   []peer.Member // beside this node
+	took     func(*action.Step) time.Duration
+	asked    []costs.Kind
+	told     []costs.Kind
+	knows    func(costs.Kind) (costs.Estimate, bool) // what others tell
 }
 
 func newWorld(t *testing.T, files map[string]string) *world {
@@ -70,6 +76,8 @@ func newWorld(t *testing.T, files map[string]string) *world {
 	w := &world{
 		t: t, root: t.TempDir(), store: memory.New(64 << 20), self: peer.ID(id.String()), key: private,
 		chain: "blake3:one", fails: map[action.StepID]bool{}, before: func(*action.Step) {},
+		took:    func(*action.Step) time.Duration { return time.Second },
+		knows:   func(costs.Kind) (costs.Estimate, bool) { return costs.Estimate{}, false },
 		actions: actions.New(&memory.KV{}), history: history.New(&memory.KV{}),
 	}
 	// As a compiler does, it makes the same of inputs that differ in comments.
@@ -77,9 +85,10 @@ func newWorld(t *testing.T, files map[string]string) *world {
 	w.write(files)
 	w.builder = New(Options{
 		Self: w.self, Store: w.store, State: &memory.KV{}, Actions: w.actions, History: w.history,
-		Costs: history.Costs(&memory.KV{}), Toolchains: w, Scheduler: w, Fetcher: nowhere{},
+		Costs: costs.New(&memory.KV{}, &memory.KV{}), Hearsay: w, Toolchains: w, Scheduler: w, Fetcher: nowhere{},
 		Members: func() []peer.Member {
-			return []peer.Member{{ID: w.self, Name: "here", State: peer.Alive, Self: true, Caps: peer.Capabilities{BPU: 1}}}
+			here := peer.Member{ID: w.self, Name: "here", State: peer.Alive, Self: true, Caps: peer.Capabilities{BPU: 1, Cores: 1, Slots: 1}}
+			return append([]peer.Member{here}, w.others...)
 		},
 		Estimate: func(peer.ID, peer.ID) time.Duration { return 0 },
 		Settle:   func(context.Context) string { return "" },
@@ -96,6 +105,21 @@ func (nowhere) Fetch(context.Context, []digest.Digest, []peer.ID) (int64, error)
 func (nowhere) FetchTree(context.Context, digest.Digest, []peer.ID, func(...digest.Digest)) (int64, error) {
 	return 0, nil
 }
+
+// Ask implements Hearsay.
+func (w *world) Ask(_ context.Context, kinds []costs.Kind) {
+	w.asked = append(w.asked, kinds...)
+	for _, k := range kinds {
+		if e, ok := w.knows(k); ok {
+			if err := w.builder.opts.Costs.Hear(k, e, time.Now()); err != nil {
+				w.t.Error(err)
+			}
+		}
+	}
+}
+
+// Tell implements Hearsay.
+func (w *world) Tell(kinds []costs.Kind) { w.told = append(w.told, kinds...) }
 
 // Digest implements Toolchains.
 func (w *world) Digest(context.Context, toolchain.Spec) (string, error) {
@@ -173,7 +197,7 @@ func (w *world) execute(ctx context.Context, s *action.Step, a *action.Assembled
 	w.mu.Lock()
 	w.ran = append(w.ran, s.ID)
 	w.mu.Unlock()
-	res := action.Result{Isolation: action.Full}
+	res := action.Result{Isolation: action.Full, Wall: w.took(s), CPU: w.took(s), MaxRSS: 32 << 20}
 	if w.fails[s.ID] {
 		res.ExitCode = 1
 	}

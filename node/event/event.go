@@ -44,6 +44,18 @@ type LeaderElected struct {
 	Epoch    uint64   `json:"epoch"`
 }
 
+// BuildExpected comes before the election of a build of which enough is known:
+// what is left to be done, and how long that is expected to take.
+type BuildExpected struct {
+	Build string `json:"build"`
+	// Steps are left, of Known of them it is known how long they take.
+	Steps int `json:"steps"`
+	Known int `json:"known"`
+	// Work of them in BPU-seconds.
+	Work  float64 `json:"work"`
+	ETAMS int64   `json:"eta_ms"`
+}
+
 // StepStarted says that a peer began to execute a step.
 type StepStarted struct {
 	Build string `json:"build"`
@@ -79,8 +91,8 @@ type StepFinished struct {
 	// Done and Steps are the progress of the build with this step.
 	Done  int `json:"done"`
 	Steps int `json:"steps"`
-	// ETAMS is how long the rest is expected to take, by the critical path;
-	// absent when that is not known.
+	// ETAMS is how long the rest is expected to take, by the critical path and
+	// by how fast the build went so far; absent when that is not known.
 	ETAMS int64 `json:"eta_ms,omitempty"`
 
 	Failure *Failure `json:"failure,omitempty"`
@@ -173,6 +185,9 @@ type BuildFinished struct {
 	BytesOut int64 `json:"bytes_out"`
 	// SavedMS is the run time of the results that did not have to be executed.
 	SavedMS int64 `json:"saved_ms"`
+	// Forecast is how good the expectations of the time were; absent when there
+	// were none, or the build did not come to its end.
+	Forecast *Forecast `json:"forecast,omitempty"`
 	// LocalReasons says how many steps ran here, and why.
 	LocalReasons map[string]int `json:"local_reasons,omitempty"`
 	// Uncached names the steps whose results nobody may reuse (sandbox: none).
@@ -183,6 +198,21 @@ type BuildFinished struct {
 	Foreign []string `json:"foreign,omitempty"`
 }
 
+// Forecast is what was expected of the time of a build against what came: when
+// it was planned, and when half of the expected time was over by the work done.
+type Forecast struct {
+	First Expected  `json:"first"`
+	Half  *Expected `json:"half,omitempty"`
+}
+
+// Expected says that at AtMS after the build's start the rest was expected to
+// take ETAMS, and that it took TookMS.
+type Expected struct {
+	AtMS   int64 `json:"at_ms"`
+	ETAMS  int64 `json:"eta_ms"`
+	TookMS int64 `json:"took_ms"`
+}
+
 // Kind implements Event.
 func (BuildQueued) Kind() string { return "build.queued" }
 
@@ -191,6 +221,9 @@ func (BuildStarted) Kind() string { return "build.started" }
 
 // Kind implements Event.
 func (LeaderElected) Kind() string { return "leader.elected" }
+
+// Kind implements Event.
+func (BuildExpected) Kind() string { return "build.expected" }
 
 // Kind implements Event.
 func (StepStarted) Kind() string { return "step.started" }
@@ -241,6 +274,8 @@ func Decode(line []byte) (Event, error) {
 		return decode[BuildStarted](line)
 	case LeaderElected{}.Kind():
 		return decode[LeaderElected](line)
+	case BuildExpected{}.Kind():
+		return decode[BuildExpected](line)
 	case StepStarted{}.Kind():
 		return decode[StepStarted](line)
 	case StepFinished{}.Kind():

@@ -260,6 +260,10 @@ func TestHintsOfAPeerAreBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		g.Hint(0, action.Hints{Cost: tc.cost, Memory: tc.bytes, OutputBytes: tc.bytes})
+		if hinted := g.Steps()[0]; hinted.Cost != tc.wantCost || hinted.Memory != tc.wantBytes || hinted.OutputBytes != tc.wantBytes {
+			t.Errorf("cost %v, %d bytes: hinted as %v, %d, %d", tc.cost, tc.bytes, hinted.Cost, hinted.Memory, hinted.OutputBytes)
+		}
 		got := read.Steps()[0]
 		if got.Cost != tc.wantCost || got.Memory != tc.wantBytes || got.OutputBytes != tc.wantBytes {
 			t.Errorf("cost %v, %d bytes: read as %v, %d, %d", tc.cost, tc.bytes, got.Cost, got.Memory, got.OutputBytes)

@@ -89,6 +89,13 @@ func (g *Graph) Step(id StepID) (*Step, bool) {
 	return &g.steps[i], true
 }
 
+// Hint replaces the hints of the step at place i. It may not be called while
+// others read the graph.
+func (g *Graph) Hint(i int, h Hints) {
+	s := &g.steps[i]
+	s.Cost, s.Memory, s.OutputBytes = costOf(h.Cost), hintBytes(h.Memory), hintBytes(h.OutputBytes)
+}
+
 // CleanPath reports whether p is a path of a step: relative, slash-separated,
 // without "." or ".." elements, NUL or newline.
 func CleanPath(p string) bool {

@@ -95,6 +95,12 @@ type Step struct {
 	OutputBytes int64
 }
 
+// Hints are what a run of a step is expected to take: see Step.
+type Hints struct {
+	Cost                float64
+	Memory, OutputBytes int64
+}
+
 // Hints of a step are at most that, whoever gives them: sums over a graph stay
 // finite.
 const (

@@ -1,5 +1,4 @@
-// Package history keeps the records of a node's builds, newest first, and how
-// much work their steps were. Start reading at History.
+// Package history keeps the records of a node's builds, newest first. Start reading at History.
 package history
 
 import (

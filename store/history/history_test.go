@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -120,32 +119,6 @@ func TestDamagedRecordsAreLeftOut(t *testing.T) {
 	}
 	if all, err := h.List(0); err != nil || len(all) != 1 {
 		t.Errorf("List = %v, %v", all, err)
-	}
-}
-
-func TestCostsFollowTheRuns(t *testing.T) {
-	c := history.Costs(&memory.KV{})
-	if _, ok := c.Expect("s"); ok {
-		t.Error("a cost was known before any run")
-	}
-	for range 20 {
-		if err := c.Learn("s", 4); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got, ok := c.Expect("s"); !ok || math.Abs(got-4) > 1e-9 {
-		t.Errorf("after runs of 4: %v, %v", got, ok)
-	}
-	if err := c.Learn("s", 100); err != nil {
-		t.Fatal(err)
-	}
-	if got, _ := c.Expect("s"); got < 10 || got > 60 {
-		t.Errorf("after one run of 100 among many of 4: %v", got)
-	}
-	for _, bad := range []float64{-1, math.NaN(), math.Inf(1)} {
-		if err := c.Learn("s", bad); err == nil {
-			t.Errorf("learned %v", bad)
-		}
 	}
 }
 

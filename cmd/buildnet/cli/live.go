@@ -85,7 +85,8 @@ func (l *live) worthKeeping(e event.Event) string {
 	if s, ok := e.(event.StepFinished); ok && s.Status != event.Failed {
 		return ""
 	}
-	if _, ok := e.(event.HookStarted); ok {
+	switch e.(type) {
+	case event.HookStarted, event.BuildExpected: // the view shows them
 		return ""
 	}
 	return l.names.describe(e)
@@ -155,6 +156,8 @@ func (b *board) take(e event.Event) {
 	switch e := e.(type) {
 	case event.BuildStarted:
 		b.steps, b.names, b.began = e.Steps, e.Names, b.now
+	case event.BuildExpected:
+		b.end = b.now.Add(time.Duration(e.ETAMS) * time.Millisecond)
 	case event.LeaderElected:
 		b.leader = e.Leader
 	case event.StepStarted:

@@ -53,6 +53,8 @@ func (n names) describe(e event.Event) string {
 		return fmt.Sprintf("waiting for build %s of the same project", e.Behind)
 	case event.BuildStarted:
 		return fmt.Sprintf("build %s of %s: %s, %s", e.Build, e.Root, plural(e.Steps, "step"), plural(e.Members, "machine"))
+	case event.BuildExpected:
+		return fmt.Sprintf("%s to do, about %s", plural(e.Steps, "step"), age(time.Duration(e.ETAMS)*time.Millisecond))
 	case event.LeaderElected:
 		if e.Epoch > 1 {
 			return fmt.Sprintf("%s leads from now on (epoch %d)", n.of(e.Leader), e.Epoch)

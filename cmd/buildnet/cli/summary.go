@@ -11,11 +11,19 @@ import (
 // maxNamed is how many files or steps one line of a summary names.
 const maxNamed = 5
 
-// summaryOf says how a build ended, in one to three lines.
+// summaryOf says how a build ended, in one to four lines.
 func summaryOf(f event.BuildFinished, n names) string {
 	lines := []string{headline(f)}
 	if where := whereRun(f, n); where != "" {
 		lines = append(lines, where)
+	}
+	if expected := forecast(f); expected != "" {
+		lines = append(lines, expected)
+	}
+	if p := f.Policy; p != nil {
+		if how := policyText(p.Profile, p.From, p.Changes); how != "" {
+			lines = append(lines, how)
+		}
 	}
 	if odd := oddities(f); odd != "" {
 		lines = append(lines, odd)
@@ -80,6 +88,27 @@ func whereRun(f event.BuildFinished, n names) string {
 		parts = append(parts, fmt.Sprintf("%s in, %s out", bytesText(f.BytesIn), bytesText(f.BytesOut)))
 	}
 	return joined(parts)
+}
+
+// worthForecast is how long a build must have taken for anybody to ask whether
+// that was expected.
+const worthForecast = time.Second
+
+// forecast compares what was expected with what came.
+func forecast(f event.BuildFinished) string {
+	if f.Forecast == nil || f.Forecast.First.TookMS < worthForecast.Milliseconds() {
+		return ""
+	}
+	text := "expected to take " + expected(f.Forecast.First)
+	if half := f.Forecast.Half; half != nil {
+		text += "; at half-time " + expected(*half) + " more"
+	}
+	return text
+}
+
+// expected has a duration, and what it was.
+func expected(e event.Expected) string {
+	return fmt.Sprintf("%s and took %s", wall(float64(e.ETAMS)), wall(float64(e.TookMS)))
 }
 
 func byPeer(f event.BuildFinished, n names) string {
