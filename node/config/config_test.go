@@ -51,11 +51,11 @@ func TestProjectRootIsTheNearestAbove(t *testing.T) {
 }
 
 func TestSettings(t *testing.T) {
-	got, err := parseSettings([]byte("cache: {max: 2GiB}\nshare_reduced: true\ntoolchain_dirs: [/opt/cross]\n"))
+	got, err := parseSettings([]byte("cache: {max: 2GiB}\nshare_reduced: true\ntoolchain_dirs: [/opt/cross]\nshare: 0.5\nyield: on\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Settings{CacheMaxBytes: 2 << 30, ShareReduced: true, ToolchainDirs: []string{"/opt/cross"}}
+	want := Settings{CacheMaxBytes: 2 << 30, ShareReduced: true, ToolchainDirs: []string{"/opt/cross"}, Share: 0.5, Yield: On}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

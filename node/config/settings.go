@@ -21,7 +21,24 @@ type Settings struct {
 	ShareReduced bool
 	// ToolchainDirs are visible to actions beside the default ones.
 	ToolchainDirs []string
+	// Share is what other members may use of this machine at most; 0 is all.
+	Share float64
+	// Yield gives way to the owner's own use of the machine, and on battery.
+	Yield Switch
 }
+
+// Switch is a setting that is on or off, or not set.
+type Switch string
+
+// The switches; what an Unset one is follows from the machine.
+const (
+	Unset Switch = ""
+	On    Switch = "on"
+	Off   Switch = "off"
+)
+
+// settingsName is the file within the home.
+const settingsName = "node.yaml"
 
 // minCache keeps room for the inputs of one large action.
 const minCache = 64 << 20
@@ -33,12 +50,14 @@ type settingsFile struct {
 	} `yaml:"cache"`
 	ShareReduced  bool     `yaml:"share_reduced"`
 	ToolchainDirs []string `yaml:"toolchain_dirs"`
+	Share         *float64 `yaml:"share"`
+	Yield         Switch   `yaml:"yield"`
 }
 
 // LoadSettings reads node.yaml in home; without one it returns the defaults.
 // All faults are reported at once.
 func LoadSettings(home string) (Settings, error) {
-	path := filepath.Join(home, "node.yaml")
+	path := filepath.Join(home, settingsName)
 	raw, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Settings{}, nil
@@ -60,8 +79,13 @@ func parseSettings(raw []byte) (Settings, error) {
 			return Settings{}, err
 		}
 	}
-	s := Settings{ShareReduced: f.ShareReduced, ToolchainDirs: f.ToolchainDirs}
+	s := Settings{ShareReduced: f.ShareReduced, ToolchainDirs: f.ToolchainDirs, Yield: f.Yield}
 	var errs []error
+	if f.Share != nil {
+		s.Share = *f.Share
+		errs = append(errs, CheckShare(s.Share))
+	}
+	errs = append(errs, f.Yield.Check())
 	if f.Cache.Max != "" {
 		n, err := humanize.ParseBytes(f.Cache.Max)
 		switch {
