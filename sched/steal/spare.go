@@ -1,0 +1,286 @@
+package steal
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/buildnet/buildnet/mesh/peer"
+)
+
+// What follows keeps members busy that have nothing to do. Where a step would
+// be done sooner on such a member than where it is, it is taken back if it has
+// not begun, and else given to that member as well (Zaharia et al., Improving
+// MapReduce Performance in Heterogeneous Environments, 2008, section 4: LATE;
+// Ananthanarayanan et al., Reining in the Outliers in Map-Reduce Clusters using
+// Mantri, 2010, section 5.2).
+
+const (
+	// lookEvery is how often it is looked for steps that are too slow.
+	lookEvery = 20 * time.Millisecond
+	// leastGain is by how much a step must be done sooner elsewhere to be moved
+	// there: less is within what nobody can tell. It is a fifth of the run as
+	// well.
+	leastGain = 50 * time.Millisecond
+	// slack is what a run may take beside its command before it says something of
+	// whoever runs it.
+	slack = 200 * time.Millisecond
+	// MaxWaste is the share of the work done so far that backups may come to
+	// where nobody is slow for certain. overrun is what a backup may cost more
+	// than was believed before it is ended.
+	MaxWaste = 0.05
+	overrun  = 1.25
+	// BackupShare is how many slots of the crew there are for each backup at
+	// once; LeastBackups there may be always.
+	BackupShare  = 10
+	LeastBackups = 2
+	// surelyLate is how many times its expected run a step has to have taken, all
+	// by itself, for it to be a straggler whatever it was expected to take;
+	// lateTogether is that where another one is as late on the same member; and
+	// crawling is the pace at which a member is one that lags.
+	surelyLate   = 4
+	lateTogether = 2.5
+	crawling     = 0.4
+)
+
+// burden is a step in somebody's hands, and how long it is believed to stay
+// there.
+type burden struct {
+	step  Step
+	on    *member
+	work  float64
+	left  time.Duration
+	begun bool
+	// surely says that the member that runs it is slow, whatever the step is.
+	surely bool
+}
+
+// spare gives those who have nothing to do what others are too slow with.
+func (l *Leader) spare() {
+	if l.now.Before(l.lookAt) || l.assigned == 0 || l.resolving > 0 || l.busy() {
+		return
+	}
+	l.lookAt = l.now.Add(lookEvery)
+	l.endVain()
+	idle := l.idlers()
+	if len(idle) == 0 {
+		return
+	}
+	l.observe()
+	for _, b := range l.burdens() {
+		m := l.quickest(b, idle)
+		if m == nil {
+			continue
+		}
+		if !b.begun {
+			l.recall(b)
+		} else if l.mayBack(b, m) {
+			l.giveBackup(b, m)
+		}
+		if !m.idle() {
+			idle = slices.DeleteFunc(idle, func(o *member) bool { return o == m })
+		}
+	}
+}
+
+// idlers are the members with a free slot for which nothing is queued.
+func (l *Leader) idlers() []*member {
+	var idle []*member
+	for _, m := range l.order {
+		if m.join == nil || !l.takes(m) || !m.idle() {
+			continue
+		}
+		waits := slices.IndexFunc(l.queued, func(q []Step) bool {
+			return len(q) > 0 && l.able(l.needs[l.needOf[q[0]]], m)
+		})
+		if waits < 0 {
+			idle = append(idle, m)
+		}
+	}
+	return idle
+}
+
+// burdens are the steps that one member has, those that take longest first.
+func (l *Leader) burdens() []burden {
+	var list []burden
+	for _, m := range l.order {
+		if m.join == nil || len(m.hands) == 0 {
+			continue
+		}
+		list = append(list, l.burdensOf(m)...)
+	}
+	slices.SortStableFunc(list, func(a, b burden) int { return cmp.Compare(b.left, a.left) })
+	return list
+}
+
+func (l *Leader) burdensOf(m *member) []burden {
+	var list []burden
+	total := time.Duration(0)
+	for _, s := range sortedSteps(m.hands) {
+		t := &l.tasks[s]
+		work, measured := l.expect(s)
+		if work <= 0 {
+			continue
+		}
+		b := burden{step: s, on: m, work: work}
+		expected := runTime(work, m.bpu()*min(m.paceOf(), 1))
+		if at := t.begunAt(m.id); !at.IsZero() {
+			elapsed := l.now.Sub(at)
+			b.begun = true
+			b.left = left(expected, elapsed)
+			b.surely = measured && l.straggles(m, runTime(work, m.bpu()), elapsed)
+		} else {
+			b.left = runTime(work, m.speed())
+		}
+		total += b.left
+		if t.backup == "" && !t.recalled {
+			list = append(list, b)
+		}
+	}
+	for i := range list {
+		b := &list[i]
+		if !b.begun && len(m.hands) > m.join.Slots {
+			b.left += (total - b.left) / time.Duration(max(m.join.Slots, 1))
+		}
+		b.left += l.home(b.step, m)
+	}
+	return list
+}
+
+// straggles reports whether a run is late because of the member that it is on.
+func (l *Leader) straggles(m *member, expected, elapsed time.Duration) bool {
+	beyond := func(times float64) bool { return elapsed > time.Duration(times*float64(expected))+slack }
+	return beyond(surelyLate) || beyond(lateTogether) && m.late > 1 || beyond(lateBy) && m.paceOf() < crawling
+}
+
+// begunAt is when a member that has the step began to run it; zero if it did
+// not.
+func (t *task) begunAt(id peer.ID) time.Time {
+	switch id {
+	case t.worker:
+		return t.startedAt
+	case t.backup:
+		return t.backedAt
+	default:
+		return time.Time{}
+	}
+}
+
+// quickest is the idle member that would be done with a step first, if that is
+// much sooner than whoever has it.
+func (l *Leader) quickest(b burden, idle []*member) *member {
+	var best *member
+	var soonest time.Duration
+	for _, m := range idle {
+		if m == b.on || !l.able(l.needs[l.needOf[b.step]], m) || slices.Contains(l.tasks[b.step].avoid, m.id) {
+			continue
+		}
+		took := l.fresh(b.step, m, b.work)
+		if b.left-took < max(leastGain, took/5) {
+			continue
+		}
+		if best == nil || took < soonest {
+			best, soonest = m, took
+		}
+	}
+	return best
+}
+
+// recall asks for a step that has not begun: if it has meanwhile, it stays.
+func (l *Leader) recall(b burden) {
+	if b.on.link != Up || l.now.Sub(l.tasks[b.step].givenAt) < leastGain {
+		return
+	}
+	l.tasks[b.step].recalled = true
+	l.send(b.on.id, Recall{Step: b.step})
+}
+
+// mayBack reports whether a step that runs may be given to a second member. A
+// step that cost a worker may be what did it.
+func (l *Leader) mayBack(b burden, m *member) bool {
+	r := &l.record.Steps[b.step]
+	switch {
+	case flawBackups:
+		return true
+	case l.record.Mode != Whole, r.Lost > 0, !l.declares(), l.backups >= max(LeastBackups, l.slots()/BackupShare):
+		return false
+	}
+	return b.surely || l.wasted+l.atStake+l.stake(b, m) <= MaxWaste/overrun*l.exp.work
+}
+
+// stake is what is in vain, in BPU-seconds, whoever of the two is first.
+func (l *Leader) stake(b burden, m *member) float64 {
+	took := l.fresh(b.step, m, b.work)
+	elapsed := l.now.Sub(l.tasks[b.step].begunAt(b.on.id))
+	return max((elapsed+took).Seconds()*b.on.bpu(), min(took, b.left).Seconds()*m.bpu())
+}
+
+// declares reports whether what is logged now goes out now.
+func (l *Leader) declares() bool {
+	m := l.crew[l.opts.Initiator]
+	return m.link == Up && m.logSent-m.logAcked < maxUnacked/2
+}
+
+func (l *Leader) slots() int {
+	n := 0
+	for _, m := range l.order {
+		if m.join != nil {
+			n += m.join.Slots
+		}
+	}
+	return n
+}
+
+func (l *Leader) giveBackup(b burden, m *member) {
+	t := &l.tasks[b.step]
+	stake := l.stake(b, m)
+	l.append(Op{Kind: OpBackup, Step: b.step, Peer: m.id})
+	l.back(b.step, m)
+	if t.stake = stake; b.surely {
+		t.stake = 0
+	}
+	l.atStake += t.stake
+	m.given++
+	l.send(m.id, Assign{Step: b.step, Name: l.step(b.step).ID, Action: t.action, Holders: l.holders(b.step)})
+}
+
+// endVain ends backups that have come to more than they were to cost.
+func (l *Leader) endVain() {
+	if l.backups == 0 || flawBackups {
+		return
+	}
+	for i := range l.tasks {
+		t, s := &l.tasks[i], Step(i)
+		if t.backup == "" || t.stake == 0 {
+			continue
+		}
+		spent := max(l.spent(t, t.worker), l.spent(t, t.backup))
+		if m := l.crew[t.backup]; spent > overrun*t.stake && m.link == Up {
+			l.wasted += l.spent(t, m.id)
+			l.revoke(m.id, s)
+			l.leave(s, m.id)
+		}
+	}
+}
+
+// spent is what a member has run of a step, in BPU-seconds.
+func (l *Leader) spent(t *task, id peer.ID) float64 {
+	at := t.begunAt(id)
+	if at.IsZero() {
+		return 0
+	}
+	return l.now.Sub(at).Seconds() * l.crew[id].bpu()
+}
+
+// raced counts what a backup came to when the first of the two is done.
+func (l *Leader) raced(s Step, winner *member) {
+	t := &l.tasks[s]
+	if t.backup == "" {
+		return
+	}
+	loser := t.worker
+	if loser == winner.id {
+		loser = t.backup
+	}
+	l.wasted += l.spent(t, loser)
+}
