@@ -171,6 +171,30 @@ func TestUsageIsTheCommands(t *testing.T) {
 	}
 }
 
+// pair is a program whose two processes hold as many bytes as it is told, at
+// the same time.
+const pair = `
+sub hold { $x = chr(120) x $ARGV[0] }
+pipe(R, W); pipe(S, V);
+if (!fork) { close V; hold; syswrite W, "x"; sysread S, $b, 1; exit }
+close W; sysread R, $b, 1; hold; close V; wait`
+
+func TestMemoryIsThatOfAllProcessesWhereTheyHaveAGroup(t *testing.T) {
+	r := newRig(t, nil)
+	w := work{argv: []string{"/usr/bin/perl", "-e", pair, strconv.Itoa(64 << 20)}}
+	if alone := r.must(w).MaxRSS; alone < 64<<20 || alone > 120<<20 {
+		t.Errorf("the largest process used %d MiB", alone>>20)
+	}
+	w.platform = []action.Property{{Name: action.PropertyMemoryBytes, Value: strconv.Itoa(1 << 30)}}
+	all := r.must(w).MaxRSS
+	if all < 64<<20 || all > 1<<30 {
+		t.Errorf("with a group they used %d MiB", all>>20)
+	}
+	if all < 120<<20 {
+		t.Skipf("no group can be made here: %d MiB of the largest process", all>>20)
+	}
+}
+
 func TestFullStoreIsAnError(t *testing.T) {
 	r := newRig(t, nil)
 	small := memory.New(64 << 10)

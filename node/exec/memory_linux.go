@@ -15,6 +15,7 @@ import (
 type memoryGroup struct {
 	dir    string
 	events string // the file that counts the processes killed
+	peak   string // the file with the most that was used at once
 }
 
 var errNoGroup = errors.New("no memory cgroup that this user may divide")
@@ -38,9 +39,11 @@ func newMemoryGroup(limit int64, name string) (*memoryGroup, error) {
 		var file string
 		switch parts[1] {
 		case "memory":
-			g.dir, file, g.events = "/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.oom_control"
+			g.dir, file = "/sys/fs/cgroup/memory", "memory.limit_in_bytes"
+			g.events, g.peak = "memory.oom_control", "memory.max_usage_in_bytes"
 		case "":
-			g.dir, file, g.events = "/sys/fs/cgroup", "memory.max", "memory.events"
+			g.dir, file = "/sys/fs/cgroup", "memory.max"
+			g.events, g.peak = "memory.events", "memory.peak"
 		default:
 			continue
 		}
@@ -91,6 +94,20 @@ func (g *memoryGroup) exceeded() bool {
 		}
 	}
 	return false
+}
+
+// most returns how many bytes the processes used together at most, with what
+// the kernel kept of their files; 0 where that is not counted.
+func (g *memoryGroup) most() int64 {
+	if g == nil {
+		return 0
+	}
+	content, err := os.ReadFile(filepath.Join(g.dir, g.peak))
+	if err != nil {
+		return 0 // kernels before 5.19
+	}
+	n, _ := strconv.ParseInt(strings.TrimSpace(string(content)), 10, 64)
+	return n
 }
 
 func (g *memoryGroup) remove() {

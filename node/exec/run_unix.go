@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -56,7 +58,7 @@ func (e *Executor) run(ctx context.Context, l launch, started func()) (outcome, 
 		return outcome{}, err
 	}
 	state := cmd.ProcessState
-	o := outcome{code: state.ExitCode(), cpu: state.UserTime() + state.SystemTime()}
+	o := outcome{code: state.ExitCode(), cpu: state.UserTime() + state.SystemTime(), maxRSS: peakOf(state)}
 	if w, ok := state.Sys().(syscall.WaitStatus); ok && w.Signaled() {
 		o.code, o.message = codeSignal+int(w.Signal()), fmt.Sprintf("killed by signal %d (%v)", w.Signal(), w.Signal())
 	}
@@ -64,4 +66,16 @@ func (e *Executor) run(ctx context.Context, l launch, started func()) (outcome, 
 		o.message = fmt.Sprintf("killed after its time limit of %v", l.job.timeout)
 	}
 	return o, ctx.Err()
+}
+
+// peakOf returns the resident set of the largest process, in bytes.
+func peakOf(state *os.ProcessState) int64 {
+	usage, ok := state.SysUsage().(*syscall.Rusage)
+	if !ok {
+		return 0
+	}
+	if runtime.GOOS == "darwin" {
+		return usage.Maxrss
+	}
+	return usage.Maxrss << 10 // elsewhere it is in KiB
 }

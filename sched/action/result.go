@@ -79,7 +79,8 @@ type Result struct {
 	Isolation Isolation
 	Wall      time.Duration
 	CPU       time.Duration
-	// MaxRSS is the peak resident set in bytes.
+	// MaxRSS is the peak of memory in bytes: of all processes together where
+	// the action had a control group of its own, else of the largest one.
 	MaxRSS int64
 }
 
