@@ -46,15 +46,14 @@ func (e *Executor) run(ctx context.Context, l launch, started func()) (outcome, 
 		return outcome{}, fmt.Errorf("start a sandbox: %w", err)
 	}
 	group.add(r.cmd.Process.Pid)
-	if l.job.foreign && !e.weighed(r.cmd.Process.Pid) {
+	if l.job.foreign && !e.enter(r.cmd.Process.Pid) {
 		spec.Nice, spec.Idle = lastNiceness, true
 	}
 	return e.attend(ctx, r, l, attendance{spec: spec, started: started, group: group})
 }
 
-// weighed puts a child that has not begun yet among what runs for others, and
-// reports whether it counts less there.
-func (e *Executor) weighed(pid int) bool {
+// enter puts a child that has not begun yet among what runs for others.
+func (e *Executor) enter(pid int) bool {
 	if e.opts.Groups == nil {
 		return false
 	}
@@ -62,7 +61,7 @@ func (e *Executor) weighed(pid int) bool {
 		e.lost.Do(func() { e.opts.Log.Warn("what runs for others has no control group", "error", err) })
 		return false
 	}
-	return e.opts.Groups.Weighs()
+	return true
 }
 
 type attendance struct {
