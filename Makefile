@@ -65,7 +65,7 @@ lab: deps build ## the acceptance scenarios, on hosts made of network namespaces
 soak: ## run seeds of the simulated world for SOAKTIME
 	$(GO) run ./simulations/soak -for $(SOAKTIME)
 
-FLAWS := old-epoch early-announce no-hearing forget-lost unsorted no-refetch
+FLAWS := old-epoch early-announce no-hearing forget-lost unsorted no-refetch backups
 
 flaws: ## plant bugs in the machines, one after the other: the simulation has to find each
 	$(GO) test -c -tags flaws -o bin/flaws.test ./simulations

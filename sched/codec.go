@@ -64,6 +64,8 @@ func encodeBody(m *schedpb.Envelope, msg steal.Message) error {
 		}}
 	case steal.Revoke:
 		m.Body = &schedpb.Envelope_Revoke{Revoke: &schedpb.Revoke{Step: uint32(msg.Step)}}
+	case steal.Recall:
+		m.Body = &schedpb.Envelope_Recall{Recall: &schedpb.Recall{Step: uint32(msg.Step)}}
 	case steal.Confirm:
 		m.Body = &schedpb.Envelope_Confirm{Confirm: &schedpb.Confirm{Step: uint32(msg.Step), Action: msg.Action.Binary()}}
 	case steal.End:

@@ -77,7 +77,7 @@ func messages(t testing.TB) []steal.Message {
 		}},
 		steal.Beat{Commit: 9},
 		steal.Assign{Step: 1, Name: "n", Action: a, Holders: []peer.ID{p.id}},
-		steal.Revoke{Step: 2}, steal.Confirm{Step: 3, Action: a}, steal.End{Reason: steal.Cancelled},
+		steal.Revoke{Step: 2}, steal.Recall{Step: 5}, steal.Confirm{Step: 3, Action: a}, steal.End{Reason: steal.Cancelled},
 		steal.Join{
 			Slots: 3, OS: "linux", Arch: "amd64", BPU: 1.5, Memory: 1 << 40, Toolchains: []string{"", "t"},
 			Running: []steal.Running{{Step: 4, Action: a, Started: true}},

@@ -56,6 +56,9 @@ func (d *decoder) fromLeader(m *schedpb.Envelope) (steal.Message, error) {
 	case *schedpb.Envelope_Revoke:
 		s, err := stepOf(body.Revoke.GetStep())
 		return steal.Revoke{Step: s}, err
+	case *schedpb.Envelope_Recall:
+		s, err := stepOf(body.Recall.GetStep())
+		return steal.Recall{Step: s}, err
 	case *schedpb.Envelope_Confirm:
 		s, a, err := stepAction(body.Confirm)
 		return steal.Confirm{Step: s, Action: a}, err

@@ -28,7 +28,7 @@ import (
 //	mesh nodes=5 [slots=2] [bpu=1] [seed=1] [latency=200us] [sites=1]
 //	[node N bpu=0.5 slots=0 toolchain=NAME]...
 //
-//	build [shape=wide] [n=60] [cost=0.2] [initiator=0] [at=0s] [bytes=32768] [toolchain=NAME] [keep-going] [force] [local] [jobs=N]
+//	build [shape=wide] [n=60] [cost=0.2] [initiator=0] [at=0s] [bytes=32768] [toolchain=NAME] [keep-going] [force] [local] [jobs=N] [hints]
 //	[step N killing|failing|careless|losing|here]...
 //
 //	faults [heal=10s] [limit=2m]
@@ -36,7 +36,7 @@ import (
 //
 //	run
 //	[expect once | completed BUILD | cancelled BUILD | runs-on NODE | nothing-on NODE]...
-//	[expect announced|gave-up|take-overs|again|lost|found|waited [<=|>=] NUMBER]...
+//	[expect announced|gave-up|take-overs|again|lost|found|waited|backups|ended-ms [<=|>=] NUMBER]...
 //
 //	seeds first=N n=N
 func TestScripts(t *testing.T) {
@@ -169,6 +169,9 @@ func (s *script) build(t *testing.T, d *datadriven.TestData) string {
 	g := shape(arg(t, d, "n", "60", strconv.Atoi))
 	for i := range g.Steps {
 		g.Steps[i].Cost = arg(t, d, "cost", "0.2", float)
+		if d.HasArg("hints") {
+			g.Steps[i].Hint = g.Steps[i].Cost
+		}
 		g.Steps[i].OutputBytes = int64(arg(t, d, "bytes", "32768", strconv.Atoi))
 		g.Steps[i].Toolchain = arg(t, d, "toolchain", "", text)
 	}
@@ -245,6 +248,8 @@ type account struct {
 	byNode                       map[int]int
 	outcome                      map[int]steal.Reason
 	killed, found, waited        int
+	backups                      int
+	ended                        time.Duration // the last build
 }
 
 // shown are the events that a script's output has, but those at the start.
@@ -252,6 +257,9 @@ var shown = []trace.Kind{
 	trace.Down, trace.Up, trace.Slowed, trace.Clogged, trace.DiskFailed, trace.LostBlobs, trace.Healed, trace.Led, trace.Deposed,
 	trace.Elected, trace.GaveUp, trace.Over,
 }
+
+// told are the ops of logs that it has.
+var told = []string{trace.OpGone, trace.OpBackup, trace.OpMode, trace.OpQuarantined, trace.OpTrusted}
 
 // Observe implements trace.Sink.
 func (a *account) Observe(e *trace.Event) {
@@ -267,7 +275,12 @@ func (a *account) Observe(e *trace.Event) {
 	case trace.RunBegan:
 		a.runs[[2]int{e.Build, e.Step}]++
 		a.byNode[e.Node]++
+	case trace.Logged:
+		if e.Text == trace.OpBackup {
+			a.backups++
+		}
 	case trace.Over:
+		a.ended = e.At
 		if e.Text == "" {
 			a.outcome[e.Build] = steal.Reason(e.Value)
 		}
@@ -278,7 +291,7 @@ func (a *account) Observe(e *trace.Event) {
 	case trace.Waits:
 		a.waited++
 	}
-	if slices.Contains(shown, e.Kind) && (e.At > 0 || e.Kind != trace.Up) || e.Kind == trace.Logged && e.Text == "gone" {
+	if slices.Contains(shown, e.Kind) && (e.At > 0 || e.Kind != trace.Up) || e.Kind == trace.Logged && slices.Contains(told, e.Text) {
 		names := make([]string, len(a.setting.Nodes))
 		for i := range names {
 			names[i] = a.setting.Nodes[i].Name
@@ -321,7 +334,7 @@ func (a *account) holds(expectation string) bool {
 	}
 	figures := map[string]int{
 		"announced": a.announced, "gave-up": a.gaveUp, "take-overs": a.takeOvers, "again": a.again(), "lost": a.killed,
-		"found": a.found, "waited": a.waited,
+		"found": a.found, "waited": a.waited, "backups": a.backups, "ended-ms": int(a.ended.Milliseconds()),
 	}
 	figure, known := figures[words[0]]
 	switch {

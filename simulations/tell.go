@@ -82,6 +82,8 @@ func nameOf(m steal.Message) string {
 		return "Assign"
 	case steal.Revoke:
 		return "Revoke"
+	case steal.Recall:
+		return "Recall"
 	case steal.Confirm:
 		return "Confirm"
 	case steal.End:

@@ -106,6 +106,7 @@ type Envelope struct {
 	//	*Envelope_Cancel
 	//	*Envelope_Refuse
 	//	*Envelope_Resize
+	//	*Envelope_Recall
 	Body          isEnvelope_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -351,6 +352,15 @@ func (x *Envelope) GetResize() *Resize {
 	return nil
 }
 
+func (x *Envelope) GetRecall() *Recall {
+	if x != nil {
+		if x, ok := x.Body.(*Envelope_Recall); ok {
+			return x.Recall
+		}
+	}
+	return nil
+}
+
 type isEnvelope_Body interface {
 	isEnvelope_Body()
 }
@@ -439,6 +449,10 @@ type Envelope_Resize struct {
 	Resize *Resize `protobuf:"bytes,23,opt,name=resize,proto3,oneof"`
 }
 
+type Envelope_Recall struct {
+	Recall *Recall `protobuf:"bytes,24,opt,name=recall,proto3,oneof"`
+}
+
 func (*Envelope_Lead) isEnvelope_Body() {}
 
 func (*Envelope_Hello) isEnvelope_Body() {}
@@ -480,6 +494,8 @@ func (*Envelope_Cancel) isEnvelope_Body() {}
 func (*Envelope_Refuse) isEnvelope_Body() {}
 
 func (*Envelope_Resize) isEnvelope_Body() {}
+
+func (*Envelope_Recall) isEnvelope_Body() {}
 
 type Lead struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1097,6 +1113,50 @@ func (x *Revoke) GetStep() uint32 {
 	return 0
 }
 
+type Recall struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Step          uint32                 `protobuf:"varint,1,opt,name=step,proto3" json:"step,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Recall) Reset() {
+	*x = Recall{}
+	mi := &file_sched_schedpb_sched_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Recall) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Recall) ProtoMessage() {}
+
+func (x *Recall) ProtoReflect() protoreflect.Message {
+	mi := &file_sched_schedpb_sched_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Recall.ProtoReflect.Descriptor instead.
+func (*Recall) Descriptor() ([]byte, []int) {
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Recall) GetStep() uint32 {
+	if x != nil {
+		return x.Step
+	}
+	return 0
+}
+
 type Confirm struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Step          uint32                 `protobuf:"varint,1,opt,name=step,proto3" json:"step,omitempty"`
@@ -1107,7 +1167,7 @@ type Confirm struct {
 
 func (x *Confirm) Reset() {
 	*x = Confirm{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[12]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1119,7 +1179,7 @@ func (x *Confirm) String() string {
 func (*Confirm) ProtoMessage() {}
 
 func (x *Confirm) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[12]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1132,7 +1192,7 @@ func (x *Confirm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Confirm.ProtoReflect.Descriptor instead.
 func (*Confirm) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{12}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Confirm) GetStep() uint32 {
@@ -1158,7 +1218,7 @@ type End struct {
 
 func (x *End) Reset() {
 	*x = End{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[13]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1170,7 +1230,7 @@ func (x *End) String() string {
 func (*End) ProtoMessage() {}
 
 func (x *End) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[13]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1183,7 +1243,7 @@ func (x *End) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use End.ProtoReflect.Descriptor instead.
 func (*End) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{13}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *End) GetReason() uint32 {
@@ -1204,7 +1264,7 @@ type Running struct {
 
 func (x *Running) Reset() {
 	*x = Running{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[14]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1216,7 +1276,7 @@ func (x *Running) String() string {
 func (*Running) ProtoMessage() {}
 
 func (x *Running) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[14]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1229,7 +1289,7 @@ func (x *Running) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Running.ProtoReflect.Descriptor instead.
 func (*Running) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{14}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Running) GetStep() uint32 {
@@ -1269,7 +1329,7 @@ type Join struct {
 
 func (x *Join) Reset() {
 	*x = Join{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[15]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1281,7 +1341,7 @@ func (x *Join) String() string {
 func (*Join) ProtoMessage() {}
 
 func (x *Join) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[15]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1294,7 +1354,7 @@ func (x *Join) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Join.ProtoReflect.Descriptor instead.
 func (*Join) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{15}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Join) GetSlots() uint32 {
@@ -1356,7 +1416,7 @@ type Want struct {
 
 func (x *Want) Reset() {
 	*x = Want{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[16]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1368,7 +1428,7 @@ func (x *Want) String() string {
 func (*Want) ProtoMessage() {}
 
 func (x *Want) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[16]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1381,7 +1441,7 @@ func (x *Want) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Want.ProtoReflect.Descriptor instead.
 func (*Want) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{16}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Want) GetSeen() uint64 {
@@ -1407,7 +1467,7 @@ type Resize struct {
 
 func (x *Resize) Reset() {
 	*x = Resize{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[17]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1419,7 +1479,7 @@ func (x *Resize) String() string {
 func (*Resize) ProtoMessage() {}
 
 func (x *Resize) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[17]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1432,7 +1492,7 @@ func (x *Resize) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resize.ProtoReflect.Descriptor instead.
 func (*Resize) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{17}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Resize) GetSlots() uint32 {
@@ -1451,7 +1511,7 @@ type Started struct {
 
 func (x *Started) Reset() {
 	*x = Started{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[18]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1463,7 +1523,7 @@ func (x *Started) String() string {
 func (*Started) ProtoMessage() {}
 
 func (x *Started) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[18]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1476,7 +1536,7 @@ func (x *Started) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Started.ProtoReflect.Descriptor instead.
 func (*Started) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{18}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Started) GetStep() uint32 {
@@ -1496,7 +1556,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[19]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1508,7 +1568,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[19]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1521,7 +1581,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{19}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Failure) GetKind() uint32 {
@@ -1551,7 +1611,7 @@ type Report struct {
 
 func (x *Report) Reset() {
 	*x = Report{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[20]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1563,7 +1623,7 @@ func (x *Report) String() string {
 func (*Report) ProtoMessage() {}
 
 func (x *Report) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[20]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1576,7 +1636,7 @@ func (x *Report) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Report.ProtoReflect.Descriptor instead.
 func (*Report) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{20}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Report) GetStep() uint32 {
@@ -1623,7 +1683,7 @@ type Return struct {
 
 func (x *Return) Reset() {
 	*x = Return{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[21]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1635,7 +1695,7 @@ func (x *Return) String() string {
 func (*Return) ProtoMessage() {}
 
 func (x *Return) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[21]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1648,7 +1708,7 @@ func (x *Return) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Return.ProtoReflect.Descriptor instead.
 func (*Return) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{21}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Return) GetStep() uint32 {
@@ -1667,7 +1727,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[22]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1679,7 +1739,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[22]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1692,7 +1752,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{22}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Ack) GetIndex() uint64 {
@@ -1716,7 +1776,7 @@ type Known struct {
 
 func (x *Known) Reset() {
 	*x = Known{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[23]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1728,7 +1788,7 @@ func (x *Known) String() string {
 func (*Known) ProtoMessage() {}
 
 func (x *Known) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[23]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1741,7 +1801,7 @@ func (x *Known) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Known.ProtoReflect.Descriptor instead.
 func (*Known) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{23}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Known) GetStep() uint32 {
@@ -1780,7 +1840,7 @@ type Follow struct {
 
 func (x *Follow) Reset() {
 	*x = Follow{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[24]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1792,7 +1852,7 @@ func (x *Follow) String() string {
 func (*Follow) ProtoMessage() {}
 
 func (x *Follow) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[24]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1805,7 +1865,7 @@ func (x *Follow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Follow.ProtoReflect.Descriptor instead.
 func (*Follow) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{24}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{25}
 }
 
 type Secured struct {
@@ -1818,7 +1878,7 @@ type Secured struct {
 
 func (x *Secured) Reset() {
 	*x = Secured{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[25]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1830,7 +1890,7 @@ func (x *Secured) String() string {
 func (*Secured) ProtoMessage() {}
 
 func (x *Secured) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[25]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1843,7 +1903,7 @@ func (x *Secured) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Secured.ProtoReflect.Descriptor instead.
 func (*Secured) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{25}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Secured) GetStep() uint32 {
@@ -1871,7 +1931,7 @@ type Unsecured struct {
 
 func (x *Unsecured) Reset() {
 	*x = Unsecured{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[26]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1883,7 +1943,7 @@ func (x *Unsecured) String() string {
 func (*Unsecured) ProtoMessage() {}
 
 func (x *Unsecured) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[26]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1896,7 +1956,7 @@ func (x *Unsecured) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unsecured.ProtoReflect.Descriptor instead.
 func (*Unsecured) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{26}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Unsecured) GetStep() uint32 {
@@ -1928,7 +1988,7 @@ type Cancel struct {
 
 func (x *Cancel) Reset() {
 	*x = Cancel{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[27]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1940,7 +2000,7 @@ func (x *Cancel) String() string {
 func (*Cancel) ProtoMessage() {}
 
 func (x *Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[27]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1953,7 +2013,7 @@ func (x *Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
 func (*Cancel) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{27}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{28}
 }
 
 type Refuse struct {
@@ -1965,7 +2025,7 @@ type Refuse struct {
 
 func (x *Refuse) Reset() {
 	*x = Refuse{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[28]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1977,7 +2037,7 @@ func (x *Refuse) String() string {
 func (*Refuse) ProtoMessage() {}
 
 func (x *Refuse) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[28]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1990,7 +2050,7 @@ func (x *Refuse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refuse.ProtoReflect.Descriptor instead.
 func (*Refuse) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{28}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Refuse) GetEpoch() *Epoch {
@@ -2017,7 +2077,7 @@ type Plan struct {
 
 func (x *Plan) Reset() {
 	*x = Plan{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[29]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2029,7 +2089,7 @@ func (x *Plan) String() string {
 func (*Plan) ProtoMessage() {}
 
 func (x *Plan) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[29]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2042,7 +2102,7 @@ func (x *Plan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Plan.ProtoReflect.Descriptor instead.
 func (*Plan) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{29}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Plan) GetGraph() []byte {
@@ -2116,7 +2176,7 @@ type Policy struct {
 
 func (x *Policy) Reset() {
 	*x = Policy{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[30]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2128,7 +2188,7 @@ func (x *Policy) String() string {
 func (*Policy) ProtoMessage() {}
 
 func (x *Policy) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[30]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2141,7 +2201,7 @@ func (x *Policy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Policy.ProtoReflect.Descriptor instead.
 func (*Policy) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{30}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Policy) GetStrategy() uint32 {
@@ -2200,7 +2260,7 @@ type Given struct {
 
 func (x *Given) Reset() {
 	*x = Given{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[31]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2212,7 +2272,7 @@ func (x *Given) String() string {
 func (*Given) ProtoMessage() {}
 
 func (x *Given) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[31]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2225,7 +2285,7 @@ func (x *Given) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Given.ProtoReflect.Descriptor instead.
 func (*Given) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{31}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Given) GetStep() uint32 {
@@ -2263,7 +2323,7 @@ const file_sched_schedpb_sched_proto_rawDesc = "" +
 	"\x19sched/schedpb/sched.proto\x12\x0ebuildnet.sched\"7\n" +
 	"\x05Epoch\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x16\n" +
-	"\x06leader\x18\x02 \x01(\tR\x06leader\"\xd1\b\n" +
+	"\x06leader\x18\x02 \x01(\tR\x06leader\"\x83\t\n" +
 	"\bEnvelope\x12\x14\n" +
 	"\x05build\x18\x01 \x01(\tR\x05build\x12+\n" +
 	"\x05epoch\x18\x02 \x01(\v2\x15.buildnet.sched.EpochR\x05epoch\x12*\n" +
@@ -2288,7 +2348,8 @@ const file_sched_schedpb_sched_proto_rawDesc = "" +
 	"\tunsecured\x18\x14 \x01(\v2\x19.buildnet.sched.UnsecuredH\x00R\tunsecured\x120\n" +
 	"\x06cancel\x18\x15 \x01(\v2\x16.buildnet.sched.CancelH\x00R\x06cancel\x120\n" +
 	"\x06refuse\x18\x16 \x01(\v2\x16.buildnet.sched.RefuseH\x00R\x06refuse\x120\n" +
-	"\x06resize\x18\x17 \x01(\v2\x16.buildnet.sched.ResizeH\x00R\x06resizeB\x06\n" +
+	"\x06resize\x18\x17 \x01(\v2\x16.buildnet.sched.ResizeH\x00R\x06resize\x120\n" +
+	"\x06recall\x18\x18 \x01(\v2\x16.buildnet.sched.RecallH\x00R\x06recallB\x06\n" +
 	"\x04body\"\x1a\n" +
 	"\x04Lead\x12\x12\n" +
 	"\x04plan\x18\x01 \x01(\fR\x04plan\".\n" +
@@ -2331,6 +2392,8 @@ const file_sched_schedpb_sched_proto_rawDesc = "" +
 	"\x06action\x18\x03 \x01(\fR\x06action\x12\x18\n" +
 	"\aholders\x18\x04 \x03(\tR\aholders\"\x1c\n" +
 	"\x06Revoke\x12\x12\n" +
+	"\x04step\x18\x01 \x01(\rR\x04step\"\x1c\n" +
+	"\x06Recall\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\rR\x04step\"5\n" +
 	"\aConfirm\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\rR\x04step\x12\x16\n" +
@@ -2424,7 +2487,7 @@ func file_sched_schedpb_sched_proto_rawDescGZIP() []byte {
 	return file_sched_schedpb_sched_proto_rawDescData
 }
 
-var file_sched_schedpb_sched_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_sched_schedpb_sched_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_sched_schedpb_sched_proto_goTypes = []any{
 	(*Epoch)(nil),     // 0: buildnet.sched.Epoch
 	(*Envelope)(nil),  // 1: buildnet.sched.Envelope
@@ -2438,26 +2501,27 @@ var file_sched_schedpb_sched_proto_goTypes = []any{
 	(*Beat)(nil),      // 9: buildnet.sched.Beat
 	(*Assign)(nil),    // 10: buildnet.sched.Assign
 	(*Revoke)(nil),    // 11: buildnet.sched.Revoke
-	(*Confirm)(nil),   // 12: buildnet.sched.Confirm
-	(*End)(nil),       // 13: buildnet.sched.End
-	(*Running)(nil),   // 14: buildnet.sched.Running
-	(*Join)(nil),      // 15: buildnet.sched.Join
-	(*Want)(nil),      // 16: buildnet.sched.Want
-	(*Resize)(nil),    // 17: buildnet.sched.Resize
-	(*Started)(nil),   // 18: buildnet.sched.Started
-	(*Failure)(nil),   // 19: buildnet.sched.Failure
-	(*Report)(nil),    // 20: buildnet.sched.Report
-	(*Return)(nil),    // 21: buildnet.sched.Return
-	(*Ack)(nil),       // 22: buildnet.sched.Ack
-	(*Known)(nil),     // 23: buildnet.sched.Known
-	(*Follow)(nil),    // 24: buildnet.sched.Follow
-	(*Secured)(nil),   // 25: buildnet.sched.Secured
-	(*Unsecured)(nil), // 26: buildnet.sched.Unsecured
-	(*Cancel)(nil),    // 27: buildnet.sched.Cancel
-	(*Refuse)(nil),    // 28: buildnet.sched.Refuse
-	(*Plan)(nil),      // 29: buildnet.sched.Plan
-	(*Policy)(nil),    // 30: buildnet.sched.Policy
-	(*Given)(nil),     // 31: buildnet.sched.Given
+	(*Recall)(nil),    // 12: buildnet.sched.Recall
+	(*Confirm)(nil),   // 13: buildnet.sched.Confirm
+	(*End)(nil),       // 14: buildnet.sched.End
+	(*Running)(nil),   // 15: buildnet.sched.Running
+	(*Join)(nil),      // 16: buildnet.sched.Join
+	(*Want)(nil),      // 17: buildnet.sched.Want
+	(*Resize)(nil),    // 18: buildnet.sched.Resize
+	(*Started)(nil),   // 19: buildnet.sched.Started
+	(*Failure)(nil),   // 20: buildnet.sched.Failure
+	(*Report)(nil),    // 21: buildnet.sched.Report
+	(*Return)(nil),    // 22: buildnet.sched.Return
+	(*Ack)(nil),       // 23: buildnet.sched.Ack
+	(*Known)(nil),     // 24: buildnet.sched.Known
+	(*Follow)(nil),    // 25: buildnet.sched.Follow
+	(*Secured)(nil),   // 26: buildnet.sched.Secured
+	(*Unsecured)(nil), // 27: buildnet.sched.Unsecured
+	(*Cancel)(nil),    // 28: buildnet.sched.Cancel
+	(*Refuse)(nil),    // 29: buildnet.sched.Refuse
+	(*Plan)(nil),      // 30: buildnet.sched.Plan
+	(*Policy)(nil),    // 31: buildnet.sched.Policy
+	(*Given)(nil),     // 32: buildnet.sched.Given
 }
 var file_sched_schedpb_sched_proto_depIdxs = []int32{
 	0,  // 0: buildnet.sched.Envelope.epoch:type_name -> buildnet.sched.Epoch
@@ -2467,38 +2531,39 @@ var file_sched_schedpb_sched_proto_depIdxs = []int32{
 	9,  // 4: buildnet.sched.Envelope.beat:type_name -> buildnet.sched.Beat
 	10, // 5: buildnet.sched.Envelope.assign:type_name -> buildnet.sched.Assign
 	11, // 6: buildnet.sched.Envelope.revoke:type_name -> buildnet.sched.Revoke
-	12, // 7: buildnet.sched.Envelope.confirm:type_name -> buildnet.sched.Confirm
-	13, // 8: buildnet.sched.Envelope.end:type_name -> buildnet.sched.End
-	15, // 9: buildnet.sched.Envelope.join:type_name -> buildnet.sched.Join
-	16, // 10: buildnet.sched.Envelope.want:type_name -> buildnet.sched.Want
-	18, // 11: buildnet.sched.Envelope.started:type_name -> buildnet.sched.Started
-	20, // 12: buildnet.sched.Envelope.report:type_name -> buildnet.sched.Report
-	21, // 13: buildnet.sched.Envelope.return:type_name -> buildnet.sched.Return
-	22, // 14: buildnet.sched.Envelope.ack:type_name -> buildnet.sched.Ack
-	23, // 15: buildnet.sched.Envelope.known:type_name -> buildnet.sched.Known
-	24, // 16: buildnet.sched.Envelope.follow:type_name -> buildnet.sched.Follow
-	25, // 17: buildnet.sched.Envelope.secured:type_name -> buildnet.sched.Secured
-	26, // 18: buildnet.sched.Envelope.unsecured:type_name -> buildnet.sched.Unsecured
-	27, // 19: buildnet.sched.Envelope.cancel:type_name -> buildnet.sched.Cancel
-	28, // 20: buildnet.sched.Envelope.refuse:type_name -> buildnet.sched.Refuse
-	17, // 21: buildnet.sched.Envelope.resize:type_name -> buildnet.sched.Resize
-	3,  // 22: buildnet.sched.Hello.specs:type_name -> buildnet.sched.Spec
-	5,  // 23: buildnet.sched.Done.timings:type_name -> buildnet.sched.Timings
-	6,  // 24: buildnet.sched.Op.done:type_name -> buildnet.sched.Done
-	7,  // 25: buildnet.sched.Append.ops:type_name -> buildnet.sched.Op
-	14, // 26: buildnet.sched.Join.running:type_name -> buildnet.sched.Running
-	19, // 27: buildnet.sched.Report.failure:type_name -> buildnet.sched.Failure
-	5,  // 28: buildnet.sched.Report.timings:type_name -> buildnet.sched.Timings
-	6,  // 29: buildnet.sched.Known.done:type_name -> buildnet.sched.Done
-	0,  // 30: buildnet.sched.Refuse.epoch:type_name -> buildnet.sched.Epoch
-	31, // 31: buildnet.sched.Plan.given:type_name -> buildnet.sched.Given
-	30, // 32: buildnet.sched.Plan.policy:type_name -> buildnet.sched.Policy
-	6,  // 33: buildnet.sched.Given.done:type_name -> buildnet.sched.Done
-	34, // [34:34] is the sub-list for method output_type
-	34, // [34:34] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	13, // 7: buildnet.sched.Envelope.confirm:type_name -> buildnet.sched.Confirm
+	14, // 8: buildnet.sched.Envelope.end:type_name -> buildnet.sched.End
+	16, // 9: buildnet.sched.Envelope.join:type_name -> buildnet.sched.Join
+	17, // 10: buildnet.sched.Envelope.want:type_name -> buildnet.sched.Want
+	19, // 11: buildnet.sched.Envelope.started:type_name -> buildnet.sched.Started
+	21, // 12: buildnet.sched.Envelope.report:type_name -> buildnet.sched.Report
+	22, // 13: buildnet.sched.Envelope.return:type_name -> buildnet.sched.Return
+	23, // 14: buildnet.sched.Envelope.ack:type_name -> buildnet.sched.Ack
+	24, // 15: buildnet.sched.Envelope.known:type_name -> buildnet.sched.Known
+	25, // 16: buildnet.sched.Envelope.follow:type_name -> buildnet.sched.Follow
+	26, // 17: buildnet.sched.Envelope.secured:type_name -> buildnet.sched.Secured
+	27, // 18: buildnet.sched.Envelope.unsecured:type_name -> buildnet.sched.Unsecured
+	28, // 19: buildnet.sched.Envelope.cancel:type_name -> buildnet.sched.Cancel
+	29, // 20: buildnet.sched.Envelope.refuse:type_name -> buildnet.sched.Refuse
+	18, // 21: buildnet.sched.Envelope.resize:type_name -> buildnet.sched.Resize
+	12, // 22: buildnet.sched.Envelope.recall:type_name -> buildnet.sched.Recall
+	3,  // 23: buildnet.sched.Hello.specs:type_name -> buildnet.sched.Spec
+	5,  // 24: buildnet.sched.Done.timings:type_name -> buildnet.sched.Timings
+	6,  // 25: buildnet.sched.Op.done:type_name -> buildnet.sched.Done
+	7,  // 26: buildnet.sched.Append.ops:type_name -> buildnet.sched.Op
+	15, // 27: buildnet.sched.Join.running:type_name -> buildnet.sched.Running
+	20, // 28: buildnet.sched.Report.failure:type_name -> buildnet.sched.Failure
+	5,  // 29: buildnet.sched.Report.timings:type_name -> buildnet.sched.Timings
+	6,  // 30: buildnet.sched.Known.done:type_name -> buildnet.sched.Done
+	0,  // 31: buildnet.sched.Refuse.epoch:type_name -> buildnet.sched.Epoch
+	32, // 32: buildnet.sched.Plan.given:type_name -> buildnet.sched.Given
+	31, // 33: buildnet.sched.Plan.policy:type_name -> buildnet.sched.Policy
+	6,  // 34: buildnet.sched.Given.done:type_name -> buildnet.sched.Done
+	35, // [35:35] is the sub-list for method output_type
+	35, // [35:35] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_sched_schedpb_sched_proto_init() }
@@ -2528,6 +2593,7 @@ func file_sched_schedpb_sched_proto_init() {
 		(*Envelope_Cancel)(nil),
 		(*Envelope_Refuse)(nil),
 		(*Envelope_Resize)(nil),
+		(*Envelope_Recall)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2535,7 +2601,7 @@ func file_sched_schedpb_sched_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sched_schedpb_sched_proto_rawDesc), len(file_sched_schedpb_sched_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   32,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

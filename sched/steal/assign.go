@@ -117,7 +117,7 @@ func (l *Leader) assignQueue(n int) {
 
 func (l *Leader) busy() bool {
 	jobs := l.opts.Plan.Modes.Jobs
-	return jobs > 0 && l.assigned+l.held >= jobs
+	return jobs > 0 && l.assigned+l.held+l.backups >= jobs
 }
 
 // takes reports whether m has use for one more step. Where running steps are
@@ -191,7 +191,7 @@ func (l *Leader) othersAble(s Step) bool {
 // fastest of the crew has so many BPU.
 func (l *Leader) suits(s Step, m *member, fastest float64) place.Worker {
 	w := place.Worker{
-		BPU: m.join.BPU, FastestBPU: fastest, RTT: l.known[m.id].RTT,
+		BPU: m.speed(), FastestBPU: fastest, RTT: l.known[m.id].RTT,
 		Busy: len(m.hands), Slots: m.join.Slots, InputBytes: sourceBytes,
 	}
 	if m.id == l.opts.Self {

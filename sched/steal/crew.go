@@ -52,9 +52,17 @@ type member struct {
 	join *Join // nil until it joined on the present stream
 	// A steal request names the assignments that it knows of: those that
 	// crossed it on the way count against it.
-	wanted Want
-	given  uint64
-	hands  map[Step]struct{} // assigned to it
+	wanted  Want
+	given   uint64
+	hands   map[Step]struct{} // assigned to it
+	outlook outlook
+	// pace is how fast steps run on it, against what was expected of them by its
+	// BPU; 0 if none did. lag is that of the latest step that runs there, 0 if
+	// none is late, of which there are late. arrival is how long a step takes to
+	// begin there.
+	pace, lag float64
+	late      int
+	arrival   time.Duration
 	// held steps are in its hands since an earlier epoch.
 	held int
 	// keeps says that it was named a standby: it may hold itself for one still.
@@ -125,6 +133,9 @@ func (l *Leader) meet(members []peer.Member) {
 	for _, m := range members {
 		l.known[m.ID] = m
 	}
+	for _, m := range l.order {
+		l.distance(m)
+	}
 }
 
 // invite calls those who are not of the crew yet: the initiator, this node,
@@ -150,6 +161,7 @@ func (l *Leader) invite() {
 		}
 		m := &member{id: id, link: Dialling, heard: l.now, dialAt: l.now, hands: map[Step]struct{}{}}
 		l.crew[id] = m
+		l.distance(m)
 		at, _ := slices.BinarySearchFunc(l.order, m, func(a, b *member) int { return a.id.Compare(b.id) })
 		l.order = slices.Insert(l.order, at, m)
 		l.dial(m)
@@ -234,7 +246,7 @@ func (l *Leader) lose(m *member) {
 		hands = nil
 	}
 	for _, s := range hands {
-		l.lostHand(m, s, !l.tasks[s].startedAt.IsZero())
+		l.lostHand(m, s, l.tasks[s].begunBy(m.id))
 	}
 	for i := range l.tasks {
 		if l.held > 0 && l.tasks[i].heldBy == m.id {

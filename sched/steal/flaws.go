@@ -12,5 +12,6 @@ var (
 	flawNoHearing     = os.Getenv("BUILDNET_FLAW") == "no-hearing"
 	flawForgetLost    = os.Getenv("BUILDNET_FLAW") == "forget-lost"
 	flawUnsorted      = os.Getenv("BUILDNET_FLAW") == "unsorted"
+	flawBackups       = os.Getenv("BUILDNET_FLAW") == "backups"
 	flawNoRefetch     = os.Getenv("BUILDNET_FLAW") == "no-refetch"
 )

@@ -15,6 +15,8 @@ const (
 	flawForgetLost = false
 	// flawUnsorted walks a map in no order.
 	flawUnsorted = false
+	// flawBackups gives steps to a second worker whatever that costs.
+	flawBackups = false
 	// flawNoRefetch does not have made again what the initiator could not fetch.
 	flawNoRefetch = false
 )

@@ -140,6 +140,8 @@ func (h *Hand) Receive(now time.Time, of Epoch, msg Message) HandOutput {
 		h.assigned(msg)
 	case Revoke:
 		h.revoked(msg.Step)
+	case Recall:
+		h.recalled(msg.Step)
 	case Confirm:
 		h.confirmed(msg)
 	case End:
@@ -369,6 +371,14 @@ func (h *Hand) assigned(a Assign) {
 func (h *Hand) revoked(s Step) {
 	if j := h.at(s); j != nil {
 		h.cancel(j)
+	}
+}
+
+// recalled gives a step back that does not run.
+func (h *Hand) recalled(s Step) {
+	if j := h.at(s); j != nil && j.stage < running && h.joined {
+		h.cancel(j)
+		h.reply(Return{Step: s})
 	}
 }
 

@@ -49,7 +49,14 @@ type Leader struct {
 	resolving int
 	assigned  int
 	held      int // steps in the crew's hands that are not assigned
-	unsecured int // results that the initiator does not have yet
+	backups   int // steps that two have
+	// atStake and wasted are what backups may come to, and came to, in
+	// BPU-seconds.
+	atStake, wasted float64
+	exp             experience
+	lookAt          time.Time // when to look for slow steps again
+	unsecured       int       // results that the initiator does not have yet
+	placing
 
 	crew  map[peer.ID]*member
 	order []*member // of crew, by name
@@ -144,6 +151,7 @@ func NewLeader(opts LeaderOptions) (*Leader, error) {
 	}
 	l.queued = make([][]Step, len(l.needs))
 	l.ableAt = make([]time.Time, len(l.needs))
+	l.weights = opts.Plan.Modes.Policy.Weights.Normal()
 	if err := l.inherit(); err != nil {
 		return nil, fmt.Errorf("lead: %w", err)
 	}

@@ -53,6 +53,9 @@ func (g *ledger) sent(e Epoch, s Send) {
 	switch msg := s.Msg.(type) {
 	case Assign:
 		g.w.log("%s assigns %d to %s", e.Leader, msg.Step, s.To)
+		if g.w.backs(e, msg.Step, s.To) {
+			return
+		}
 		if by, taken := g.hands(e)[msg.Step]; taken && !g.lenient {
 			g.w.fatalf("step %d assigned to %s while it is in the hands of %s, in one epoch", msg.Step, s.To, by)
 		}
@@ -61,6 +64,12 @@ func (g *ledger) sent(e Epoch, s Send) {
 		g.w.log("%s revokes %d of %s", e.Leader, msg.Step, s.To)
 		g.leaves(e, msg.Step, s.To)
 	}
+}
+
+// backs reports whether a step is given to a member as its backup.
+func (w *world) backs(e Epoch, s Step, to peer.ID) bool {
+	l := w.leader()
+	return l != nil && l.epoch == e && l.leader.tasks[s].backup == to && l.leader.record.Steps[s].Backup == to
 }
 
 func (g *ledger) leaves(e Epoch, s Step, by peer.ID) {

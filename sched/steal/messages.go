@@ -67,6 +67,9 @@ type (
 	}
 	// Revoke takes an assignment back.
 	Revoke struct{ Step Step }
+	// Recall takes an assignment back unless it runs: it is answered by Return,
+	// or not at all.
+	Recall struct{ Step Step }
 	// Confirm says that a report is in the log, where it has to be.
 	Confirm struct {
 		Step   Step
@@ -192,6 +195,7 @@ func (Append) message()    {}
 func (Beat) message()      {}
 func (Assign) message()    {}
 func (Revoke) message()    {}
+func (Recall) message()    {}
 func (Confirm) message()   {}
 func (End) message()       {}
 func (Join) message()      {}

@@ -9,8 +9,8 @@ import (
 //
 //	Blocked -> Ready -> Resolving -> Queued -> Assigned -> Finished
 //
-// and back to Ready when an attempt came to nothing, back to Blocked when a
-// result that it needs, or its own, was lost. Finished is reached from every
+// and back to Queued when its worker gave it back, back to Ready when an attempt
+// came to nothing, back to Blocked when a result that it needs, or its own, was lost. Finished is reached from every
 // phase, because another epoch's result may turn up; GivenUp from every other,
 // and it is left for a result that the initiator has all the same.
 type Phase uint8
@@ -37,7 +37,7 @@ var moves = map[Phase][]Phase{
 	Ready:     {Blocked, Resolving, Finished, GivenUp},
 	Resolving: {Blocked, Ready, Queued, Assigned, Finished, GivenUp},
 	Queued:    {Blocked, Ready, Assigned, Finished, GivenUp},
-	Assigned:  {Blocked, Ready, Finished, GivenUp},
+	Assigned:  {Blocked, Ready, Queued, Finished, GivenUp},
 	Finished:  {Blocked},
 	GivenUp:   {Blocked},
 }

@@ -36,6 +36,7 @@ func (l *Leader) joined(m *member, j Join) {
 		j.Running = j.Running[:2*MaxWant]
 	}
 	m.join = &j
+	l.handsChanged(m)
 	running := make(map[Step]Running, len(j.Running))
 	for _, r := range j.Running {
 		if r.Step >= 0 && int(r.Step) < len(l.tasks) {
@@ -44,7 +45,7 @@ func (l *Leader) joined(m *member, j Join) {
 	}
 	for _, s := range sortedSteps(m.hands) {
 		if r, has := running[s]; !has || r.Action != l.tasks[s].action {
-			l.again(s)
+			l.takeBack(s, m.id)
 		}
 	}
 	for i := range l.tasks {
@@ -69,10 +70,12 @@ func (l *Leader) joined(m *member, j Join) {
 func (l *Leader) inHand(m *member, r Running) {
 	t := &l.tasks[r.Step]
 	switch {
-	case t.phase == Assigned && t.worker == m.id:
+	case t.has(m.id):
 		// It is what it was assigned to.
 	case t.phase == Queued && t.action == r.Action:
 		l.assign(r.Step, m)
+	case t.phase == Assigned && t.backup == "" && t.action == r.Action && l.record.Steps[r.Step].Backup == m.id:
+		l.back(r.Step, m)
 	case t.phase == Blocked || t.phase == Ready || t.phase == Resolving:
 		l.hold(r.Step, m.id, r)
 		return
@@ -90,8 +93,12 @@ func (l *Leader) inHand(m *member, r Running) {
 func (l *Leader) hold(s Step, by peer.ID, r Running) {
 	t := &l.tasks[s]
 	if t.heldBy != "" && t.heldBy != by {
-		l.revoke(by, s)
-		return
+		if l.record.Steps[s].Backup != by {
+			l.revoke(by, s)
+			return
+		}
+		first, _ := l.unhold(s) // which was thought to be too slow
+		l.revoke(first, s)
 	}
 	if t.heldBy == "" {
 		l.held++
@@ -117,14 +124,21 @@ func (l *Leader) unhold(s Step) (by peer.ID, r Running) {
 func (l *Leader) assign(s Step, m *member) {
 	l.rely(m)
 	l.move(s, Assigned)
-	l.tasks[s].worker = m.id
+	l.tasks[s].worker, l.tasks[s].givenAt = m.id, l.now
 	m.hands[s] = struct{}{}
+	l.handsChanged(m)
 }
 
 func (l *Leader) started(m *member, s Step) {
 	switch t := &l.tasks[s]; {
 	case t.phase == Assigned && t.worker == m.id && t.startedAt.IsZero():
 		t.startedAt = l.now
+		l.handsChanged(m)
+		if m.join != nil && len(m.hands) <= m.join.Slots {
+			m.arrived(l.now.Sub(t.givenAt))
+		}
+	case t.has(m.id) && t.backup == m.id && t.backedAt.IsZero():
+		t.backedAt = l.now
 	case t.heldBy == m.id:
 		t.hold.Started = true
 	default:
@@ -159,7 +173,11 @@ func (l *Leader) revoke(id peer.ID, s Step) {
 // returned takes a step back that its worker does not run: nobody is to blame.
 func (l *Leader) returned(m *member, s Step) {
 	t := &l.tasks[s]
-	if t.phase == Assigned && t.worker == m.id {
+	switch {
+	case !t.has(m.id) || l.leave(s, m.id):
+	case t.startedAt.IsZero() && t.missing == 0:
+		l.move(s, Queued) // what it is is known
+	default:
 		l.again(s)
 	}
 	if t.heldBy == m.id {
@@ -182,7 +200,7 @@ func (l *Leader) reported(m *member, r Report) {
 			r.Entry, r.Failure = nil, Failure{Kind: Broken, Text: err.Error()}
 		}
 	}
-	mine := t.phase == Assigned && t.worker == m.id && t.action == r.Action
+	mine := t.has(m.id) && t.action == r.Action
 	switch {
 	case r.Entry == nil:
 		l.forget(m.id, r.Step, r.Action)
@@ -192,9 +210,11 @@ func (l *Leader) reported(m *member, r Report) {
 			l.left(m.id, r.Step)
 		}
 	case mine, (t.phase == Queued || t.phase == Assigned) && t.action == r.Action:
-		if !mine {
-			l.withdraw(r.Step)
+		if mine && r.Entry.Result.OK() {
+			l.learn(r.Step, m, r.Timings)
 		}
+		l.raced(r.Step, m)
+		l.withdraw(r.Step, m.id)
 		l.complete(r.Step, executed(m.id, r, t.known))
 		l.confirmLater(m.id, r)
 	case t.phase == Blocked || t.phase == Ready || t.phase == Resolving:
@@ -205,14 +225,6 @@ func (l *Leader) reported(m *member, r Report) {
 	default:
 		l.left(m.id, r.Step)
 		l.forget(m.id, r.Step, r.Action)
-	}
-}
-
-// withdraw tells whoever has the step in its hands to leave it.
-func (l *Leader) withdraw(s Step) {
-	t := &l.tasks[s]
-	if t.phase == Assigned {
-		l.revoke(t.worker, s)
 	}
 }
 
@@ -337,7 +349,7 @@ func (l *Leader) undecide(s Step) {
 	if r.Result != nil || r.Failed != "" {
 		l.reopen(s, "the initiator knows better")
 	}
-	l.withdraw(s)
+	l.withdraw(s, "")
 }
 
 func (l *Leader) secure(s Step) {

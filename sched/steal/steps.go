@@ -48,6 +48,13 @@ type task struct {
 	notBefore time.Time
 	startedAt time.Time // zero before it runs
 	worker    peer.ID
+	givenAt   time.Time // to whoever got it last
+	// backup has it as well; it is empty most of the time. stake is what may be
+	// in vain of that, in BPU-seconds.
+	backup   peer.ID
+	backedAt time.Time // when the backup began to run it, like startedAt
+	stake    float64
+	recalled bool // its worker was asked for it, unless it runs it
 	// avoid are the members on which it went wrong.
 	avoid []peer.ID
 	// What this leader was told of attempts that are not its own, until it is
@@ -55,6 +62,7 @@ type task struct {
 	orphan *orphan
 	hold   Running
 	heldBy peer.ID
+	inputs
 }
 
 func (l *Leader) step(s Step) *action.Step { return &l.opts.Plan.Graph.Steps()[s] }
@@ -84,8 +92,7 @@ func (l *Leader) move(s Step, to Phase) {
 		l.queued[l.needOf[s]] = remove(l.queued[l.needOf[s]], s, l.deps.order)
 	case Assigned:
 		l.assigned--
-		delete(l.crew[t.worker].hands, s)
-		t.worker, t.startedAt = "", time.Time{}
+		l.emptyHands(s)
 	}
 	t.phase = t.phase.To(to)
 	switch to {
@@ -94,6 +101,7 @@ func (l *Leader) move(s Step, to Phase) {
 	case Resolving:
 		l.resolving++
 	case Queued:
+		t.shares = nil
 		l.queued[l.needOf[s]] = insert(l.queued[l.needOf[s]], s, l.deps.order)
 	case Assigned:
 		l.assigned++
@@ -120,6 +128,7 @@ func (l *Leader) schedule() {
 	for n := range l.queued {
 		l.assignQueue(n)
 	}
+	l.spare()
 }
 
 // resolve starts on ready steps while there is use for them.
@@ -279,7 +288,7 @@ func (l *Leader) outdate(s Step) {
 	case Finished:
 		l.reopen(s, "an input came out otherwise when it was made again")
 	case Assigned:
-		l.withdraw(s)
+		l.withdraw(s, "")
 		l.move(s, Blocked)
 	case Resolving, Queued:
 		l.move(s, Blocked)
@@ -361,7 +370,7 @@ func (l *Leader) failedForGood() bool {
 // tried counts a failure around a step and lets another member try later.
 func (l *Leader) tried(s Step, on peer.ID, f Failure) {
 	if l.count(s, on, f) {
-		l.again(s)
+		l.takeBack(s, on)
 	}
 }
 
@@ -373,10 +382,12 @@ func (l *Leader) count(s Step, on peer.ID, f Failure) bool {
 	r := &l.record.Steps[s]
 	if f.Kind == NoSpace && on == l.opts.Initiator {
 		// Whoever else ran it, its outputs would have to come to the same disk.
+		l.withdraw(s, on)
 		l.giveUp(s, f.Text)
 		return false
 	}
 	if r.Tries >= MaxTries {
+		l.withdraw(s, on)
 		l.giveUp(s, fmt.Sprintf("%d tries came to nothing, the last one: %s", r.Tries, f.Text))
 		return false
 	}
@@ -403,12 +414,13 @@ func (l *Leader) lostHand(m *member, s Step, begun bool) {
 	if begun && !l.record.Ended {
 		l.append(Op{Kind: OpLost, Step: s, Peer: m.id})
 		if n := l.record.Steps[s].Lost; n >= MaxLost {
+			l.withdraw(s, m.id)
 			l.giveUp(s, killer(n))
 			return
 		}
 	}
-	if l.tasks[s].phase == Assigned {
-		l.again(s)
+	if l.tasks[s].has(m.id) {
+		l.takeBack(s, m.id)
 	}
 }
 
@@ -422,7 +434,7 @@ func (l *Leader) lostWith(id peer.ID, s Step) {
 	}
 	l.append(Op{Kind: OpLost, Step: s, Peer: id})
 	if r.Lost >= MaxLost {
-		l.withdraw(s)
+		l.withdraw(s, "")
 		l.giveUp(s, killer(r.Lost))
 	}
 }

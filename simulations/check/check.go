@@ -43,6 +43,7 @@ func All() []Rule {
 		NewEpochs(), NewLeaders(), NewCommits(), NewKept(), NewHeirs(), NewStandbys(), NewTurns(), NewFinal(), NewResults(),
 		NewReasons(), NewTwice(), NewShared(),
 		NewSlots(), NewEpidemic(), NewCauses(), NewQuiet(), NewEnds(), NewMakespan(),
+		NewBackups(), NewWaste(), NewModes(),
 	}
 }
 

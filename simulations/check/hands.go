@@ -20,6 +20,8 @@ type attempt struct {
 	cut    bool
 	cutAt  time.Duration
 	served trace.Epoch
+	// backup says that its leader declared it as a second one.
+	backup bool
 	// freed says why the step may be given to another since freedAt; it is ""
 	// while it may not.
 	freed   string
@@ -110,6 +112,10 @@ func (h *hands) drop(a *attempt, e *trace.Event) {
 // logged takes what a leader says that frees a step.
 func (h *hands) logged(of stepOf, e *trace.Event) {
 	switch e.Text {
+	case trace.OpBackup:
+		if a := h.last(of, e.Peer); a != nil {
+			a.backup = true
+		}
 	case trace.OpGone:
 		h.lost(e.Build, e.Peer, e.At, "its worker was taken for lost")
 	case trace.OpTried:

@@ -14,7 +14,8 @@ import (
 // hearing.
 const unheard = steal.Lease + steal.HearingTime
 
-// Twice is the rule that no step is executed twice in a build. When it was
+// Twice is the rule that no step is executed twice in a build, but as a backup
+// that its leader declared (see Backups, Waste). When it was
 // given to the second worker, the first must not have had it any more: it died
 // or was taken for lost, the step was taken back, its try came to nothing, or
 // its result was lost (see hands). Or else the leader could not know: the first
@@ -75,7 +76,7 @@ func (r *Twice) Observe(w World, e *trace.Event) string {
 		return ""
 	}
 	for _, other := range r.hands.attempts[stepOf{e.Build, e.Step}] {
-		if other == now || !other.began || other.action != now.action {
+		if other == now || !other.began || other.action != now.action || other.backup || now.backup {
 			continue
 		}
 		a, b := other, now
