@@ -1,0 +1,58 @@
+package overhead
+
+import (
+	"flag"
+	"testing"
+	"time"
+
+	"github.com/buildnet/buildnet/node/event"
+)
+
+var actions = flag.Int("overhead.actions", 10_000, "how many actions a build has")
+
+// BenchmarkMesh is 8 nodes: one that asks for the build, one that leads and does
+// nothing else, six that work with the first. The executor starts no process.
+func BenchmarkMesh(b *testing.B) {
+	kinds := []kind{pretending, leading}
+	for len(kinds) < 8 {
+		kinds = append(kinds, pretending)
+	}
+	measure(b, kinds)
+}
+
+// BenchmarkAlone is a node without a mesh, whose executor starts no process.
+func BenchmarkAlone(b *testing.B) { measure(b, []kind{pretending}) }
+
+func measure(b *testing.B, kinds []kind) {
+	f := start(b, kinds...)
+	dir := project(b, *actions)
+	for b.Loop() {
+		spent, done := f.build(dir)
+		f.report(spent, done)
+		dir = project(b, *actions)
+	}
+}
+
+// report tells what an action cost in all, and where.
+func (f *fleet) report(spent []time.Duration, done event.BuildFinished) {
+	var all, workers time.Duration
+	each := func(d time.Duration) float64 { return float64(d.Microseconds()) / float64(done.Steps) }
+	for i, p := range f.nodes {
+		all += spent[i]
+		switch {
+		case i == 0:
+			f.b.ReportMetric(each(spent[i]), "initiator-µs/action")
+		case p.peer == done.Leader:
+			f.b.ReportMetric(each(spent[i]), "leader-µs/action")
+		default:
+			workers += spent[i]
+		}
+	}
+	if len(f.nodes) > 1 {
+		f.b.ReportMetric(each(workers), "workers-µs/action")
+	}
+	f.b.ReportMetric(each(all), "µs/action")
+	f.b.ReportMetric(float64(done.Steps)/all.Seconds(), "actions/core-s")
+	f.b.ReportMetric(float64(done.Steps)/(done.WallMS/1000), "actions/s")
+	f.b.Logf("%d steps, by peer %v, leader %s", done.Steps, done.ByPeer, done.Leader)
+}
