@@ -26,7 +26,6 @@ func (l *Leader) back(s Step, m *member) {
 	t := &l.tasks[s]
 	t.backup, t.givenAt = m.id, l.now
 	m.hands[s] = struct{}{}
-	l.handsChanged(m)
 	l.backups++
 }
 
@@ -41,7 +40,6 @@ func (l *Leader) leave(s Step, id peer.ID) bool {
 		t.worker, t.startedAt = t.backup, t.backedAt
 	}
 	delete(l.crew[id].hands, s)
-	l.handsChanged(l.crew[id])
 	l.unback(t)
 	return true
 }
@@ -68,7 +66,6 @@ func (l *Leader) emptyHands(s Step) {
 	for _, id := range [2]peer.ID{t.worker, t.backup} {
 		if id != "" {
 			delete(l.crew[id].hands, s)
-			l.handsChanged(l.crew[id])
 		}
 	}
 	l.unback(t)

@@ -56,7 +56,6 @@ type Leader struct {
 	exp             experience
 	lookAt          time.Time // when to look for slow steps again
 	unsecured       int       // results that the initiator does not have yet
-	placing
 
 	crew  map[peer.ID]*member
 	order []*member // of crew, by name
@@ -151,7 +150,6 @@ func NewLeader(opts LeaderOptions) (*Leader, error) {
 	}
 	l.queued = make([][]Step, len(l.needs))
 	l.ableAt = make([]time.Time, len(l.needs))
-	l.weights = opts.Plan.Modes.Policy.Weights.Normal()
 	if err := l.inherit(); err != nil {
 		return nil, fmt.Errorf("lead: %w", err)
 	}
