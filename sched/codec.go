@@ -70,6 +70,8 @@ func encodeBody(m *schedpb.Envelope, msg steal.Message) error {
 		m.Body = &schedpb.Envelope_Confirm{Confirm: &schedpb.Confirm{Step: uint32(msg.Step), Action: msg.Action.Binary()}}
 	case steal.End:
 		m.Body = &schedpb.Envelope_End{End: &schedpb.End{Reason: uint32(msg.Reason)}}
+	case steal.Tidings:
+		m.Body = &schedpb.Envelope_Tidings{Tidings: tidingsMessage(msg)}
 	default:
 		return encodeToLeader(m, msg)
 	}
@@ -114,6 +116,10 @@ func encodeToLeader(m *schedpb.Envelope, msg steal.Message) error {
 		m.Body = &schedpb.Envelope_Cancel{Cancel: &schedpb.Cancel{}}
 	case steal.Refuse:
 		m.Body = &schedpb.Envelope_Refuse{Refuse: &schedpb.Refuse{Epoch: epochMessage(msg.Epoch)}}
+	case steal.Progress:
+		m.Body = &schedpb.Envelope_Progress{Progress: &schedpb.Progress{Step: uint32(msg.Step), Percent: percentage(msg.Percent)}}
+	case steal.Status:
+		m.Body = &schedpb.Envelope_Status{Status: statusMessage(msg)}
 	default:
 		return fmt.Errorf("encode %T: no such message", msg)
 	}

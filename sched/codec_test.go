@@ -89,6 +89,12 @@ func messages(t testing.TB) []steal.Message {
 		steal.Known{Step: 9, Failed: "why"}, steal.Follow{},
 		steal.Secured{Step: 1, Action: a}, steal.Unsecured{Step: 2, Action: a, Text: "gone"}, steal.Cancel{},
 		steal.Refuse{Epoch: steal.Epoch{Number: 4, Leader: p.id}},
+		steal.Progress{Step: 3, Percent: 42},
+		steal.Status{Slots: 4, Busy: 2, Waiting: 1, Running: []steal.Step{3, 9}, Memory: 1 << 30, Share: 0.5},
+		steal.Tidings{
+			Placements: []steal.Placement{{Step: 1, Peer: p.id}}, Advances: []steal.Advance{{Step: 3, Peer: p.id, Percent: 42}},
+			Statuses: []steal.PeerStatus{{Peer: p.id, Status: steal.Status{Slots: 4, Share: 1}}},
+		},
 	}
 }
 
@@ -160,6 +166,12 @@ func TestWhatNoMachineWouldSayIsRefused(t *testing.T) {
 		"TooManyOps": func(m *schedpb.Envelope) {
 			ops := make([]*schedpb.Op, maxOps+1)
 			m.Body = &schedpb.Envelope_Append{Append: &schedpb.Append{Ops: ops}}
+		},
+		"TooManyTidings": func(m *schedpb.Envelope) {
+			m.Body = &schedpb.Envelope_Tidings{Tidings: &schedpb.Tidings{Placements: make([]*schedpb.Placement, steal.MaxTidings+1)}}
+		},
+		"TooManyStepsInAStatus": func(m *schedpb.Envelope) {
+			m.Body = &schedpb.Envelope_Status{Status: &schedpb.Status{Running: make([]uint32, steal.MaxStatusSteps+1)}}
 		},
 		"TooManyPeers": func(m *schedpb.Envelope) {
 			ops := []*schedpb.Op{{Kind: uint32(steal.OpStandbys), Peers: make([]string, maxPeers+1)}}

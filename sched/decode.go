@@ -68,6 +68,8 @@ func (d *decoder) fromLeader(m *schedpb.Envelope) (steal.Message, error) {
 			return nil, fmt.Errorf("reason %d", r)
 		}
 		return steal.End{Reason: steal.Reason(r)}, nil
+	case *schedpb.Envelope_Tidings:
+		return d.tidingsOf(body.Tidings)
 	default:
 		return d.toLeader(m)
 	}
@@ -106,6 +108,11 @@ func (d *decoder) toLeader(m *schedpb.Envelope) (steal.Message, error) {
 	case *schedpb.Envelope_Refuse:
 		e, err := d.epochOf(body.Refuse.GetEpoch())
 		return steal.Refuse{Epoch: e}, err
+	case *schedpb.Envelope_Progress:
+		s, err := stepOf(body.Progress.GetStep())
+		return steal.Progress{Step: s, Percent: percentOf(body.Progress.GetPercent())}, err
+	case *schedpb.Envelope_Status:
+		return statusOf(body.Status)
 	default:
 		return nil, fmt.Errorf("no body, or one of a later version")
 	}

@@ -74,6 +74,7 @@ func (p *party) beat() {
 	p.due = 0
 	now := p.n.clock()
 	defer p.progressed(now)
+	p.advance(now)
 	if p.hand != nil {
 		p.doHand(p.hand.Tick(now))
 	}
@@ -139,7 +140,7 @@ func (p *party) attach(st *stream) {
 	if p.hand == nil {
 		p.hand = steal.NewHand(steal.HandOptions{
 			Self: p.n.id, Slots: p.n.spec.Slots, OS: systemOS, Arch: systemArch, BPU: p.n.spec.BPU,
-			Memory: p.n.spec.Memory, Heard: p.highest,
+			Memory: p.n.spec.Memory, Heard: p.highest, StatusEvery: statusEvery,
 		})
 		if p.n.draining {
 			p.doHand(p.hand.Drain(p.n.clock()))
@@ -207,7 +208,7 @@ func (p *party) take(st *stream, msg steal.Message) {
 	if !slices.Contains(p.links, st) {
 		return
 	}
-	_, beat := msg.(steal.Beat)
+	beat := silent(msg)
 	if !beat {
 		p.tellEpoch(trace.Heard, st.l.epoch, nameOf(msg))
 	}
@@ -239,6 +240,16 @@ func (p *party) take(st *stream, msg steal.Message) {
 	}
 	p.prefetch(st, msg)
 	p.leave()
+}
+
+// silent messages are as good as none for what becomes of a build.
+func silent(msg steal.Message) bool {
+	switch msg.(type) {
+	case steal.Beat, steal.Tidings:
+		return true
+	default:
+		return false
+	}
 }
 
 // obey tells that a machine did something because of what was heard.

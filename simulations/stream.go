@@ -183,6 +183,10 @@ func sizeOf(m steal.Message) int {
 		return frame + doneBytes
 	case steal.Join:
 		return frame + step*len(m.Running) + name*len(m.Toolchains)
+	case steal.Status:
+		return frame + 2*len(m.Running)
+	case steal.Tidings:
+		return frame + name*(len(m.Placements)+len(m.Advances)+2*len(m.Statuses))
 	default:
 		return frame
 	}

@@ -176,6 +176,24 @@ func (j *job) begin() {
 	p.doHand(p.hand.Running(p.n.clock(), j.key.step, j.key.action))
 }
 
+// statusEvery is how often a worker says how it is (node/config).
+const statusEvery = 2 * time.Second
+
+// advance tells the Hand how far the steps are that say it: each second one.
+func (p *party) advance(now time.Time) {
+	if p.hand == nil {
+		return
+	}
+	for _, j := range p.n.running {
+		if j.p != p || j.key.step%2 == 0 {
+			continue
+		}
+		cost := max(p.b.step(j.key.step).Cost, slowest)
+		left := j.left - (p.n.w.clock.now-j.since).Seconds()*p.n.spec.BPU*p.n.rate()
+		p.doHand(p.hand.Progress(now, j.key.step, j.key.action, int(100*(1-left/cost))))
+	}
+}
+
 func (j *job) of(k trace.Kind) trace.Event {
 	e := j.p.b.of(k, j.p.n)
 	e.Step, e.Digest = int(j.key.step), workload.Short(j.key.action)

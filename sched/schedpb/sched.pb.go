@@ -105,6 +105,9 @@ type Envelope struct {
 	//	*Envelope_Unsecured
 	//	*Envelope_Cancel
 	//	*Envelope_Refuse
+	//	*Envelope_Progress
+	//	*Envelope_Status
+	//	*Envelope_Tidings
 	//	*Envelope_Resize
 	//	*Envelope_Recall
 	Body          isEnvelope_Body `protobuf_oneof:"body"`
@@ -343,6 +346,33 @@ func (x *Envelope) GetRefuse() *Refuse {
 	return nil
 }
 
+func (x *Envelope) GetProgress() *Progress {
+	if x != nil {
+		if x, ok := x.Body.(*Envelope_Progress); ok {
+			return x.Progress
+		}
+	}
+	return nil
+}
+
+func (x *Envelope) GetStatus() *Status {
+	if x != nil {
+		if x, ok := x.Body.(*Envelope_Status); ok {
+			return x.Status
+		}
+	}
+	return nil
+}
+
+func (x *Envelope) GetTidings() *Tidings {
+	if x != nil {
+		if x, ok := x.Body.(*Envelope_Tidings); ok {
+			return x.Tidings
+		}
+	}
+	return nil
+}
+
 func (x *Envelope) GetResize() *Resize {
 	if x != nil {
 		if x, ok := x.Body.(*Envelope_Resize); ok {
@@ -445,6 +475,19 @@ type Envelope_Refuse struct {
 	Refuse *Refuse `protobuf:"bytes,22,opt,name=refuse,proto3,oneof"`
 }
 
+type Envelope_Progress struct {
+	// What is for people.
+	Progress *Progress `protobuf:"bytes,40,opt,name=progress,proto3,oneof"`
+}
+
+type Envelope_Status struct {
+	Status *Status `protobuf:"bytes,41,opt,name=status,proto3,oneof"`
+}
+
+type Envelope_Tidings struct {
+	Tidings *Tidings `protobuf:"bytes,42,opt,name=tidings,proto3,oneof"`
+}
+
 type Envelope_Resize struct {
 	Resize *Resize `protobuf:"bytes,23,opt,name=resize,proto3,oneof"`
 }
@@ -492,6 +535,12 @@ func (*Envelope_Unsecured) isEnvelope_Body() {}
 func (*Envelope_Cancel) isEnvelope_Body() {}
 
 func (*Envelope_Refuse) isEnvelope_Body() {}
+
+func (*Envelope_Progress) isEnvelope_Body() {}
+
+func (*Envelope_Status) isEnvelope_Body() {}
+
+func (*Envelope_Tidings) isEnvelope_Body() {}
 
 func (*Envelope_Resize) isEnvelope_Body() {}
 
@@ -2060,6 +2109,366 @@ func (x *Refuse) GetEpoch() *Epoch {
 	return nil
 }
 
+type Progress struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Step          uint32                 `protobuf:"varint,1,opt,name=step,proto3" json:"step,omitempty"`
+	Percent       uint32                 `protobuf:"varint,2,opt,name=percent,proto3" json:"percent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Progress) Reset() {
+	*x = Progress{}
+	mi := &file_sched_schedpb_sched_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Progress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Progress) ProtoMessage() {}
+
+func (x *Progress) ProtoReflect() protoreflect.Message {
+	mi := &file_sched_schedpb_sched_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Progress.ProtoReflect.Descriptor instead.
+func (*Progress) Descriptor() ([]byte, []int) {
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *Progress) GetStep() uint32 {
+	if x != nil {
+		return x.Step
+	}
+	return 0
+}
+
+func (x *Progress) GetPercent() uint32 {
+	if x != nil {
+		return x.Percent
+	}
+	return 0
+}
+
+type Status struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Slots         uint32                 `protobuf:"varint,1,opt,name=slots,proto3" json:"slots,omitempty"`
+	Busy          uint32                 `protobuf:"varint,2,opt,name=busy,proto3" json:"busy,omitempty"`
+	Waiting       uint32                 `protobuf:"varint,3,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	Running       []uint32               `protobuf:"varint,4,rep,packed,name=running,proto3" json:"running,omitempty"`
+	Memory        int64                  `protobuf:"varint,5,opt,name=memory,proto3" json:"memory,omitempty"`
+	Share         float64                `protobuf:"fixed64,6,opt,name=share,proto3" json:"share,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Status) Reset() {
+	*x = Status{}
+	mi := &file_sched_schedpb_sched_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Status) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Status) ProtoMessage() {}
+
+func (x *Status) ProtoReflect() protoreflect.Message {
+	mi := &file_sched_schedpb_sched_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Status.ProtoReflect.Descriptor instead.
+func (*Status) Descriptor() ([]byte, []int) {
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *Status) GetSlots() uint32 {
+	if x != nil {
+		return x.Slots
+	}
+	return 0
+}
+
+func (x *Status) GetBusy() uint32 {
+	if x != nil {
+		return x.Busy
+	}
+	return 0
+}
+
+func (x *Status) GetWaiting() uint32 {
+	if x != nil {
+		return x.Waiting
+	}
+	return 0
+}
+
+func (x *Status) GetRunning() []uint32 {
+	if x != nil {
+		return x.Running
+	}
+	return nil
+}
+
+func (x *Status) GetMemory() int64 {
+	if x != nil {
+		return x.Memory
+	}
+	return 0
+}
+
+func (x *Status) GetShare() float64 {
+	if x != nil {
+		return x.Share
+	}
+	return 0
+}
+
+type Tidings struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Placements    []*Placement           `protobuf:"bytes,1,rep,name=placements,proto3" json:"placements,omitempty"`
+	Advances      []*Advance             `protobuf:"bytes,2,rep,name=advances,proto3" json:"advances,omitempty"`
+	Statuses      []*PeerStatus          `protobuf:"bytes,3,rep,name=statuses,proto3" json:"statuses,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Tidings) Reset() {
+	*x = Tidings{}
+	mi := &file_sched_schedpb_sched_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Tidings) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Tidings) ProtoMessage() {}
+
+func (x *Tidings) ProtoReflect() protoreflect.Message {
+	mi := &file_sched_schedpb_sched_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Tidings.ProtoReflect.Descriptor instead.
+func (*Tidings) Descriptor() ([]byte, []int) {
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *Tidings) GetPlacements() []*Placement {
+	if x != nil {
+		return x.Placements
+	}
+	return nil
+}
+
+func (x *Tidings) GetAdvances() []*Advance {
+	if x != nil {
+		return x.Advances
+	}
+	return nil
+}
+
+func (x *Tidings) GetStatuses() []*PeerStatus {
+	if x != nil {
+		return x.Statuses
+	}
+	return nil
+}
+
+type Placement struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Step          uint32                 `protobuf:"varint,1,opt,name=step,proto3" json:"step,omitempty"`
+	Peer          string                 `protobuf:"bytes,2,opt,name=peer,proto3" json:"peer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Placement) Reset() {
+	*x = Placement{}
+	mi := &file_sched_schedpb_sched_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Placement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Placement) ProtoMessage() {}
+
+func (x *Placement) ProtoReflect() protoreflect.Message {
+	mi := &file_sched_schedpb_sched_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Placement.ProtoReflect.Descriptor instead.
+func (*Placement) Descriptor() ([]byte, []int) {
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *Placement) GetStep() uint32 {
+	if x != nil {
+		return x.Step
+	}
+	return 0
+}
+
+func (x *Placement) GetPeer() string {
+	if x != nil {
+		return x.Peer
+	}
+	return ""
+}
+
+type Advance struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Step          uint32                 `protobuf:"varint,1,opt,name=step,proto3" json:"step,omitempty"`
+	Peer          string                 `protobuf:"bytes,2,opt,name=peer,proto3" json:"peer,omitempty"`
+	Percent       uint32                 `protobuf:"varint,3,opt,name=percent,proto3" json:"percent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Advance) Reset() {
+	*x = Advance{}
+	mi := &file_sched_schedpb_sched_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Advance) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Advance) ProtoMessage() {}
+
+func (x *Advance) ProtoReflect() protoreflect.Message {
+	mi := &file_sched_schedpb_sched_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Advance.ProtoReflect.Descriptor instead.
+func (*Advance) Descriptor() ([]byte, []int) {
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *Advance) GetStep() uint32 {
+	if x != nil {
+		return x.Step
+	}
+	return 0
+}
+
+func (x *Advance) GetPeer() string {
+	if x != nil {
+		return x.Peer
+	}
+	return ""
+}
+
+func (x *Advance) GetPercent() uint32 {
+	if x != nil {
+		return x.Percent
+	}
+	return 0
+}
+
+type PeerStatus struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Peer          string                 `protobuf:"bytes,1,opt,name=peer,proto3" json:"peer,omitempty"`
+	Status        *Status                `protobuf:"bytes,2,opt,name=status,proto3" json:"status,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PeerStatus) Reset() {
+	*x = PeerStatus{}
+	mi := &file_sched_schedpb_sched_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PeerStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PeerStatus) ProtoMessage() {}
+
+func (x *PeerStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_sched_schedpb_sched_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PeerStatus.ProtoReflect.Descriptor instead.
+func (*PeerStatus) Descriptor() ([]byte, []int) {
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *PeerStatus) GetPeer() string {
+	if x != nil {
+		return x.Peer
+	}
+	return ""
+}
+
+func (x *PeerStatus) GetStatus() *Status {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
 // Plan is what a leader needs to begin, kept as a blob.
 type Plan struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2077,7 +2486,7 @@ type Plan struct {
 
 func (x *Plan) Reset() {
 	*x = Plan{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[30]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2089,7 +2498,7 @@ func (x *Plan) String() string {
 func (*Plan) ProtoMessage() {}
 
 func (x *Plan) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[30]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2102,7 +2511,7 @@ func (x *Plan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Plan.ProtoReflect.Descriptor instead.
 func (*Plan) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{30}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Plan) GetGraph() []byte {
@@ -2176,7 +2585,7 @@ type Policy struct {
 
 func (x *Policy) Reset() {
 	*x = Policy{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[31]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2188,7 +2597,7 @@ func (x *Policy) String() string {
 func (*Policy) ProtoMessage() {}
 
 func (x *Policy) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[31]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2201,7 +2610,7 @@ func (x *Policy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Policy.ProtoReflect.Descriptor instead.
 func (*Policy) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{31}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Policy) GetStrategy() uint32 {
@@ -2260,7 +2669,7 @@ type Given struct {
 
 func (x *Given) Reset() {
 	*x = Given{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[32]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2272,7 +2681,7 @@ func (x *Given) String() string {
 func (*Given) ProtoMessage() {}
 
 func (x *Given) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[32]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2285,7 +2694,7 @@ func (x *Given) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Given.ProtoReflect.Descriptor instead.
 func (*Given) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{32}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Given) GetStep() uint32 {
@@ -2323,7 +2732,8 @@ const file_sched_schedpb_sched_proto_rawDesc = "" +
 	"\x19sched/schedpb/sched.proto\x12\x0ebuildnet.sched\"7\n" +
 	"\x05Epoch\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x16\n" +
-	"\x06leader\x18\x02 \x01(\tR\x06leader\"\x83\t\n" +
+	"\x06leader\x18\x02 \x01(\tR\x06leader\"\xa2\n" +
+	"\n" +
 	"\bEnvelope\x12\x14\n" +
 	"\x05build\x18\x01 \x01(\tR\x05build\x12+\n" +
 	"\x05epoch\x18\x02 \x01(\v2\x15.buildnet.sched.EpochR\x05epoch\x12*\n" +
@@ -2347,7 +2757,10 @@ const file_sched_schedpb_sched_proto_rawDesc = "" +
 	"\asecured\x18\x13 \x01(\v2\x17.buildnet.sched.SecuredH\x00R\asecured\x129\n" +
 	"\tunsecured\x18\x14 \x01(\v2\x19.buildnet.sched.UnsecuredH\x00R\tunsecured\x120\n" +
 	"\x06cancel\x18\x15 \x01(\v2\x16.buildnet.sched.CancelH\x00R\x06cancel\x120\n" +
-	"\x06refuse\x18\x16 \x01(\v2\x16.buildnet.sched.RefuseH\x00R\x06refuse\x120\n" +
+	"\x06refuse\x18\x16 \x01(\v2\x16.buildnet.sched.RefuseH\x00R\x06refuse\x126\n" +
+	"\bprogress\x18( \x01(\v2\x18.buildnet.sched.ProgressH\x00R\bprogress\x120\n" +
+	"\x06status\x18) \x01(\v2\x16.buildnet.sched.StatusH\x00R\x06status\x123\n" +
+	"\atidings\x18* \x01(\v2\x17.buildnet.sched.TidingsH\x00R\atidings\x120\n" +
 	"\x06resize\x18\x17 \x01(\v2\x16.buildnet.sched.ResizeH\x00R\x06resize\x120\n" +
 	"\x06recall\x18\x18 \x01(\v2\x16.buildnet.sched.RecallH\x00R\x06recallB\x06\n" +
 	"\x04body\"\x1a\n" +
@@ -2449,7 +2862,34 @@ const file_sched_schedpb_sched_proto_rawDesc = "" +
 	"\x04text\x18\x03 \x01(\tR\x04text\"\b\n" +
 	"\x06Cancel\"5\n" +
 	"\x06Refuse\x12+\n" +
-	"\x05epoch\x18\x01 \x01(\v2\x15.buildnet.sched.EpochR\x05epoch\"\xf8\x01\n" +
+	"\x05epoch\x18\x01 \x01(\v2\x15.buildnet.sched.EpochR\x05epoch\"8\n" +
+	"\bProgress\x12\x12\n" +
+	"\x04step\x18\x01 \x01(\rR\x04step\x12\x18\n" +
+	"\apercent\x18\x02 \x01(\rR\apercent\"\x94\x01\n" +
+	"\x06Status\x12\x14\n" +
+	"\x05slots\x18\x01 \x01(\rR\x05slots\x12\x12\n" +
+	"\x04busy\x18\x02 \x01(\rR\x04busy\x12\x18\n" +
+	"\awaiting\x18\x03 \x01(\rR\awaiting\x12\x18\n" +
+	"\arunning\x18\x04 \x03(\rR\arunning\x12\x16\n" +
+	"\x06memory\x18\x05 \x01(\x03R\x06memory\x12\x14\n" +
+	"\x05share\x18\x06 \x01(\x01R\x05share\"\xb1\x01\n" +
+	"\aTidings\x129\n" +
+	"\n" +
+	"placements\x18\x01 \x03(\v2\x19.buildnet.sched.PlacementR\n" +
+	"placements\x123\n" +
+	"\badvances\x18\x02 \x03(\v2\x17.buildnet.sched.AdvanceR\badvances\x126\n" +
+	"\bstatuses\x18\x03 \x03(\v2\x1a.buildnet.sched.PeerStatusR\bstatuses\"3\n" +
+	"\tPlacement\x12\x12\n" +
+	"\x04step\x18\x01 \x01(\rR\x04step\x12\x12\n" +
+	"\x04peer\x18\x02 \x01(\tR\x04peer\"K\n" +
+	"\aAdvance\x12\x12\n" +
+	"\x04step\x18\x01 \x01(\rR\x04step\x12\x12\n" +
+	"\x04peer\x18\x02 \x01(\tR\x04peer\x12\x18\n" +
+	"\apercent\x18\x03 \x01(\rR\apercent\"P\n" +
+	"\n" +
+	"PeerStatus\x12\x12\n" +
+	"\x04peer\x18\x01 \x01(\tR\x04peer\x12.\n" +
+	"\x06status\x18\x02 \x01(\v2\x16.buildnet.sched.StatusR\x06status\"\xf8\x01\n" +
 	"\x04Plan\x12\x14\n" +
 	"\x05graph\x18\x01 \x01(\fR\x05graph\x12+\n" +
 	"\x05given\x18\x02 \x03(\v2\x15.buildnet.sched.GivenR\x05given\x12\x1e\n" +
@@ -2487,41 +2927,47 @@ func file_sched_schedpb_sched_proto_rawDescGZIP() []byte {
 	return file_sched_schedpb_sched_proto_rawDescData
 }
 
-var file_sched_schedpb_sched_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_sched_schedpb_sched_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_sched_schedpb_sched_proto_goTypes = []any{
-	(*Epoch)(nil),     // 0: buildnet.sched.Epoch
-	(*Envelope)(nil),  // 1: buildnet.sched.Envelope
-	(*Lead)(nil),      // 2: buildnet.sched.Lead
-	(*Spec)(nil),      // 3: buildnet.sched.Spec
-	(*Hello)(nil),     // 4: buildnet.sched.Hello
-	(*Timings)(nil),   // 5: buildnet.sched.Timings
-	(*Done)(nil),      // 6: buildnet.sched.Done
-	(*Op)(nil),        // 7: buildnet.sched.Op
-	(*Append)(nil),    // 8: buildnet.sched.Append
-	(*Beat)(nil),      // 9: buildnet.sched.Beat
-	(*Assign)(nil),    // 10: buildnet.sched.Assign
-	(*Revoke)(nil),    // 11: buildnet.sched.Revoke
-	(*Recall)(nil),    // 12: buildnet.sched.Recall
-	(*Confirm)(nil),   // 13: buildnet.sched.Confirm
-	(*End)(nil),       // 14: buildnet.sched.End
-	(*Running)(nil),   // 15: buildnet.sched.Running
-	(*Join)(nil),      // 16: buildnet.sched.Join
-	(*Want)(nil),      // 17: buildnet.sched.Want
-	(*Resize)(nil),    // 18: buildnet.sched.Resize
-	(*Started)(nil),   // 19: buildnet.sched.Started
-	(*Failure)(nil),   // 20: buildnet.sched.Failure
-	(*Report)(nil),    // 21: buildnet.sched.Report
-	(*Return)(nil),    // 22: buildnet.sched.Return
-	(*Ack)(nil),       // 23: buildnet.sched.Ack
-	(*Known)(nil),     // 24: buildnet.sched.Known
-	(*Follow)(nil),    // 25: buildnet.sched.Follow
-	(*Secured)(nil),   // 26: buildnet.sched.Secured
-	(*Unsecured)(nil), // 27: buildnet.sched.Unsecured
-	(*Cancel)(nil),    // 28: buildnet.sched.Cancel
-	(*Refuse)(nil),    // 29: buildnet.sched.Refuse
-	(*Plan)(nil),      // 30: buildnet.sched.Plan
-	(*Policy)(nil),    // 31: buildnet.sched.Policy
-	(*Given)(nil),     // 32: buildnet.sched.Given
+	(*Epoch)(nil),      // 0: buildnet.sched.Epoch
+	(*Envelope)(nil),   // 1: buildnet.sched.Envelope
+	(*Lead)(nil),       // 2: buildnet.sched.Lead
+	(*Spec)(nil),       // 3: buildnet.sched.Spec
+	(*Hello)(nil),      // 4: buildnet.sched.Hello
+	(*Timings)(nil),    // 5: buildnet.sched.Timings
+	(*Done)(nil),       // 6: buildnet.sched.Done
+	(*Op)(nil),         // 7: buildnet.sched.Op
+	(*Append)(nil),     // 8: buildnet.sched.Append
+	(*Beat)(nil),       // 9: buildnet.sched.Beat
+	(*Assign)(nil),     // 10: buildnet.sched.Assign
+	(*Revoke)(nil),     // 11: buildnet.sched.Revoke
+	(*Recall)(nil),     // 12: buildnet.sched.Recall
+	(*Confirm)(nil),    // 13: buildnet.sched.Confirm
+	(*End)(nil),        // 14: buildnet.sched.End
+	(*Running)(nil),    // 15: buildnet.sched.Running
+	(*Join)(nil),       // 16: buildnet.sched.Join
+	(*Want)(nil),       // 17: buildnet.sched.Want
+	(*Resize)(nil),     // 18: buildnet.sched.Resize
+	(*Started)(nil),    // 19: buildnet.sched.Started
+	(*Failure)(nil),    // 20: buildnet.sched.Failure
+	(*Report)(nil),     // 21: buildnet.sched.Report
+	(*Return)(nil),     // 22: buildnet.sched.Return
+	(*Ack)(nil),        // 23: buildnet.sched.Ack
+	(*Known)(nil),      // 24: buildnet.sched.Known
+	(*Follow)(nil),     // 25: buildnet.sched.Follow
+	(*Secured)(nil),    // 26: buildnet.sched.Secured
+	(*Unsecured)(nil),  // 27: buildnet.sched.Unsecured
+	(*Cancel)(nil),     // 28: buildnet.sched.Cancel
+	(*Refuse)(nil),     // 29: buildnet.sched.Refuse
+	(*Progress)(nil),   // 30: buildnet.sched.Progress
+	(*Status)(nil),     // 31: buildnet.sched.Status
+	(*Tidings)(nil),    // 32: buildnet.sched.Tidings
+	(*Placement)(nil),  // 33: buildnet.sched.Placement
+	(*Advance)(nil),    // 34: buildnet.sched.Advance
+	(*PeerStatus)(nil), // 35: buildnet.sched.PeerStatus
+	(*Plan)(nil),       // 36: buildnet.sched.Plan
+	(*Policy)(nil),     // 37: buildnet.sched.Policy
+	(*Given)(nil),      // 38: buildnet.sched.Given
 }
 var file_sched_schedpb_sched_proto_depIdxs = []int32{
 	0,  // 0: buildnet.sched.Envelope.epoch:type_name -> buildnet.sched.Epoch
@@ -2545,25 +2991,32 @@ var file_sched_schedpb_sched_proto_depIdxs = []int32{
 	27, // 18: buildnet.sched.Envelope.unsecured:type_name -> buildnet.sched.Unsecured
 	28, // 19: buildnet.sched.Envelope.cancel:type_name -> buildnet.sched.Cancel
 	29, // 20: buildnet.sched.Envelope.refuse:type_name -> buildnet.sched.Refuse
-	18, // 21: buildnet.sched.Envelope.resize:type_name -> buildnet.sched.Resize
-	12, // 22: buildnet.sched.Envelope.recall:type_name -> buildnet.sched.Recall
-	3,  // 23: buildnet.sched.Hello.specs:type_name -> buildnet.sched.Spec
-	5,  // 24: buildnet.sched.Done.timings:type_name -> buildnet.sched.Timings
-	6,  // 25: buildnet.sched.Op.done:type_name -> buildnet.sched.Done
-	7,  // 26: buildnet.sched.Append.ops:type_name -> buildnet.sched.Op
-	15, // 27: buildnet.sched.Join.running:type_name -> buildnet.sched.Running
-	20, // 28: buildnet.sched.Report.failure:type_name -> buildnet.sched.Failure
-	5,  // 29: buildnet.sched.Report.timings:type_name -> buildnet.sched.Timings
-	6,  // 30: buildnet.sched.Known.done:type_name -> buildnet.sched.Done
-	0,  // 31: buildnet.sched.Refuse.epoch:type_name -> buildnet.sched.Epoch
-	32, // 32: buildnet.sched.Plan.given:type_name -> buildnet.sched.Given
-	31, // 33: buildnet.sched.Plan.policy:type_name -> buildnet.sched.Policy
-	6,  // 34: buildnet.sched.Given.done:type_name -> buildnet.sched.Done
-	35, // [35:35] is the sub-list for method output_type
-	35, // [35:35] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	30, // 21: buildnet.sched.Envelope.progress:type_name -> buildnet.sched.Progress
+	31, // 22: buildnet.sched.Envelope.status:type_name -> buildnet.sched.Status
+	32, // 23: buildnet.sched.Envelope.tidings:type_name -> buildnet.sched.Tidings
+	18, // 24: buildnet.sched.Envelope.resize:type_name -> buildnet.sched.Resize
+	12, // 25: buildnet.sched.Envelope.recall:type_name -> buildnet.sched.Recall
+	3,  // 26: buildnet.sched.Hello.specs:type_name -> buildnet.sched.Spec
+	5,  // 27: buildnet.sched.Done.timings:type_name -> buildnet.sched.Timings
+	6,  // 28: buildnet.sched.Op.done:type_name -> buildnet.sched.Done
+	7,  // 29: buildnet.sched.Append.ops:type_name -> buildnet.sched.Op
+	15, // 30: buildnet.sched.Join.running:type_name -> buildnet.sched.Running
+	20, // 31: buildnet.sched.Report.failure:type_name -> buildnet.sched.Failure
+	5,  // 32: buildnet.sched.Report.timings:type_name -> buildnet.sched.Timings
+	6,  // 33: buildnet.sched.Known.done:type_name -> buildnet.sched.Done
+	0,  // 34: buildnet.sched.Refuse.epoch:type_name -> buildnet.sched.Epoch
+	33, // 35: buildnet.sched.Tidings.placements:type_name -> buildnet.sched.Placement
+	34, // 36: buildnet.sched.Tidings.advances:type_name -> buildnet.sched.Advance
+	35, // 37: buildnet.sched.Tidings.statuses:type_name -> buildnet.sched.PeerStatus
+	31, // 38: buildnet.sched.PeerStatus.status:type_name -> buildnet.sched.Status
+	38, // 39: buildnet.sched.Plan.given:type_name -> buildnet.sched.Given
+	37, // 40: buildnet.sched.Plan.policy:type_name -> buildnet.sched.Policy
+	6,  // 41: buildnet.sched.Given.done:type_name -> buildnet.sched.Done
+	42, // [42:42] is the sub-list for method output_type
+	42, // [42:42] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_sched_schedpb_sched_proto_init() }
@@ -2592,6 +3045,9 @@ func file_sched_schedpb_sched_proto_init() {
 		(*Envelope_Unsecured)(nil),
 		(*Envelope_Cancel)(nil),
 		(*Envelope_Refuse)(nil),
+		(*Envelope_Progress)(nil),
+		(*Envelope_Status)(nil),
+		(*Envelope_Tidings)(nil),
 		(*Envelope_Resize)(nil),
 		(*Envelope_Recall)(nil),
 	}
@@ -2601,7 +3057,7 @@ func file_sched_schedpb_sched_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sched_schedpb_sched_proto_rawDesc), len(file_sched_schedpb_sched_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   33,
+			NumMessages:   39,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

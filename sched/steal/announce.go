@@ -38,6 +38,7 @@ func (o *Origin) heard(index uint64, op Op) {
 	case OpStarted:
 		if k := &o.steps[op.Step]; !k.announced && k.startedBy != op.Peer {
 			k.startedBy = op.Peer
+			o.placed(op.Step, op.Peer)
 			o.event(Event{Kind: Began, Step: op.Step, Peer: op.Peer})
 		}
 	case OpDone:
@@ -47,6 +48,11 @@ func (o *Origin) heard(index uint64, op Op) {
 	case OpTried:
 		if op.Peer != "" {
 			o.note(op.Step, op.Peer, fmt.Sprintf("a try on %s came to nothing: %s", op.Peer.Short(), op.Text))
+			o.undone(op.Step, op.Peer, op.Text)
+		}
+	case OpLost:
+		if op.Peer != "" {
+			o.undone(op.Step, op.Peer, "it was lost while it had the step")
 		}
 	case OpFailed:
 		o.hasFailed(index, op)
@@ -88,12 +94,16 @@ func (o *Origin) hasResult(index uint64, op Op) {
 		k.fetched, k.unsecured = false, nil
 		k.attempt++
 		o.out.Secures = append(o.out.Secures, Securing{Step: op.Step, Attempt: k.attempt, Done: op.Done})
+		if op.Done.How == Executed {
+			o.placed(op.Step, op.Done.Peer)
+			o.event(Event{Kind: Made, Step: op.Step, Peer: op.Done.Peer, Done: op.Done})
+		}
 	}
 }
 
 func (o *Origin) reopened(op Op) {
 	k := &o.steps[op.Step]
-	k.index, k.failedAt, k.startedBy = 0, 0, ""
+	k.index, k.failedAt, k.startedBy, k.placedOn = 0, 0, "", ""
 	if k.secured || k.announced {
 		return
 	}

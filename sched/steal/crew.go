@@ -62,6 +62,7 @@ type member struct {
 	pace, lag float64
 	late      int
 	arrival   time.Duration
+	status    *Status // what the initiator was not told of yet
 	// held steps are in its hands since an earlier epoch.
 	held int
 	// keeps says that it was named a standby: it may hold itself for one still.

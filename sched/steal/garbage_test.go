@@ -59,7 +59,7 @@ func (g garbage) running() (rs []Running) {
 }
 
 func (g garbage) toLeader() Message {
-	switch rapid.IntRange(0, 11).Draw(g.t, "to leader") {
+	switch rapid.IntRange(0, 13).Draw(g.t, "to leader") {
 	case 0:
 		return Join{Slots: rapid.IntRange(-1, 4).Draw(g.t, "slots"), OS: g.text(), BPU: -1, Running: g.running()}
 	case 1:
@@ -83,6 +83,10 @@ func (g garbage) toLeader() Message {
 		return Unsecured{Step: g.step(), Action: g.action(), Text: g.text()}
 	case 10:
 		return Follow{}
+	case 11:
+		return Progress{Step: g.step(), Percent: rapid.IntRange(-1, 101).Draw(g.t, "percent")}
+	case 12:
+		return Status{Slots: -1, Busy: 1 << 30, Running: []Step{g.step()}, Share: -1}
 	default:
 		return Refuse{Epoch: Epoch{Number: 1, Leader: g.peer()}}
 	}
@@ -97,7 +101,7 @@ func (g garbage) op() Op {
 }
 
 func (g garbage) toMember() Message {
-	switch rapid.IntRange(0, 6).Draw(g.t, "to member") {
+	switch rapid.IntRange(0, 7).Draw(g.t, "to member") {
 	case 0:
 		return Hello{Initiator: g.peer(), Specs: []Spec{{}}, Have: []byte{255}}
 	case 1:
@@ -110,6 +114,11 @@ func (g garbage) toMember() Message {
 		return Confirm{Step: g.step(), Action: g.action()}
 	case 5:
 		return Beat{Commit: g.number()}
+	case 6:
+		return Tidings{
+			Placements: []Placement{{Step: g.step(), Peer: g.peer()}}, Advances: []Advance{{Step: g.step(), Peer: g.peer(), Percent: 101}},
+			Statuses: []PeerStatus{{Peer: g.peer(), Status: Status{Running: []Step{g.step(), g.step()}}}},
+		}
 	default:
 		return End{Reason: Reason(g.number())}
 	}

@@ -28,6 +28,8 @@ type HandOptions struct {
 	// Heard is the highest epoch that this node has heard of in the build: a Hand
 	// that comes after another, or beside a Keeper, obeys none before it.
 	Heard Epoch
+	// StatusEvery is how often it says how it is; 0 is never.
+	StatusEvery time.Duration
 }
 
 // Hand is the machine of one worker in one build. It serves the leader of the
@@ -56,6 +58,9 @@ type Hand struct {
 	reports  []Report
 	draining bool
 	over     bool
+
+	statusAt time.Time // when it last said how it is
+	stirred  bool      // a job may be further than what was said
 
 	now time.Time
 	out HandOutput
@@ -97,6 +102,9 @@ const (
 type job struct {
 	Assign
 	stage stage
+	// How much of it is done, in per cent, and what was said of that when.
+	percent, told int
+	toldAt        time.Time
 }
 
 // NewHand returns a worker that serves nobody yet.
@@ -239,6 +247,7 @@ func (h *Hand) finish() HandOutput {
 	h.join()
 	h.run()
 	h.want()
+	h.tell()
 	if h.up && h.now.Sub(h.told) >= h.pace() {
 		h.reply(Beat{})
 	}
@@ -273,6 +282,7 @@ func (h *Hand) hello(of Epoch, hello Hello) {
 	h.lead, h.up, h.joined = of, true, false
 	h.heard = h.now
 	h.seen, h.asked = 0, Want{}
+	h.retell()
 	specs := hello.Specs[:min(len(hello.Specs), MaxSpecs)]
 	if !h.probed || !slices.Equal(h.specs, specs) {
 		h.specs, h.probed, h.toolchains = specs, false, nil

@@ -68,6 +68,7 @@ type Leader struct {
 	following bool        // the initiator has told what it knows
 	stopping  bool        // a step failed, and the build does not keep going
 	ended     bool
+	tidings   tidings
 
 	now time.Time
 	out Output
@@ -252,6 +253,9 @@ func (l *Leader) Tick(now time.Time) Output {
 		l.open()
 	}
 	l.tendCrew()
+	if !l.ended {
+		l.passOn()
+	}
 	return l.finish()
 }
 
@@ -324,6 +328,10 @@ func (l *Leader) take(m *member, msg Message) {
 		l.reported(m, msg)
 	case Return:
 		l.returned(m, msg.Step)
+	case Progress:
+		l.progressed(m, msg)
+	case Status:
+		m.stated(msg)
 	}
 }
 

@@ -77,6 +77,13 @@ type (
 	}
 	// End ends the build for the receiver.
 	End struct{ Reason Reason }
+	// Tidings tell the initiator what its log does not say, for people: nothing is
+	// decided by it.
+	Tidings struct {
+		Placements []Placement
+		Advances   []Advance
+		Statuses   []PeerStatus
+	}
 )
 
 // Messages to a leader.
@@ -145,7 +152,43 @@ type (
 	Cancel struct{}
 	// Refuse answers a leader whose epoch is over.
 	Refuse struct{ Epoch Epoch }
+	// Progress says how much of a step that runs here is done, in per cent: the
+	// step says so itself.
+	Progress struct {
+		Step    Step
+		Percent int
+	}
+	// Status says how a worker is. It is a Beat as well.
+	Status struct {
+		// Slots are those that the build has here, Busy steps of it run, Waiting
+		// others are here.
+		Slots, Busy, Waiting int
+		Running              []Step
+		// Memory is what the worker's machine has in use, in bytes; 0 is not known.
+		Memory int64
+		// Share is how much of the worker its owner leaves to others, 0 to 1.
+		Share float64
+	}
 )
+
+// Placement is a step in a worker's hands that has not begun.
+type Placement struct {
+	Step Step
+	Peer peer.ID
+}
+
+// Advance is how much of a step is done on a worker, in per cent.
+type Advance struct {
+	Step    Step
+	Peer    peer.ID
+	Percent int
+}
+
+// PeerStatus is the Status of a worker.
+type PeerStatus struct {
+	Peer   peer.ID
+	Status Status
+}
 
 // Running is a step in a worker's hands.
 type Running struct {
@@ -211,6 +254,9 @@ func (Secured) message()   {}
 func (Unsecured) message() {}
 func (Cancel) message()    {}
 func (Refuse) message()    {}
+func (Progress) message()  {}
+func (Status) message()    {}
+func (Tidings) message()   {}
 
 // Send is a message of a leader to a member, on the stream that the leader
 // opened.

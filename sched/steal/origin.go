@@ -74,6 +74,7 @@ type kept struct {
 	// unsecured is what the leader may not have heard yet.
 	unsecured *Unsecured
 	startedBy peer.ID
+	placedOn  peer.ID
 	// How many of those below it are not secured, and not announced.
 	toSecure, toAnnounce int
 }
@@ -131,6 +132,17 @@ const (
 	// Noted says that Text, about Peer or Step or neither (Step is -1), is worth
 	// knowing.
 	Noted
+	// Placed says that Peer has Step in its hands. It may come again.
+	Placed
+	// Advanced says that Percent of Step is done on Peer.
+	Advanced
+	// Made says that Peer has executed Step, with the result Done. It is not final.
+	Made
+	// Undone says that Peer came to nothing with Step, for the reason Text, which
+	// is not its command's.
+	Undone
+	// Stated says that Peer, a worker, is as Status says.
+	Stated
 )
 
 // Event is something to tell the user.
@@ -142,6 +154,9 @@ type Event struct {
 	Epoch uint64
 	Done  *Done
 	Text  string
+	// Percent is for Advanced, Status for Stated.
+	Percent int
+	Status  *Status
 }
 
 // NewOrigin returns the initiator of a build. The first Tick begins it.
@@ -237,6 +252,8 @@ func (o *Origin) Receive(now time.Time, of Epoch, msg Message) OriginOutput {
 		o.committed(msg.Commit)
 	case End:
 		o.ended(msg.Reason)
+	case Tidings:
+		o.tidings(msg)
 	}
 	return o.out
 }

@@ -13,6 +13,8 @@ func stepOf(msg Message) (Step, bool) {
 	switch msg := msg.(type) {
 	case Started:
 		return msg.Step, true
+	case Progress:
+		return msg.Step, true
 	case Report:
 		return msg.Step, true
 	case Return:
