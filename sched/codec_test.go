@@ -226,6 +226,9 @@ func TestPlanReadsBackAsItWasWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := steal.Done{Entry: p.entry(t, in), Peer: p.id, How: steal.Found, Holders: []peer.ID{p.id}}
+	if err := done.Entry.Verify(); err != nil { // which a reader does
+		t.Fatal(err)
+	}
 	want := &steal.Plan{
 		Graph: g, Candidates: []peer.ID{p.id}, Modes: steal.Modes{
 			Force: true, KeepGoing: true, Jobs: 3,
@@ -285,7 +288,6 @@ func FuzzEnvelope(f *testing.F) {
 		if err != nil {
 			return
 		}
-		_ = verify(e.msg, epoch.Leader)
 		again, err := encode(e)
 		if err != nil {
 			t.Fatalf("what was read cannot be written: %v", err)
@@ -294,6 +296,7 @@ func FuzzEnvelope(f *testing.F) {
 		if err != nil || !reflect.DeepEqual(got, e) {
 			t.Fatalf("%+v reads back as %+v, %v", e, got, err)
 		}
+		_ = verify(e.msg, epoch.Leader)
 	})
 }
 

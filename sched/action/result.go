@@ -96,6 +96,15 @@ type Entry struct {
 	Signature []byte
 
 	encoded []byte // of Result, as it was signed
+	checked seal
+}
+
+// seal is what a signature was seen to be good for. Results pass through many
+// hands within a node, each of which wants it to be: it is checked once.
+type seal struct {
+	action    digest.Digest
+	executor  peer.ID
+	signature string
 }
 
 // SignEntry makes the entry of an execution. sign is executor's key.
@@ -111,12 +120,24 @@ func SignEntry(action digest.Digest, r Result, executor peer.ID, sign func([]byt
 	return Entry{Action: action, Result: r, Executor: executor, Signature: signature, encoded: encoded}, nil
 }
 
-// Verify checks that the executor that the entry names signed it.
+// Verify checks that the executor that the entry names signed it. What was good
+// once is not computed again, for this entry and copies of it. It may not be
+// called concurrently on one entry.
 func (e *Entry) Verify() error {
+	if e.sealed() {
+		return nil
+	}
 	if err := e.Executor.Verify(signedBytes(e.Action, e.encoded), e.Signature); err != nil {
 		return fmt.Errorf("verify result of %v: %w", e.Action, err)
 	}
+	e.checked = seal{e.Action, e.Executor, string(e.Signature)}
 	return nil
+}
+
+// sealed reports whether the entry is as it was when its signature was checked.
+func (e *Entry) sealed() bool {
+	c := &e.checked
+	return c.signature != "" && c.action == e.Action && c.executor == e.Executor && c.signature == string(e.Signature)
 }
 
 // signedBytes starts with a text that no other signature of a node's key has,
