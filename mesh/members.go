@@ -14,14 +14,50 @@ import (
 // settleTime is how long Vivaldi coordinates need to mean something.
 const settleTime = 6 * time.Second
 
-// Members returns everybody known, this node included, by ID.
+// stale is how old what Members returns may be where no event said that
+// something changed: round trips change all the time.
+const stale = 100 * time.Millisecond
+
+// roster is what Members returned last. Every action of a build asks for it
+// some times.
+type roster struct {
+	all   []peer.Member
+	since time.Time
+	// turn counts changes: what was looked at before one is not kept after it.
+	turn uint64
+}
+
+// Members returns everybody known, this node included, by ID. The capabilities
+// in it are shared.
 func (m *Mesh) Members() []peer.Member {
 	m.mu.Lock()
-	s := m.serf
+	s, turn := m.serf, m.roster.turn
+	all := m.roster.all
+	fresh := time.Since(m.roster.since) < stale
 	m.mu.Unlock()
-	if s == nil {
+	switch {
+	case s == nil:
 		return nil
+	case fresh:
+		return slices.Clone(all)
 	}
+	all = m.look(s)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.roster.turn == turn {
+		m.roster.all, m.roster.since = slices.Clone(all), time.Now()
+	}
+	return all
+}
+
+// turned says that membership is not what it was.
+func (m *Mesh) turned() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.roster = roster{turn: m.roster.turn + 1}
+}
+
+func (m *Mesh) look(s *serf.Serf) []peer.Member {
 	present := m.present(s)
 	var all []peer.Member
 	for _, id := range slices.Sorted(maps.Keys(present)) {
@@ -94,7 +130,13 @@ func (m *Mesh) replaced(ctx context.Context, x serf.Member) {
 }
 
 func (m *Mesh) find(id peer.ID) (peer.Member, bool) {
-	all := m.Members()
+	m.mu.Lock()
+	s := m.serf
+	m.mu.Unlock()
+	if s == nil {
+		return peer.Member{}, false
+	}
+	all := m.look(s)
 	i, ok := slices.BinarySearchFunc(all, id, func(x peer.Member, id peer.ID) int { return x.ID.Compare(id) })
 	if !ok {
 		return peer.Member{}, false
@@ -215,6 +257,7 @@ func (m *Mesh) changed(ctx context.Context, e serf.MemberEvent) {
 // publish tells what an ID is now: of an old run's failure nobody hears when
 // a new one lives.
 func (m *Mesh) publish(id peer.ID) {
+	m.turned()
 	member, ok := m.find(id)
 	if !ok {
 		return

@@ -116,6 +116,7 @@ type Mesh struct {
 	tried    map[netip.AddrPort]time.Time
 	observed netip.AddrPort
 	subs     map[chan Event]bool
+	roster   roster
 }
 
 var _ peer.Network = (*Mesh)(nil)

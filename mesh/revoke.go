@@ -122,6 +122,7 @@ func (m *Mesh) change(ctx context.Context, f func(roll.Roll) (roll.Roll, error))
 		}
 		m.mu.Unlock()
 		if current {
+			m.turned()
 			err := m.saveNow(ctx) // first: a crash may not forget a revocation
 			m.follows(before, &after)
 			return err

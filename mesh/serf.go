@@ -186,6 +186,7 @@ func (m *Mesh) SetCapabilities(c peer.Capabilities) {
 		// That others have not heard yet is the one error of tags that fit.
 		m.opts.Log.Debug("capabilities are still being told", "error", err)
 	}
+	m.turned()
 }
 
 // Leave tells the mesh that this node goes. Run still has to be ended.
