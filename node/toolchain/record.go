@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/gob"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -66,16 +65,6 @@ func (r *record) holds() bool {
 // mounted over such a file: the mount table shows that something was.
 func (r *record) fresh(w watch) bool {
 	return !slices.ContainsFunc(r.Facts, func(f fact) bool { return f.Watch >= w && !f.holds() })
-}
-
-// mounts returns what is mounted on files and directories of toolchains. What
-// sandboxes and containers mount for themselves is not seen here.
-func mounts() string {
-	content, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return ""
-	}
-	return strings.Clone(string(content))
 }
 
 // racy is how near to now a change may be for its time not to tell it from

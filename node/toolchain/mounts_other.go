@@ -1,0 +1,6 @@
+//go:build !linux
+
+package toolchain
+
+// mounts is empty where no table can be read.
+func mounts() string { return "" }
