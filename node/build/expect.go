@@ -81,6 +81,12 @@ func (r *run) ask(ctx context.Context, all []costs.Kinds) {
 	r.opts.Hearsay.Ask(ctx, lacking)
 }
 
+// expectedMS is how long a step is expected to run on a member; 0 says that
+// this is not known.
+func (r *run) expectedMS(step *action.Step, on peer.ID) int64 {
+	return int64(1000 * step.Cost / r.capsOf(on).BPU)
+}
+
 // estimate makes the forecast of the build and tells of it, if there is one.
 func (r *run) estimate(given []steal.Given) *estimate {
 	crew := crewOf(r.opts.Members(), r.req.Modes)

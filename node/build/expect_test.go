@@ -53,6 +53,14 @@ func TestTheFirstBuildIsExpectedToTakeWhatOthersTell(t *testing.T) {
 	if x := events[i].(event.BuildExpected); x.Steps != 4 || x.Known != 4 || math.Abs(x.Work-16) > 1e-6 || x.ETAMS < 16_000/3 {
 		t.Errorf("expected: %+v", x)
 	}
+	for _, e := range events {
+		if s, ok := e.(event.StepStarted); ok && s.ExpectedMS != 4000 {
+			t.Errorf("%s is expected to run %d ms on a core of 1 BPU", s.Step, s.ExpectedMS)
+		}
+		if s, ok := e.(event.StepFinished); ok && s.ExpectedMS != 4000 {
+			t.Errorf("%s was expected to run %d ms", s.Step, s.ExpectedMS)
+		}
+	}
 	f := w.summary(events).Forecast
 	if f == nil || f.First.ETAMS < 16_000/3 || f.First.TookMS > 10_000 {
 		t.Errorf("forecast: %+v", f)

@@ -41,8 +41,11 @@ func (o *observer) Elected(leader peer.ID, standbys []peer.ID, epoch uint64) {
 // Started implements sched.Observer.
 func (o *observer) Started(s steal.Step, by peer.ID) {
 	o.run.recorder.started(s)
-	o.eta.started(o.step(s).ID, o.run.capsOf(by).BPU, time.Now())
-	o.run.emit(event.StepStarted{Build: string(o.run.req.ID), Step: string(o.step(s).ID), Peer: string(by)})
+	step := o.step(s)
+	o.eta.started(step.ID, o.run.capsOf(by).BPU, time.Now())
+	o.run.emit(event.StepStarted{
+		Build: string(o.run.req.ID), Step: string(step.ID), Peer: string(by), ExpectedMS: o.run.expectedMS(step, by),
+	})
 }
 
 func (o *observer) step(s steal.Step) *action.Step { return &o.run.graph.Steps()[s] }
@@ -126,6 +129,7 @@ func (o *observer) Finished(s steal.Step, d *steal.Done) {
 	if ran {
 		o.explain(step, d.Entry.Executor)
 		o.print(step, res)
+		done.ExpectedMS = r.expectedMS(step, d.Entry.Executor)
 		r.learn(step, d)
 	}
 	if d.Differs {

@@ -61,6 +61,9 @@ type StepStarted struct {
 	Build string `json:"build"`
 	Step  string `json:"step"`
 	Peer  string `json:"peer"`
+	// ExpectedMS is how long it is expected to run there; absent when that is
+	// not known.
+	ExpectedMS int64 `json:"expected_ms,omitempty"`
 }
 
 // Status is what came of a step.
@@ -91,6 +94,9 @@ type StepFinished struct {
 	// Done and Steps are the progress of the build with this step.
 	Done  int `json:"done"`
 	Steps int `json:"steps"`
+	// ExpectedMS is how long it was expected to run there; absent when that was
+	// not known, or it was not run.
+	ExpectedMS int64 `json:"expected_ms,omitempty"`
 	// ETAMS is how long the rest is expected to take, by the critical path and
 	// by how fast the build went so far; absent when that is not known.
 	ETAMS int64 `json:"eta_ms,omitempty"`

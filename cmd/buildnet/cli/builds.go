@@ -132,6 +132,15 @@ func buildID(ctx context.Context, s session, args []string) (string, error) {
 	return newest[0].Build, nil
 }
 
+// runTime is how long a step ran, and was expected to.
+func runTime(e event.StepFinished) string {
+	text := wall(float64(e.RunMS))
+	if e.ExpectedMS > 0 {
+		text += " (expected " + wall(float64(e.ExpectedMS)) + ")"
+	}
+	return text
+}
+
 // printBuild lists the steps, then tells what else happened.
 func (a *app) printBuild(r api.BuildRecord) error {
 	var (
@@ -152,7 +161,7 @@ func (a *app) printBuild(r api.BuildRecord) error {
 				n = e.Names
 			}
 		case event.StepFinished:
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", e.Status, e.Step, n.of(e.Peer), wall(float64(e.RunMS)))
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", e.Status, e.Step, n.of(e.Peer), runTime(e))
 			if e.Status == event.Failed {
 				fmt.Fprintln(&talk, n.describeFailure(e))
 			}

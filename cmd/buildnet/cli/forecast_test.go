@@ -45,3 +45,22 @@ func TestExpectationIsShownBeforeAnythingHasFinished(t *testing.T) {
 		t.Errorf("in the view: %q", got)
 	}
 }
+
+func TestAStepsLineSaysWhatIsLeftAndItsRecordWhatWasExpected(t *testing.T) {
+	var out, talk bytes.Buffer
+	p := newPlain(&out, &talk)
+	e := event.StepFinished{
+		Step: "p:a", Peer: "0123456789", Status: event.Executed, RunMS: 400, ExpectedMS: 350, ETAMS: 7200, Done: 1, Steps: 4,
+	}
+	p.event(e)
+	if got := talk.String(); got != "[1/4] p:a: 23456789 in 0.40s, about 7.2s left\n" {
+		t.Errorf("line %q", got)
+	}
+	if got := runTime(e); got != "0.40s (expected 0.35s)" {
+		t.Errorf("record %q", got)
+	}
+	e.ExpectedMS = 0
+	if got := runTime(e); got != "0.40s" {
+		t.Errorf("record of a step of which nothing was known: %q", got)
+	}
+}

@@ -89,7 +89,11 @@ func (n names) describeStep(e event.StepFinished) string {
 	at := fmt.Sprintf("[%d/%d] %s", e.Done, e.Steps, e.Step)
 	switch e.Status {
 	case event.Executed:
-		return fmt.Sprintf("%s: %s in %s", at, n.of(e.Peer), seconds(time.Duration(e.RunMS)*time.Millisecond))
+		text := fmt.Sprintf("%s: %s in %s", at, n.of(e.Peer), seconds(time.Duration(e.RunMS)*time.Millisecond))
+		if e.ETAMS > 0 {
+			text += fmt.Sprintf(", about %s left", age(time.Duration(e.ETAMS)*time.Millisecond))
+		}
+		return text
 	case event.Failed:
 		return n.describeFailure(e)
 	default:
