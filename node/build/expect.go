@@ -20,20 +20,47 @@ const (
 	worthAsking = 2
 )
 
-// expect sets the hints of the steps that are left, by what this node and
-// other members know of their kinds.
+// expect sets the hints of the steps that are left: by what is known here of
+// each, else by what other members know, else by its rule.
 func (r *run) expect(ctx context.Context, given []steal.Given) {
-	left := r.left(given)
-	kinds := make([]costs.Kinds, len(left))
-	for i, at := range left {
-		kinds[i] = costs.KindsOf(&r.graph.Steps()[at])
+	unknown := r.hintSteps(r.left(given))
+	if r.ask(ctx, unknown) {
+		unknown = r.hintSteps(unknown)
 	}
-	r.ask(ctx, kinds)
-	for i, at := range left {
-		if e, ok := r.opts.Costs.Expect(kinds[i]); ok {
-			r.graph.Hint(at, action.Hints{Cost: e.Work(), Memory: int64(e.Memory), OutputBytes: int64(e.Output)})
+	r.hintRules(unknown)
+}
+
+// hintSteps sets the hints of steps of which something is known, and returns
+// the others.
+func (r *run) hintSteps(places []int) (unknown []int) {
+	for _, at := range places {
+		if e, ok := r.opts.Costs.Known(costs.KindsOf(&r.graph.Steps()[at]).Step); ok {
+			r.graph.Hint(at, hintsOf(e))
+		} else {
+			unknown = append(unknown, at)
 		}
 	}
+	return unknown
+}
+
+// hintRules sets the hints of steps by their rules, of which there are few.
+func (r *run) hintRules(places []int) {
+	rules := map[costs.Kind]costs.Estimate{}
+	for _, at := range places {
+		k := costs.KindsOf(&r.graph.Steps()[at]).Rule
+		e, looked := rules[k]
+		if !looked {
+			e, _ = r.opts.Costs.Known(k)
+			rules[k] = e
+		}
+		if e.Runs > 0 {
+			r.graph.Hint(at, hintsOf(e))
+		}
+	}
+}
+
+func hintsOf(e costs.Estimate) action.Hints {
+	return action.Hints{Cost: e.Work(), Memory: int64(e.Memory), OutputBytes: int64(e.Output)}
 }
 
 // left are the places of the steps that are not given.
@@ -51,34 +78,29 @@ func (r *run) left(given []steal.Given) []int {
 	return left
 }
 
-// ask asks other members for what is not known of kinds.
-func (r *run) ask(ctx context.Context, all []costs.Kinds) {
-	if r.req.Modes.Local {
-		return
+// ask asks other members for the kinds of steps of which nothing is known here.
+// It reports whether there was anybody, and reason, to ask.
+func (r *run) ask(ctx context.Context, unknown []int) bool {
+	if r.req.Modes.Local || len(unknown) < worthAsking || r.members() == 1 {
+		return false
 	}
-	var lacking []costs.Kind
+	kinds := make([]costs.Kind, 0, len(unknown)+1)
 	rules := map[costs.Kind]bool{}
-	for _, k := range all {
-		if _, known := r.opts.Costs.Known(k.Step); known {
+	for _, at := range unknown {
+		k := costs.KindsOf(&r.graph.Steps()[at])
+		kinds = append(kinds, k.Step)
+		if rules[k.Rule] {
 			continue
 		}
-		lacking = append(lacking, k.Step)
 		rules[k.Rule] = true
-	}
-	if len(lacking) < worthAsking || r.members() == 1 {
-		return
-	}
-	for _, k := range all {
-		if rules[k.Rule] {
-			delete(rules, k.Rule) // once
-			if _, known := r.opts.Costs.Known(k.Rule); !known {
-				lacking = append(lacking, k.Rule)
-			}
+		if _, known := r.opts.Costs.Known(k.Rule); !known {
+			kinds = append(kinds, k.Rule)
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	r.opts.Hearsay.Ask(ctx, lacking)
+	r.opts.Hearsay.Ask(ctx, kinds)
+	return true
 }
 
 // expectedMS is how long a step is expected to run on a member; 0 says that

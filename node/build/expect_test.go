@@ -136,3 +136,13 @@ func kindsOfEvents(events []event.Event) string {
 	}
 	return strings.Join(all, " ")
 }
+
+func TestAStepThatWasNeverSeenIsExpectedToBeLikeItsRule(t *testing.T) {
+	w := newWorld(t, twoPackages())
+	w.good(Request{})
+	w.write(map[string]string{"lib/c.c": "c"})
+	hints, _ := w.hints(Request{ID: "again"})
+	if h := hints["lib:c.o"]; h.Cost <= 0 || h.Memory != 32<<20 {
+		t.Errorf("a new file of a rule that was seen: %+v of %+v", h, hints)
+	}
+}

@@ -76,8 +76,8 @@ func (b *Book) Own(k Kind) (Estimate, bool) {
 // successful run it is nothing.
 func (b *Book) Known(k Kind) (Estimate, bool) {
 	own, err := read(b.own, k)
-	if err != nil {
-		return Estimate{}, false
+	if err != nil || own.Runs >= trusted {
+		return own, err == nil
 	}
 	heard, err := read(b.heard, k)
 	if err != nil {
@@ -85,15 +85,6 @@ func (b *Book) Known(k Kind) (Estimate, bool) {
 	}
 	e := own.Over(heard)
 	return e, e.Runs > 0
-}
-
-// Expect returns what the next run of a step will take, by its own runs before,
-// else by those of its rule.
-func (b *Book) Expect(k Kinds) (Estimate, bool) {
-	if e, ok := b.Known(k.Step); ok {
-		return e, true
-	}
-	return b.Known(k.Rule)
 }
 
 // read returns the zero Estimate where there is none, or one that cannot be

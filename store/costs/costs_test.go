@@ -223,10 +223,10 @@ func books() (*Book, *memory.KV, *memory.KV) {
 
 func kinds(name string) Kinds { return Kinds{Step: kindOf("step", name), Rule: kindOf("rule")} }
 
-func TestAStepThatWasNeverSeenIsExpectedToBeLikeItsRule(t *testing.T) {
+func TestARunTellsOfItsStepAndOfItsRule(t *testing.T) {
 	b, _, _ := books()
-	if e, ok := b.Expect(kinds("a")); ok {
-		t.Errorf("an empty book expects %+v", e)
+	if e, ok := b.Known(kinds("a").Step); ok {
+		t.Errorf("an empty book knows %+v", e)
 	}
 	for i, w := range []float64{1, 2, 4} {
 		r := run(w)
@@ -235,11 +235,14 @@ func TestAStepThatWasNeverSeenIsExpectedToBeLikeItsRule(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if e, _ := b.Expect(kinds("0")); math.Abs(e.Work()-1) > 1e-6 || e.Output != 100 || e.Memory != 200 {
+	if e, _ := b.Known(kinds("0").Step); math.Abs(e.Work()-1) > 1e-6 || e.Output != 100 || e.Memory != 200 {
 		t.Errorf("its own run: %+v expects %v", e, e.Work())
 	}
-	if e, ok := b.Expect(kinds("new")); !ok || e.Work() < 1.5 || e.Work() > 3 {
-		t.Errorf("a new step: %+v expects %v", e, e.Work())
+	if e, ok := b.Known(kinds("new").Step); ok {
+		t.Errorf("a new step: %+v", e)
+	}
+	if e, ok := b.Known(kinds("new").Rule); !ok || e.Work() < 1.5 || e.Work() > 3 {
+		t.Errorf("its rule: %+v expects %v", e, e.Work())
 	}
 }
 
@@ -267,7 +270,7 @@ func TestBookOutlivesItsProcessAndWhatOthersWrote(t *testing.T) {
 	}
 	again := New(own, heard)
 	for name, want := range map[string]float64{"a": 3, "b": 7} {
-		if e, ok := again.Expect(kinds(name)); !ok || math.Abs(e.Work()-want) > 1e-6 {
+		if e, ok := again.Known(kinds(name).Step); !ok || math.Abs(e.Work()-want) > 1e-6 {
 			t.Errorf("%s: %+v, want work of %v", name, e, want)
 		}
 	}
@@ -286,8 +289,8 @@ func TestBookOutlivesItsProcessAndWhatOthersWrote(t *testing.T) {
 // A book that cannot be read knows nothing, and says so when it is to learn.
 func TestABrokenStoreIsNoKnowledge(t *testing.T) {
 	b := New(broken{}, broken{})
-	if _, ok := b.Expect(kinds("a")); ok {
-		t.Error("it expects something")
+	if _, ok := b.Known(kinds("a").Step); ok {
+		t.Error("it knows something")
 	}
 	if b.Learn(kinds("a"), run(1), start) == nil || b.Hear(kinds("a").Step, Estimate{}, start) == nil {
 		t.Error("it says that it has learned")
