@@ -94,12 +94,17 @@ func (n *Node) prober(settings config.Settings, blobs *disk.Store) *toolchain.Pr
 	return toolchain.New(toolchain.Options{KV: blobs.CacheKV("toolchain"), Dirs: settings.ToolchainDirs, Log: n.cfg.Log})
 }
 
-func (n *Node) executor(settings config.Settings, blobs *disk.Store) (Executor, error) {
+func (n *Node) executor(settings config.Settings, blobs *disk.Store, o *owner) (Executor, error) {
 	if f := n.cfg.Machine.Executor; f != nil {
 		return f(blobs)
 	}
+	var groups exec.Groups
+	if o.group != nil {
+		groups = o.group
+	}
 	return exec.New(exec.Options{
-		Dir: filepath.Join(n.cfg.Home, "scratch"), Blobs: blobs, Log: n.cfg.Log, Hidden: []string{n.cfg.Home},
+		Groups: groups,
+		Dir:    filepath.Join(n.cfg.Home, "scratch"), Blobs: blobs, Log: n.cfg.Log, Hidden: []string{n.cfg.Home},
 		ToolchainDirs: append(exec.DefaultToolchainDirs(), settings.ToolchainDirs...),
 	})
 }

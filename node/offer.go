@@ -53,6 +53,7 @@ func (o *offer) Status(context.Context) (api.Status, error) {
 		OS: runtime.GOOS, Arch: runtime.GOARCH, Slots: info.Slots, Cores: p.cores, BPU: p.bpu(),
 		Isolation: level.String(), IsolationMissing: missing, Toolchains: p.known.list(),
 		Builds: int(o.builds.Load()), Actions: p.runner.running(), Cache: o.cacheStats(), Counters: p.counters(),
+		Lent: p.owner.lent(),
 	}
 	if o.draining.Load() {
 		s.State = api.Draining

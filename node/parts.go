@@ -47,6 +47,7 @@ type parts struct {
 	hearsay    *hearsay.Hearsay
 	sched      *sched.Service
 	runner     *runner
+	owner      *owner
 	watcher    *worktree.Watcher
 	builder    *build.Builder
 
@@ -75,7 +76,8 @@ func (n *Node) assemble(ctx context.Context, settings config.Settings, blobs *di
 		return nil, fmt.Errorf("measure this machine: %w", err)
 	}
 	var err error
-	p.exec, err = n.executor(settings, blobs)
+	p.owner = n.newOwner(p, settings)
+	p.exec, err = n.executor(settings, blobs, p.owner)
 	if err != nil {
 		return nil, err
 	}
@@ -278,6 +280,7 @@ func (p *parts) services(n *Node) [][]service {
 		{{"farewell", func(ctx context.Context) error { return farewell(ctx, p) }}},
 		append(n.ears(p), service{"exchange", p.dht.Run}, service{"results", p.registry.Run}, service{"costs", p.hearsay.Run}),
 		{{"scheduler", func(ctx context.Context) error { return schedule(ctx, p.sched) }},
+			{"owner", p.owner.Run},
 			{"greeting", func(ctx context.Context) error { return n.greet(ctx, p) }},
 			{"upkeep", func(ctx context.Context) error { return p.upkeep(ctx, n) }}},
 	}

@@ -74,6 +74,7 @@ func (n *Node) serve(ctx context.Context, settings config.Settings, blobs *disk.
 	n.mu.Unlock()
 	p.tell(n)
 	err = runStages(ctx, append(p.services(n), door)...)
+	p.owner.close(n)
 	n.mu.Lock()
 	n.api = nil
 	n.mu.Unlock()

@@ -29,6 +29,7 @@ type Node interface {
 	Revoke(ctx context.Context, r RevokeRequest) (Revoked, error)
 	// Down asks the node to drain and end, and returns at once.
 	Down(ctx context.Context) error
+	Lending
 
 	// Build runs a build and calls emit with its events, in order, one call at
 	// a time, and never after it returned. When it returns nil, the last event
@@ -83,6 +84,9 @@ type Status struct {
 	Isolation        string   `json:"isolation"`
 	IsolationMissing string   `json:"isolation_missing,omitempty"`
 	Toolchains       []string `json:"toolchains"`
+
+	// Lent is what others may use of this machine.
+	Lent Lent `json:"lent"`
 
 	Builds  int        `json:"builds"`  // running, as their initiator
 	Actions int        `json:"actions"` // running, for any build

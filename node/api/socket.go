@@ -43,6 +43,7 @@ func (s *Server) socketHandler() http.Handler {
 		return s.node.Revoke(r.Context(), q)
 	})))
 	mux.HandleFunc("POST /v1/down", s.owner(answer(func(r *http.Request) (struct{}, error) { return struct{}{}, s.node.Down(r.Context()) })))
+	s.lending(mux)
 	mux.HandleFunc("POST /v1/build", s.build)
 	mux.HandleFunc("POST /v1/trees", s.offerTree)
 	mux.HandleFunc("GET /v1/builds", answer(s.listBuilds))

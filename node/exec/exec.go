@@ -81,6 +81,8 @@ type Groups interface {
 	// Enter puts a process, and what it starts, among what runs for others. It
 	// may be called concurrently.
 	Enter(pid int) error
+	// Weighs reports whether what is there counts less than what is not.
+	Weighs() bool
 }
 
 // Executor runs actions. Its methods may be called concurrently.

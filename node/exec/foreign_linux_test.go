@@ -15,7 +15,10 @@ type groups struct {
 	mu      sync.Mutex
 	entered int
 	refuses bool
+	light   bool
 }
+
+func (g *groups) Weighs() bool { return g.light }
 
 func (g *groups) Enter(int) error {
 	g.mu.Lock()
@@ -45,7 +48,7 @@ func (r *rig) standing(foreign bool) (nice, policy string) {
 }
 
 func TestForeignActionsAreInTheirGroup(t *testing.T) {
-	g := &groups{}
+	g := &groups{light: true}
 	r := newRig(t, func(o *exec.Options) { o.Groups = g })
 	if nice, policy := r.standing(false); nice != "10" || policy != "0" || g.entered != 0 {
 		t.Errorf("an own action: niceness %s, policy %s, in the group %d times", nice, policy, g.entered)
@@ -56,7 +59,7 @@ func TestForeignActionsAreInTheirGroup(t *testing.T) {
 }
 
 func TestForeignActionsComeLastWhereThereIsNoGroup(t *testing.T) {
-	for name, g := range map[string]exec.Groups{"none": nil, "one that refuses": &groups{refuses: true}} {
+	for name, g := range map[string]exec.Groups{"none": nil, "one that refuses": &groups{refuses: true, light: true}, "one without weight": &groups{}} {
 		r := newRig(t, func(o *exec.Options) { o.Groups = g })
 		const idle = "5" // SCHED_IDLE
 		if nice, policy := r.standing(true); nice != "19" || policy != idle {

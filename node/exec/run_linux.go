@@ -46,14 +46,15 @@ func (e *Executor) run(ctx context.Context, l launch, started func()) (outcome, 
 		return outcome{}, fmt.Errorf("start a sandbox: %w", err)
 	}
 	group.add(r.cmd.Process.Pid)
-	if l.job.foreign && !e.enter(r.cmd.Process.Pid) {
+	if l.job.foreign && !e.weighed(r.cmd.Process.Pid) {
 		spec.Nice, spec.Idle = lastNiceness, true
 	}
 	return e.attend(ctx, r, l, attendance{spec: spec, started: started, group: group})
 }
 
-// enter puts a child that has not begun yet among what runs for others.
-func (e *Executor) enter(pid int) bool {
+// weighed puts a child that has not begun yet among what runs for others, and
+// reports whether it counts less there.
+func (e *Executor) weighed(pid int) bool {
 	if e.opts.Groups == nil {
 		return false
 	}
@@ -61,7 +62,7 @@ func (e *Executor) enter(pid int) bool {
 		e.lost.Do(func() { e.opts.Log.Warn("what runs for others has no control group", "error", err) })
 		return false
 	}
-	return true
+	return e.opts.Groups.Weighs()
 }
 
 type attendance struct {

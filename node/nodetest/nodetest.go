@@ -33,8 +33,9 @@ func Start(t *testing.T, slots int, token string) *Node {
 	if err := os.Mkdir(home, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	// All nodes are this machine, also where the kernel allows no sandbox.
-	if err := os.WriteFile(filepath.Join(home, "node.yaml"), []byte("share_reduced: true\n"), 0o600); err != nil {
+	// All nodes are this machine, also where the kernel allows no sandbox, and
+	// none yields to whoever runs the test.
+	if err := os.WriteFile(filepath.Join(home, "node.yaml"), []byte("share_reduced: true\nyield: off\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	n, err := node.New(node.Config{

@@ -23,7 +23,7 @@ func (a *app) nodeCommand() *cobra.Command {
 			"builds and serves its cache. `buildnet mesh` is about who belongs to the mesh.",
 		Example: "  buildnet node up --detach",
 	}, exits(exitOK, exitUsage))
-	c.AddCommand(a.nodeUpCommand(), a.nodeStatusCommand(), a.nodeLsCommand(), a.nodeDownCommand())
+	c.AddCommand(a.nodeUpCommand(), a.nodeStatusCommand(), a.nodeSetCommand(), a.nodeLsCommand(), a.nodeDownCommand())
 	return c
 }
 
@@ -212,6 +212,11 @@ func (a *app) printStatus(st api.Status) error {
 		line("WARNING", "%s", st.Note)
 	}
 	line("running", "%d builds, %d steps", st.Builds, st.Actions)
+	line("for others", "%s (%s)", st.Lent.Text, rulesText(st.Lent))
+	line("kept back by", "%s", st.Lent.Means)
+	if st.Lent.Lacking != "" {
+		line("", "%s", st.Lent.Lacking)
+	}
 	line("cache", "%d blobs, %s of %s, %d results", st.Cache.Blobs, bytesText(st.Cache.Bytes), bytesText(st.Cache.MaxBytes), st.Cache.Actions)
 	line("toolchains", "%s", orNone(joined(st.Toolchains)))
 	for _, name := range sortedKeys(st.Counters) {

@@ -38,6 +38,9 @@ func Open(Options) (*Group, error) { return nil, errNone }
 // Means implements the methods of a Group of other systems.
 func (*Group) Means() Means { return Means{} }
 
+// Weighs reports false.
+func (*Group) Weighs() bool { return false }
+
 // Text says what it is.
 func (*Group) Text() string { return "" }
 
@@ -55,3 +58,6 @@ func (*Group) Freeze(bool) error { return nil }
 
 // Close does nothing.
 func (*Group) Close() error { return nil }
+
+// NameOf names nothing.
+func NameOf(string) string { return "" }

@@ -31,6 +31,16 @@ type Group struct {
 	means Means
 }
 
+// NameOf names the group of the node with this home: the same directory is the
+// same one under any name, and another container's is another one.
+func NameOf(home string) string {
+	var st syscall.Stat_t
+	if err := syscall.Stat(home, &st); err != nil {
+		return strconv.Itoa(os.Getpid())
+	}
+	return fmt.Sprintf("%x-%x", st.Dev, st.Ino)
+}
+
 // errNoPlace says that this user may make no group here.
 var errNoPlace = errors.New("no control group may be made here")
 
@@ -193,6 +203,9 @@ func (g *Group) sweep() {
 
 // Means are what can be done with the group.
 func (g *Group) Means() Means { return g.means }
+
+// Weighs reports whether what is in the group counts less than what is not.
+func (g *Group) Weighs() bool { return g.means.Weight }
 
 // Text says what it is, for people.
 func (g *Group) Text() string {
