@@ -3,6 +3,7 @@ package overhead
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/buildnet/buildnet/node"
 	"github.com/buildnet/buildnet/node/exec"
@@ -11,10 +12,12 @@ import (
 	"github.com/buildnet/buildnet/store/digest"
 )
 
-// pretender is an executor that starts no process: an action's one output is
-// the path that its step is named after, and what the action is.
+// pretender is an executor that starts no process: an action takes no more than
+// time, and its one output is the path that its step is named after and what the
+// action is.
 type pretender struct {
 	kind  kind
+	takes time.Duration
 	blobs store.Blobs
 }
 
@@ -32,13 +35,23 @@ func (p pretender) Isolation() (action.Isolation, string) {
 // Execute implements node.Executor.
 func (p pretender) Execute(ctx context.Context, r exec.Request, started func()) (*action.Result, error) {
 	started()
+	if p.takes > 0 {
+		select {
+		case <-time.After(p.takes):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 	_, path, _ := strings.Cut(r.Name, ":")
 	content := path + " of " + r.Action.String() + "\n"
 	d, err := p.blobs.Add(ctx, digest.BLAKE3, strings.NewReader(content))
 	if err != nil {
 		return nil, err
 	}
-	return &action.Result{Isolation: action.Full, Outputs: []action.Output{{Path: path, Kind: action.File, Digest: d}}}, nil
+	return &action.Result{
+		Isolation: action.Full, Wall: p.takes, CPU: p.takes,
+		Outputs: []action.Output{{Path: path, Kind: action.File, Digest: d}},
+	}, nil
 }
 
 // power is a machine whose speed is known.

@@ -44,12 +44,16 @@ type process struct {
 	cmd  *exec.Cmd
 }
 
-// start starts nodes of these kinds. The first founds the mesh and asks for the
-// builds; one that is to lead seems stronger than the others.
-func start(b *testing.B, kinds ...kind) *fleet {
+// slots of each node.
+const slots = 4
+
+// start starts nodes of these kinds, on which an action takes a time where it is
+// no real one. The first founds the mesh and asks for the builds; one that is to
+// lead seems stronger than the others.
+func start(b *testing.B, takes time.Duration, kinds ...kind) *fleet {
 	b.Helper()
 	f := &fleet{b: b}
-	s := setup{Slots: 2, Programs: programs(b)}
+	s := setup{Slots: slots, Programs: programs(b), Takes: takes}
 	for i, k := range kinds {
 		s.Home, s.Kind, s.BPU = filepath.Join(b.TempDir(), fmt.Sprintf("node%d", i)), k, 1
 		if k == leading {

@@ -11,20 +11,20 @@ import (
 var actions = flag.Int("overhead.actions", 10_000, "how many actions a build has")
 
 // BenchmarkMesh is 8 nodes: one that asks for the build, one that leads and does
-// nothing else, six that work with the first. The executor starts no process.
+// nothing else, six that work with the first. An action is a wait of 10 ms.
 func BenchmarkMesh(b *testing.B) {
 	kinds := []kind{pretending, leading}
 	for len(kinds) < 8 {
 		kinds = append(kinds, pretending)
 	}
-	measure(b, kinds)
+	measure(b, 10*time.Millisecond, kinds...)
 }
 
-// BenchmarkAlone is a node without a mesh, whose executor starts no process.
-func BenchmarkAlone(b *testing.B) { measure(b, []kind{pretending}) }
+// BenchmarkAlone is a node without a mesh, whose actions are nothing at all.
+func BenchmarkAlone(b *testing.B) { measure(b, 0, pretending) }
 
-func measure(b *testing.B, kinds []kind) {
-	f := start(b, kinds...)
+func measure(b *testing.B, takes time.Duration, kinds ...kind) {
+	f := start(b, takes, kinds...)
 	dir := project(b, *actions)
 	for b.Loop() {
 		spent, done := f.build(dir)

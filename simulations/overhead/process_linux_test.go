@@ -32,8 +32,9 @@ type setup struct {
 	BPU   float64
 	// Programs is where the commands of actions are.
 	Programs string
-	// Kind of executor.
-	Kind kind
+	// Kind of executor, and how long it takes where it is no real one.
+	Kind  kind
+	Takes time.Duration
 }
 
 // kind of executor of a node.
@@ -106,7 +107,7 @@ func (s setup) config() node.Config {
 		},
 	}
 	if s.Kind != sandboxing {
-		c.Machine.Executor = func(blobs store.Blobs) (node.Executor, error) { return pretender{s.Kind, blobs}, nil }
+		c.Machine.Executor = func(blobs store.Blobs) (node.Executor, error) { return pretender{s.Kind, s.Takes, blobs}, nil }
 	}
 	return c
 }
