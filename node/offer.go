@@ -164,6 +164,10 @@ func (o *offer) Build(ctx context.Context, r api.BuildRequest, emit func(event.E
 		defer func() { _ = files.Close() }()
 		root = files.Root()
 	}
+	wish, err := wishOf(r)
+	if err != nil {
+		return err
+	}
 	if o.draining.Load() {
 		return &api.Error{Kind: api.Unavailable, Message: "the node is stopping", Hint: "start it again with `buildnet node up`"}
 	}
@@ -171,7 +175,7 @@ func (o *offer) Build(ctx context.Context, r api.BuildRequest, emit func(event.E
 	defer o.builds.Add(-1)
 	last := false
 	err = o.parts.builder.Build(ctx, build.Request{
-		ID: newBuildID(), Root: root, Targets: r.Targets, Env: r.Env, Files: files,
+		ID: newBuildID(), Root: root, Targets: r.Targets, Env: r.Env, Files: files, Wish: wish,
 		Modes: steal.Modes{Force: r.Force, KeepGoing: r.KeepGoing, Local: r.Local, Jobs: r.Jobs},
 	}, func(e event.Event) {
 		_, last = e.(event.BuildFinished)

@@ -16,6 +16,7 @@ import (
 	"github.com/buildnet/buildnet/node/config"
 	"github.com/buildnet/buildnet/node/hearsay"
 	"github.com/buildnet/buildnet/node/host"
+	"github.com/buildnet/buildnet/node/profile/shelf"
 	"github.com/buildnet/buildnet/node/toolchain"
 	"github.com/buildnet/buildnet/node/worktree"
 	"github.com/buildnet/buildnet/sched"
@@ -50,6 +51,7 @@ type parts struct {
 	owner      *owner
 	watcher    *worktree.Watcher
 	builder    *build.Builder
+	profiles   *profiles
 
 	credentials mesh.Credentials
 	founder     bool // the mesh was made by this start
@@ -183,6 +185,7 @@ func (n *Node) connect(p *parts, id mesh.Identity, settings config.Settings) (er
 	})
 	book := costs.New(p.store.CacheKV("costs"), p.store.CacheKV("costs-heard"))
 	p.hearsay = hearsay.New(hearsay.Options{Self: p.mesh.Self(), Network: p.mesh, Owners: p.dht.Owners, Book: book, Log: log})
+	p.profiles = &profiles{shelf.New(n.cfg.Home), p.mesh, log}
 	trees := p.store.CacheKV("trees")
 	if err := worktree.Collect(trees, maxTrees); err != nil {
 		return err
@@ -191,7 +194,7 @@ func (n *Node) connect(p *parts, id mesh.Identity, settings config.Settings) (er
 		Self: p.mesh.Self(), Store: p.store, State: trees, Watcher: p.watcher, Actions: p.actions,
 		History: p.history, Costs: book, Hearsay: p.hearsay, Toolchains: p.toolchains,
 		Scheduler: p.sched, Fetcher: p.dht, Members: p.mesh.Members, Estimate: p.estimate, Settle: p.settle,
-		Provide: p.dht.Provide, Log: log,
+		Provide: p.dht.Provide, Profiles: p.profiles, Log: log,
 		Moved: func() (in, out int64) {
 			s := p.dht.Stats()
 			return s.BytesIn, s.BytesOut

@@ -17,6 +17,7 @@ import (
 // concurrently. An error that is, or wraps, an *Error is told to the client
 // with its kind and hint; any other is Internal.
 type Node interface {
+	Profiling
 	Status(ctx context.Context) (Status, error)
 	// Members returns everybody known in the mesh, this node included, by peer.
 	Members(ctx context.Context) ([]Member, error)
@@ -183,6 +184,11 @@ type BuildRequest struct {
 	KeepGoing bool `json:"keep_going"`
 	// Jobs bounds the steps that run at once, anywhere; 0 is no bound.
 	Jobs int `json:"jobs"`
+	// Profile names a profile, Strategy and Partition change it; empty says
+	// nothing.
+	Profile   string `json:"profile,omitempty"`
+	Strategy  string `json:"strategy,omitempty"`
+	Partition string `json:"partition,omitempty"`
 	// Env is the user's environment, for pass_env and hooks.
 	Env map[string]string `json:"env"`
 	// TreeID names a tree that the client serves, see Client.OfferTree.

@@ -79,6 +79,7 @@ type Options struct {
 	Scheduler  Scheduler
 	Fetcher    Fetcher
 	Members    func() []peer.Member
+	Profiles   Profiles // nil knows none
 	// Estimate returns the round trip between two members, 0 if it is not known.
 	Estimate func(a, b peer.ID) time.Duration
 	// Settle waits until it is clear who is in the mesh, and returns what a user
@@ -100,6 +101,7 @@ type Request struct {
 	// Targets are packages, steps or output paths; none is everything.
 	Targets []string
 	Modes   steal.Modes
+	Wish    Wish
 	// Env is the user's environment: steps see what pass_env names of it,
 	// hooks all of it.
 	Env map[string]string
@@ -120,6 +122,9 @@ type Builder struct {
 
 // New returns a Builder.
 func New(opts Options) *Builder {
+	if opts.Profiles == nil {
+		opts.Profiles = noProfiles{}
+	}
 	return &Builder{
 		opts: opts, runs: map[*run]struct{}{},
 		queue: queue{running: map[string]string{}, changed: make(chan struct{})},

@@ -175,7 +175,7 @@ func (o *observer) explain(step *action.Step, by peer.ID) {
 	others := slices.ContainsFunc(r.opts.Members(), func(m peer.Member) bool { return !m.Self && m.State == peer.Alive })
 	switch {
 	case r.req.Modes.Local:
-		r.tally.local("--local was given")
+		r.tally.local(r.localBy)
 	case step.Reach == action.InitiatorOnly:
 		r.tally.local("sandbox: none runs on the initiator")
 	case !others:

@@ -56,7 +56,7 @@ func newRecorder(r *run, given []steal.Given) *recorder {
 	m := r.req.Modes
 	c.rec = event.Recording{
 		Build: string(r.req.ID), Ways: []event.RecordedWay{}, Reigns: []event.Reign{},
-		Modes: event.RecordedModes{Force: m.Force, KeepGoing: m.KeepGoing, Local: m.Local, Jobs: m.Jobs},
+		Modes: event.RecordedModes{Force: m.Force, KeepGoing: m.KeepGoing, Local: m.Local, Jobs: m.Jobs, Policy: r.policy()},
 		Steps: make([]event.RecordedStep, len(steps)),
 	}
 	c.rec.Marks.PlannedUS = c.now()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/node/event"
+	"github.com/buildnet/buildnet/node/profile"
 	"github.com/buildnet/buildnet/node/project"
 	"github.com/buildnet/buildnet/node/worktree"
 	"github.com/buildnet/buildnet/sched"
@@ -34,6 +35,8 @@ type run struct {
 	config     *project.Config
 	configName string
 	source     []byte // of config
+	profile    profile.Chosen
+	localBy    string // why no other machine is asked
 	plan       *project.Plan
 	reuses     bool // sources that an earlier build made
 	selected   []*project.Step
@@ -69,6 +72,9 @@ func (r *run) do(ctx context.Context) error {
 	if err := r.open(ctx); err != nil {
 		return err
 	}
+	if err := r.checkWish(ctx); err != nil {
+		return err
+	}
 	if !r.req.Modes.Force {
 		skipped, err := r.instantSkip(ctx)
 		if err != nil || skipped {
@@ -76,6 +82,9 @@ func (r *run) do(ctx context.Context) error {
 		}
 	}
 	if err := r.choose(ctx); err != nil {
+		return err
+	}
+	if err := r.chooseProfile(ctx); err != nil {
 		return err
 	}
 	r.begin()
@@ -138,6 +147,7 @@ func (r *run) schedule(ctx context.Context, given []steal.Given) error {
 		r.notice(event.Warning, "%s", text)
 	}
 	r.expect(ctx, given)
+	r.req.Modes = r.modes()
 	r.recorder = newRecorder(r, given)
 	defer r.recorder.mark(func(m *event.Marks) *int64 { return &m.ScheduledUS })
 	plan := &steal.Plan{Graph: r.graph, Given: given, Modes: r.req.Modes}
@@ -192,6 +202,7 @@ func (r *run) finish(ctx context.Context, err error) error {
 		f.Error = err.Error()
 	}
 	f.Forecast = r.forecast
+	f.Policy = r.policy()
 	f.Differs, f.Leader, f.Epoch = r.differs, string(r.leader), r.epoch
 	r.measure(&f)
 	r.record(f)

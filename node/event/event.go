@@ -194,6 +194,8 @@ type BuildFinished struct {
 	// Forecast is how good the expectations of the time were; absent when there
 	// were none, or the build did not come to its end.
 	Forecast *Forecast `json:"forecast,omitempty"`
+	// Policy is how the build used the mesh; absent where nothing had changed.
+	Policy *Policy `json:"policy,omitempty"`
 	// LocalReasons says how many steps ran here, and why.
 	LocalReasons map[string]int `json:"local_reasons,omitempty"`
 	// Uncached names the steps whose results nobody may reuse (sandbox: none).

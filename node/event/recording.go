@@ -58,6 +58,8 @@ type RecordedModes struct {
 	KeepGoing bool `json:"keep_going,omitempty"`
 	Local     bool `json:"local,omitempty"`
 	Jobs      int  `json:"jobs,omitempty"`
+	// Policy is absent in what older versions recorded: then it was standard.
+	Policy *Policy `json:"policy,omitempty"`
 }
 
 // Reign is a leader, from when the initiator followed it.

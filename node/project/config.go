@@ -19,8 +19,12 @@ type Config struct {
 	limits     limits
 	settings   settings
 	toolchains []string
+	profile    string
 	packages   []*pkg
 }
+
+// Profile names the profile that the project is built with, or is "".
+func (c *Config) Profile() string { return c.profile }
 
 // settings are what may be said for the project, for a package or for a step;
 // the narrower wins.

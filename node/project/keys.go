@@ -21,6 +21,8 @@ var topFields = slices.Concat([]field[Config]{
 		func(d *collector, n *node, at place, c *Config) { c.packages = d.packages(n, at) }},
 	{"toolchains", stringsSchema("Directories, absolute, that every step may read besides the system's own."),
 		func(d *collector, n *node, at place, c *Config) { c.toolchains = d.directories(n, at) }},
+	{"profile", schema{"type": "string", "description": "The profile that the project is built with where nobody asks for another."},
+		func(d *collector, n *node, at place, c *Config) { c.profile = d.text(n, at) }},
 }, sharedFields(func(c *Config) *settings { return &c.settings }))
 
 var packageFields = slices.Concat([]field[pkg]{

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/buildnet/buildnet/node/event"
+	"github.com/buildnet/buildnet/sched/place"
 	"github.com/buildnet/buildnet/sched/steal"
 	"github.com/buildnet/buildnet/simulations/setting"
 )
@@ -64,7 +65,7 @@ func Setting(rec *event.Recording, c Changes) (*setting.Setting, error) {
 		Name: "replay of build " + rec.Build, Seed: 1, Nodes: t.nodes, Hosts: t.hosts(hosts), Network: t.network(),
 		Builds: []setting.Build{{
 			Name: rec.Build, Initiator: 0, Graph: graph,
-			Modes: steal.Modes{Force: rec.Modes.Force, KeepGoing: rec.Modes.KeepGoing, Local: rec.Modes.Local, Jobs: rec.Modes.Jobs},
+			Modes: steal.Modes{Force: rec.Modes.Force, KeepGoing: rec.Modes.KeepGoing, Local: rec.Modes.Local, Jobs: rec.Modes.Jobs, Policy: policyOf(rec.Modes.Policy)},
 		}},
 		Limit: limit, Membership: setting.StandardMembership(), Lookup: setting.StandardLookup(), Overheads: m.overheads,
 	}
@@ -75,6 +76,21 @@ func Setting(rec *event.Recording, c Changes) (*setting.Setting, error) {
 		s.HealAt = limit
 	}
 	return s, s.Validate()
+}
+
+// policyOf is how the build's steps were placed.
+func policyOf(p *event.Policy) place.Policy {
+	var out place.Policy
+	if p == nil {
+		return out
+	}
+	// Words of another version are none: then it was placed by the standard.
+	out.Strategy, _ = place.ParseStrategy(p.Distribution)
+	out.Partition, _ = place.ParsePartition(p.Partition)
+	if w := p.Weights; w != nil {
+		out.Weights = place.Weights(*w)
+	}
+	return out
 }
 
 // Took is how long the build took.

@@ -24,12 +24,13 @@ type buildFlags struct {
 	local     bool
 	keepGoing bool
 	jobs      int
+	policyFlags
 }
 
 func (a *app) buildCommand() *cobra.Command {
 	var o buildFlags
 	c := &cobra.Command{
-		Use:   "build [-C DIR] [TARGET...] [--json] [--force] [--local] [--keep-going] [-j N]",
+		Use:   "build [-C DIR] [TARGET...] [--json] [--force] [--local] [--keep-going] [-j N] [--profile NAME] [--strategy S] [--partition X]",
 		Short: "build a project",
 		Long: "Builds the project of this directory, or of the nearest one above that has a\n" +
 			".buildnet/config.yaml, on all machines of the mesh. TARGET is a package, a step of\n" +
@@ -46,6 +47,9 @@ func (a *app) buildCommand() *cobra.Command {
 			if c.Flags().Changed("jobs") && o.jobs < 1 {
 				return usage{fmt.Errorf("-j %d: want a positive number, or none for no bound", o.jobs)}
 			}
+			if err := o.check(); err != nil {
+				return err
+			}
 			return a.build(c.Context(), o)
 		},
 	}
@@ -57,6 +61,7 @@ func (a *app) buildCommand() *cobra.Command {
 	f.BoolVar(&o.local, "local", false, "ask no other machine for bytes or work; this one's cache counts")
 	f.BoolVar(&o.keepGoing, "keep-going", false, "after a failure, go on with what does not need the failed step")
 	f.IntVarP(&o.jobs, "jobs", "j", 0, "run at most `N` steps at once, on all machines together")
+	o.policyFlags.add(c, "use the mesh as the profile `NAME` says: see `buildnet profile list`")
 	return c
 }
 
@@ -71,6 +76,7 @@ func (a *app) build(ctx context.Context, o buildFlags) (err error) {
 	}
 	request := api.BuildRequest{
 		Dir: root, Targets: o.targets, Force: o.force, Local: o.local, KeepGoing: o.keepGoing, Jobs: o.jobs,
+		Profile: o.profile, Strategy: o.strategy, Partition: o.partition,
 		Env: environment(a.sys.Environ),
 	}
 	show := a.viewOf(o)

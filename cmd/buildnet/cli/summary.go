@@ -20,6 +20,11 @@ func summaryOf(f event.BuildFinished, n names) string {
 	if expected := forecast(f); expected != "" {
 		lines = append(lines, expected)
 	}
+	if p := f.Policy; p != nil {
+		if how := policyText(p.Profile, p.From, p.Changes); how != "" {
+			lines = append(lines, how)
+		}
+	}
 	if odd := oddities(f); odd != "" {
 		lines = append(lines, odd)
 	}

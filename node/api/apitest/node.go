@@ -14,16 +14,17 @@ import (
 // Node implements api.Node. Set the fields before it is served; zero values
 // answer with zero values.
 type Node struct {
-	StatusIs   api.Status
-	MembersAre []api.Member
-	Invited    api.Invitation
-	RevokedIs  api.Revoked
-	LeftIs     api.Left
-	Records    []api.BuildRecord
-	Recordings []event.Recording
-	Stats      api.CacheStats
-	Verified   api.CacheVerified
-	Cleared    api.CacheCleared
+	StatusIs    api.Status
+	MembersAre  []api.Member
+	Invited     api.Invitation
+	RevokedIs   api.Revoked
+	LeftIs      api.Left
+	Records     []api.BuildRecord
+	Recordings  []event.Recording
+	Stats       api.CacheStats
+	Verified    api.CacheVerified
+	Cleared     api.CacheCleared
+	ProfilesAre api.Profiles
 	// Err is what every call returns instead, if it is not nil.
 	Err error
 	// OnBuild is the build; nil is one that finishes at once.
