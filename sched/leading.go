@@ -3,6 +3,7 @@ package sched
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -57,7 +58,7 @@ func (s *Service) reign(build steal.BuildID, t *steal.TakeOver, plan *steal.Plan
 		scope:   registry.Scope{Build: claim.Build(build), Initiator: t.Initiator, Reach: registry.Mesh},
 		opts: steal.LeaderOptions{
 			Self: s.opts.Self, Initiator: t.Initiator, Epoch: t.Epoch, Plan: plan, PlanDigest: t.Plan,
-			Log: t.Log, Predecessor: t.Predecessor,
+			Log: t.Log, Predecessor: t.Predecessor, Chance: rand.Float64,
 		},
 	}
 	if plan.Modes.Local {

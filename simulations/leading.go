@@ -54,7 +54,7 @@ func (n *node) lead(b *build, t steal.TakeOver, how string) bool {
 	}
 	machine, err := steal.NewLeader(steal.LeaderOptions{
 		Self: n.id, Initiator: t.Initiator, Epoch: t.Epoch, Plan: b.plan, PlanDigest: t.Plan,
-		Log: t.Log, Predecessor: t.Predecessor, Members: n.members(),
+		Log: t.Log, Predecessor: t.Predecessor, Members: n.members(), Chance: n.w.chance.Float64,
 	})
 	if err != nil {
 		return false // it says so in its log

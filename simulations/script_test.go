@@ -36,7 +36,7 @@ import (
 //
 //	run
 //	[expect once | completed BUILD | cancelled BUILD | runs-on NODE | nothing-on NODE]...
-//	[expect announced|gave-up|take-overs|again|lost|found|waited|backups|ended-ms [<=|>=] NUMBER]...
+//	[expect announced|gave-up|take-overs|again|lost|found|waited|ended-ms|backups|modes|quarantines|trusted [<=|>=] NUMBER]...
 //
 //	seeds first=N n=N
 func TestScripts(t *testing.T) {
@@ -218,7 +218,7 @@ func (s *script) faults(t *testing.T, d *datadriven.TestData) string {
 
 // run runs the mesh twice, as every seed is, and tells what is worth telling.
 func (s *script) run(t *testing.T, d *datadriven.TestData) string {
-	told := &account{setting: &s.setting, runs: map[[2]int]int{}, byNode: map[int]int{}, outcome: map[int]steal.Reason{}}
+	told := &account{setting: &s.setting, runs: map[[2]int]int{}, byNode: map[int]int{}, outcome: map[int]steal.Reason{}, logged: map[string]int{}}
 	o, err := simulations.Run(context.Background(), &s.setting, simulations.Options{Rules: check.All(), Sinks: []trace.Sink{told}})
 	if err != nil {
 		d.Fatalf(t, "%v", err)
@@ -248,7 +248,7 @@ type account struct {
 	byNode                       map[int]int
 	outcome                      map[int]steal.Reason
 	killed, found, waited        int
-	backups                      int
+	logged                       map[string]int
 	ended                        time.Duration // the last build
 }
 
@@ -276,9 +276,7 @@ func (a *account) Observe(e *trace.Event) {
 		a.runs[[2]int{e.Build, e.Step}]++
 		a.byNode[e.Node]++
 	case trace.Logged:
-		if e.Text == trace.OpBackup {
-			a.backups++
-		}
+		a.logged[e.Text]++
 	case trace.Over:
 		a.ended = e.At
 		if e.Text == "" {
@@ -334,7 +332,9 @@ func (a *account) holds(expectation string) bool {
 	}
 	figures := map[string]int{
 		"announced": a.announced, "gave-up": a.gaveUp, "take-overs": a.takeOvers, "again": a.again(), "lost": a.killed,
-		"found": a.found, "waited": a.waited, "backups": a.backups, "ended-ms": int(a.ended.Milliseconds()),
+		"found": a.found, "waited": a.waited, "ended-ms": int(a.ended.Milliseconds()),
+		"backups": a.logged[trace.OpBackup], "modes": a.logged[trace.OpMode], "quarantines": a.logged[trace.OpQuarantined],
+		"trusted": a.logged[trace.OpTrusted],
 	}
 	figure, known := figures[words[0]]
 	switch {

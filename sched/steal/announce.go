@@ -35,6 +35,12 @@ func (o *Origin) heard(index uint64, op Op) {
 		o.note(-1, op.Peer, fmt.Sprintf("lost %s: its steps go to others", op.Peer.Short()))
 	case OpNote:
 		o.note(-1, op.Peer, op.Text)
+	case OpMode:
+		o.weakened(op)
+	case OpQuarantined:
+		o.note(-1, op.Peer, fmt.Sprintf("%s gets nothing for a while: %s", op.Peer.Short(), op.Text))
+	case OpTrusted:
+		o.note(-1, op.Peer, fmt.Sprintf("%s is well again", op.Peer.Short()))
 	case OpStarted:
 		if k := &o.steps[op.Step]; !k.announced && k.startedBy != op.Peer {
 			k.startedBy = op.Peer
@@ -57,6 +63,20 @@ func (o *Origin) heard(index uint64, op Op) {
 	case OpFailed:
 		o.hasFailed(index, op)
 	}
+}
+
+// weakened tells how the build goes on.
+func (o *Origin) weakened(op Op) {
+	mode := o.record.Mode // of op, which was the last to be applied
+	o.event(Event{Kind: Moded, Step: -1, Peers: op.Peers, Mode: mode})
+	text := "most workers are there again"
+	switch mode {
+	case Conservative:
+		text = fmt.Sprintf("half of the workers are lost (%d): nothing is done twice, and only long-standing members get work", len(op.Peers))
+	case Alone:
+		text = fmt.Sprintf("all workers are lost (%d): this node goes on alone", len(op.Peers))
+	}
+	o.note(-1, "", text)
 }
 
 // hasFailed notes that a step was given up. It was not, if its result is here.

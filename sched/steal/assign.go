@@ -123,7 +123,7 @@ func (l *Leader) busy() bool {
 // takes reports whether m has use for one more step. Where running steps are
 // bounded nobody hoards what another could run now.
 func (l *Leader) takes(m *member) bool {
-	return m.free() > 0 && (l.opts.Plan.Modes.Jobs == 0 || len(m.hands) < max(m.join.Slots, 1))
+	return m.free() > 0 && !l.taxed(m) && (l.opts.Plan.Modes.Jobs == 0 || len(m.hands) < max(m.join.Slots, 1))
 }
 
 // takers returns who takes steps of a need, and how many of the last steps are
@@ -132,7 +132,7 @@ func (l *Leader) takes(m *member) bool {
 func (l *Leader) takers(n int) (free []*member, keep int) {
 	ables := 0
 	for _, m := range l.order {
-		if !l.able(l.needs[n], m) {
+		if !l.entrusts(l.needs[n], m) {
 			continue
 		}
 		ables++

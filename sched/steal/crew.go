@@ -63,6 +63,9 @@ type member struct {
 	late      int
 	arrival   time.Duration
 	status    *Status // what the initiator was not told of yet
+	// seen says that it joined once, worked that it had slots then.
+	seen, worked bool
+	breaker      breaker
 	// held steps are in its hands since an earlier epoch.
 	held int
 	// keeps says that it was named a standby: it may hold itself for one still.

@@ -23,6 +23,9 @@ type LeaderOptions struct {
 	Predecessor peer.ID
 	// Members are the alive members, in any order.
 	Members []peer.Member
+	// Chance returns numbers in [0, 1) by which retries are spread; nil does not
+	// spread them.
+	Chance func() float64
 }
 
 // Leader is the machine of the one node that decides in an epoch of a build.
@@ -175,6 +178,12 @@ func (l *Leader) inherit() error {
 	for i := range old.Steps {
 		l.inheritStep(Step(i), &old.Steps[i])
 	}
+	if old.Mode != Whole {
+		l.append(Op{Kind: OpMode, Text: old.Mode.String(), Peers: old.Missing})
+	}
+	for _, id := range old.Quarantined {
+		l.append(Op{Kind: OpQuarantined, Peer: id, Text: "in an earlier epoch"})
+	}
 	return nil
 }
 
@@ -205,6 +214,9 @@ func (l *Leader) inheritStep(s Step, old *StepRecord) {
 		}
 		for _, by := range began {
 			l.append(Op{Kind: OpStarted, Step: s, Peer: by})
+		}
+		if old.Backup != "" {
+			l.append(Op{Kind: OpBackup, Step: s, Peer: old.Backup})
 		}
 	}
 	if old.Secured && !own.Secured {
@@ -254,6 +266,7 @@ func (l *Leader) Tick(now time.Time) Output {
 	}
 	l.tendCrew()
 	if !l.ended {
+		l.judge()
 		l.passOn()
 	}
 	return l.finish()

@@ -2,7 +2,10 @@ package steal
 
 import (
 	"fmt"
+	"slices"
+	"time"
 
+	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/sched/action"
 )
 
@@ -37,4 +40,54 @@ func ParseMode(s string) (Mode, error) {
 		}
 	}
 	return Whole, fmt.Errorf("%w log: mode %q", action.ErrInvalid, s)
+}
+
+// longStanding is how long a member has to have been there to be given work in a
+// Conservative build: one that comes and goes would be lost again. It is as long
+// as package elect takes to trust a member to stay.
+const longStanding = 15 * time.Second
+
+// standing reports whether m has been a member for long.
+func (l *Leader) standing(m *member) bool {
+	return l.now.Sub(l.known[m.id].Since) >= longStanding
+}
+
+// judge finds out how the build goes on: by who is lost, and who is there.
+func (l *Leader) judge() {
+	if l.record.Ended || !l.following || !l.hearUntil.IsZero() || l.opts.Plan.Modes.Local {
+		return
+	}
+	lost, present := l.workers()
+	mode := Whole
+	switch {
+	case len(lost) == 0:
+	case present == 0:
+		mode = Alone
+	case len(lost) >= present:
+		mode = Conservative
+	}
+	if mode != l.record.Mode {
+		l.append(Op{Kind: OpMode, Text: mode.String(), Peers: lost})
+	}
+}
+
+// workers are those that the build has lost, by name, and how many it has
+// beside the initiator.
+func (l *Leader) workers() (lost []peer.ID, present int) {
+	for _, m := range l.order {
+		switch {
+		case m.id == l.opts.Initiator:
+		case m.link == Gone && m.worked:
+			lost = append(lost, m.id)
+		case m.worked:
+			present++
+		}
+	}
+	for _, id := range l.record.Missing {
+		if m, ok := l.crew[id]; (!ok || !m.seen) && !slices.Contains(lost, id) {
+			lost = append(lost, id)
+		}
+	}
+	slices.Sort(lost)
+	return lost[:min(len(lost), MaxCrew)], present
 }

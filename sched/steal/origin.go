@@ -143,6 +143,9 @@ const (
 	Undone
 	// Stated says that Peer, a worker, is as Status says.
 	Stated
+	// Moded says that the build goes on in Mode from here; Peers are the workers
+	// that are lost.
+	Moded
 )
 
 // Event is something to tell the user.
@@ -157,6 +160,7 @@ type Event struct {
 	// Percent is for Advanced, Status for Stated.
 	Percent int
 	Status  *Status
+	Mode    Mode
 }
 
 // NewOrigin returns the initiator of a build. The first Tick begins it.

@@ -37,7 +37,7 @@ func (l *Leader) joined(m *member, j Join) {
 	if len(j.Running) > 2*MaxWant {
 		j.Running = j.Running[:2*MaxWant]
 	}
-	m.join = &j
+	m.join, m.seen, m.worked = &j, true, j.Slots > 0
 	running := make(map[Step]Running, len(j.Running))
 	for _, r := range j.Running {
 		if r.Step >= 0 && int(r.Step) < len(l.tasks) {
@@ -370,6 +370,7 @@ func (l *Leader) unsecuredBy(msg Unsecured) {
 	}
 	holder := r.Done.Peer
 	l.reopen(msg.Step, msg.Text)
+	l.suspect(msg.Step, holder)
 	l.count(msg.Step, holder, Failure{Kind: MissingBlob, Text: msg.Text})
 }
 

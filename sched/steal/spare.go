@@ -87,7 +87,7 @@ func (l *Leader) spare() {
 func (l *Leader) idlers() []*member {
 	var idle []*member
 	for _, m := range l.order {
-		if m.join == nil || !l.takes(m) || !m.idle() {
+		if m.join == nil || !l.takes(m) || !m.idle() || !l.admits(m) || l.trusts(m) != Trusted {
 			continue
 		}
 		waits := slices.IndexFunc(l.queued, func(q []Step) bool {

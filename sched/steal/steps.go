@@ -57,6 +57,8 @@ type task struct {
 	recalled bool // its worker was asked for it, unless it runs it
 	// avoid are the members on which it went wrong.
 	avoid []peer.ID
+	// suspects are those of whom it is not clear yet whether it was they.
+	suspects []peer.ID
 	// What this leader was told of attempts that are not its own, until it is
 	// clear whether they are of the right action.
 	orphan *orphan
@@ -253,6 +255,7 @@ func (l *Leader) complete(s Step, d Done) {
 	before := l.record.Steps[s].Before
 	ok := d.Entry.Result.OK()
 	l.settle(s)
+	l.judgeStep(s, &d)
 	l.move(s, Finished)
 	l.append(Op{Kind: OpDone, Step: s, Done: &d})
 	l.unsecured++
@@ -367,6 +370,9 @@ func (l *Leader) failedForGood() bool {
 
 // tried counts a failure around a step and lets another member try later.
 func (l *Leader) tried(s Step, on peer.ID, f Failure) {
+	if f.Kind != MissingBlob { // whoever had it is to blame, and not who lacks it
+		l.suspect(s, on)
+	}
 	if l.count(s, on, f) {
 		l.takeBack(s, on)
 	}
@@ -393,7 +399,7 @@ func (l *Leader) count(s Step, on peer.ID, f Failure) bool {
 		t.avoid = append(t.avoid, on)
 	}
 	t.lacking = t.lacking || f.Kind == MissingBlob
-	t.notBefore = l.now.Add(min(maxBackoff, firstBackoff<<(r.Tries-1)))
+	t.notBefore = l.now.Add(l.spread(min(maxBackoff, firstBackoff<<(r.Tries-1))))
 	return true
 }
 
@@ -449,6 +455,7 @@ func (l *Leader) giveUp(s Step, why string) {
 		t.claimed = false
 	}
 	l.settle(s)
+	l.acquit(s)
 	l.move(s, GivenUp)
 	l.append(Op{Kind: OpFailed, Step: s, Text: why})
 	l.bury(s)

@@ -56,7 +56,9 @@ func TestWaste(t *testing.T) {
 }
 
 func TestModes(t *testing.T) {
-	mode := func(s stream, m steal.Mode) stream { return s.logged(500, trace.OpMode, 8, trace.None, trace.None, int(m)) }
+	mode := func(s stream, m steal.Mode) stream {
+		return s.logged(500, trace.OpMode, 8, trace.None, trace.None, int(m))
+	}
 	try(t, func() Rule { return NewModes() }, &mesh{setting: plain()},
 		trial{"whole", backed(), ""},
 		trial{"half", append(mode(nil, steal.Conservative), backed()...), "the build is conservative"},
