@@ -64,7 +64,7 @@ func TestHoldersThatAreLostAreSearchedFor(t *testing.T) {
 			d = w.shelfs[id].add(content)
 		}
 		w.dhts["e"].Provide(d)
-		synctest.Wait()
+		announced()
 		for _, id := range []peer.ID{"b", "c"} {
 			w.shelfs[id].onRead = func(off int64) {
 				if off > 2<<20 {

@@ -19,6 +19,9 @@ const (
 	// reannounce is how often everything is announced again: owners may have
 	// restarted and forget after locationTTL.
 	reannounce = 20 * time.Minute
+	// gatherTime is what an announcement waits for others: a build makes many, and
+	// those who need a blob at once know from its leader where it is.
+	gatherTime = 250 * time.Millisecond
 	// maxProvided blobs are announced again; those announced longest ago are
 	// forgotten first.
 	maxProvided = 200_000
@@ -144,11 +147,17 @@ func (d *DHT) announceLoop(ctx context.Context) {
 	members := sorted(d.opts.Members())
 	owed := map[peer.ID][]digest.Digest{} // to owners that did not answer
 	again := time.Now().Add(reannounce)
+	var gathered <-chan time.Time // nil while there is nothing to gather
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-d.provided.news:
+			if gathered == nil {
+				gathered = time.After(gatherTime)
+			}
+		case <-gathered:
+			gathered = nil
 			keep(owed, d.announce(ctx, byOwner(d.provided.take(time.Now()), members)))
 		case <-tick.C:
 			now := sorted(d.opts.Members())

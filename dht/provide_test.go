@@ -28,13 +28,19 @@ func digests(n int) []digest.Digest {
 	return ds
 }
 
+// announced waits until what was provided is announced.
+func announced() {
+	<-time.After(time.Second)
+	synctest.Wait()
+}
+
 func TestProvidedLocationsAreFoundInBulk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "a", "b", "c", "d", "e")
 		ds := digests(10_000)
 		w.dhts["b"].Provide(ds...)
 		w.dhts["c"].Provide(ds[:10]...)
-		synctest.Wait()
+		announced()
 		found := w.holders(t, "a", ds)
 		if len(found) != len(ds) || len(found[ds[0]]) != 2 || !slices.Equal(found[ds[10]], []peer.ID{"b"}) {
 			t.Errorf("%d found, %v and %v", len(found), found[ds[0]], found[ds[10]])
@@ -52,7 +58,7 @@ func TestLocationsExpireUnlessAnnouncedAgain(t *testing.T) {
 		w := newWorld(t, "a", "b", "c")
 		ds := digests(100)
 		w.dhts["b"].Provide(ds...)
-		synctest.Wait()
+		announced()
 		w.dhts["b"].Withdraw(ds[50:]...)
 		<-time.After(50 * time.Minute)
 		if got := len(w.holders(t, "a", ds)); got != 100 {
@@ -74,7 +80,7 @@ func TestNewOwnersAreTold(t *testing.T) {
 		<-time.After(2 * time.Second)
 		ds := digests(500)
 		w.dhts["b"].Provide(ds...)
-		synctest.Wait()
+		announced()
 		before := w.dhts["b"].Stats().Requests
 
 		w.members.Store(&all)
