@@ -64,7 +64,7 @@ func (d *decoder) fromLeader(m *schedpb.Envelope) (steal.Message, error) {
 		return steal.Confirm{Step: s, Action: a}, err
 	case *schedpb.Envelope_End:
 		r := body.End.GetReason()
-		if r < uint32(steal.Completed) || r > uint32(steal.Cancelled) {
+		if r < uint32(steal.Completed) || r > uint32(steal.Orphaned) {
 			return nil, fmt.Errorf("reason %d", r)
 		}
 		return steal.End{Reason: steal.Reason(r)}, nil

@@ -28,6 +28,13 @@ var ErrEnded = errors.New("the build was ended early")
 type Build struct {
 	ID   steal.BuildID
 	Plan *steal.Plan
+	// Log is a Bequest to go on with, and Lost who asked for it before; nil for a
+	// new build.
+	Log  []steal.Op
+	Lost peer.ID
+	// foreign builds were asked for on another node: nothing of them has the
+	// rights of this one's user.
+	foreign bool
 }
 
 // Observer is told what becomes of a build: in order, one call at a time,
@@ -57,9 +64,12 @@ func (s *Service) Build(ctx context.Context, b Build, o Observer) error {
 		return fmt.Errorf("build %s: %w", b.ID, err)
 	}
 	g := newOrigin(o, build.Plan)
+	g.foreign = b.foreign
 	defer g.work.Wait()
 	defer g.cancel()
-	g.machine = steal.NewOrigin(steal.OriginOptions{Self: s.opts.Self, Plan: build.Plan, PlanDigest: plan.Digest})
+	g.machine = steal.NewOrigin(steal.OriginOptions{
+		Self: s.opts.Self, Plan: build.Plan, PlanDigest: plan.Digest, Log: b.Log, Lost: b.Lost,
+	})
 	p, err := s.party(b.ID, maxBuilds+maxOwn)
 	if err != nil {
 		return fmt.Errorf("build %s: %w", b.ID, err)
@@ -109,6 +119,7 @@ type origin struct {
 	observer Observer
 	steps    []action.Step
 	alone    bool // no other member is asked for anything
+	foreign  bool // it was asked for on another node
 	securing *semaphore.Weighted
 	ctx      context.Context // of securing
 	cancel   context.CancelFunc
@@ -131,7 +142,7 @@ func newOrigin(o Observer, plan *steal.Plan) *origin {
 // step returns the step that a leader assigns, as this node asked for it; nil
 // if it did not.
 func (g *origin) step(a steal.Assign) *action.Step {
-	if g == nil || a.Step < 0 || int(a.Step) >= len(g.steps) || g.steps[a.Step].ID != a.Name {
+	if g == nil || g.foreign || a.Step < 0 || int(a.Step) >= len(g.steps) || g.steps[a.Step].ID != a.Name {
 		return nil
 	}
 	return &g.steps[a.Step]

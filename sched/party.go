@@ -39,6 +39,7 @@ type party struct {
 	probe     uint64 // number of the last question for toolchains
 	plan      *planLoad
 	idle      []chan struct{} // closed when there is nothing in hand
+	custody   *custody        // nil unless this node is the heir
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -104,6 +105,10 @@ func (p *party) leave() {
 	p.s.forget(p)
 	close(p.box.done)
 	p.cancel()
+	p.disown()
+	if p.origin != nil { // the node goes: that is no death
+		p.reply(p.origin.machine.Cancel(time.Now()).Replies)
+	}
 	for _, l := range p.links {
 		l.finish()
 	}
@@ -248,6 +253,7 @@ func (p *party) doKeeper(out steal.KeeperOutput) {
 	if out.TakeOver != nil {
 		p.takeOver(out.TakeOver)
 	}
+	p.doHeir(out)
 	if out.Over {
 		p.keeper = nil
 	}

@@ -107,6 +107,9 @@ type Options struct {
 	// known.
 	Memory   int64
 	OS, Arch string
+	// Heirs keeps the builds of others that this node may have to go on with;
+	// nil keeps none.
+	Heirs Heirs
 	// OwnBuildsOnly is for a node whose isolation is not good enough for the
 	// results of others: it works for builds that were asked for here.
 	OwnBuildsOnly bool
@@ -128,6 +131,9 @@ type Service struct {
 	streams map[peer.ID]int
 	drains  bool
 	running sync.WaitGroup
+	// inherited are the builds that this node goes on with; each ends it.
+	inherited map[steal.BuildID]context.CancelCauseFunc
+	custodies int
 }
 
 // ledKey names a reign: a build may have a leader of an old epoch here for a
@@ -145,6 +151,7 @@ func New(opts Options) *Service {
 	s := &Service{
 		opts: opts, slots: newSlots(opts.Slots),
 		parties: map[steal.BuildID]*party{}, led: map[ledKey]*leading{}, streams: map[peer.ID]int{},
+		inherited: map[steal.BuildID]context.CancelCauseFunc{},
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	opts.Network.Handle(Protocol, s.serve)

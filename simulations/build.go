@@ -27,6 +27,11 @@ type build struct {
 	plan     *steal.Plan
 	planBlob *blob
 
+	// forebear is the build that this one goes on with; nil for others. asked is
+	// the life of the initiator in which it was asked for.
+	forebear *build
+	asked    int
+
 	begun, over bool
 	settled     int // steps that are announced or given up
 	secured     []bool
@@ -88,7 +93,7 @@ func (w *World) planOf(g *workload.Graph) (*planned, error) {
 // begin asks for the build at its initiator, where its sources are.
 func (b *build) begin() {
 	n := b.w.nodes[b.spec.Initiator]
-	b.begun = true
+	b.begun, b.asked = true, n.life
 	e := b.of(trace.Began, n)
 	e.Value = int64(len(b.spec.Graph.Steps))
 	b.w.tell(e)
@@ -118,7 +123,7 @@ func (b *build) elect(n *node) {
 	b.plan = plan
 	b.planBlob = b.w.blob(b.w.named("plan", int64(planBytes*b.graph.Len()), string(b.id)))
 	b.planBlob.add(n)
-	n.originate(b)
+	n.originate(b, steal.OriginOptions{})
 }
 
 // end is the last of a build, said once.

@@ -210,7 +210,8 @@ func (l *leading) logs(a steal.Append) {
 
 func stepOf(op *steal.Op) int {
 	switch op.Kind {
-	case steal.OpStandbys, steal.OpGone, steal.OpNote, steal.OpEnded, steal.OpMode, steal.OpQuarantined, steal.OpTrusted:
+	case steal.OpStandbys, steal.OpGone, steal.OpNote, steal.OpEnded, steal.OpMode, steal.OpQuarantined, steal.OpTrusted,
+		steal.OpHeir, steal.OpReady:
 		return trace.None
 	default:
 		return int(op.Step)

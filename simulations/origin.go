@@ -18,13 +18,14 @@ type origin struct {
 }
 
 // originate makes the node the initiator of a build.
-func (n *node) originate(b *build) {
+func (n *node) originate(b *build, o steal.OriginOptions) {
 	p := n.party(b, maxBuilds+maxOwn)
 	if p == nil {
 		b.end(steal.Cancelled, "the initiator is in too many builds")
 		return
 	}
-	p.origin = &origin{machine: steal.NewOrigin(steal.OriginOptions{Self: n.id, Plan: b.plan, PlanDigest: b.planBlob.digest})}
+	o.Self, o.Plan, o.PlanDigest = n.id, b.plan, b.planBlob.digest
+	p.origin = &origin{machine: steal.NewOrigin(o)}
 	p.plan = &planLoad{done: true, ok: true}
 	p.doOrigin(p.origin.machine.Tick(n.clock()))
 }
@@ -58,7 +59,11 @@ func (p *party) doOrigin(out steal.OriginOutput) {
 // finish puts the outputs in the tree, and says that the build is over.
 func (p *party) finish(how steal.Reason) {
 	if how != steal.Completed {
-		p.b.end(how, "")
+		text := ""
+		if p.yields {
+			text = trace.Yielded
+		}
+		p.b.end(how, text)
 		return
 	}
 	b := p.b

@@ -34,6 +34,8 @@ type party struct {
 	tick    func()
 	due     time.Duration // when the next tick is; 0 if there is none
 	gone    bool
+	custody *custody // nil unless it is the heir
+	yields  bool     // the initiator of what was inherited lives
 }
 
 // party returns the node's part in a build, beginning it where there is none;
@@ -123,6 +125,7 @@ func (p *party) leave() {
 // attach takes the stream of a leader, in the place of an earlier one of its
 // epoch.
 func (p *party) attach(st *stream) {
+	p.n.reconcile(p.b)
 	own := st.hello.Initiator == p.n.id
 	if own != (p.origin != nil) {
 		st.resetUp()
@@ -314,6 +317,7 @@ func (p *party) doKeeper(out steal.KeeperOutput) {
 	if out.TakeOver != nil {
 		p.takeOver(out.TakeOver)
 	}
+	p.doHeir(out)
 	if out.Over {
 		p.keeper = nil
 		return

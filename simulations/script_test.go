@@ -36,7 +36,9 @@ import (
 //
 //	run
 //	[expect once | completed BUILD | cancelled BUILD | runs-on NODE | nothing-on NODE]...
-//	[expect announced|gave-up|take-overs|again|lost|found|waited|ended-ms|backups|modes|quarantines|trusted [<=|>=] NUMBER]...
+//	[expect announced|gave-up|take-overs|inherited|again|lost|found|waited|ended-ms|backups|modes|quarantines|trusted [<=|>=] NUMBER]...
+//
+// A build that an heir goes on with is one more, with the next number.
 //
 //	seeds first=N n=N
 func TestScripts(t *testing.T) {
@@ -218,7 +220,7 @@ func (s *script) faults(t *testing.T, d *datadriven.TestData) string {
 
 // run runs the mesh twice, as every seed is, and tells what is worth telling.
 func (s *script) run(t *testing.T, d *datadriven.TestData) string {
-	told := &account{setting: &s.setting, runs: map[[2]int]int{}, byNode: map[int]int{}, outcome: map[int]steal.Reason{}, logged: map[string]int{}}
+	told := &account{setting: &s.setting, known: map[[2]int]bool{}, runs: map[[2]int]int{}, byNode: map[int]int{}, outcome: map[int]steal.Reason{}, logged: map[string]int{}}
 	o, err := simulations.Run(context.Background(), &s.setting, simulations.Options{Rules: check.All(), Sinks: []trace.Sink{told}})
 	if err != nil {
 		d.Fatalf(t, "%v", err)
@@ -248,6 +250,9 @@ type account struct {
 	byNode                       map[int]int
 	outcome                      map[int]steal.Reason
 	killed, found, waited        int
+	inherited                    int
+	known                        map[[2]int]bool // announced
+	families                     trace.Families
 	logged                       map[string]int
 	ended                        time.Duration // the last build
 }
@@ -255,17 +260,21 @@ type account struct {
 // shown are the events that a script's output has, but those at the start.
 var shown = []trace.Kind{
 	trace.Down, trace.Up, trace.Slowed, trace.Clogged, trace.DiskFailed, trace.LostBlobs, trace.Healed, trace.Led, trace.Deposed,
-	trace.Elected, trace.GaveUp, trace.Over,
+	trace.Elected, trace.GaveUp, trace.Over, trace.Inherited,
 }
 
 // told are the ops of logs that it has.
-var told = []string{trace.OpGone, trace.OpBackup, trace.OpMode, trace.OpQuarantined, trace.OpTrusted}
+var told = []string{trace.OpGone, trace.OpBackup, trace.OpMode, trace.OpQuarantined, trace.OpTrusted, trace.OpHeir, trace.OpReady}
 
 // Observe implements trace.Sink.
 func (a *account) Observe(e *trace.Event) {
+	folded := a.families.Fold(*e)
 	switch e.Kind {
 	case trace.Announced:
-		a.announced++
+		if of := [2]int{folded.Build, e.Step}; !a.known[of] { // an heir announces all again
+			a.known[of] = true
+			a.announced++
+		}
 	case trace.GaveUp:
 		a.gaveUp++
 	case trace.Led:
@@ -273,7 +282,7 @@ func (a *account) Observe(e *trace.Event) {
 			a.takeOvers++
 		}
 	case trace.RunBegan:
-		a.runs[[2]int{e.Build, e.Step}]++
+		a.runs[[2]int{folded.Build, e.Step}]++
 		a.byNode[e.Node]++
 	case trace.Logged:
 		a.logged[e.Text]++
@@ -288,6 +297,8 @@ func (a *account) Observe(e *trace.Event) {
 		a.found++
 	case trace.Waits:
 		a.waited++
+	case trace.Inherited:
+		a.inherited++
 	}
 	if slices.Contains(shown, e.Kind) && (e.At > 0 || e.Kind != trace.Up) || e.Kind == trace.Logged && slices.Contains(told, e.Text) {
 		names := make([]string, len(a.setting.Nodes))
@@ -334,7 +345,7 @@ func (a *account) holds(expectation string) bool {
 		"announced": a.announced, "gave-up": a.gaveUp, "take-overs": a.takeOvers, "again": a.again(), "lost": a.killed,
 		"found": a.found, "waited": a.waited, "ended-ms": int(a.ended.Milliseconds()),
 		"backups": a.logged[trace.OpBackup], "modes": a.logged[trace.OpMode], "quarantines": a.logged[trace.OpQuarantined],
-		"trusted": a.logged[trace.OpTrusted],
+		"trusted": a.logged[trace.OpTrusted], "inherited": a.inherited,
 	}
 	figure, known := figures[words[0]]
 	switch {

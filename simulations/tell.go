@@ -99,4 +99,5 @@ var opNames = [...]string{
 	steal.OpFailed: "failed", steal.OpNote: "note", steal.OpEnded: "ended",
 	steal.OpStopped: "stopped", steal.OpBackup: "backup", steal.OpMode: "mode", steal.OpQuarantined: "quarantined",
 	steal.OpTrusted: "trusted",
+	steal.OpHeir:    "heir", steal.OpReady: "ready", steal.OpHeld: "held",
 }

@@ -126,7 +126,7 @@ type World struct {
 // New returns the world of a setting before its first event.
 func New(s *setting.Setting, o Options) (*World, error) {
 	w := &World{
-		setting: s, opts: o, chance: rand.New(rand.NewPCG(s.Seed, 0x6275696c646e6574)),
+		setting: own(s), opts: o, chance: rand.New(rand.NewPCG(s.Seed, 0x6275696c646e6574)),
 		blobs: map[digest.Digest]*blob{}, outputs: map[uint64]*blob{}, actions: map[digest.Digest]*act{},
 		plans: map[*workload.Graph]*planned{}, recent: trace.NewRecent(lastEvents), splits: map[int][]int{},
 	}
@@ -141,7 +141,7 @@ func New(s *setting.Setting, o Options) (*World, error) {
 	n := len(s.Nodes)
 	w.traffic = Traffic{Gossip: make([]float64, n), Messages: make([]int64, n), MessageBytes: make([]int64, n), Blobs: make([]int64, n)}
 	w.populate()
-	for i := range s.Builds {
+	for i := range w.setting.Builds {
 		if err := w.plan(i); err != nil {
 			return nil, fmt.Errorf("build %d %q: %w", i, s.Builds[i].Name, err)
 		}

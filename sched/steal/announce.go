@@ -62,6 +62,10 @@ func (o *Origin) heard(index uint64, op Op) {
 		}
 	case OpFailed:
 		o.hasFailed(index, op)
+	case OpHeld:
+		o.announceFrom(op.Step)
+	case OpHeir, OpEnded:
+		o.release()
 	}
 }
 
@@ -211,9 +215,46 @@ func (o *Origin) announce(s Step) bool {
 	case k.failedAt != 0 && k.failedAt <= o.commit:
 		k.announced = true
 		o.event(Event{Kind: GaveUp, Step: s, Text: k.failed})
-	case k.secured && k.index != 0 && (k.index <= o.commit || flawEarlyAnnounce) && k.toAnnounce == 0:
+	case k.secured && k.index != 0 && (k.index <= o.commit || flawEarlyAnnounce) && k.toAnnounce == 0 && !o.waits(s):
 		k.announced = true
 		o.event(Event{Kind: Announced, Step: s, Peer: k.done.Peer, Done: k.done})
 	}
 	return k.announced
+}
+
+// HeldTime is how long a result that the initiator made itself waits to be
+// announced for the heir to have it too: what is announced is to outlive this
+// node, and nobody else has it. The build does not wait for announcements.
+const HeldTime = 300 * time.Millisecond
+
+// waits reports whether a result is held back for the heir, and holds it back.
+func (o *Origin) waits(s Step) bool {
+	k := &o.steps[s]
+	if k.done.Peer != o.opts.Self || !o.record.Ready || o.record.Ended || o.record.Steps[s].Held {
+		return false
+	}
+	if k.heldBy.IsZero() {
+		k.heldBy = o.now.Add(HeldTime)
+		o.unheld = append(o.unheld, s)
+	}
+	return o.now.Before(k.heldBy)
+}
+
+// overdue announces what was held back for long enough.
+func (o *Origin) overdue() {
+	for len(o.unheld) > 0 && (o.over || !o.now.Before(o.steps[o.unheld[0]].heldBy)) {
+		s := o.unheld[0]
+		o.unheld = o.unheld[1:]
+		if !o.over {
+			o.announceFrom(s)
+		}
+	}
+}
+
+// release holds nothing back for the heir any more.
+func (o *Origin) release() {
+	for _, s := range o.unheld {
+		o.announceFrom(s)
+	}
+	o.unheld = nil
 }

@@ -24,7 +24,7 @@ func (l *Leader) endHearing() {
 	switch {
 	case !l.following:
 		if late || l.now.Sub(l.openedAt) >= FollowTime {
-			l.end()
+			l.abandon()
 		}
 	case hearing && (late || l.allJoined()):
 		l.hearUntil = time.Time{}

@@ -20,7 +20,8 @@ func (l *Leader) acked(m *member, index uint64) {
 
 // advance finds how far the log is where it has to be: with the initiator, and
 // with a standby if there is one. One is enough: whatever the initiator has
-// announced it tells every new leader.
+// announced it tells every new leader. An heir that is ready has to keep it as
+// well: if the initiator is lost nobody else can tell.
 func (l *Leader) advance() {
 	initiator, ok := l.crew[l.opts.Initiator]
 	if !ok {
@@ -33,6 +34,9 @@ func (l *Leader) advance() {
 			kept = max(kept, l.crew[id].logAcked)
 		}
 		safe = min(safe, kept)
+	}
+	if l.record.Ready {
+		safe = min(safe, l.heirKeeps())
 	}
 	if safe <= l.commit {
 		return
@@ -60,8 +64,7 @@ func (l *Leader) ship() {
 	if l.ended {
 		return
 	}
-	l.shipTo(l.crew[l.opts.Initiator])
-	for _, id := range l.record.Standbys {
+	for _, id := range l.keepers() {
 		l.shipTo(l.crew[id])
 	}
 }

@@ -228,10 +228,10 @@ func (l *Leader) linked(m *member) {
 }
 
 // lose takes everything out of the hands of a member that was silent for its
-// lease. Without the initiator there is no build.
+// lease. Without the initiator there is no build, but that of its heir.
 func (l *Leader) lose(m *member) {
 	if m.id == l.opts.Initiator {
-		l.end()
+		l.abandon()
 		return
 	}
 	l.out.Hangups = append(l.out.Hangups, m.id)
@@ -259,6 +259,7 @@ func (l *Leader) lose(m *member) {
 	if worked && !l.record.Ended {
 		l.append(Op{Kind: OpGone, Peer: m.id})
 	}
+	l.disinherit(m.id)
 	if slices.Contains(l.record.Standbys, m.id) {
 		l.nameStandbys()
 	}

@@ -39,6 +39,15 @@ type KeeperOutput struct {
 	// TakeOver, if not nil, is to be done: fetch the plan (of which nothing
 	// needs to be here yet), make a Leader with it, and drive that.
 	TakeOver *TakeOver
+	// Keep, if not nil, makes this node the build's heir: all that the plan
+	// begins with is to be brought here, which Kept answers. Brings are results
+	// whose outputs are to be brought here as well, which Held answers. Drop says
+	// that it is the heir no more.
+	Keep   *Keep
+	Brings []Securing
+	Drop   bool
+	// Inherit, if not nil, is to be done: see there.
+	Inherit *Inherit
 	// Over says that the build is over here: forget the machine.
 	Over bool
 }
@@ -54,6 +63,8 @@ type Keeper struct {
 	hello Hello
 	told  time.Time // when the leader last heard of it
 	over  bool
+
+	custody *custody // nil unless it is the heir
 }
 
 // NewKeeper returns the keeper of a build at this node. heard is the highest
@@ -70,8 +81,7 @@ func (k *Keeper) Tick(now time.Time) KeeperOutput {
 	case k.over || k.watch.lead == (Epoch{}):
 		return KeeperOutput{}
 	case k.watch.silence(now) >= Bereft:
-		k.over = true
-		return KeeperOutput{Over: true}
+		return k.quit(Orphaned)
 	}
 	turn, stands := k.turn()
 	switch {
@@ -83,8 +93,7 @@ func (k *Keeper) Tick(now time.Time) KeeperOutput {
 	if k.copy.ended {
 		// Its End got lost. All was done and is with the initiator, which leads
 		// itself if it has not heard so.
-		k.over = true
-		return KeeperOutput{Over: true}
+		return k.quit(Orphaned)
 	}
 	t := &TakeOver{
 		Epoch: Epoch{Number: k.guard.highest.Number + 1, Leader: k.self}, Initiator: k.hello.Initiator,
@@ -154,13 +163,15 @@ func (k *Keeper) Receive(now time.Time, of Epoch, msg Message) KeeperOutput {
 	k.watch.heard = now
 	switch msg := msg.(type) {
 	case Append:
+		known := k.copy.len()
 		if k.copy.add(msg) {
 			k.told = now
-			return KeeperOutput{Replies: []Reply{{To: of, Msg: Ack{Index: k.copy.len()}}}}
+			out := KeeperOutput{Replies: []Reply{{To: of, Msg: Ack{Index: k.copy.len()}}}}
+			k.heirs(k.copy.ops[known:], &out)
+			return out
 		}
 	case End:
-		k.over = true
-		return KeeperOutput{Over: true}
+		return k.quit(msg.Reason)
 	}
 	return KeeperOutput{}
 }
@@ -177,6 +188,9 @@ func (k *Keeper) Closed(now time.Time, of Epoch) KeeperOutput {
 func (k *Keeper) follow(now time.Time, e Epoch) {
 	k.guard.admit(e)
 	k.watch.lead, k.watch.heard = e, now
+	if k.custody != nil && k.copy.isHeir(k.self) {
+		k.custody.whole = k.copy.ops
+	}
 	k.copy = logCopy{}
 }
 
@@ -224,6 +238,8 @@ func earlier(a, b time.Time) time.Time {
 type logCopy struct {
 	ops      []Op
 	standbys []peer.ID
+	heir     peer.ID
+	ready    bool
 	bytes    int
 	ended    bool // nothing is left to do
 }
@@ -248,6 +264,10 @@ func (c *logCopy) add(a Append) bool {
 		switch op.Kind {
 		case OpStandbys:
 			c.standbys = op.Peers
+		case OpHeir:
+			c.heir, c.ready = op.Peer, false
+		case OpReady:
+			c.ready = true
 		case OpEnded:
 			c.ended = true
 		}

@@ -69,6 +69,9 @@ type Leader struct {
 	hearUntil time.Time   // zero when the hearing is over
 	named     bool        // the standbys of this epoch are in the log
 	following bool        // the initiator has told what it knows
+	bequeath  bool        // another could ask for the rest of the plan
+	heritage  heritage    // the heir before this epoch
+	readyAt   uint64      // where the log says that the heir is ready
 	stopping  bool        // a step failed, and the build does not keep going
 	ended     bool
 	tidings   tidings
@@ -149,6 +152,7 @@ func NewLeader(opts LeaderOptions) (*Leader, error) {
 		tasks: make([]task, opts.Plan.Graph.Len()), crew: map[peer.ID]*member{}, known: map[peer.ID]peer.Member{},
 	}
 	l.needs, l.needOf, l.specs = opts.Plan.needs()
+	l.bequeath = bequeathable(opts.Plan)
 	if len(l.specs) > MaxSpecs {
 		return nil, fmt.Errorf("lead: %w plan: %d toolchains, the limit is %d", action.ErrInvalid, len(l.specs), MaxSpecs)
 	}
@@ -175,6 +179,7 @@ func (l *Leader) inherit() error {
 		}
 	}
 	l.opts.Log = nil
+	l.heritage = heritage{old.Heir, old.Ready}
 	for i := range old.Steps {
 		l.inheritStep(Step(i), &old.Steps[i])
 	}
@@ -267,6 +272,7 @@ func (l *Leader) Tick(now time.Time) Output {
 	l.tendCrew()
 	if !l.ended {
 		l.judge()
+		l.appoint()
 		l.passOn()
 	}
 	return l.finish()
@@ -328,6 +334,9 @@ func (l *Leader) take(m *member, msg Message) {
 	if m.id == l.opts.Initiator {
 		l.fromInitiator(msg)
 	}
+	if m.id == l.record.Heir {
+		l.fromHeir(msg)
+	}
 	switch msg := msg.(type) {
 	case Join:
 		l.joined(m, msg)
@@ -353,7 +362,7 @@ func (l *Leader) fromInitiator(msg Message) {
 	case Known:
 		l.told(msg)
 	case Follow:
-		l.following = true
+		l.follow()
 	case Secured:
 		l.secured(msg)
 	case Unsecured:
@@ -426,6 +435,10 @@ func (l *Leader) end() {
 	if l.record.Ended && l.commit == uint64(len(l.log)) {
 		reason = Completed
 	}
+	l.endAs(reason)
+}
+
+func (l *Leader) endAs(reason Reason) {
 	for _, m := range l.order {
 		if m.link == Up {
 			l.send(m.id, End{Reason: reason})

@@ -34,8 +34,8 @@ const (
 	OpFailed
 	// OpNote is Text for the user.
 	OpNote
-	// OpEnded says that nothing is left that can be done. Only OpStandbys may
-	// come after it.
+	// OpEnded says that nothing is left that can be done. Only OpStandbys and
+	// OpHeir may come after it.
 	OpEnded
 	// OpStopped says that Peer, which began to run Step, has left it, and lives.
 	OpStopped
@@ -49,6 +49,14 @@ const (
 	OpQuarantined
 	// OpTrusted ends that.
 	OpTrusted
+	// OpHeir names who goes on with the build if its initiator is lost; Peer is
+	// empty if nobody does. It comes after the initiator has told what it knows:
+	// from there on the log lacks nothing that was announced.
+	OpHeir
+	// OpReady says that the heir has all that the build began with.
+	OpReady
+	// OpHeld says that the heir has the outputs of Step, which the initiator made.
+	OpHeld
 )
 
 // How says where a result comes from. Do not reorder: the numbers go over the
@@ -112,6 +120,8 @@ type StepRecord struct {
 	// Before is the result that was taken back last, for comparison.
 	Before  *Done
 	Secured bool
+	// Held says that the heir has the outputs as well.
+	Held bool
 	// Failed says why the step was given up.
 	Failed string
 	// Began are those who began to run it and of whom it is not known what came
@@ -135,6 +145,8 @@ func (s *StepRecord) Settled() bool { return s.Failed != "" || s.Result != nil &
 type Record struct {
 	Steps    []StepRecord
 	Standbys []peer.ID
+	Heir     peer.ID // empty while there is none
+	Ready    bool    // the heir could go on now
 	Ended    bool
 	Mode     Mode
 	// Missing are the workers that were lost, as of the last change of Mode.
@@ -155,12 +167,18 @@ func NewRecord(p *Plan) *Record {
 
 // Apply adds an op. It refuses one that cannot follow what came before.
 func (r *Record) Apply(o Op) error {
-	if r.Ended && o.Kind != OpStandbys {
+	if r.Ended && o.Kind != OpStandbys && o.Kind != OpHeir {
 		return fmt.Errorf("%w log: op %d after the end", action.ErrInvalid, o.Kind)
 	}
 	switch o.Kind {
 	case OpStandbys:
 		r.Standbys = o.Peers
+		return nil
+	case OpHeir:
+		r.appoint(o.Peer)
+		return nil
+	case OpReady:
+		r.Ready = r.Heir != ""
 		return nil
 	case OpGone, OpNote:
 		return nil
@@ -205,6 +223,10 @@ func (s *StepRecord) apply(o Op) error {
 		if s.Failed == "" && (s.Result == nil || s.Secured) {
 			return fmt.Errorf("op %d on a step with nothing to take back", o.Kind)
 		}
+	case OpHeld:
+		if s.Result == nil {
+			return fmt.Errorf("op %d on a step without a result", o.Kind)
+		}
 	case OpSecured:
 		if s.Result == nil || s.Secured {
 			return fmt.Errorf("op %d on a step without a result at stake", o.Kind)
@@ -234,7 +256,9 @@ func (s *StepRecord) apply(o Op) error {
 		if s.Done != nil {
 			s.Before = s.Done
 		}
-		s.Result, s.Done, s.Failed = nil, nil, ""
+		s.Result, s.Done, s.Failed, s.Held = nil, nil, "", false
+	case OpHeld:
+		s.Held = true
 	case OpSecured:
 		s.Secured = true
 	case OpFailed:

@@ -135,9 +135,11 @@ type (
 		Secured bool
 		Failed  string
 	}
-	// Follow is the initiator's answer to Hello, after every Known.
+	// Follow is the initiator's answer to Hello, after every Known. The heir says
+	// it when it has all that the build began with.
 	Follow struct{}
-	// Secured says that the initiator has all outputs of the step's result.
+	// Secured says that the initiator has all outputs of the step's result. The
+	// heir says it of what the initiator made.
 	Secured struct {
 		Step   Step
 		Action digest.Digest
@@ -209,6 +211,8 @@ const (
 	Completed Reason = iota + 1
 	// Cancelled builds lost their initiator, or it wants no more.
 	Cancelled
+	// Orphaned builds lost their initiator, and have an heir that goes on.
+	Orphaned
 )
 
 // FailureKind is why an assignment brought no result although its command did

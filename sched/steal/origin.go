@@ -29,6 +29,10 @@ type OriginOptions struct {
 	Plan *Plan
 	// PlanDigest is the blob of Plan, which is to be in the own store.
 	PlanDigest digest.Digest
+	// Log is a Bequest to go on with, and Lost who was its initiator; nil for a
+	// new build. This node leads at first.
+	Log  []Op
+	Lost peer.ID
 }
 
 // Origin is the machine of a build's initiator: it finds a leader, keeps its
@@ -52,6 +56,10 @@ type Origin struct {
 	own       int       // reigns of this node in a row that did not begin
 	leadUntil time.Time // for the Hello of who was chosen last; zero when it came
 
+	// unheld are results that wait for the heir to have them, in the order in
+	// which their time comes.
+	unheld []Step
+
 	cancelUntil time.Time // zero unless the build was cancelled
 	over        bool
 
@@ -69,6 +77,7 @@ type kept struct {
 	// made of is secured as well: what is secured never changes.
 	fetched, secured bool
 	announced        bool
+	heldBy           time.Time // when it is announced though the heir has it not
 	failed           string
 	failedAt         uint64 // like index
 	// unsecured is what the leader may not have heard yet.
@@ -165,7 +174,8 @@ type Event struct {
 
 // NewOrigin returns the initiator of a build. The first Tick begins it.
 func NewOrigin(opts OriginOptions) *Origin {
-	o := &Origin{opts: opts, deps: newDeps(opts.Plan.Graph), record: NewRecord(opts.Plan)}
+	o := &Origin{opts: opts, deps: newDeps(opts.Plan.Graph), record: NewRecord(opts.Plan), before: opts.Log}
+	o.opts.Log = nil
 	o.steps = make([]kept, opts.Plan.Graph.Len())
 	for i := range o.record.Steps {
 		if r := &o.record.Steps[i]; r.Result != nil {
@@ -190,6 +200,9 @@ func (o *Origin) Tick(now time.Time) OriginOutput {
 		if !now.Before(o.cancelUntil) {
 			o.end(Cancelled)
 		}
+	case o.guard.highest == (Epoch{}) && o.before != nil:
+		o.watch.lead.Leader = o.opts.Lost
+		o.takeOver()
 	case o.guard.highest == (Epoch{}):
 		o.ask()
 	case !o.leadUntil.IsZero():
@@ -201,12 +214,21 @@ func (o *Origin) Tick(now time.Time) OriginOutput {
 	default:
 		o.beat()
 	}
+	o.overdue()
 	return o.out
 }
 
 // Due is when the next Tick has something to do, if nothing else comes before;
 // zero if never.
 func (o *Origin) Due() time.Time {
+	due := o.due()
+	if len(o.unheld) > 0 && !due.IsZero() {
+		return earlier(due, o.steps[o.unheld[0]].heldBy)
+	}
+	return due
+}
+
+func (o *Origin) due() time.Time {
 	switch {
 	case o.over:
 		return time.Time{}

@@ -41,7 +41,7 @@ type Violation struct {
 func All() []Rule {
 	return []Rule{
 		NewEpochs(), NewLeaders(), NewCommits(), NewKept(), NewHeirs(), NewStandbys(), NewTurns(), NewFinal(), NewResults(),
-		NewReasons(), NewTwice(), NewShared(),
+		NewReasons(), NewTwice(), NewShared(), NewSuccession(),
 		NewSlots(), NewEpidemic(), NewCauses(), NewQuiet(), NewEnds(), NewMakespan(),
 		NewBackups(), NewWaste(), NewModes(),
 	}

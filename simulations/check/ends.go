@@ -42,7 +42,7 @@ func (r *Ends) Observe(w World, e *trace.Event) string {
 		r.done[e.Build]++
 	case trace.Over:
 		r.over[e.Build] = true
-		if steal.Reason(e.Value) == steal.Cancelled && !cancelled(w.Setting(), e.Build) && !r.lost[e.Build] {
+		if steal.Reason(e.Value) == steal.Cancelled && e.Text != trace.Yielded && !cancelled(w.Setting(), e.Build) && !r.lost[e.Build] {
 			return fmt.Sprintf("build %d was given up by its initiator, and nobody cancelled it", e.Build)
 		}
 	}

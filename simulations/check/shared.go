@@ -31,7 +31,8 @@ type Shared struct {
 	published map[uint64]time.Duration
 	led, over map[int]time.Duration // builds, by when it happened last
 	unrest    map[int]time.Duration // of the membership, by whom it is of, when it was last
-	reborn    map[int]bool          // nodes that were started again
+	families  trace.Families
+	reborn    map[int]bool // nodes that were started again
 	stalled   map[int]bool
 }
 
@@ -68,6 +69,7 @@ func (r *Shared) Observe(w World, e *trace.Event) string {
 		return ""
 	}
 	r.wrong.Observe(w, e)
+	r.families.Fold(*e)
 	now := r.hands.Observe(e)
 	if e.Kind == trace.Up && e.Value > 0 {
 		r.reborn[e.Node] = true
@@ -154,6 +156,8 @@ func (r *Shared) excuse(w World, first, second shared, action uint64) string {
 		return "a local build asks nobody"
 	case w.Setting().Nodes[builds[first.build].Initiator].Cell != w.Setting().Nodes[builds[second.build].Initiator].Cell:
 		return "the builds are of different cells"
+	case r.families.First(first.build) == r.families.First(second.build):
+		return "they are one build, of which an heir has not heard all"
 	case first.attempt.freed != "":
 		return first.attempt.freed
 	case ended && (!published || over < told):

@@ -16,9 +16,10 @@ import (
 // Measure is a trace.Sink. It keeps memory for nodes, builds, what runs, and
 // the actions that were executed.
 type Measure struct {
-	setting *setting.Setting
-	bounds  map[int][]workload.Machine // by cell
-	now     time.Duration
+	families trace.Families
+	setting  *setting.Setting
+	bounds   map[int][]workload.Machine // by cell
+	now      time.Duration
 
 	builds []building
 	busy   busy
@@ -63,7 +64,9 @@ func New(s *setting.Setting) *Measure {
 }
 
 // Observe implements trace.Sink.
-func (m *Measure) Observe(e *trace.Event) {
+func (m *Measure) Observe(told *trace.Event) {
+	folded := m.families.Fold(*told)
+	e := &folded
 	m.now = e.At
 	m.busy.until(e.At)
 	switch e.Kind {
@@ -121,6 +124,12 @@ func (m *Measure) build(e *trace.Event) {
 	b := &m.builds[e.Build]
 	switch e.Kind {
 	case trace.Began:
+		if b.begun { // and inherited: it goes on
+			b.announced, b.gaveUp = 0, 0
+			b.running = true
+			m.busy.begin(e.Node)
+			return
+		}
 		b.began, b.begun, b.running = e.At, true, true
 		m.busy.begin(e.Node)
 	case trace.Over:

@@ -16,14 +16,15 @@ import (
 // nodes on which something happens appear. (The Trace Event Format, Google,
 // 2016.)
 type Chrome struct {
-	setting *setting.Setting
-	out     *bufio.Writer
-	err     error
-	events  int
-	lanes   lanes
-	open    map[key]begun
-	named   map[int]bool
-	names   []string
+	families trace.Families
+	setting  *setting.Setting
+	out      *bufio.Writer
+	err      error
+	events   int
+	lanes    lanes
+	open     map[key]begun
+	named    map[int]bool
+	names    []string
 }
 
 // begun is an execution that has not ended.
@@ -62,7 +63,9 @@ type chromeEvent struct {
 func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
 
 // Observe implements trace.Sink.
-func (c *Chrome) Observe(e *trace.Event) {
+func (c *Chrome) Observe(told *trace.Event) {
+	folded := c.families.Fold(*told)
+	e := &folded
 	switch e.Kind {
 	case trace.RunBegan:
 		c.begin(e)

@@ -12,13 +12,14 @@ import (
 
 // Record is a trace.Sink that keeps what a page shows of a run.
 type Record struct {
-	setting *setting.Setting
-	names   []string
-	runs    []run
-	left    int // runs that are not kept, because there are too many
-	open    map[key]int
-	lanes   lanes
-	lives   []life
+	families trace.Families
+	setting  *setting.Setting
+	names    []string
+	runs     []run
+	left     int // runs that are not kept, because there are too many
+	open     map[key]int
+	lanes    lanes
+	lives    []life
 	// down is when each node died, 0 before it first came, -1 while it is up.
 	down    []time.Duration
 	marks   []mark
@@ -76,7 +77,9 @@ func NewRecord(s *setting.Setting) *Record {
 }
 
 // Observe implements trace.Sink.
-func (r *Record) Observe(e *trace.Event) {
+func (r *Record) Observe(told *trace.Event) {
+	folded := r.families.Fold(*told)
+	e := &folded
 	r.now = e.At
 	switch e.Kind {
 	case trace.RunBegan:

@@ -4,6 +4,10 @@ package trace
 // begins with nothing.
 const Asked = "asked"
 
+// Yielded is the Text of Over where an heir gives a build back, whose initiator
+// lives.
+const Yielded = "the initiator lives"
+
 // Names of the ops of a leader's log, as Logged tells them.
 const (
 	OpStandbys    = "standbys" // Digest is how many stand by from now on
@@ -22,10 +26,14 @@ const (
 	OpMode        = "mode"        // Digest is the steal.Mode
 	OpQuarantined = "quarantined" // Peer is to be tried with one step at a time
 	OpTrusted     = "trusted"     // Peer is quarantined no more
+	OpHeir        = "heir"        // Peer is who goes on if the initiator is lost, or None
+	OpReady       = "ready"       // Peer is the heir
+	OpHeld        = "held"
 )
 
 // Ops are the names by steal.OpKind.
 var Ops = [...]string{
 	"", OpStandbys, OpStarted, OpDone, OpTried, OpLost, OpGone, OpReopened, OpSecured, OpFailed, OpNote, OpEnded, OpStopped,
 	OpBackup, OpMode, OpQuarantined, OpTrusted,
+	OpHeir, OpReady, OpHeld,
 }

@@ -107,6 +107,9 @@ const (
 	// Lacked says that Node, the initiator, could not get the outputs of Step;
 	// Text says why.
 	Lacked
+	// Inherited says that Node goes on as Build with the build Value, whose
+	// initiator, Peer, is lost.
+	Inherited
 )
 
 // Sink takes events in the order in which they happen. It must not keep the

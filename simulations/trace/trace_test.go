@@ -72,7 +72,7 @@ func TestRecentKeepsTheLast(t *testing.T) {
 }
 
 func TestEveryKindReads(t *testing.T) {
-	for k := Up; k <= Lacked; k++ {
+	for k := Up; k <= Inherited; k++ {
 		e := sample()
 		e.Kind, e.Text = k, ""
 		line := e.String(nil)

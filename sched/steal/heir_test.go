@@ -1,0 +1,201 @@
+package steal
+
+import (
+	"testing"
+	"time"
+
+	"github.com/buildnet/buildnet/mesh/peer"
+	"github.com/buildnet/buildnet/sched/action"
+)
+
+// reigning is a leader of a second epoch that is followed and was heard, HeirAfter later:
+// peer2 stands by, and was named the heir.
+func reigning(t *testing.T) (*Leader, time.Time) {
+	l := successor(t, chain(2))
+	for _, id := range []peer.ID{"peer0", "peer1", "peer2"} {
+		l.Receive(start, id, Join{Slots: 1})
+	}
+	l.Receive(start, "peer0", Follow{})
+	at := start.Add(HeirAfter)
+	for _, id := range []peer.ID{"peer0", "peer1", "peer2"} {
+		l.Receive(at, id, Beat{})
+	}
+	l.Tick(at)
+	return l, at
+}
+
+func TestALeaderNamesAnHeir(t *testing.T) {
+	l, at := reigning(t)
+	expect(t, "a standby", l.record.Heir, peer.ID("peer2"))
+	l.Receive(at, "peer1", Follow{})
+	expect(t, "another says that it is ready", l.record.Ready, false)
+	l.Receive(at, "peer2", Follow{})
+	expect(t, "the heir says that it is ready", l.record.Ready, true)
+}
+
+func TestWhatIsAnnouncedTheHeirKnows(t *testing.T) {
+	l, at := reigning(t)
+	ack := func(id peer.ID, index int) { l.Receive(at, id, Ack{Index: uint64(index)}) }
+	named := len(l.log)
+	ack("peer0", named)
+	ack("peer2", named)
+	expect(t, "one that is not ready", l.commit, uint64(named))
+	l.Receive(at, "peer2", Follow{})
+	ready := len(l.log)
+	ack("peer0", ready)
+	expect(t, "one that was not heard yet", l.commit, uint64(named))
+	ack("peer2", ready)
+	expect(t, "one that keeps the log", l.commit, uint64(ready))
+}
+
+func TestALeaderThatLosesItsInitiator(t *testing.T) {
+	for name, c := range map[string]struct {
+		ready bool
+		want  Reason
+	}{"has no heir that is ready": {false, Cancelled}, "has one": {true, Orphaned}} {
+		l, at := reigning(t)
+		if c.ready {
+			l.Receive(at, "peer2", Follow{})
+		}
+		at = at.Add(Lease)
+		l.Receive(at, "peer2", Beat{})
+		l.Receive(at, "peer1", Beat{})
+		out := l.Tick(at)
+		told := to(out, "peer2")
+		if !out.Over || len(told) == 0 {
+			t.Errorf("%s: %+v", name, out)
+			continue
+		}
+		expect(t, name, told[len(told)-1], Message(End{Reason: c.want}))
+	}
+}
+
+func TestABuildThatRunsPartlyOnItsInitiatorHasNoHeir(t *testing.T) {
+	w, _ := origin(chain(2))
+	steps := w.makePlan().Graph.Steps()
+	for name, c := range map[string]struct {
+		modes Modes
+		reach action.Reach
+		want  bool
+	}{
+		"anywhere": {want: true, reach: action.Anywhere}, "local": {modes: Modes{Local: true}, reach: action.Anywhere},
+		"one step here": {reach: action.InitiatorOnly},
+	} {
+		some := append([]action.Step(nil), steps...)
+		some[1].Reach = c.reach
+		g, err := action.NewGraph(some)
+		if err != nil {
+			t.Fatal(err)
+		}
+		expect(t, name, bequeathable(&Plan{Graph: g, Modes: c.modes}), c.want)
+	}
+}
+
+// heir is a keeper that was named the heir of a build with one result.
+func heir(t *testing.T) (*Keeper, *Done) {
+	k := NewKeeper("standby", Epoch{})
+	hello(k, start, first, "standby")
+	d := garbageDone(0)
+	d.Peer = "initiator"
+	out := k.Receive(start, first, Append{First: 3, Ops: []Op{{Kind: OpDone, Step: 0, Done: d}, {Kind: OpHeir, Peer: "standby"}}})
+	expect(t, "it keeps", out.Keep, &Keep{Initiator: "initiator", Plan: digestOf("plan")})
+	expect(t, "what was made before", out.Brings, []Securing{{Step: 0, Done: d}})
+	return k, d
+}
+
+func TestAnHeirSaysWhatItHas(t *testing.T) {
+	k, d := heir(t)
+	expect(t, "all that it began with", said(k.Kept(start).Replies), []Message{Follow{}})
+	expect(t, "what the initiator made", said(k.Held(start, 0, d).Replies), []Message{Secured{Step: 0, Action: d.Entry.Action}})
+	other := garbageDone(1)
+	expect(t, "what others made", said(k.Held(start, 1, other).Replies), []Message(nil))
+	again := k.Receive(start, next, Hello{Initiator: "initiator", Plan: digestOf("plan")})
+	again = k.Receive(start, next, Append{First: 1, Ops: []Op{{Kind: OpDone, Step: 0, Done: d}, {Kind: OpHeir, Peer: "standby"}}})
+	expect(t, "it has it all", again.Keep == nil && len(again.Brings) == 0, true)
+	expect(t, "and says so to the next leader", said(again.Replies), []Message{Ack{Index: 2}, Follow{}})
+	if out := k.Receive(start, next, Append{First: 3, Ops: []Op{{Kind: OpHeir, Peer: "other"}}}); !out.Drop {
+		t.Errorf("another is the heir: %+v", out)
+	}
+}
+
+func TestAnHeirInheritsALogWithAllThatWasAnnounced(t *testing.T) {
+	done := func(k *Keeper) *Inherit { return k.Receive(start, next, End{Reason: Orphaned}).Inherit }
+	for name, c := range map[string]struct {
+		next []Op // of the log of the second leader
+		want int  // ops
+	}{
+		"the second has told nothing":          {nil, 1},
+		"the second has not all":               {[]Op{{Kind: OpLost}}, 1},
+		"the second has it from the initiator": {[]Op{{Kind: OpLost}, {Kind: OpLost}, {Kind: OpHeir, Peer: "standby"}, {Kind: OpReady}}, 2},
+	} {
+		k, d := heir(t)
+		k.Kept(start)
+		k.Receive(start, first, Append{First: 5, Ops: []Op{{Kind: OpReady}, {Kind: OpSecured}}})
+		k.Receive(start, next, Hello{Initiator: "initiator", Plan: digestOf("plan")})
+		k.Receive(start, next, Append{First: 1, Ops: c.next})
+		got := done(k)
+		if got == nil || got.Initiator != "initiator" || len(got.Log) != c.want {
+			t.Errorf("%s: %+v", name, got)
+			continue
+		}
+		if c.want == 1 {
+			expect(t, name, got.Log, []Op{{Kind: OpDone, Step: 0, Done: d}})
+		}
+	}
+	k, _ := heir(t)
+	k.Kept(start)
+	if got := done(k); got != nil {
+		t.Errorf("its leader does not know that it is ready: %+v", got)
+	}
+}
+
+func TestWhoInheritsAsksNobodyToLead(t *testing.T) {
+	w, _ := origin(chain(1), 1)
+	log := []Op{{Kind: OpLost, Step: 0}}
+	o := NewOrigin(OriginOptions{Self: "peer0", Plan: w.makePlan(), PlanDigest: digestOf("plan"), Log: log, Lost: "peer2"})
+	expect(t, "it leads itself", o.Tick(start).TakeOver, &TakeOver{
+		Epoch: Epoch{Number: 1, Leader: "peer0"}, Initiator: "peer0", Predecessor: "peer2", Plan: digestOf("plan"), Log: log,
+	})
+}
+
+func TestWhatTheInitiatorMadeWaitsForTheHeir(t *testing.T) {
+	own := func() (*Origin, *Done) {
+		_, o := origin(chain(1), 1)
+		o.Tick(start)
+		o.Receive(start, Epoch{Number: 1, Leader: "peer1"}, Hello{})
+		d := garbageDone(0)
+		d.Peer = "peer0"
+		return o, d
+	}
+	one := Epoch{Number: 1, Leader: "peer1"}
+	named := []Op{{Kind: OpStandbys, Peers: []peer.ID{"peer1"}}, {Kind: OpHeir, Peer: "peer1"}, {Kind: OpReady}}
+	for name, c := range map[string]struct {
+		op    *Op
+		after time.Duration
+		want  int
+	}{
+		"the heir has it":       {op: &Op{Kind: OpHeld, Step: 0}, want: 1},
+		"there is no heir":      {op: &Op{Kind: OpHeir}, want: 1},
+		"nothing is left to do": {op: &Op{Kind: OpEnded}, want: 1},
+		"not yet":               {after: HeldTime - 1},
+		"for so long":           {after: HeldTime, want: 1},
+	} {
+		o, d := own()
+		ops := append(append([]Op(nil), named...), Op{Kind: OpDone, Step: 0, Done: d})
+		o.Receive(start, one, Append{First: 1, Ops: ops, Commit: 4})
+		expect(t, name+": it waits", kinds(o.Brought(start, 0, 1, "")), []EventKind(nil))
+		var out OriginOutput
+		if c.op != nil {
+			out = o.Receive(start, one, Append{First: 5, Ops: []Op{*c.op}, Commit: 4})
+		} else {
+			out = o.Tick(start.Add(c.after))
+		}
+		announced := 0
+		for _, k := range kinds(out) {
+			if k == Announced {
+				announced++
+			}
+		}
+		expect(t, name, announced, c.want)
+	}
+}
