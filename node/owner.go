@@ -91,7 +91,7 @@ func (o *owner) read(n *Node) func() (yield.Total, error) {
 	}
 	return func() (yield.Total, error) {
 		u, err := load.Read()
-		return yield.Total{All: u.All, Node: u.Node, Cores: u.Cores, Battery: u.Battery}, err
+		return yield.Total{All: u.All, Node: u.Node, Cores: u.Cores, Waited: u.Waited, Battery: u.Battery}, err
 	}
 }
 

@@ -15,6 +15,9 @@ type Use struct {
 	All, Node time.Duration
 	// Cores is how many processors All could use at once.
 	Cores float64
+	// Waited is how long something that could run waited for a processor; it
+	// stays 0 where the kernel does not tell.
+	Waited time.Duration
 	// Battery says that the machine runs on its battery.
 	Battery bool
 }

@@ -37,7 +37,7 @@ func NewLoad(root string) (*Load, error) {
 // Read returns what was used until now. Node may fall behind for one reading,
 // when a process ends while it is read.
 func (l *Load) Read() (Use, error) {
-	u := Use{Battery: discharging(l.root)}
+	u := Use{Battery: discharging(l.root), Waited: waited(filepath.Join(l.root, "proc/pressure/cpu"))}
 	var err error
 	if l.limited != nil {
 		u.Cores = l.limited.Cores
@@ -90,6 +90,22 @@ func busy(file string) (used time.Duration, cores float64, err error) {
 		return 0, 0, fmt.Errorf("%s: no processor is listed", file)
 	}
 	return used, cores, nil
+}
+
+// waited reads the pressure on the processors, of the whole machine: see psi.rst
+// of the kernel.
+func waited(file string) time.Duration {
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return 0
+	}
+	some, _, _ := strings.Cut(string(raw), "\n")
+	_, total, _ := strings.Cut(some, "total=")
+	us, err := strconv.ParseInt(total, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(us) * time.Microsecond
 }
 
 // maxDepth bounds how deep processes are followed: one that starts itself again

@@ -28,12 +28,14 @@ func fixture(t *testing.T, files map[string]string) string {
 const stat = "cpu  100 20 30 4000 50 6 7 800 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\ncpu1 1 1 1 1 1 1 1 1 0 0\nintr 5\n"
 
 func TestLoadIsOfTheMachine(t *testing.T) {
-	l, err := NewLoad(fixture(t, map[string]string{"proc/stat": stat}))
+	l, err := NewLoad(fixture(t, map[string]string{
+		"proc/stat": stat, "proc/pressure/cpu": "some avg10=86.80 avg60=86.29 avg300=83.60 total=1500000\nfull avg10=0.00 total=7\n",
+	}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	u, err := l.Read()
-	if err != nil || u.All != 1630*time.Millisecond || u.Cores != 2 || u.Battery || u.Node <= 0 {
+	if err != nil || u.Waited != 1500*time.Millisecond || u.All != 1630*time.Millisecond || u.Cores != 2 || u.Battery || u.Node <= 0 {
 		t.Errorf("read %+v, %v", u, err)
 	}
 }

@@ -13,9 +13,15 @@ type Total struct {
 	// All is the CPU time of everything, Node that of this node and its work.
 	All, Node time.Duration
 	// Cores is how many processors All could use at once.
-	Cores   float64
+	Cores float64
+	// Waited is how long something waited for a processor.
+	Waited  time.Duration
 	Battery bool
 }
+
+// contended is the part of the time in which something waits for a processor
+// from which on the machine gives all that it has.
+const contended = 0.5
 
 // Work is what is done here for others. The Driver calls one method at a time.
 type Work interface {
@@ -154,7 +160,13 @@ func (d *Driver) read(rules Rules, now time.Time) (Reading, bool) {
 	if first || since <= 0 || used < 0 || ours < 0 || !(t.Cores > 0) {
 		return Reading{Battery: t.Battery}, t.Battery
 	}
-	return Reading{Use: (used - ours).Seconds() / (since.Seconds() * t.Cores), Battery: t.Battery}, true
+	capacity := time.Duration(float64(since) * t.Cores)
+	if float64(t.Waited-before.Waited) > contended*float64(since) {
+		// A virtual machine, or a group among others, may get less than its
+		// processors: all that it gets is the whole then.
+		capacity = min(capacity, max(used, 1))
+	}
+	return Reading{Use: float64(used-ours) / float64(capacity), Battery: t.Battery}, true
 }
 
 // keep does what an offer says that is new.

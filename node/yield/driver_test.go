@@ -24,6 +24,7 @@ type place struct {
 type situation struct {
 	owner, work float64 // cores
 	battery     bool
+	waits       bool // something does, always
 	broken      error
 }
 
@@ -44,6 +45,9 @@ func (p *place) read() (Total, error) {
 	p.at = time.Now()
 	p.total.All += time.Duration((p.owner + p.work) * float64(since))
 	p.total.Node += time.Duration(p.work * float64(since))
+	if p.waits {
+		p.total.Waited += since
+	}
 	p.total.Cores, p.total.Battery = 2, p.battery
 	return p.total, nil
 }
@@ -171,5 +175,25 @@ func TestWhatCannotBeReadIsNoUse(t *testing.T) {
 		p.becomes(situation{owner: 2})
 		pass(2 * time.Second)
 		p.comesTo(t, "read again", "lend 0", "bind 0.05 lowest true held false")
+	})
+}
+
+func TestTheWholeIsWhatTheMachineGets(t *testing.T) {
+	driven(t, Rules{Share: 1, Yield: true}, func(t *testing.T, p *place, d *Driver) {
+		p.becomes(situation{owner: 0.3, work: 0.05})
+		pass(5 * time.Second)
+		if _, o := d.Now(); o.Slots != 2 {
+			t.Errorf("nobody waits: %+v", o)
+		}
+		p.becomes(situation{owner: 0.3, work: 0.05, waits: true})
+		pass(5 * time.Second)
+		if _, o := d.Now(); o.Slots != 0 || o.Why != InUse {
+			t.Errorf("the owner waits: %+v", o)
+		}
+		p.becomes(situation{owner: 0.05, work: 0.4, waits: true})
+		pass(5 * time.Second)
+		if _, o := d.Now(); o.Slots != 2 {
+			t.Errorf("the work of others waits: %+v", o)
+		}
 	})
 }

@@ -31,6 +31,13 @@ func cgroupPIDs(dir string) []int {
 	return pids
 }
 
+// apart reports whether two paths are of different directories that are there.
+func apart(a, b string) bool {
+	ia, err := os.Stat(a)
+	ib, err2 := os.Stat(b)
+	return err == nil && err2 == nil && !os.SameFile(ia, ib)
+}
+
 // killPID ends a process that the lab has started: it is in one of its cgroups,
 // or of its hosts.
 func killPID(pid int) { _ = syscall.Kill(pid, syscall.SIGKILL) }

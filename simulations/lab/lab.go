@@ -39,7 +39,10 @@ type Lab struct {
 	subnet string
 	cgroup string // of all hosts, in the hierarchy that has quotas; empty if none has
 	v2     bool
-	hosts  int
+	// accounting is the same in the hierarchy that counts what hosts use, where
+	// that is another one.
+	accounting string
+	hosts      int
 	// gateway is the way to other LANs; empty if there is none.
 	gateway string
 }
@@ -90,6 +93,14 @@ func (l *Lab) makeCgroup() {
 		l.write(filepath.Join(l.cgroup, "cgroup.subtree_control"), "+cpu")
 	}
 	l.t.Cleanup(func() { removeCgroup(l.cgroup) })
+	if acct := "/sys/fs/cgroup/cpuacct"; !l.v2 && apart(acct, filepath.Dir(l.cgroup)) {
+		l.accounting = filepath.Join(acct, l.name)
+		removeStale(acct)
+		if err := os.Mkdir(l.accounting, 0o755); err != nil {
+			l.t.Fatalf("make a cgroup for the lab: %v", err)
+		}
+		l.t.Cleanup(func() { removeCgroup(l.accounting) })
+	}
 }
 
 // lan is the namespace of the bridge, which is the gateway of a site too.
@@ -163,6 +174,11 @@ func (h *Host) setQuota(cpus float64) {
 	if err := os.Mkdir(h.cgroup, 0o755); err != nil {
 		h.t.Fatalf("host %s: %v", h.Name, err)
 	}
+	if h.lab.accounting != "" {
+		if err := os.Mkdir(filepath.Join(h.lab.accounting, h.Name), 0o755); err != nil {
+			h.t.Fatalf("host %s: %v", h.Name, err)
+		}
+	}
 	quota := strconv.Itoa(int(cpus * quotaPeriod))
 	if h.lab.v2 {
 		h.lab.write(filepath.Join(h.cgroup, "cpu.max"), quota+" "+strconv.Itoa(quotaPeriod))
@@ -172,13 +188,20 @@ func (h *Host) setQuota(cpus float64) {
 	h.lab.write(filepath.Join(h.cgroup, "cpu.cfs_quota_us"), quota)
 }
 
+// cgroups are those that a command of the host is in.
+func (h *Host) cgroups() string {
+	if h.lab.accounting == "" || h.cgroup == "" {
+		return h.cgroup
+	}
+	return h.cgroup + " " + filepath.Join(h.lab.accounting, h.Name)
+}
+
 // Bind mounts source over target in what the host runs from now on.
 func (h *Host) Bind(source, target string) { h.binds = append(h.binds, source, target) }
 
-// enter is what brings a command into the host: $0 is its cgroup or empty, $1
-// its name, $2 how many binds there are, then the binds, then the command.
+// enter is what brings a command into the host: $0 are its cgroups, $1 its name, $2 how many binds there are, then the binds, then the command.
 const enter = `set -e
-[ -z "$0" ] || echo $$ > "$0/cgroup.procs"
+for group in $0; do echo $$ > "$group/cgroup.procs"; done
 hostname "$1"
 n=$2
 shift 2
@@ -195,7 +218,7 @@ func (h *Host) Command(argv ...string) *exec.Cmd {
 	// Not `ip netns exec`: it mounts another /sys, without the cgroups that a
 	// node reads its quota from.
 	args := []string{"--net=" + h.lab.netns(h.Name), "unshare", "--mount", "--uts", "--ipc", "sh", "-c", enter,
-		h.cgroup, h.Name, strconv.Itoa(len(h.binds) / 2)}
+		h.cgroups(), h.Name, strconv.Itoa(len(h.binds) / 2)}
 	args = append(append(args, h.binds...), argv...)
 	cmd := exec.CommandContext(context.Background(), "nsenter", args...)
 	cmd.Dir = h.Dir
