@@ -39,13 +39,15 @@ func TestWorkIsHowLongASlotWasKept(t *testing.T) {
 		"WaitedForACore":   {4 * time.Second, 2 * time.Second, 1, 1, 2},
 		"HadAFifthOfACore": {10 * time.Second, 2 * time.Second, 1, 0.2, 2},
 		"OnSeveralCores":   {2 * time.Second, 8 * time.Second, 1, 1, 2},
+		"OnABusyMachine":   {10 * time.Second, 2100 * time.Millisecond, 1, 1, 2.1},
+		"WaitsForATenth":   {10 * time.Second, time.Second, 1, 1, 2},
 		"Sleeps":           {2 * time.Second, time.Millisecond, 1, 1, 2},
 		"Nothing":          {0, 0, 1, 1, minWork},
 		"NegativeAndNoBPU": {-5, -7, math.NaN(), math.NaN(), minWork},
 		"Endless":          {math.MaxInt64, math.MaxInt64, math.Inf(1), 1, action.MaxCost},
 	} {
 		r := Run{Wall: tc.wall, CPU: tc.cpu, BPU: tc.bpu, Share: tc.share}
-		if got := r.Work(); math.Abs(got-tc.want) > 1e-9*tc.want {
+		if got := r.Work(); math.Abs(got-tc.want) > 1e-3*tc.want {
 			t.Errorf("%s: %v BPU-seconds, want %v", name, got, tc.want)
 		}
 	}

@@ -65,20 +65,27 @@ type Run struct {
 	OK            bool
 }
 
-// waits is how little of its share of a core a run uses that waits for
-// something else than a core.
-const waits = 0.25
+// How much of the core that it could have a run uses at least that computes, and
+// at most that waits for something else. A busy machine makes a fifth of what
+// computes all the time.
+const (
+	computes = 0.2
+	waits    = 0.02
+)
 
 // Work returns the work of a run in BPU-seconds: how long it kept a slot of a
 // core of 1 BPU. That is its CPU time, as what is above it was waiting for a
 // core that others had; but no more than the wall time, where it had several
-// cores, and all of that where it hardly used one.
+// cores, and all of that where it hardly used one. In between it is in between:
+// a threshold would tell steps apart that are alike.
 func (r Run) Work() float64 {
-	seconds := min(r.CPU, r.Wall)
-	if r.CPU.Seconds() < waits*bounded(r.Share, 0.01, 1)*r.Wall.Seconds() {
-		seconds = r.Wall
+	cpu, wall := max(min(r.CPU, r.Wall).Seconds(), 0), max(r.Wall.Seconds(), 0)
+	seconds := cpu
+	if used := cpu / (bounded(r.Share, 0.01, 1) * max(wall, minWork)); used < computes {
+		waited := min(math.Log(computes/used)/math.Log(computes/waits), 1)
+		seconds = max(cpu, minWork) * math.Pow(wall/max(cpu, minWork), waited)
 	}
-	return bounded(seconds.Seconds()*bounded(r.BPU, 0, math.MaxFloat32), minWork, action.MaxCost)
+	return bounded(seconds*bounded(r.BPU, 0, math.MaxFloat32), minWork, action.MaxCost)
 }
 
 // After returns e with one more run.
