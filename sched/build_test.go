@@ -128,6 +128,8 @@ func (d *diary) Note(text string) {
 	d.notes = append(d.notes, text)
 }
 
+func (d *diary) Weakened(steal.Mode, []peer.ID) {}
+
 func (d *diary) leader() peer.ID {
 	d.mu.Lock()
 	defer d.mu.Unlock()

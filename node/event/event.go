@@ -292,6 +292,8 @@ func Decode(line []byte) (Event, error) {
 		return decode[StepOutput](line)
 	case Notice{}.Kind():
 		return decode[Notice](line)
+	case BuildWeakened{}.Kind():
+		return decode[BuildWeakened](line)
 	case HookStarted{}.Kind():
 		return decode[HookStarted](line)
 	case HookFinished{}.Kind():

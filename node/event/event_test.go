@@ -18,6 +18,7 @@ func TestEventsReadBackAsTheyWereWritten(t *testing.T) {
 		event.StepFinished{Build: "b", Step: "s", Status: event.Failed, Failure: &event.Failure{Command: []string{"cc"}, ExitCode: 1, Output: "no"}},
 		event.StepOutput{Build: "b", Step: "s", Output: "warning"},
 		event.Notice{Build: "b", Level: event.Warning, Text: "t"},
+		event.BuildWeakened{Build: "b", Mode: "conservative", Lost: []string{"p"}},
 		event.HookStarted{Build: "b", Package: "p", Hook: "pre_build"},
 		event.HookFinished{Build: "b", Package: "p", Hook: "pre_build", ExitCode: 1, Output: "o"},
 		event.BuildFinished{Build: "b", OK: true, Tier: event.Full, ByPeer: map[string]int{"p": 3}, WallMS: 1.5},
