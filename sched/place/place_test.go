@@ -8,70 +8,80 @@ import (
 	"pgregory.net/rapid"
 )
 
+const second = time.Second
+
 func TestParts(t *testing.T) {
+	against := Measures{Finish: 2 * second, Run: second}
+	performance := func(o Offer) float64 { return o.Performance(against) }
+	locality := func(o Offer) float64 { return o.Locality(against) }
 	for name, c := range map[string]struct {
-		part func(Worker) float64
-		w    Worker
+		part func(Offer) float64
+		o    Offer
 		want float64
 	}{
-		"the fastest":           {Worker.Performance, Worker{BPU: 2, FastestBPU: 2}, 1},
-		"half as fast":          {Worker.Performance, Worker{BPU: 1, FastestBPU: 2}, 0.5},
-		"nobody was measured":   {Worker.Performance, Worker{}, 0},
-		"a boaster":             {Worker.Performance, Worker{BPU: math.Inf(1), FastestBPU: math.Inf(1)}, 0},
-		"no number":             {Worker.Performance, Worker{BPU: math.NaN(), FastestBPU: 1}, 0},
-		"less than nothing":     {Worker.Performance, Worker{BPU: -1, FastestBPU: 1}, 0},
-		"all is there":          {Worker.Locality, Worker{LocalBytes: 8, InputBytes: 8}, 1},
-		"a quarter is there":    {Worker.Locality, Worker{LocalBytes: 2, InputBytes: 8}, 0.25},
-		"nothing is read":       {Worker.Locality, Worker{}, 1},
-		"no distance":           {Worker.Latency, Worker{}, 1},
-		"20 ms":                 {Worker.Latency, Worker{RTT: 20 * time.Millisecond}, 0.5},
-		"60 ms":                 {Worker.Latency, Worker{RTT: 60 * time.Millisecond}, 0.25},
-		"a clock that ran back": {Worker.Latency, Worker{RTT: -time.Hour}, 1},
-		"idle and old":          {Worker.Availability, Worker{Slots: 4, Known: time.Hour}, 1},
-		"idle and new":          {Worker.Availability, Worker{Slots: 4}, 0.5},
-		"half idle, new":        {Worker.Availability, Worker{Slots: 4, Busy: 2}, 0.25},
-		"more than busy":        {Worker.Availability, Worker{Slots: 4, Busy: 9}, 0},
-		"without slots":         {Worker.Availability, Worker{}, 0},
+		"done first":                {performance, Offer{Run: 2 * second}, 1},
+		"half as fast":              {performance, Offer{Run: 4 * second}, 0.5},
+		"behind others":             {performance, Offer{Wait: 2 * second, Run: 2 * second}, 0.5},
+		"bytes come meanwhile":      {performance, Offer{Wait: 2 * second, Arrive: second, Run: 2 * second}, 0.5},
+		"bytes take longer":         {performance, Offer{Wait: second, Arrive: 6 * second, Run: 2 * second}, 0.25},
+		"all is there":              {locality, Offer{}, 1},
+		"a run's time of bytes":     {locality, Offer{Move: second}, 0.5},
+		"three times that":          {locality, Offer{Move: 3 * second}, 0.25},
+		"no distance":               {Offer.Latency, Offer{}, 1},
+		"20 ms":                     {Offer.Latency, Offer{RTT: 20 * time.Millisecond}, 0.5},
+		"60 ms":                     {Offer.Latency, Offer{RTT: 60 * time.Millisecond}, 0.25},
+		"a clock that ran back":     {Offer.Latency, Offer{RTT: -time.Hour}, 1},
+		"idle":                      {Offer.Availability, Offer{Slots: 4}, 1},
+		"all slots are taken":       {Offer.Availability, Offer{Slots: 4, Busy: 4}, 0.5},
+		"and as many wait":          {Offer.Availability, Offer{Slots: 4, Busy: 8}, 1.0 / 3},
+		"less than nothing is busy": {Offer.Availability, Offer{Slots: 4, Busy: -9}, 1},
+		"without slots":             {Offer.Availability, Offer{}, 0},
 	} {
-		if got := c.part(c.w); got != c.want {
+		if got := c.part(c.o); math.Abs(got-c.want) > 1e-9 {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
 }
 
 func TestScoreWeighs(t *testing.T) {
-	base := Worker{BPU: 1, FastestBPU: 2, InputBytes: 100, RTT: 20 * time.Millisecond, Slots: 2, Busy: 2}
+	against := Measures{Finish: second, Run: second}
+	base := Offer{Run: 2 * second, Move: second, RTT: 20 * time.Millisecond, Slots: 2, Busy: 2}
 	for name, c := range map[string]struct {
-		change func(*Worker)
+		change func(*Offer)
 		gain   float64
 	}{
-		"twice the speed":    {func(w *Worker) { w.BPU = 2 }, 0.2},
-		"all inputs there":   {func(w *Worker) { w.LocalBytes = 100 }, 0.3},
-		"no distance":        {func(w *Worker) { w.RTT = 0 }, 0.1},
-		"idle":               {func(w *Worker) { w.Busy = 0 }, 0.05},
-		"known for a while":  {func(w *Worker) { w.Known = 10 * time.Minute }, 0.05},
-		"nothing is changed": {func(*Worker) {}, 0},
+		"twice the speed":    {func(o *Offer) { o.Run = second }, 0.2},
+		"all inputs there":   {func(o *Offer) { o.Move = 0 }, 0.15},
+		"no distance":        {func(o *Offer) { o.RTT = 0 }, 0.1},
+		"idle":               {func(o *Offer) { o.Busy = 0 }, 0.05},
+		"nothing is changed": {func(*Offer) {}, 0},
 	} {
-		w := base
-		c.change(&w)
-		if got := Score(w) - Score(base); math.Abs(got-c.gain) > 1e-9 {
+		o := base
+		c.change(&o)
+		w := StandardWeights()
+		if got := w.Score(o, against) - w.Score(base, against); math.Abs(got-c.gain) > 1e-9 {
 			t.Errorf("%s: a gain of %v, want %v", name, got, c.gain)
 		}
-	}
-	if sum := WeightPerformance + WeightLocality + WeightLatency + WeightAvailability; sum != 1 {
-		t.Errorf("the weights add up to %v", sum)
 	}
 }
 
 func TestScoreIsAlwaysBetweenZeroAndOne(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := Worker{
-			BPU: rapid.Float64().Draw(t, "bpu"), FastestBPU: rapid.Float64().Draw(t, "fastest"),
-			LocalBytes: rapid.Int64().Draw(t, "local"), InputBytes: rapid.Int64().Draw(t, "input"),
-			RTT: time.Duration(rapid.Int64Range(math.MinInt64, math.MaxInt64/2).Draw(t, "rtt")), Busy: rapid.Int().Draw(t, "busy"),
-			Slots: rapid.IntRange(0, 1024).Draw(t, "slots"), Known: time.Duration(rapid.Int64().Draw(t, "known")),
+		duration := func(name string) time.Duration {
+			return time.Duration(rapid.Int64Range(math.MinInt64/4, math.MaxInt64/4).Draw(t, name))
 		}
-		if s := Score(w); !(s >= 0 && s <= 1) {
+		var m Measures
+		offer := func() Offer {
+			o := Offer{
+				Wait: duration("wait"), Arrive: duration("arrive"), Run: duration("run"), Move: duration("move"), RTT: duration("rtt"),
+				Busy: rapid.IntRange(math.MinInt, math.MaxInt/2).Draw(t, "busy"), Slots: rapid.IntRange(0, 1024).Draw(t, "slots"),
+			}
+			m.Add(o)
+			return o
+		}
+		o := offer()
+		offer()
+		if s := StandardWeights().Score(o, m); !(s >= 0 && s <= 1+1e-9) {
 			t.Fatalf("score %v", s)
 		}
 	})

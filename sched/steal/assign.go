@@ -3,17 +3,12 @@ package steal
 import (
 	"slices"
 	"time"
-
-	"github.com/buildnet/buildnet/sched/place"
 )
 
 const (
 	// Patience is how long a step waits for a member that could run it, once
 	// none can.
 	Patience = 5 * time.Second
-	// sourceBytes stands for the sources of a step, whose sizes a leader does
-	// not know: they are with the initiator.
-	sourceBytes = 64 << 10
 )
 
 // endHearing ends the hearing when all of the crew have been heard, or when it
@@ -95,25 +90,28 @@ func (l *Leader) assignQueue(n int) {
 		}
 		return
 	}
-	free, slots := l.takers(n)
-	queue := slices.Clone(l.queued[n])
+	r := l.newRound(n)
+	if len(r.free) == 0 {
+		return
+	}
+	queue := slices.Clone(l.queued[n][:min(len(l.queued[n]), maxLook+2*r.slots)])
+	vain := 0
 	for i, s := range queue {
-		if len(free) == 0 || l.busy() {
+		if len(r.free) == 0 || vain >= maxLook || l.busy() {
 			return
 		}
-		if len(queue)-i <= slots {
-			free = slices.DeleteFunc(free, func(m *member) bool { return !m.idle() })
-		}
-		m := l.choose(s, free)
-		if m == nil {
-			continue
-		}
-		l.give(s, m)
-		if !l.takes(m) {
-			free = slices.DeleteFunc(free, func(o *member) bool { return o == m })
+		r.left = len(l.queued[n]) - i
+		if m := r.choose(s); m != nil {
+			r.give(s, m)
+		} else {
+			vain++
 		}
 	}
 }
+
+// maxLook steps of a queue are looked at for which nobody is found: they are
+// kept for members that are busy, and so are those behind them.
+const maxLook = 64
 
 func (l *Leader) busy() bool {
 	jobs := l.opts.Plan.Modes.Jobs
@@ -126,54 +124,10 @@ func (l *Leader) takes(m *member) bool {
 	return m.free() > 0 && !l.taxed(m) && (l.opts.Plan.Modes.Jobs == 0 || len(m.hands) < max(m.join.Slots, 1))
 }
 
-// takers returns who takes steps of a need, and how many of the last steps are
-// to be kept for slots that are idle, or will be: to prepare on one what another
-// could run sooner makes the end of a build long.
-func (l *Leader) takers(n int) (free []*member, keep int) {
-	ables := 0
-	for _, m := range l.order {
-		if !l.entrusts(l.needs[n], m) {
-			continue
-		}
-		ables++
-		keep += m.join.Slots
-		if l.takes(m) {
-			free = append(free, m)
-		}
-	}
-	if ables < 2 {
-		keep = 0
-	}
-	return free, keep
-}
-
 func (l *Leader) give(s Step, m *member) {
 	l.assign(s, m)
 	m.given++
 	l.send(m.id, Assign{Step: s, Name: l.step(s).ID, Action: l.tasks[s].action, Holders: l.holders(s)})
-}
-
-// choose returns who of those with room suits the step best: somebody with an
-// idle slot before somebody on whom it would wait. It is nobody if the step is
-// to be run by others.
-func (l *Leader) choose(s Step, free []*member) *member {
-	var best *member
-	var bestIdle bool
-	var bestScore float64
-	t := &l.tasks[s]
-	fastest := l.fastest()
-	last := l.record.Steps[s].Tries == MaxTries-1 && l.canInitiate(s)
-	for _, m := range free {
-		if last && m.id != l.opts.Initiator || slices.Contains(t.avoid, m.id) && l.othersAble(s) {
-			continue
-		}
-		idle := m.idle()
-		score := place.Score(l.suits(s, m, fastest))
-		if best == nil || idle && !bestIdle || idle == bestIdle && score > bestScore {
-			best, bestIdle, bestScore = m, idle, score
-		}
-	}
-	return best
 }
 
 func (l *Leader) canInitiate(s Step) bool {
@@ -185,43 +139,6 @@ func (l *Leader) othersAble(s Step) bool {
 	return slices.ContainsFunc(l.order, func(m *member) bool {
 		return !slices.Contains(l.tasks[s].avoid, m.id) && m.join != nil && m.join.Slots > 0 && l.able(l.needs[l.needOf[s]], m)
 	})
-}
-
-// suits says how well m suits the step, in the terms of the score, where the
-// fastest of the crew has so many BPU.
-func (l *Leader) suits(s Step, m *member, fastest float64) place.Worker {
-	w := place.Worker{
-		BPU: m.speed(), FastestBPU: fastest, RTT: l.known[m.id].RTT,
-		Busy: len(m.hands), Slots: m.join.Slots, InputBytes: sourceBytes,
-	}
-	if m.id == l.opts.Self {
-		w.RTT = 0
-	}
-	if since := l.known[m.id].Since; !since.IsZero() {
-		w.Known = l.now.Sub(since)
-	}
-	if m.id == l.opts.Initiator {
-		w.LocalBytes = sourceBytes
-	}
-	for _, on := range l.deps.below[s] {
-		r := &l.record.Steps[on]
-		size := outputSize(r)
-		w.InputBytes += size
-		if m.id == l.opts.Initiator && r.Secured || r.Done != nil && slices.Contains(r.Done.Holders, m.id) {
-			w.LocalBytes += size
-		}
-	}
-	return w
-}
-
-func (l *Leader) fastest() float64 {
-	fastest := 0.0
-	for _, m := range l.order {
-		if j := m.join; j != nil {
-			fastest = max(fastest, j.BPU)
-		}
-	}
-	return fastest
 }
 
 func outputSize(r *StepRecord) int64 {

@@ -26,6 +26,7 @@ func (l *Leader) back(s Step, m *member) {
 	t := &l.tasks[s]
 	t.backup, t.givenAt = m.id, l.now
 	m.hands[s] = struct{}{}
+	l.handsChanged(m)
 	l.backups++
 }
 
@@ -40,6 +41,7 @@ func (l *Leader) leave(s Step, id peer.ID) bool {
 		t.worker, t.startedAt = t.backup, t.backedAt
 	}
 	delete(l.crew[id].hands, s)
+	l.handsChanged(l.crew[id])
 	l.unback(t)
 	return true
 }
@@ -66,6 +68,7 @@ func (l *Leader) emptyHands(s Step) {
 	for _, id := range [2]peer.ID{t.worker, t.backup} {
 		if id != "" {
 			delete(l.crew[id].hands, s)
+			l.handsChanged(l.crew[id])
 		}
 	}
 	l.unback(t)

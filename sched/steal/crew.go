@@ -52,9 +52,10 @@ type member struct {
 	join *Join // nil until it joined on the present stream
 	// A steal request names the assignments that it knows of: those that
 	// crossed it on the way count against it.
-	wanted Want
-	given  uint64
-	hands  map[Step]struct{} // assigned to it
+	wanted  Want
+	given   uint64
+	hands   map[Step]struct{} // assigned to it
+	outlook outlook
 	// pace is how fast steps run on it, against what was expected of them by its
 	// BPU; 0 if none did. lag is that of the latest step that runs there, 0 if
 	// none is late, of which there are late. arrival is how long a step takes to
@@ -136,6 +137,9 @@ func (l *Leader) meet(members []peer.Member) {
 	for _, m := range members {
 		l.known[m.ID] = m
 	}
+	for _, m := range l.order {
+		l.distance(m)
+	}
 }
 
 // invite calls those who are not of the crew yet: the initiator, this node,
@@ -161,6 +165,7 @@ func (l *Leader) invite() {
 		}
 		m := &member{id: id, link: Dialling, heard: l.now, dialAt: l.now, hands: map[Step]struct{}{}}
 		l.crew[id] = m
+		l.distance(m)
 		at, _ := slices.BinarySearchFunc(l.order, m, func(a, b *member) int { return a.id.Compare(b.id) })
 		l.order = slices.Insert(l.order, at, m)
 		l.dial(m)
@@ -178,7 +183,7 @@ func (l *Leader) names() []peer.ID {
 
 func (l *Leader) dial(m *member) {
 	m.dialAt = time.Time{}
-	h := Hello{Initiator: l.opts.Initiator, Plan: l.opts.PlanDigest, Specs: l.specs}
+	h := Hello{Initiator: l.opts.Initiator, Plan: l.opts.PlanDigest, Specs: l.specs, Forget: l.opts.Plan.Modes.Forget()}
 	if m.id == l.opts.Initiator {
 		have := newBits(len(l.tasks))
 		for i := range l.record.Steps {

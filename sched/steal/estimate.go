@@ -78,6 +78,7 @@ func (l *Leader) learn(s Step, m *member, t Timings) {
 		return
 	}
 	l.exp.work += took
+	l.measure(s, m, t)
 	step := l.step(s)
 	if l.exp.kinds == nil {
 		l.exp.kinds = map[string]*samples{}
@@ -166,13 +167,8 @@ func runTime(work, speed float64) time.Duration {
 // fresh is how long it takes from now until a step has been run on m, which has
 // a free slot, and its outputs are with the initiator.
 func (l *Leader) fresh(s Step, m *member, work float64) time.Duration {
-	lacks := l.suits(s, m, 0)
-	arrival := m.arrival
-	if arrival == 0 {
-		arrival = unknownArrival + 2*l.known[m.id].RTT
-	}
-	transfer := time.Duration(float64(lacks.InputBytes-lacks.LocalBytes) / unknownBandwidth * float64(time.Second))
-	return max(arrival, transfer) + runTime(work, m.speed()) + l.home(s, m)
+	arrival := max(m.arrives(), l.moving(l.localize(s), m))
+	return arrival + runTime(work, m.speed()) + l.home(s, m)
 }
 
 // home is how long the outputs of a step take from m to the initiator.

@@ -59,6 +59,7 @@ type Leader struct {
 	exp             experience
 	lookAt          time.Time // when to look for slow steps again
 	unsecured       int       // results that the initiator does not have yet
+	placing
 
 	crew  map[peer.ID]*member
 	order []*member // of crew, by name
@@ -158,6 +159,7 @@ func NewLeader(opts LeaderOptions) (*Leader, error) {
 	}
 	l.queued = make([][]Step, len(l.needs))
 	l.ableAt = make([]time.Time, len(l.needs))
+	l.weights = opts.Plan.Modes.Policy.Weights.Normal()
 	if err := l.inherit(); err != nil {
 		return nil, fmt.Errorf("lead: %w", err)
 	}
@@ -344,6 +346,7 @@ func (l *Leader) take(m *member, msg Message) {
 		m.want(msg)
 	case Resize:
 		m.resize(msg)
+		l.handsChanged(m)
 	case Started:
 		l.started(m, msg.Step)
 	case Report:

@@ -42,6 +42,9 @@ type (
 		// Specs are the toolchains that the build's steps ask for; Join answers
 		// in the same order.
 		Specs []Spec
+		// Forget asks a worker to keep no result of the build, and to tell nobody
+		// of its outputs but the leader.
+		Forget bool
 		// Have is only for the initiator: a bit for each step that the leader
 		// knows to be given up, or to have a result which the initiator has. The
 		// initiator answers with what is missing in it.

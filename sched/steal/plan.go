@@ -29,7 +29,9 @@ type Modes struct {
 	// Jobs bounds the running steps, anywhere; 0 does not.
 	Jobs int
 	// Policy is how the steps are placed.
-	Policy place.Policy
+	Policy   place.Policy
+	Exchange Exchange
+	Keep     Keep
 }
 
 // Given is a step that needs no execution.

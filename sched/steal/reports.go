@@ -38,6 +38,7 @@ func (l *Leader) joined(m *member, j Join) {
 		j.Running = j.Running[:2*MaxWant]
 	}
 	m.join, m.seen, m.worked = &j, true, j.Slots > 0
+	l.handsChanged(m)
 	running := make(map[Step]Running, len(j.Running))
 	for _, r := range j.Running {
 		if r.Step >= 0 && int(r.Step) < len(l.tasks) {
@@ -127,12 +128,14 @@ func (l *Leader) assign(s Step, m *member) {
 	l.move(s, Assigned)
 	l.tasks[s].worker, l.tasks[s].givenAt = m.id, l.now
 	m.hands[s] = struct{}{}
+	l.handsChanged(m)
 }
 
 func (l *Leader) started(m *member, s Step) {
 	switch t := &l.tasks[s]; {
 	case t.phase == Assigned && t.worker == m.id && t.startedAt.IsZero():
 		t.startedAt = l.now
+		l.handsChanged(m)
 		if m.join != nil && len(m.hands) <= m.join.Slots {
 			m.arrived(l.now.Sub(t.givenAt))
 		}

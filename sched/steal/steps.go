@@ -64,6 +64,7 @@ type task struct {
 	orphan *orphan
 	hold   Running
 	heldBy peer.ID
+	inputs
 }
 
 func (l *Leader) step(s Step) *action.Step { return &l.opts.Plan.Graph.Steps()[s] }
@@ -102,6 +103,7 @@ func (l *Leader) move(s Step, to Phase) {
 	case Resolving:
 		l.resolving++
 	case Queued:
+		t.shares = nil
 		l.queued[l.needOf[s]] = insert(l.queued[l.needOf[s]], s, l.deps.order)
 	case Assigned:
 		l.assigned++

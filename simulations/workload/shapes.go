@@ -46,6 +46,53 @@ func Layers(width, depth int) *Graph {
 	})
 }
 
+// Tangle is layers of width steps, as many as depth; each step waits for up to
+// three of the layer below, anywhere in it.
+func Tangle(rng *rand.Rand, width, depth int) *Graph {
+	return shape(width*depth, func(i int) (string, []int) {
+		layer := i / width
+		name := fmt.Sprintf("layer%03d-%03d", layer, i%width)
+		if layer == 0 {
+			return name, nil
+		}
+		on := map[int]bool{}
+		for range 3 {
+			on[(layer-1)*width+rng.IntN(width)] = true
+		}
+		return name, slices.Sorted(maps.Keys(on))
+	})
+}
+
+// Chains is n chains of so many steps, and one step that waits for all of them.
+func Chains(n, length int) *Graph {
+	return shape(n*length+1, func(i int) (string, []int) {
+		if i == n*length {
+			return "all", span(n*(length-1), n*length)
+		}
+		name := fmt.Sprintf("chain%03d-%04d", i%n, i/n)
+		if i < n {
+			return name, nil
+		}
+		return name, []int{i - n}
+	})
+}
+
+// ForkJoin is a step that many wait for, one that waits for all of those, and so
+// on.
+func ForkJoin(widths ...int) *Graph {
+	g := shape(1, func(int) (string, []int) { return "begin", nil })
+	for stage, width := range widths {
+		from := len(g.Steps) - 1
+		g.Steps = append(g.Steps, shape(width+1, func(i int) (string, []int) {
+			if i < width {
+				return fmt.Sprintf("stage%03d-%04d", stage, i), []int{from}
+			}
+			return fmt.Sprintf("join%03d", stage), span(from+1, from+1+width)
+		}).Steps...)
+	}
+	return g
+}
+
 // Diamond is one step, n that wait for it, and one that waits for those.
 func Diamond(n int) *Graph {
 	return shape(n+2, func(i int) (string, []int) {

@@ -15,6 +15,7 @@ func TestEveryShapeIsValid(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	for name, g := range map[string]*Graph{
 		"chain": Chain(9), "wide": Wide(9), "layers": Layers(4, 5), "narrow": Layers(1, 5), "diamond": Diamond(6),
+		"tangle": Tangle(rng, 6, 5), "one wide": Tangle(rng, 1, 5), "chains": Chains(3, 4), "fork and join": ForkJoin(3, 1, 5),
 		"compile": Compile(30), "one source": Compile(1), "packages": Packages(50, rng),
 	} {
 		if err := g.Validate(); err != nil {
@@ -49,6 +50,7 @@ func TestShapesHaveTheirDepth(t *testing.T) {
 		steps, deep int
 	}{
 		{Chain(9), 9, 9}, {Wide(9), 10, 2}, {Layers(4, 5), 20, 5}, {Diamond(6), 8, 3}, {Compile(30), 30 + 3 + 1 + 3, 3},
+		{Tangle(rand.New(rand.NewPCG(1, 1)), 4, 5), 20, 5}, {Chains(3, 4), 13, 5}, {ForkJoin(3, 5), 1 + 4 + 6, 5},
 	} {
 		if len(c.g.Steps) != c.steps || c.g.Depth() != c.deep {
 			t.Errorf("%d steps, %d deep; want %d, %d", len(c.g.Steps), c.g.Depth(), c.steps, c.deep)

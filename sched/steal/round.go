@@ -1,0 +1,218 @@
+package steal
+
+import (
+	"slices"
+	"time"
+
+	"github.com/buildnet/buildnet/sched/place"
+)
+
+const (
+	// inTime is the part of the time that a step has by the levels of what is left
+	// which it may take: steps do not move from slot to slot, so that the rest is
+	// lost to waiting. 1 makes the worst of graphs whose steps wait for all of
+	// another a tenth longer, 0.4 those of a few chains; between 0.6 and 0.9 it
+	// makes no difference that could be measured.
+	inTime = 0.75
+	// asGood is how much longer than where it is done first a step may take to be
+	// as good.
+	asGood = 1.05
+)
+
+// round is one look at a queue: who could run its steps, and when.
+type round struct {
+	l    *Leader
+	need need
+	// able could run steps of the queue, free has use for more now.
+	able, free []*member
+	slots      int // of able
+	left       int // steps of the queue, with the one that is looked at
+	// booked are slots of able as they are with what was looked at and is kept for
+	// them.
+	booked map[*member][]time.Time
+	offers []offered
+}
+
+// offered is what would become of a step on a member.
+type offered struct {
+	by *member
+	place.Offer
+}
+
+func (l *Leader) newRound(n int) *round {
+	r := &round{l: l, need: l.needs[n]}
+	l.power = 0
+	for _, m := range l.order {
+		if m.join != nil {
+			l.power += float64(m.join.Slots) * m.speed()
+		}
+		if !l.entrusts(r.need, m) {
+			continue
+		}
+		r.able = append(r.able, m)
+		r.slots += m.join.Slots
+		if l.takes(m) {
+			r.free = append(r.free, m)
+		}
+	}
+	return r
+}
+
+func (r *round) give(s Step, m *member) {
+	l := r.l
+	l.tasks[s].lacked = l.lacking(s, m)
+	l.give(s, m)
+	l.settleAt(s, m)
+	if free, ok := r.booked[m]; ok {
+		book(free, latest(free[0], l.now).Add(runTime(l.work(s), m.speed())))
+	}
+	if !l.takes(m) {
+		r.free = slices.DeleteFunc(r.free, func(o *member) bool { return o == m })
+	}
+}
+
+// choose returns who is to have a step now; nil if that is somebody who is busy.
+func (r *round) choose(s Step) *member {
+	if m := r.atHome(s); m != nil {
+		return m
+	}
+	if r.l.opts.Plan.Modes.Policy.Strategy == place.Smart {
+		return r.smart(s)
+	}
+	return r.simple(s)
+}
+
+// may reports whether m may have the step, which it is able to run.
+func (r *round) may(s Step, m *member) bool {
+	l := r.l
+	t := &l.tasks[s]
+	if l.record.Steps[s].Tries == MaxTries-1 && m.id != l.opts.Initiator && l.canInitiate(s) {
+		return false // the last try is the initiator's
+	}
+	return len(t.avoid) == 0 || !slices.Contains(t.avoid, m.id) || !l.othersAble(s)
+}
+
+// holds reports whether the step fits into the memory of m, beside what is in
+// its hands.
+func (r *round) holds(s Step, m *member) bool {
+	needs, has := r.l.step(s).Memory, m.join.Memory
+	if needs == 0 || has == 0 {
+		return true
+	}
+	r.l.freeAt(m)
+	if used := m.outlook.memory; used > 0 || needs <= has {
+		return used+needs <= has
+	}
+	return len(m.hands) == 0 && r.couldHold(s, m)
+}
+
+// couldHold reports whether m is to have the step when it has nothing else. One
+// that needs more than anybody has is for whoever has most: what it needs is
+// only believed, and somebody has to run it.
+func (r *round) couldHold(s Step, m *member) bool {
+	needs, has := r.l.step(s).Memory, m.join.Memory
+	return needs == 0 || has == 0 || needs <= has || !slices.ContainsFunc(r.able, func(o *member) bool {
+		return o.join.Memory == 0 || o.join.Memory > has
+	})
+}
+
+// counts reports whether m is to be reckoned with: somebody who has a free slot,
+// and has not asked for work for a while, works for another build.
+func (r *round) counts(m *member) bool {
+	return !m.idle() || r.l.takes(m) || r.l.now.Sub(m.outlook.changed) < BeatEvery
+}
+
+// start is when a step that is given to m now could have a slot.
+func (r *round) start(m *member) time.Time {
+	if free, ok := r.booked[m]; ok {
+		return free[0]
+	}
+	return r.l.freeAt(m)[0]
+}
+
+func (r *round) offer(s Step, m *member, inputs int64) place.Offer {
+	l := r.l
+	o := place.Offer{
+		Wait: max(0, r.start(m).Sub(l.now)), Run: runTime(l.work(s), m.speed()), Move: l.moving(inputs, m),
+		RTT: m.outlook.rtt, Busy: len(m.hands), Slots: m.join.Slots,
+	}
+	o.Arrive = max(o.Move, m.arrives())
+	return o
+}
+
+// smart gives a step to the best of those with which nothing is late, by its
+// score. If that is nobody who is free, it is kept for whoever is done with it
+// first.
+func (r *round) smart(s Step) *member {
+	l := r.l
+	inputs := l.localize(s)
+	r.offers = r.offers[:0]
+	for _, m := range r.free {
+		if !r.may(s, m) || !r.holds(s, m) {
+			continue
+		}
+		// Earlier than its inputs ask for it is not given: much may change before a
+		// slot is free, and what most work waits for must not wait behind it.
+		if o := r.offer(s, m, inputs); o.Wait <= o.Arrive {
+			r.offers = append(r.offers, offered{m, o})
+		}
+	}
+	if best := r.best(l.until(s)); best != nil {
+		return best
+	}
+	first, soonest := r.first(s, inputs)
+	if best := r.best(time.Duration(asGood * float64(soonest))); best != nil || first == nil {
+		return best
+	}
+	r.reserve(first, soonest)
+	return nil
+}
+
+// best is the offer with the highest score of those that finish within a time.
+func (r *round) best(within time.Duration) *member {
+	var against place.Measures
+	for _, o := range r.offers {
+		if o.Finish() <= within {
+			against.Add(o.Offer)
+		}
+	}
+	weights := r.l.weights
+	var best *member
+	highest := -1.0
+	for _, o := range r.offers {
+		if o.Finish() > within {
+			continue
+		}
+		if score := weights.Score(o.Offer, against); score > highest {
+			best, highest = o.by, score
+		}
+	}
+	return best
+}
+
+// first is who would be done first with a step, and how soon.
+func (r *round) first(s Step, inputs int64) (*member, time.Duration) {
+	var first *member
+	var soonest time.Duration
+	for _, m := range r.able {
+		if !r.may(s, m) || !r.counts(m) || !r.couldHold(s, m) {
+			continue
+		}
+		o := r.offer(s, m, inputs)
+		if finish := o.Finish(); first == nil || finish < soonest {
+			first, soonest = m, finish
+		}
+	}
+	return first, soonest
+}
+
+// reserve keeps a slot of m until a time from now.
+func (r *round) reserve(m *member, until time.Duration) {
+	if r.booked == nil {
+		r.booked = map[*member][]time.Time{}
+	}
+	if _, ok := r.booked[m]; !ok {
+		r.booked[m] = slices.Clone(r.l.freeAt(m))
+	}
+	book(r.booked[m], r.l.now.Add(until))
+}
