@@ -170,7 +170,7 @@ func pool(a Estimate, wa float64, b Estimate, wb float64) Estimate {
 	mix := func(x, y float64) float64 { return x + share*(y-x) }
 	gap := b.Mean - a.Mean
 	return Estimate{
-		Mean: mix(a.Mean, b.Mean), Variance: mix(a.Variance, b.Variance) + share*(1-share)*gap*gap,
+		Mean: mix(a.Mean, b.Mean), Variance: min(mix(a.Variance, b.Variance)+share*(1-share)*gap*gap, spread*spread),
 		Memory: mix(a.Memory, b.Memory), Output: mix(a.Output, b.Output), Last: later(a.Last, b.Last),
 	}
 }
