@@ -169,7 +169,7 @@ func (n *Node) connect(p *parts, id mesh.Identity, settings config.Settings) (er
 	p.sched = sched.New(sched.Options{
 		Self: p.mesh.Self(), Network: p.mesh, Members: p.mesh.Members, Changes: p.changes, Estimate: p.estimate,
 		Blobs: newMessages(p.store), Results: p.registry, Runner: p.runner, Slots: p.slots, BPU: p.bpu,
-		Memory: host.Memory(), OS: runtime.GOOS, Arch: runtime.GOARCH, Log: log,
+		Memory: host.Memory(), InUse: host.MemoryInUse, StatusEvery: settings.StatusEvery(), OS: runtime.GOOS, Arch: runtime.GOARCH, Log: log,
 		Fetch: func(ctx context.Context, ds []digest.Digest, hints []peer.ID) error {
 			_, err := p.dht.Fetch(ctx, ds, hints)
 			return err

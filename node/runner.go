@@ -76,7 +76,9 @@ func (r *runner) Run(ctx context.Context, j sched.Job, started func()) (*action.
 	r.active.Add(1)
 	defer r.active.Add(-1)
 	began := time.Now()
-	res, err := r.exec.Execute(ctx, exec.Request{Action: j.Action, Name: string(j.Step), Foreign: j.Foreign}, started)
+	res, err := r.exec.Execute(ctx, exec.Request{
+		Action: j.Action, Name: string(j.Step), Foreign: j.Foreign, Progress: j.Progress,
+	}, started)
 	t.Run = time.Since(began)
 	if err != nil {
 		return nil, t, failureOf(err)

@@ -130,6 +130,8 @@ func (d *diary) Note(text string) {
 
 func (d *diary) Weakened(steal.Mode, []peer.ID) {}
 
+func (d *diary) Watched(*steal.Event) {}
+
 func (d *diary) leader() peer.ID {
 	d.mu.Lock()
 	defer d.mu.Unlock()

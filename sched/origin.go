@@ -53,6 +53,9 @@ type Observer interface {
 	Failed(step steal.Step, why string)
 	// Note is worth knowing.
 	Note(text string)
+	// Watched is what is for those who watch: of the kinds Placed, Advanced, Made,
+	// Undone and Stated. It does not keep e.
+	Watched(e *steal.Event)
 }
 
 // Build does a build as its initiator. It returns nil when everything that can
@@ -203,6 +206,8 @@ func (g *origin) tellOne(e *steal.Event) {
 		g.observer.Failed(e.Step, e.Text)
 	case steal.Noted:
 		g.observer.Note(e.Text)
+	default:
+		g.observer.Watched(e)
 	}
 }
 

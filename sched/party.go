@@ -37,6 +37,7 @@ type party struct {
 	initiator peer.ID
 	jobs      map[jobKey]*job
 	probe     uint64 // number of the last question for toolchains
+	looked    time.Time
 	plan      *planLoad
 	idle      []chan struct{} // closed when there is nothing in hand
 	custody   *custody        // nil unless this node is the heir
@@ -72,6 +73,7 @@ func (p *party) run() {
 		if p.begun && p.hand == nil && p.keeper == nil && p.origin == nil {
 			return
 		}
+		p.look()
 		p.tellIdle()
 		p.rearm(due)
 	}
@@ -167,7 +169,7 @@ func (p *party) attach(l *link, hello steal.Hello) {
 	if p.hand == nil {
 		p.hand = steal.NewHand(steal.HandOptions{
 			Self: p.s.opts.Self, Slots: p.slots(), OS: p.s.opts.OS, Arch: p.s.opts.Arch, BPU: p.s.opts.BPU(),
-			Memory: p.s.opts.Memory, Heard: p.highest,
+			Memory: p.s.opts.Memory, Heard: p.highest, StatusEvery: p.s.opts.StatusEvery,
 		})
 		if p.s.draining() || p.s.opts.OwnBuildsOnly && hello.Initiator != p.s.opts.Self {
 			p.doHand(p.hand.Drain(time.Now()))
@@ -241,6 +243,9 @@ func (p *party) reply(replies []steal.Reply) {
 		l, ok := p.links[r.To]
 		if !ok {
 			continue
+		}
+		if s, ok := r.Msg.(steal.Status); ok {
+			r.Msg = p.stated(s)
 		}
 		if err := l.send(r.Msg); err != nil {
 			p.s.opts.Log.Debug("message not sent", "build", p.build, "peer", l.peer, "error", err)

@@ -69,6 +69,9 @@ type Job struct {
 	Alone bool
 	// Foreign jobs are of a build that was asked for elsewhere.
 	Foreign bool
+	// Progress takes what the command says of its progress while it runs, in per
+	// cent. It may be called at any time, and does not wait.
+	Progress func(percent int)
 }
 
 // Runner executes on this machine. Its methods are called concurrently, and
@@ -110,6 +113,11 @@ type Options struct {
 	// Heirs keeps the builds of others that this node may have to go on with;
 	// nil keeps none.
 	Heirs Heirs
+	// StatusEvery is how often leaders are told how this worker is; 0 is never.
+	StatusEvery time.Duration
+	// InUse returns the bytes of memory that this machine has in use, 0 if that is
+	// not known; it may be nil.
+	InUse func() int64
 	// OwnBuildsOnly is for a node whose isolation is not good enough for the
 	// results of others: it works for builds that were asked for here.
 	OwnBuildsOnly bool

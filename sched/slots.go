@@ -82,6 +82,13 @@ func (s *slots) lends() int {
 	return s.lent
 }
 
+// share is how much of the node's slots others may have, 0 to 1.
+func (s *slots) share() float64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return float64(s.lent) / float64(s.all)
+}
+
 // serve gives slots to those who have waited longest and may have one.
 func (s *slots) serve() {
 	s.queued = slices.DeleteFunc(s.queued, func(q *queued) bool {

@@ -2,6 +2,7 @@ package sched
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/buildnet/buildnet/sched/action"
@@ -22,6 +23,9 @@ type job struct {
 	cancel   context.CancelFunc
 	fetched  time.Duration
 	prepared time.Time
+	// percent is how much of it is done, plus one; 0 before it says so.
+	percent atomic.Int32
+	told    int32 // of that, owned by run
 }
 
 func (p *party) doHand(out steal.HandOutput) {
@@ -77,6 +81,7 @@ func (p *party) prepare(a steal.Assign) {
 		Build: p.build, Step: a.Name, Action: a.Action, Holders: a.Holders, Own: p.origin.step(a),
 		Alone: p.origin != nil && p.origin.alone, Foreign: p.whose() == theirs,
 	}}
+	j.Progress = func(percent int) { j.percent.Store(int32(min(max(percent, 0), 100)) + 1) }
 	j.ctx, j.cancel = context.WithCancel(p.ctx)
 	p.jobs[key] = j
 	var inputs map[action.StepID]*action.Result
@@ -99,6 +104,34 @@ func (p *party) prepare(a steal.Assign) {
 			return h.Prepared(time.Now(), key.step, key.action, failure)
 		})
 	})
+}
+
+// lookEvery is how often it is looked how far the jobs are.
+const lookEvery = 250 * time.Millisecond
+
+// look tells the Hand how far jobs are, where they have said something new. A
+// command that prints waits for nobody.
+func (p *party) look() {
+	now := time.Now()
+	if p.hand == nil || now.Sub(p.looked) < lookEvery {
+		return
+	}
+	p.looked = now
+	for key, j := range p.jobs {
+		if percent := j.percent.Load(); percent != j.told && p.hand != nil {
+			j.told = percent
+			p.doHand(p.hand.Progress(now, key.step, key.action, int(percent)-1))
+		}
+	}
+}
+
+// stated completes what the Hand says of this worker by what it does not know.
+func (p *party) stated(s steal.Status) steal.Status {
+	if p.s.opts.InUse != nil {
+		s.Memory = p.s.opts.InUse()
+	}
+	s.Share = p.s.slots.share()
+	return s
 }
 
 // guarded reports whether a step has more of this node's rights than what any

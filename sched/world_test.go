@@ -122,7 +122,8 @@ func (w *world) joinOver(id peer.ID, key ed25519.PrivateKey, net peer.Network) *
 		Estimate: func(_, _ peer.ID) time.Duration { return time.Millisecond },
 		Blobs:    (*shelf)(m), Fetch: m.fetch, Results: results, Runner: (*runner)(m),
 		Toolchains: func(context.Context, steal.Spec) string { return "" },
-		Slots:      m.slots, BPU: func() float64 { return 1 }, OS: "linux", Arch: "amd64", Log: w.log.With("self", id.Short()),
+		Slots:      m.slots, BPU: func() float64 { return 1 }, OS: "linux", Arch: "amd64", StatusEvery: time.Second,
+		InUse: func() int64 { return 1 << 20 }, Log: w.log.With("self", id.Short()),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	m.stop = cancel
@@ -396,10 +397,13 @@ func (m *runner) Run(ctx context.Context, j sched.Job, started func()) (*action.
 	begun, at := m.begin(j), time.Now()
 	defer m.end()
 	started()
-	select {
-	case <-ctx.Done():
-		return nil, steal.Timings{}, &steal.Failure{Kind: steal.Broken, Text: "cancelled"}
-	case <-time.After(m.w.runTime):
+	for _, percent := range []int{50, 100} {
+		select {
+		case <-ctx.Done():
+			return nil, steal.Timings{}, &steal.Failure{Kind: steal.Broken, Text: "cancelled"}
+		case <-time.After(m.w.runTime / 2):
+			j.Progress(percent)
+		}
 	}
 	r, err := m.make(ctx, j)
 	if err != nil {

@@ -23,6 +23,10 @@ type journal struct {
 func newJournal(next func(event.Event)) *journal { return &journal{next: next} }
 
 func (j *journal) add(e event.Event) {
+	if event.Passing(e) {
+		j.next(e)
+		return
+	}
 	if line, err := event.Encode(e); err == nil {
 		j.mu.Lock()
 		if len(j.lines)+len(line) < maxJournal {

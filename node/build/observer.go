@@ -22,9 +22,10 @@ const maxOutput = 8 << 20
 type observer struct {
 	run *run
 	// abort ends the build for a cause that no other member can mend.
-	abort  context.CancelCauseFunc
-	eta    *estimate
-	failed int
+	abort   context.CancelCauseFunc
+	eta     *estimate
+	watched *watched
+	failed  int
 }
 
 // Elected implements sched.Observer.
@@ -41,11 +42,11 @@ func (o *observer) Elected(leader peer.ID, standbys []peer.ID, epoch uint64) {
 // Started implements sched.Observer.
 func (o *observer) Started(s steal.Step, by peer.ID) {
 	o.run.recorder.started(s)
-	step := o.step(s)
-	o.eta.started(step.ID, o.run.capsOf(by).BPU, time.Now())
-	o.run.emit(event.StepStarted{
-		Build: string(o.run.req.ID), Step: string(step.ID), Peer: string(by), ExpectedMS: o.run.expectedMS(step, by),
-	})
+	step, now := o.step(s), time.Now()
+	expected := o.run.expectedMS(step, by)
+	o.eta.started(step.ID, o.run.capsOf(by).BPU, now)
+	o.watched.began(string(step.ID), by, time.Duration(expected)*time.Millisecond, now)
+	o.run.emit(event.StepStarted{Build: string(o.run.req.ID), Step: string(step.ID), Peer: string(by), ExpectedMS: expected})
 }
 
 func (o *observer) step(s steal.Step) *action.Step { return &o.run.graph.Steps()[s] }
@@ -103,6 +104,7 @@ func (r *run) fetch(ctx context.Context, res *action.Result, holders []peer.ID) 
 // Finished implements sched.Observer.
 func (o *observer) Finished(s steal.Step, d *steal.Done) {
 	r, step, res := o.run, o.step(s), &d.Entry.Result
+	o.watched.ended(string(step.ID))
 	ran := d.How == steal.Executed
 	done := event.StepFinished{
 		Step: string(step.ID), Digest: d.Entry.Action.String(), Peer: string(d.Entry.Executor), Status: event.Executed,
@@ -189,6 +191,7 @@ func (o *observer) explain(step *action.Step, by peer.ID) {
 func (o *observer) Failed(s steal.Step, why string) {
 	step := o.step(s)
 	o.failed++
+	o.watched.ended(string(step.ID))
 	o.run.recorder.finished(s, event.Failed, nil)
 	o.run.tally.step(event.StepFinished{
 		Step: string(step.ID), Status: event.Failed,

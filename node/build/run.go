@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/buildnet/buildnet/mesh/peer"
@@ -151,9 +152,12 @@ func (r *run) schedule(ctx context.Context, given []steal.Given) error {
 	r.recorder = newRecorder(r, given)
 	defer r.recorder.mark(func(m *event.Marks) *int64 { return &m.ScheduledUS })
 	plan := &steal.Plan{Graph: r.graph, Given: given, Modes: r.req.Modes}
+	var watching sync.WaitGroup
+	defer watching.Wait()
 	ctx, abort := context.WithCancelCause(ctx)
 	defer abort(nil)
-	o := &observer{run: r, abort: abort, eta: r.estimate(given)}
+	o := &observer{run: r, abort: abort, eta: r.estimate(given), watched: newWatched(string(r.req.ID), r.emit)}
+	watching.Go(func() { o.watched.run(ctx) })
 	defer r.tellCosts()
 	if err := r.opts.Scheduler.Build(ctx, sched.Build{ID: r.req.ID, Plan: plan}, o); err != nil {
 		return fmt.Errorf("build %s: %w", r.req.Root, errors.Join(aborted(ctx), err))

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/goccy/go-yaml"
@@ -25,6 +26,8 @@ type Settings struct {
 	Share float64
 	// Yield gives way to the owner's own use of the machine, and on battery.
 	Yield Switch
+	// Heartbeat is how often leaders hear how this node is; 0 is the default.
+	Heartbeat time.Duration
 }
 
 // Switch is a setting that is on or off, or not set.
@@ -52,6 +55,7 @@ type settingsFile struct {
 	ToolchainDirs []string `yaml:"toolchain_dirs"`
 	Share         *float64 `yaml:"share"`
 	Yield         Switch   `yaml:"yield"`
+	Heartbeat     string   `yaml:"heartbeat"`
 }
 
 // LoadSettings reads node.yaml in home; without one it returns the defaults.
@@ -96,6 +100,9 @@ func parseSettings(raw []byte) (Settings, error) {
 		}
 		s.CacheMaxBytes = int64(min(n, 1<<62))
 	}
+	beat, err := parseHeartbeat(f.Heartbeat)
+	s.Heartbeat = beat
+	errs = append(errs, err)
 	for _, d := range f.ToolchainDirs {
 		if !filepath.IsAbs(d) || filepath.Clean(d) != d {
 			errs = append(errs, fmt.Errorf("toolchain_dirs: %q is not a clean absolute path", d))

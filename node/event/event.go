@@ -300,9 +300,12 @@ func Decode(line []byte) (Event, error) {
 		return decode[HookFinished](line)
 	case BuildFinished{}.Kind():
 		return decode[BuildFinished](line)
-	default:
-		return nil, fmt.Errorf("decode event: unknown kind %q", head.Event)
 	}
+	e, err := decodePassing(head.Event, line)
+	if e == nil && err == nil {
+		err = fmt.Errorf("decode event: unknown kind %q", head.Event)
+	}
+	return e, err
 }
 
 func decode[E Event](line []byte) (Event, error) {

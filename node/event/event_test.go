@@ -21,6 +21,10 @@ func TestEventsReadBackAsTheyWereWritten(t *testing.T) {
 		event.BuildWeakened{Build: "b", Mode: "conservative", Lost: []string{"p"}},
 		event.HookStarted{Build: "b", Package: "p", Hook: "pre_build"},
 		event.HookFinished{Build: "b", Package: "p", Hook: "pre_build", ExitCode: 1, Output: "o"},
+		event.TaskAssignment{Build: "b", Step: "s", Peer: "p"},
+		event.TaskProgress{Build: "b", Step: "s", Peer: "p", Percent: 42, By: event.Told, ElapsedMS: 1500},
+		event.TaskComplete{Build: "b", Step: "s", Peer: "p", Error: "its disk is full"},
+		event.WorkerStatus{Build: "b", Peer: "p", Slots: 4, Busy: 1, Running: []string{"s"}, Memory: 1 << 30, Share: 0.5},
 		event.BuildFinished{Build: "b", OK: true, Tier: event.Full, ByPeer: map[string]int{"p": 3}, WallMS: 1.5},
 	} {
 		line, err := event.Encode(e)
@@ -41,7 +45,7 @@ func TestEventsReadBackAsTheyWereWritten(t *testing.T) {
 }
 
 func TestUnknownEventsAreRefused(t *testing.T) {
-	for _, line := range []string{"", "{}", `{"event":"no.such"}`, `{"event":"notice","build":1}`} {
+	for _, line := range []string{"", "{}", `{"event":"no.such"}`, `{"event":"task.progress","build":1}`, `{"event":"notice","build":1}`} {
 		if e, err := event.Decode([]byte(line)); err == nil {
 			t.Errorf("Decode(%q) = %v", line, e)
 		}

@@ -130,6 +130,10 @@ type Request struct {
 	Action digest.Digest
 	// Name is for people.
 	Name string
+	// Progress is called when the command says how much of its work is done, in
+	// per cent: how it does is said in progress.go. It must not block. nil is
+	// for nobody.
+	Progress func(percent int)
 	// Foreign actions are of another member's build: whoever is at this machine
 	// goes before them.
 	Foreign bool
@@ -170,6 +174,7 @@ func (e *Executor) execute(ctx context.Context, r Request, started func()) (*act
 		return nil, err
 	}
 	j.foreign = r.Foreign
+	j.progress = r.Progress
 	return e.perform(ctx, j, dir, level, started)
 }
 

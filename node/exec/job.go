@@ -43,6 +43,7 @@ type job struct {
 	network       bool
 	unsandboxed   bool
 	foreign       bool // not of a build that was asked for here
+	progress      func(percent int)
 }
 
 func load(ctx context.Context, blobs store.Blobs, d digest.Digest) (*job, error) {

@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"io"
 	"path/filepath"
 	"time"
 
@@ -13,6 +14,14 @@ type launch struct {
 	dir   *scratchDir
 	level action.Isolation
 	out   *printed
+}
+
+// sink is where what the command prints goes.
+func (l launch) sink() io.Writer {
+	if l.job.progress == nil {
+		return l.out
+	}
+	return &marks{next: l.out, tell: l.job.progress}
 }
 
 // outcome is how a command ended.

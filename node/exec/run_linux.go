@@ -78,7 +78,7 @@ func (e *Executor) attend(ctx context.Context, r *running, l launch, a attendanc
 	printed := make(chan struct{})
 	go func() {
 		defer close(printed)
-		_, _ = io.Copy(l.out, r.out) // it ends when the last process has
+		_, _ = io.Copy(l.sink(), r.out) // it ends when the last process has
 	}()
 	reports := make(chan []string, 1)
 	go func() { reports <- readReports(r.report, a.started) }()

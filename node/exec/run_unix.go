@@ -40,7 +40,8 @@ func (e *Executor) run(ctx context.Context, l launch, started func()) (outcome, 
 	cmd := exec.CommandContext(bounded, l.job.argv[0], l.job.argv[1:]...)
 	cmd.Dir = filepath.Join(l.dir.work(), l.job.dir)
 	cmd.Env = relocated(l.job.env, l.dir)
-	cmd.Stdout, cmd.Stderr = l.out, l.out
+	out := l.sink()
+	cmd.Stdout, cmd.Stderr = out, out
 	cmd.WaitDelay = time.Second
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if l.dir.owner >= 0 {

@@ -24,3 +24,13 @@ func Memory() int64 {
 	}
 	return total - total/ownShare
 }
+
+// MemoryInUse returns the bytes of memory that the machine has in use, whoever
+// uses them; 0 where that cannot be found out.
+func MemoryInUse() int64 {
+	machine, err := mem.VirtualMemory()
+	if err != nil {
+		return 0
+	}
+	return int64(machine.Total - min(machine.Available, machine.Total))
+}

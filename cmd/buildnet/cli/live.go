@@ -114,6 +114,8 @@ type tick time.Time
 type runningStep struct {
 	peer  string
 	since time.Time
+	// far is how much of it is done, as it is shown; "" if that is not known.
+	far string
 }
 
 // board is what the live view shows. It is a tea.Model, and pure.
@@ -162,6 +164,11 @@ func (b *board) take(e event.Event) {
 		b.leader = e.Leader
 	case event.StepStarted:
 		b.running[e.Step] = runningStep{peer: e.Peer, since: b.now}
+	case event.TaskProgress:
+		if r, ok := b.running[e.Step]; ok && r.peer == e.Peer {
+			r.far = far(e)
+			b.running[e.Step] = r
+		}
 	case event.StepFinished:
 		delete(b.running, e.Step)
 		b.done, b.steps = e.Done, e.Steps
@@ -193,9 +200,18 @@ func (b *board) View() tea.View {
 		lines = append(lines, "  running "+b.hook)
 	}
 	oldest := b.oldest()
-	for _, step := range oldest[:min(len(oldest), maxRunning)] {
+	shown := oldest[:min(len(oldest), maxRunning)]
+	column := ""
+	if slices.ContainsFunc(shown, func(step string) bool { return b.running[step].far != "" }) {
+		column = "%5s  "
+	}
+	for _, step := range shown {
 		r := b.running[step]
-		lines = append(lines, fmt.Sprintf("  %6s  %s  %s", age(b.now.Sub(r.since)), b.names.of(r.peer), step))
+		how := ""
+		if column != "" {
+			how = fmt.Sprintf(column, r.far)
+		}
+		lines = append(lines, fmt.Sprintf("  %6s  %s%s  %s", age(b.now.Sub(r.since)), how, b.names.of(r.peer), step))
 	}
 	if more := len(oldest) - maxRunning; more > 0 {
 		lines = append(lines, fmt.Sprintf("  and %d more", more))
@@ -204,6 +220,14 @@ func (b *board) View() tea.View {
 		lines[i] = cut(lines[i], b.width)
 	}
 	return tea.NewView(strings.Join(lines, "\n"))
+}
+
+// far is how much of a step is done: what is only guessed is marked so.
+func far(e event.TaskProgress) string {
+	if e.By == event.Aged {
+		return fmt.Sprintf("~%d%%", e.Percent)
+	}
+	return fmt.Sprintf("%d%%", e.Percent)
 }
 
 // progress is the line with the counts.

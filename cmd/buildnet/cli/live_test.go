@@ -36,6 +36,17 @@ func TestBoardShowsWhatRunsOldestFirst(t *testing.T) {
 	if got := b.View().Content; got != want {
 		t.Errorf("view:\n%s\nwant:\n%s", got, want)
 	}
+	send(6*time.Second, event.TaskProgress{Step: "z", Peer: "p", Percent: 7, By: event.Told})
+	send(6*time.Second, event.TaskProgress{Step: "a", Peer: "unnamed-peer", Percent: 40, By: event.Aged})
+	send(6*time.Second, event.TaskProgress{Step: "a", Peer: "another", Percent: 90})
+	want = strings.Join([]string{
+		"[############............] 4/8, 1 cached, 2 running, 6.0s, about 8.0s ",
+		"    5.0s     7%  hostA  z",
+		"    4.0s   ~40%  med-peer  a",
+	}, "\n")
+	if got := b.View().Content; got != want {
+		t.Errorf("view with progress:\n%s\nwant:\n%s", got, want)
+	}
 	for i := range 20 {
 		send(7*time.Second, event.StepStarted{Step: string(rune('b' + i)), Peer: "p"})
 	}
