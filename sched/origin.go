@@ -53,6 +53,8 @@ type Observer interface {
 	Failed(step steal.Step, why string)
 	// Note is worth knowing.
 	Note(text string)
+	// Weakened says how the build goes on after losses, and who is lost.
+	Weakened(mode steal.Mode, lost []peer.ID)
 	// Watched is what is for those who watch: of the kinds Placed, Advanced, Made,
 	// Undone and Stated. It does not keep e.
 	Watched(e *steal.Event)
@@ -206,6 +208,8 @@ func (g *origin) tellOne(e *steal.Event) {
 		g.observer.Failed(e.Step, e.Text)
 	case steal.Noted:
 		g.observer.Note(e.Text)
+	case steal.Moded:
+		g.observer.Weakened(e.Mode, e.Peers)
 	default:
 		g.observer.Watched(e)
 	}
