@@ -51,10 +51,10 @@ type estimate struct {
 	first, half event.Expected
 }
 
-// runs is a step that runs on a machine of that BPU.
+// runs is a step that runs somewhere, and how fast in BPU.
 type runs struct {
 	since time.Time
-	bpu   float64
+	speed float64
 }
 
 // newEstimate returns nil if of less than half of what is left is known how
@@ -112,10 +112,10 @@ func crewOf(members []peer.Member, modes steal.Modes) (crew []peer.Member) {
 	return crew
 }
 
-// started notes that a step runs on a machine of that BPU.
-func (e *estimate) started(id action.StepID, bpu float64, now time.Time) {
+// started notes that a step runs, and how fast in BPU.
+func (e *estimate) started(id action.StepID, speed float64, now time.Time) {
 	if e != nil && e.left[id] {
-		e.running[id] = runs{since: now, bpu: bpu}
+		e.running[id] = runs{since: now, speed: speed}
 	}
 }
 
@@ -131,7 +131,7 @@ func (e *estimate) finished(id action.StepID, now time.Time) time.Duration {
 	}
 	if r, ran := e.running[id]; ran {
 		delete(e.running, id)
-		e.ran, e.due = e.ran+now.Sub(r.since).Seconds(), e.due+e.cost[id]/r.bpu
+		e.ran, e.due = e.ran+now.Sub(r.since).Seconds(), e.due+e.cost[id]/r.speed
 	}
 	if since := now.Sub(e.looked); since < lookEvery && len(e.left) > 0 {
 		return max(0, e.rest-since)
@@ -165,7 +165,7 @@ func (e *estimate) model(now time.Time) float64 {
 	}
 	work, did := e.work, map[action.StepID]float64{}
 	for id, r := range e.running { // in any order, but for rounding
-		did[id] = min(now.Sub(r.since).Seconds()*r.bpu/slow, (1-leastLeft)*e.cost[id])
+		did[id] = min(now.Sub(r.since).Seconds()*r.speed/slow, (1-leastLeft)*e.cost[id])
 		work -= did[id]
 	}
 	for len(e.order) > 0 && !e.left[e.order[0]] {

@@ -106,7 +106,21 @@ func (r *run) ask(ctx context.Context, unknown []int) bool {
 // expectedMS is how long a step is expected to run on a member; 0 says that
 // this is not known.
 func (r *run) expectedMS(step *action.Step, on peer.ID) int64 {
-	return int64(1000 * step.Cost / r.capsOf(on).BPU)
+	return int64(1000 * step.Cost / r.speedOf(on))
+}
+
+// speedOf is what a step gets of a member whose slots are all taken, in BPU.
+func (r *run) speedOf(id peer.ID) float64 {
+	c := r.capsOf(id)
+	return c.BPU * shareOf(c)
+}
+
+// shareOf is how much of a core a slot has, where there are more than cores.
+func shareOf(c peer.Capabilities) float64 {
+	if c.Cores <= 0 || c.Slots <= 0 {
+		return 1
+	}
+	return min(1, c.Cores/float64(c.Slots))
 }
 
 // estimate makes the forecast of the build and tells of it, if there is one.
@@ -128,7 +142,7 @@ func (r *run) learn(step *action.Step, d *steal.Done) {
 	most := time.Since(r.started)
 	k := costs.KindsOf(step)
 	err := r.opts.Costs.Learn(k, costs.Run{
-		Wall: min(res.Wall, most), CPU: res.CPU, BPU: caps.BPU, Share: caps.Cores / float64(max(caps.Slots, 1)),
+		Wall: min(res.Wall, most), CPU: res.CPU, BPU: caps.BPU, Share: shareOf(caps),
 		Memory: res.MaxRSS, Bytes: outputBytes(res), OK: res.OK(),
 	}, time.Now())
 	if err != nil {

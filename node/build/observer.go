@@ -44,7 +44,7 @@ func (o *observer) Started(s steal.Step, by peer.ID) {
 	o.run.recorder.started(s)
 	step, now := o.step(s), time.Now()
 	expected := o.run.expectedMS(step, by)
-	o.eta.started(step.ID, o.run.capsOf(by).BPU, now)
+	o.eta.started(step.ID, o.run.speedOf(by), now)
 	o.watched.began(string(step.ID), by, time.Duration(expected)*time.Millisecond, now)
 	o.run.emit(event.StepStarted{Build: string(o.run.req.ID), Step: string(step.ID), Peer: string(by), ExpectedMS: expected})
 }
