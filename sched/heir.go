@@ -98,7 +98,7 @@ func (p *party) doHeir(out steal.KeeperOutput) {
 }
 
 // keep begins to bring here what the build would need.
-func (p *party) keep(k *steal.Keep) {
+func (p *party) keep(k *steal.Custody) {
 	s := p.s
 	if s.opts.Heirs == nil || s.opts.OwnBuildsOnly || s.draining() || !s.takeCustody() {
 		return
@@ -122,7 +122,7 @@ func (p *party) keep(k *steal.Keep) {
 
 // fetchSources brings the plan, then what it begins with. It tries until it has
 // all of it, or the custody ends.
-func (p *party) fetchSources(c *custody, k *steal.Keep) bool {
+func (p *party) fetchSources(c *custody, k *steal.Custody) bool {
 	var keeps Custody
 	for {
 		plan, err := p.s.loadPlan(c.ctx, k.Plan, []peer.ID{k.Initiator})

@@ -169,8 +169,8 @@ type Inherit struct {
 	Log       []Op
 }
 
-// Keep names what an heir is to bring to itself.
-type Keep struct {
+// Custody names what an heir is to bring to itself.
+type Custody struct {
 	Initiator peer.ID
 	Plan      digest.Digest
 }
@@ -206,7 +206,7 @@ func (k *Keeper) appointed(heir peer.ID, out *KeeperOutput) {
 		return
 	case k.custody == nil:
 		k.custody = &custody{brought: map[Step]*Done{}}
-		out.Keep, out.Drop = &Keep{Initiator: k.hello.Initiator, Plan: k.hello.Plan}, false
+		out.Keep, out.Drop = &Custody{Initiator: k.hello.Initiator, Plan: k.hello.Plan}, false
 		for i := range k.copy.ops {
 			if k.copy.ops[i].Kind == OpDone {
 				k.bring(&k.copy.ops[i], out)

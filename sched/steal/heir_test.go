@@ -98,7 +98,7 @@ func heir(t *testing.T) (*Keeper, *Done) {
 	d := garbageDone(0)
 	d.Peer = "initiator"
 	out := k.Receive(start, first, Append{First: 3, Ops: []Op{{Kind: OpDone, Step: 0, Done: d}, {Kind: OpHeir, Peer: "standby"}}})
-	expect(t, "it keeps", out.Keep, &Keep{Initiator: "initiator", Plan: digestOf("plan")})
+	expect(t, "it keeps", out.Keep, &Custody{Initiator: "initiator", Plan: digestOf("plan")})
 	expect(t, "what was made before", out.Brings, []Securing{{Step: 0, Done: d}})
 	return k, d
 }

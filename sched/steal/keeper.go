@@ -43,7 +43,7 @@ type KeeperOutput struct {
 	// begins with is to be brought here, which Kept answers. Brings are results
 	// whose outputs are to be brought here as well, which Held answers. Drop says
 	// that it is the heir no more.
-	Keep   *Keep
+	Keep   *Custody
 	Brings []Securing
 	Drop   bool
 	// Inherit, if not nil, is to be done: see there.
