@@ -37,8 +37,7 @@ type estimate struct {
 	left    map[action.StepID]bool
 	running map[action.StepID]runs
 	work    float64 // of what is left, the running steps in full
-	fastest float64 // BPU of one core
-	power   float64 // BPU of all cores together
+	forces  forces
 	total   float64 // seconds by the model, at the beginning
 	// ran is how long the steps ran that have finished, due how long they
 	// should have, in seconds.
@@ -59,9 +58,9 @@ type runs struct {
 
 // newEstimate returns nil if of less than half of what is left is known how
 // long it takes. The rest is taken to be like what is known.
-func newEstimate(steps []action.Step, done map[action.StepID]*action.Result, crew []peer.Member, now time.Time) *estimate {
+func newEstimate(steps []action.Step, done map[action.StepID]*action.Result, f forces, now time.Time) *estimate {
 	e := &estimate{
-		began: now, cost: map[action.StepID]float64{}, chain: map[action.StepID]float64{}, left: map[action.StepID]bool{},
+		began: now, forces: f, cost: map[action.StepID]float64{}, chain: map[action.StepID]float64{}, left: map[action.StepID]bool{},
 		running: map[action.StepID]runs{},
 	}
 	sum := 0.0
@@ -74,11 +73,7 @@ func newEstimate(steps []action.Step, done map[action.StepID]*action.Result, cre
 			}
 		}
 	}
-	for _, m := range crew {
-		e.fastest = max(e.fastest, m.Caps.BPU)
-		e.power += m.Caps.Power()
-	}
-	if e.known == 0 || 2*e.known < len(e.left) || e.power <= 0 {
+	if e.known == 0 || 2*e.known < len(e.left) || f.power <= 0 {
 		return nil
 	}
 	e.order = make([]action.StepID, 0, len(e.left))
@@ -102,14 +97,21 @@ func newEstimate(steps []action.Step, done map[action.StepID]*action.Result, cre
 	return e
 }
 
-// crewOf are the members that a build may use.
-func crewOf(members []peer.Member, modes steal.Modes) (crew []peer.Member) {
+// forces are what works on a build, in BPU: the fastest core, and all together.
+type forces struct{ fastest, power float64 }
+
+// forcesOf are those of the members that a build may use.
+func forcesOf(members []peer.Member, modes steal.Modes) (f forces) {
 	for _, m := range members {
 		if m.Self || m.State == peer.Alive && !modes.Local {
-			crew = append(crew, m)
+			f.fastest = max(f.fastest, m.Caps.BPU)
+			f.power += m.Caps.Power()
 		}
 	}
-	return crew
+	if modes.Jobs > 0 {
+		f.power = min(f.power, float64(modes.Jobs)*f.fastest)
+	}
+	return f
 }
 
 // started notes that a step runs, and how fast in BPU.
@@ -181,7 +183,7 @@ func (e *estimate) model(now time.Time) float64 {
 			break // no other one's is longer
 		}
 	}
-	return max(chain/e.fastest, work/e.power, 0)
+	return max(chain/e.forces.fastest, work/e.forces.power, 0)
 }
 
 // forecast says how good the expectations were, when all is over; nil if there

@@ -25,16 +25,15 @@ func costing(id string, cost float64, deps ...action.StepID) action.Step {
 	return s
 }
 
-func machine(bpu, cores float64) peer.Member {
-	return peer.Member{State: peer.Alive, Caps: peer.Capabilities{BPU: bpu, Cores: cores}}
-}
+// cores are all as fast as one of 1 BPU.
+func cores(n float64) forces { return forces{fastest: 1, power: n} }
 
 func TestModelIsTheLongestChainOrAllWork(t *testing.T) {
 	steps := []action.Step{
 		costing("known", 100), costing("a", 4, "known"), costing("b", 6), costing("c", 10, "a"), costing("d", 20, "b"), costing("e", 2),
 	}
 	done := map[action.StepID]*action.Result{"known": {}}
-	e := newEstimate(steps, done, []peer.Member{machine(2, 2), machine(1, 1)}, noon)
+	e := newEstimate(steps, done, forces{fastest: 2, power: 5}, noon)
 	for _, tc := range []struct {
 		finished action.StepID
 		want     float64
@@ -50,7 +49,7 @@ func TestModelIsTheLongestChainOrAllWork(t *testing.T) {
 			t.Errorf("after %s: %v s, want %v", tc.finished, got, tc.want)
 		}
 	}
-	wide := newEstimate([]action.Step{costing("x", 5), costing("y", 5), costing("z", 5)}, nil, []peer.Member{machine(1, 1)}, noon)
+	wide := newEstimate([]action.Step{costing("x", 5), costing("y", 5), costing("z", 5)}, nil, cores(1), noon)
 	wide.finished("x", noon)
 	if got := wide.model(noon); got != 10 {
 		t.Errorf("two steps on one core: %v s, want all the work", got)
@@ -58,7 +57,7 @@ func TestModelIsTheLongestChainOrAllWork(t *testing.T) {
 }
 
 func TestWhatIsNotKnownIsLikeTheRest(t *testing.T) {
-	crew := []peer.Member{machine(1, 1)}
+	crew := cores(1)
 	if newEstimate([]action.Step{costing("x", 0)}, nil, crew, noon) != nil {
 		t.Error("an estimate of what was never measured")
 	}
@@ -71,18 +70,28 @@ func TestWhatIsNotKnownIsLikeTheRest(t *testing.T) {
 	}
 }
 
-func TestCrewIsWhoMayWork(t *testing.T) {
-	members := []peer.Member{{ID: "self", Self: true, State: peer.Alive}, {ID: "a", State: peer.Alive}, {ID: "b", State: peer.Failed}}
-	if crew := crewOf(members, steal.Modes{}); len(crew) != 2 {
-		t.Errorf("crew %v", crew)
+func TestForcesAreThoseThatMayWork(t *testing.T) {
+	members := []peer.Member{
+		{Self: true, State: peer.Alive, Caps: peer.Capabilities{BPU: 1, Cores: 2}},
+		{State: peer.Alive, Caps: peer.Capabilities{BPU: 2, Cores: 4}},
+		{State: peer.Failed, Caps: peer.Capabilities{BPU: 9, Cores: 9}},
 	}
-	if crew := crewOf(members, steal.Modes{Local: true}); len(crew) != 1 || crew[0].ID != "self" {
-		t.Errorf("alone: crew %v", crew)
+	for _, tc := range []struct {
+		modes steal.Modes
+		want  forces
+	}{
+		{steal.Modes{}, forces{2, 10}},
+		{steal.Modes{Local: true}, forces{1, 2}},
+		{steal.Modes{Jobs: 3}, forces{2, 6}},
+	} {
+		if got := forcesOf(members, tc.modes); got != tc.want {
+			t.Errorf("%+v: %+v, want %+v", tc.modes, got, tc.want)
+		}
 	}
 }
 
 func TestARunningStepCountsAsFarAsItRan(t *testing.T) {
-	e := newEstimate([]action.Step{costing("a", 10), costing("b", 2, "a")}, nil, []peer.Member{machine(1, 1)}, noon)
+	e := newEstimate([]action.Step{costing("a", 10), costing("b", 2, "a")}, nil, cores(1), noon)
 	e.started("a", 1, noon)
 	for _, tc := range []struct {
 		after time.Duration
@@ -139,7 +148,7 @@ func byChain(e *estimate, steps []action.Step) []int {
 func TestExpectationsAgainstWhatComes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(8, 60).Draw(t, "steps")
-		cores := rapid.IntRange(1, 6).Draw(t, "cores")
+		width := rapid.IntRange(1, 6).Draw(t, "cores")
 		factor := rapid.SampledFrom([]float64{1, 1, 0.7, 2, 3}).Draw(t, "factor")
 		steps := make([]action.Step, n)
 		for i := range steps {
@@ -149,8 +158,8 @@ func TestExpectationsAgainstWhatComes(t *testing.T) {
 				steps[i].Deps = []action.Dep{{Step: steps[on].ID}}
 			}
 		}
-		e := newEstimate(steps, nil, []peer.Member{machine(1, float64(cores))}, noon)
-		took := play(e, steps, cores, factor, func(at, eta time.Duration) {
+		e := newEstimate(steps, nil, cores(float64(width)), noon)
+		took := play(e, steps, width, factor, func(at, eta time.Duration) {
 			if eta < 0 || eta > time.Hour {
 				t.Fatalf("after %v: %v", at, eta)
 			}
@@ -172,7 +181,7 @@ func TestExpectationsAgainstWhatComes(t *testing.T) {
 }
 
 func TestForecastIsSeenFromTheBuildsStart(t *testing.T) {
-	e := newEstimate([]action.Step{costing("a", 1), costing("b", 1)}, nil, []peer.Member{machine(1, 1)}, noon)
+	e := newEstimate([]action.Step{costing("a", 1), costing("b", 1)}, nil, cores(1), noon)
 	e.started("a", 1, noon)
 	e.finished("a", noon.Add(time.Second))
 	e.finished("b", noon.Add(2500*time.Millisecond))

@@ -125,8 +125,7 @@ func shareOf(c peer.Capabilities) float64 {
 
 // estimate makes the forecast of the build and tells of it, if there is one.
 func (r *run) estimate(given []steal.Given) *estimate {
-	crew := crewOf(r.opts.Members(), r.req.Modes)
-	e := newEstimate(r.graph.Steps(), r.outcomes, crew, time.Now())
+	e := newEstimate(r.graph.Steps(), r.outcomes, forcesOf(r.opts.Members(), r.req.Modes), time.Now())
 	if e != nil {
 		r.emit(event.BuildExpected{
 			Build: string(r.req.ID), Steps: r.graph.Len() - len(given), Known: e.known, Work: e.work, ETAMS: e.rest.Milliseconds(),
