@@ -233,8 +233,8 @@ func decode(b []byte) (Estimate, bool) {
 		return Estimate{}, false
 	}
 	number := func(i int) uint64 { return binary.BigEndian.Uint64(b[1+8*i:]) }
-	real := func(i int) float64 { return math.Float64frombits(number(i)) }
+	float := func(i int) float64 { return math.Float64frombits(number(i)) }
 	last := time.Unix(int64(number(6)), 0)
-	e := Estimate{Runs: real(0), Failures: real(1), Mean: real(2), Variance: real(3), Memory: real(4), Output: real(5), Last: last}
+	e := Estimate{Runs: float(0), Failures: float(1), Mean: float(2), Variance: float(3), Memory: float(4), Output: float(5), Last: last}
 	return e.valid(last), true
 }
