@@ -42,8 +42,9 @@ func newRumour(t *testing.T, ids ...peer.ID) *rumour {
 	t.Cleanup(func() { stop(); running.Wait(); m.network.Close() })
 	for _, id := range ids {
 		m.books[id] = costs.New(&memory.KV{}, &memory.KV{})
-		m.says[id] = New(Options{Self: id, Network: m.network.Join(id), Owners: m.owners, Book: m.books[id]})
-		running.Go(func() { _ = m.says[id].Run(ctx) })
+		h := New(Options{Self: id, Network: m.network.Join(id), Owners: m.owners, Book: m.books[id]})
+		m.says[id] = h
+		running.Go(func() { _ = h.Run(ctx) })
 	}
 	synctest.Wait() // all of them run
 	return m
