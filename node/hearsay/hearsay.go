@@ -31,6 +31,8 @@ const (
 	talkTime = 5 * time.Second
 	// tellEvery is how long what is to be told is gathered.
 	tellEvery = time.Second
+	// retryEvery is when what there was nobody to tell is tried again.
+	retryEvery = time.Minute
 	// maxUntold kinds are gathered; more are not told of.
 	maxUntold = 1 << 18
 	// maxTalks of this node are under way at once.
@@ -97,16 +99,19 @@ func (h *Hearsay) Run(ctx context.Context) error {
 		defer h.mu.Unlock()
 		h.life = nil
 	}()
+	retry := time.NewTicker(retryEvery)
+	defer retry.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-retry.C:
 		case <-h.signal:
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(tellEvery):
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(tellEvery):
+			}
 		}
 		h.tellAll(ctx)
 	}
@@ -114,16 +119,20 @@ func (h *Hearsay) Run(ctx context.Context) error {
 
 // Tell has others told, soon, what this node knows of kinds. It does not wait.
 func (h *Hearsay) Tell(kinds []costs.Kind) {
+	h.gatherUntold(kinds)
+	select {
+	case h.signal <- struct{}{}:
+	default:
+	}
+}
+
+func (h *Hearsay) gatherUntold(kinds []costs.Kind) {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	for _, k := range kinds {
 		if len(h.untold) < maxUntold {
 			h.untold[k] = struct{}{}
 		}
-	}
-	h.mu.Unlock()
-	select {
-	case h.signal <- struct{}{}:
-	default:
 	}
 }
 
@@ -203,19 +212,28 @@ func (h *Hearsay) keep(told map[costs.Kind]costs.Estimate) {
 	}
 }
 
-// tellAll tells the owners what has gathered.
+// tellAll tells the owners what has gathered. What has no other owner than this
+// node waits: the first member that comes is one.
 func (h *Hearsay) tellAll(ctx context.Context) {
 	h.mu.Lock()
 	untold := h.untold
 	h.untold = map[costs.Kind]struct{}{}
 	h.mu.Unlock()
+	if len(untold) == 0 {
+		return
+	}
 	routes := h.routes()
 	byPeer := map[peer.ID][]costs.Kind{}
+	var alone []costs.Kind
 	for k := range untold { // in any order: what is told is a set
+		if len(routes[shardOf(k)]) == 0 {
+			alone = append(alone, k)
+		}
 		for _, id := range routes[shardOf(k)] {
 			byPeer[id] = append(byPeer[id], k)
 		}
 	}
+	h.gatherUntold(alone)
 	h.each(ctx, byPeer, func(id peer.ID, kinds []costs.Kind) error { return h.tellOne(ctx, id, kinds) })
 }
 

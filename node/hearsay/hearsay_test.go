@@ -29,10 +29,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type rumour struct {
 	t       *testing.T
 	network *peertest.Network
+	books   map[peer.ID]*costs.Book
+	says    map[peer.ID]*Hearsay
+
+	mu sync.Mutex
 	// ranked are the owners of every shard, best first.
 	ranked []peer.ID
-	books  map[peer.ID]*costs.Book
-	says   map[peer.ID]*Hearsay
 }
 
 func newRumour(t *testing.T, ids ...peer.ID) *rumour {
@@ -50,7 +52,17 @@ func newRumour(t *testing.T, ids ...peer.ID) *rumour {
 	return m
 }
 
-func (m *rumour) owners(_ digest.Digest, n int) []peer.ID { return m.ranked[:min(n, len(m.ranked))] }
+func (m *rumour) owners(_ digest.Digest, n int) []peer.ID {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.ranked[:min(n, len(m.ranked))]
+}
+
+func (m *rumour) setOwners(ids ...peer.ID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ranked = ids
+}
 
 // learn has a member see runs of n kinds, and returns these.
 func (m *rumour) learn(id peer.ID, n int, work float64) []costs.Kind {
@@ -114,6 +126,27 @@ func TestWhatWasLearnedIsToldToTheOwners(t *testing.T) {
 			if n := m.knows(id, kinds, 7); n != 300 {
 				t.Errorf("%s knows %d of 300", id, n)
 			}
+		}
+	})
+}
+
+// A node that has built alone tells those who come later.
+func TestWhatWasLearnedAloneIsToldToWhoComes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newRumour(t, "a", "late")
+		m.setOwners("a")
+		kinds := m.learn("a", 20, 5)
+		m.says["a"].Tell(kinds)
+		time.Sleep(2 * tellEvery)
+		synctest.Wait()
+		if n := m.knows("late", kinds, 5); n != 0 {
+			t.Fatalf("who is no member yet knows %d", n)
+		}
+		m.setOwners("a", "late")
+		time.Sleep(retryEvery)
+		synctest.Wait()
+		if n := m.knows("late", kinds, 5); n != 20 {
+			t.Errorf("who came late knows %d of 20", n)
 		}
 	})
 }

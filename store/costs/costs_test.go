@@ -1,6 +1,7 @@
 package costs
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"testing"
@@ -302,6 +303,23 @@ func TestABrokenStoreIsNoKnowledge(t *testing.T) {
 type broken struct{ store.KV }
 
 func (broken) Get([]byte) ([]byte, error) { return nil, fmt.Errorf("the disk is gone") }
+
+// Whatever lies in the store, what is read of it can be worked with.
+func FuzzDecode(f *testing.F) {
+	f.Add(after(Estimate{}, 1, 2, 3).encode())
+	f.Add([]byte("8 bytes."))
+	f.Add(bytes.Repeat([]byte{version}, encodedBytes))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		e, ok := decode(b)
+		if !ok {
+			return
+		}
+		next := e.After(run(1), start)
+		if w := next.Work(); !(w >= minWork && w <= action.MaxCost) || next.Memory < 0 || !(next.Runs <= maxRuns) {
+			t.Fatalf("%+v becomes %+v", e, next)
+		}
+	})
+}
 
 func BenchmarkLearn(b *testing.B) {
 	book, _, _ := books()
