@@ -49,7 +49,7 @@ var errAbsent = errors.New("it knows no result")
 func (r *Registry) askOne(ctx context.Context, s Scope, a digest.Digest, id peer.ID) (Found, error) {
 	got, err := r.lanes.call(ctx, id, &schedpb.Question{Body: &schedpb.Question_Lookup{Lookup: &schedpb.Lookup{
 		Action: a.Binary(), Initiator: string(s.Initiator),
-	}}})
+	}}}, atOnce)
 	if err != nil {
 		return Found{}, err
 	}
@@ -133,7 +133,7 @@ func (r *Registry) claimOne(ctx context.Context, s Scope, a digest.Digest, id pe
 	key := heldKey{s.Build, a}
 	got, err := c.call(ctx, &schedpb.Question{Body: &schedpb.Question_Claim{Claim: &schedpb.Claim{
 		Action: a.Binary(), Initiator: string(s.Initiator), Build: string(s.Build),
-	}}})
+	}}}, atOnce)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		r.lanes.release(c, key)
@@ -164,8 +164,9 @@ func (l *lanes) hold(c *lane, key heldKey) {
 	}
 }
 
-// letGo ends a claim away, if there is one.
-func (r *Registry) letGo(s Scope, a digest.Digest) {
+// letGo ends a claim away, if there is one; those who have been told the result
+// have ended it themselves.
+func (r *Registry) letGo(s Scope, a digest.Digest, told ...peer.ID) {
 	key := heldKey{s.Build, a}
 	r.lanes.mu.Lock()
 	c, ok := r.lanes.held[key]
@@ -173,7 +174,9 @@ func (r *Registry) letGo(s Scope, a digest.Digest) {
 	r.lanes.mu.Unlock()
 	if ok {
 		c.renews(-1)
-		r.lanes.release(c, key)
+		if !slices.Contains(told, c.to) {
+			r.lanes.release(c, key)
+		}
 	}
 }
 
@@ -182,21 +185,21 @@ func (r *Registry) letGo(s Scope, a digest.Digest) {
 func (l *lanes) release(c *lane, key heldKey) {
 	number, _, err := c.ask(&schedpb.Question{Body: &schedpb.Question_Release{Release: &schedpb.Release{
 		Action: key.action.Binary(), Build: string(key.build),
-	}}})
+	}}}, atOnce)
 	if err == nil {
 		c.drop(number)
 	}
 }
 
 // offer gives a result to an owner.
-func (r *Registry) offer(ctx context.Context, id peer.ID, f *Found) error {
+func (r *Registry) offer(ctx context.Context, id peer.ID, f *Found, h haste) error {
 	entry, err := f.Entry.Marshal()
 	if err != nil {
 		return fmt.Errorf("encode result of %v: %w", f.Entry.Action, err)
 	}
 	got, err := r.lanes.call(ctx, id, &schedpb.Question{Body: &schedpb.Question_Offer{Offer: &schedpb.Offer{
 		Entry: entry, Holders: namesOf(merge(f.Holders, nil)),
-	}}})
+	}}}, h)
 	if err != nil {
 		return err
 	}

@@ -105,12 +105,12 @@ func (l *lanes) forget(c *lane, why error) {
 }
 
 // call asks a peer and waits for its answer.
-func (l *lanes) call(ctx context.Context, id peer.ID, q *schedpb.Question) (*schedpb.Answer, error) {
+func (l *lanes) call(ctx context.Context, id peer.ID, q *schedpb.Question, h haste) (*schedpb.Answer, error) {
 	c, err := l.to(id)
 	if err != nil {
 		return nil, fmt.Errorf("ask %s: %w", id, err)
 	}
-	return c.call(ctx, q)
+	return c.call(ctx, q, h)
 }
 
 type result struct {
@@ -132,7 +132,7 @@ type lane struct {
 }
 
 // ask queues a question. Its result is sent once, unless it is dropped.
-func (c *lane) ask(q *schedpb.Question) (uint64, <-chan result, error) {
+func (c *lane) ask(q *schedpb.Question, h haste) (uint64, <-chan result, error) {
 	answered := make(chan result, 1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -147,15 +147,15 @@ func (c *lane) ask(q *schedpb.Question) (uint64, <-chan result, error) {
 	}
 	c.number++
 	q.Number = c.number
-	if !c.box.put(q) {
+	if !c.box.put(q, h) {
 		return 0, nil, errBusy
 	}
 	c.owed[q.Number] = answered
 	return q.Number, answered, nil
 }
 
-func (c *lane) call(ctx context.Context, q *schedpb.Question) (*schedpb.Answer, error) {
-	number, answered, err := c.ask(q)
+func (c *lane) call(ctx context.Context, q *schedpb.Question, h haste) (*schedpb.Answer, error) {
+	number, answered, err := c.ask(q, h)
 	if err != nil {
 		return nil, fmt.Errorf("ask %s: %w", c.to, err)
 	}

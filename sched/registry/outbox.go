@@ -2,6 +2,7 @@ package registry
 
 import (
 	"sync"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 )
@@ -10,20 +11,34 @@ import (
 // at their limit. A peer that lets it fill up is hung.
 const maxBox = 8 * maxFrame
 
+// gatherTime is what waits for others that nobody waits for: a frame costs more
+// than what is in it.
+const gatherTime = 20 * time.Millisecond
+
+// haste of what is to be written.
+type haste uint8
+
+const (
+	atOnce haste = iota
+	// inTime goes with the next frame, within gatherTime.
+	inTime
+)
+
 // outbox holds what is to be written to a stream. What came together is
 // written together.
 type outbox[T proto.Message] struct {
-	filled chan struct{} // holds one token while there is something
+	filled chan struct{} // holds one token while there is something to write now
 
 	mu    sync.Mutex
 	items []T
 	bytes int
+	due   *time.Timer // of items that are in no haste; nil while there are none
 }
 
 func newOutbox[T proto.Message]() *outbox[T] { return &outbox[T]{filled: make(chan struct{}, 1)} }
 
 // put adds an item; false says that the box is full.
-func (o *outbox[T]) put(item T) bool {
+func (o *outbox[T]) put(item T, h haste) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	size := proto.Size(item)
@@ -31,7 +46,12 @@ func (o *outbox[T]) put(item T) bool {
 		return false
 	}
 	o.items, o.bytes = append(o.items, item), o.bytes+size
-	o.signal()
+	switch {
+	case h == atOnce:
+		o.signal()
+	case o.due == nil:
+		o.due = time.AfterFunc(gatherTime, o.signal)
+	}
 	return true
 }
 
@@ -46,6 +66,10 @@ func (o *outbox[T]) signal() {
 func (o *outbox[T]) take() []T {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.due != nil {
+		o.due.Stop()
+		o.due = nil
+	}
 	n, size := 0, 0
 	for n < len(o.items) && n < maxBatch && size < batchBytes {
 		size += proto.Size(o.items[n])

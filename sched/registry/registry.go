@@ -255,30 +255,42 @@ func (r *Registry) Publish(ctx context.Context, s Scope, e action.Entry, holders
 		kept = r.opts.Store.Put(ctx, e)
 	}
 	r.here.publish(ctx, f, r.serves)
+	var told []peer.ID
 	if r.shares(&e) {
-		r.offerAll(ctx, f, r.others(s, e.Action))
+		told = r.offerAll(ctx, f, r.others(s, e.Action))
 		if s.Reach == Alone {
 			r.owing.Store(true)
 		}
 	}
-	r.letGo(s, e.Action)
+	r.letGo(s, e.Action, told...)
 	if kept != nil {
 		return fmt.Errorf("publish %v: %w", e.Action, kept)
 	}
 	return nil
 }
 
-func (r *Registry) offerAll(ctx context.Context, f *Found, to []peer.ID) {
+// offerAll gives a result to owners, and returns those that took it.
+func (r *Registry) offerAll(ctx context.Context, f *Found, to []peer.ID) []peer.ID {
 	ctx, cancel := context.WithTimeout(ctx, offerTime)
 	defer cancel()
 	var offers sync.WaitGroup
-	for _, id := range to {
+	took := make([]bool, len(to))
+	for i, id := range to {
 		offers.Go(func() {
-			if err := r.offer(ctx, id, f); err != nil {
+			err := r.offer(ctx, id, f, inTime)
+			if err != nil {
 				r.owing.Store(true)
 				r.opts.Log.Debug("result not given to its owner", "peer", id, "action", f.Entry.Action, "error", err)
 			}
+			took[i] = err == nil
 		})
 	}
 	offers.Wait()
+	var told []peer.ID
+	for i, id := range to {
+		if took[i] {
+			told = append(told, id)
+		}
+	}
+	return told
 }

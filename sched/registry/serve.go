@@ -140,8 +140,12 @@ func (v *visit) read(ctx context.Context) error {
 		}
 		v.r.here.renew(v.session)
 		v.box.signal() // the other end hears that this one lives
+		h := atOnce
+		if len(frame.GetQuestions()) > 1 {
+			h = inTime
+		}
 		for _, q := range frame.GetQuestions() {
-			if err := v.answer(ctx, q); err != nil {
+			if err := v.answer(ctx, q, h); err != nil {
 				return err
 			}
 		}
@@ -149,16 +153,17 @@ func (v *visit) read(ctx context.Context) error {
 }
 
 // say queues an answer. It does not block: a peer that does not read is cut off.
-func (v *visit) say(number uint64, r reply) { v.put(answerOf(number, r)) }
+func (v *visit) say(number uint64, r reply) { v.put(answerOf(number, r), atOnce) }
 
-func (v *visit) put(a *schedpb.Answer) {
-	if !v.box.put(a) && !v.flooded.Swap(true) {
+func (v *visit) put(a *schedpb.Answer, h haste) {
+	if !v.box.put(a, h) && !v.flooded.Swap(true) {
 		_ = v.stream.Reset()
 	}
 }
 
-// answer takes claims and releases in their order, and does the rest beside.
-func (v *visit) answer(ctx context.Context, q *schedpb.Question) error {
+// answer takes claims and releases in their order, and does the rest beside. The
+// haste is that of what nobody waits for.
+func (v *visit) answer(ctx context.Context, q *schedpb.Question, h haste) error {
 	switch body := q.GetBody().(type) {
 	case *schedpb.Question_Claim:
 		return v.claim(ctx, q.GetNumber(), body.Claim)
@@ -168,7 +173,7 @@ func (v *visit) answer(ctx context.Context, q *schedpb.Question) error {
 		return v.lookup(ctx, q.GetNumber(), body.Lookup)
 	case *schedpb.Question_Offer:
 		v.work.Go(func() error {
-			v.say(q.GetNumber(), v.r.offered(ctx, v.from, body.Offer))
+			v.put(answerOf(q.GetNumber(), v.r.offered(ctx, v.from, body.Offer)), h)
 			return nil
 		})
 		return nil
@@ -244,7 +249,7 @@ func (v *visit) lacking(ctx context.Context, number uint64, m *schedpb.Lacking) 
 				bits[i/8] |= 1 << (i % 8)
 			}
 		}
-		v.put(&schedpb.Answer{Number: number, Verdict: uint32(verdictTaken), Lacking: bits})
+		v.put(&schedpb.Answer{Number: number, Verdict: uint32(verdictTaken), Lacking: bits}, atOnce)
 		return nil
 	})
 	return nil

@@ -182,7 +182,7 @@ func (s *spread) lacks(ctx context.Context, id peer.ID, ds []digest.Digest) ([]d
 	for i, d := range ds {
 		actions[i] = d.Binary()
 	}
-	got, err := s.r.lanes.call(ctx, id, &schedpb.Question{Body: &schedpb.Question_Lacking{Lacking: &schedpb.Lacking{Actions: actions}}})
+	got, err := s.r.lanes.call(ctx, id, &schedpb.Question{Body: &schedpb.Question_Lacking{Lacking: &schedpb.Lacking{Actions: actions}}}, atOnce)
 	if err != nil {
 		return nil, err
 	}
@@ -206,5 +206,5 @@ func (s *spread) give(ctx context.Context, id peer.ID, d digest.Digest) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, offerTime)
 	defer cancel()
-	return s.r.offer(ctx, id, &Found{Entry: e, Holders: s.r.hints.of(&e)})
+	return s.r.offer(ctx, id, &Found{Entry: e, Holders: s.r.hints.of(&e)}, atOnce)
 }
