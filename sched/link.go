@@ -28,6 +28,11 @@ const (
 	flushTime = time.Second
 	// bufferBytes of a stream's reader and writer.
 	bufferBytes = 64 << 10
+	// A frame costs more than what is in it: gatherTime is what a message waits
+	// for others that a build is not held up by for so long, patience what one
+	// does that nobody waits for.
+	gatherTime = 5 * time.Millisecond
+	patience   = 20 * time.Millisecond
 )
 
 var errSlow = errors.New("it does not read what it is sent")
@@ -49,8 +54,10 @@ type link struct {
 
 	mu      sync.Mutex
 	queue   []*schedpb.Envelope
-	queued  int  // bytes
-	closing bool // in order, by the writer: what was sent still gets there
+	queued  int // bytes
+	due     time.Time
+	timer   *time.Timer // until due; nil while nothing waits for others
+	closing bool        // in order, by the writer: what was sent still gets there
 	broken  error
 }
 
@@ -73,8 +80,10 @@ func (l *link) send(msg steal.Message) error {
 	size := proto.Size(m)
 	l.mu.Lock()
 	full := l.queued+size > maxQueued
+	now := true
 	if l.broken == nil && !full {
 		l.queue, l.queued = append(l.queue, m), l.queued+size
+		now = !l.gather(msg)
 	}
 	err = l.broken
 	l.mu.Unlock()
@@ -85,8 +94,33 @@ func (l *link) send(msg steal.Message) error {
 		l.reset(errSlow)
 		return errSlow
 	}
-	l.signal()
+	if now {
+		l.signal()
+	}
 	return nil
+}
+
+// gather has a message wait for others, if it may; l.mu is held.
+func (l *link) gather(msg steal.Message) bool {
+	var wait time.Duration
+	switch msg.(type) {
+	case steal.Append, steal.Ack, steal.Secured:
+		wait = gatherTime
+	case steal.Started, steal.Confirm:
+		wait = patience
+	}
+	if wait == 0 || l.trusted {
+		return false
+	}
+	due := time.Now().Add(wait)
+	switch {
+	case l.timer == nil:
+		l.due, l.timer = due, time.AfterFunc(wait, l.signal)
+	case due.Before(l.due):
+		l.due = due
+		l.timer.Reset(wait)
+	}
+	return true
 }
 
 func (l *link) signal() {
@@ -103,6 +137,10 @@ func (l *link) write() {
 		l.mu.Lock()
 		batch, closing, broken := l.queue, l.closing, l.broken
 		l.queue, l.queued = nil, 0
+		if l.timer != nil {
+			l.timer.Stop()
+			l.timer = nil
+		}
 		l.mu.Unlock()
 		if broken != nil {
 			return
