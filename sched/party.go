@@ -168,7 +168,7 @@ func (p *party) attach(l *link, hello steal.Hello) {
 	p.hears(l.epoch)
 	if p.hand == nil {
 		p.hand = steal.NewHand(steal.HandOptions{
-			Self: p.s.opts.Self, Slots: p.slots(), OS: p.s.opts.OS, Arch: p.s.opts.Arch, BPU: p.s.opts.BPU(),
+			Self: p.s.opts.Self, Slots: p.slots(), Most: p.s.opts.Slots, OS: p.s.opts.OS, Arch: p.s.opts.Arch, BPU: p.s.opts.BPU(),
 			Memory: p.s.opts.Memory, Heard: p.highest, StatusEvery: p.s.opts.StatusEvery,
 		})
 		if p.s.draining() || p.s.opts.OwnBuildsOnly && hello.Initiator != p.s.opts.Self {

@@ -80,6 +80,9 @@ func (w *World) Do(f fault.Fault) {
 		w.stall(n, f.For)
 	case fault.Break:
 		w.breakStream(n, f.Target)
+	case fault.Claim:
+		w.claim(n, f.Factor)
+		w.lastingIn(n, f.For, func() { w.claim(n, 1) })
 	case fault.FailDisk:
 		w.failDisk(n, f.Factor)
 		w.lastingIn(n, f.For, func() { w.failDisk(n, 0) })
@@ -142,6 +145,9 @@ func (w *World) undoAll() {
 		}
 		if n.failing > 0 {
 			w.failDisk(n, 0)
+		}
+		if n.claimed > 0 {
+			w.claim(n, 1)
 		}
 	}
 }

@@ -62,6 +62,8 @@ type memory struct {
 	leads   []*leading
 
 	slots   int // that are taken
+	lent    int // of them, to builds of others
+	claimed int // by the owner of the machine
 	waiting []*job
 	running []*job
 

@@ -142,7 +142,7 @@ func (p *party) attach(st *stream) {
 	p.hears(st.l.epoch)
 	if p.hand == nil {
 		p.hand = steal.NewHand(steal.HandOptions{
-			Self: p.n.id, Slots: p.n.spec.Slots, OS: systemOS, Arch: systemArch, BPU: p.n.spec.BPU,
+			Self: p.n.id, Slots: p.slots(), Most: p.n.spec.Slots, OS: systemOS, Arch: systemArch, BPU: p.n.spec.BPU,
 			Memory: p.n.spec.Memory, Heard: p.highest, StatusEvery: statusEvery,
 		})
 		if p.n.draining {

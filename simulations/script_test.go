@@ -259,7 +259,7 @@ type account struct {
 
 // shown are the events that a script's output has, but those at the start.
 var shown = []trace.Kind{
-	trace.Down, trace.Up, trace.Slowed, trace.Clogged, trace.DiskFailed, trace.LostBlobs, trace.Healed, trace.Led, trace.Deposed,
+	trace.Down, trace.Up, trace.Slowed, trace.Lent, trace.Clogged, trace.DiskFailed, trace.LostBlobs, trace.Healed, trace.Led, trace.Deposed,
 	trace.Elected, trace.GaveUp, trace.Over, trace.Inherited,
 }
 

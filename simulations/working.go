@@ -27,6 +27,7 @@ type job struct {
 	asked, prepared time.Duration // when
 	fetched         time.Duration
 	holding         bool // a slot of the node
+	lent            bool // it is one that is lent to builds of others
 
 	// Of what runs: what is left of its cost in BPU-seconds, as of since, and
 	// the number of the plan to end it.
@@ -149,14 +150,17 @@ func (p *party) execute(key jobKey) {
 
 // serve gives the node's free slots to the jobs that have waited longest.
 func (n *node) serve() {
-	for n.slots < max(n.spec.Slots, 1) && len(n.waiting) > 0 {
-		j := n.waiting[0]
-		n.waiting = n.waiting[1:]
+	for n.slots < max(n.spec.Slots, 1) {
+		next := slices.IndexFunc(n.waiting, func(j *job) bool { return j.cancelled || j.may() })
+		if next < 0 {
+			return
+		}
+		j := n.waiting[next]
+		n.waiting = slices.Delete(n.waiting, next, next+1)
 		if j.cancelled {
 			continue
 		}
-		j.holding = true
-		n.slots++
+		j.hold(1)
 		n.later(n.span(n.w.setting.Overheads.Start), j.begin)
 	}
 }
@@ -313,8 +317,7 @@ func (j *job) cancel() {
 	}
 	j.cancelled = true
 	if j.holding {
-		j.holding = false
-		j.p.n.slots--
+		j.hold(-1)
 		j.p.n.serve()
 	}
 }

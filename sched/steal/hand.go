@@ -20,8 +20,10 @@ const (
 
 // HandOptions are what a worker is.
 type HandOptions struct {
-	Self     peer.ID
-	Slots    int // how many actions it runs at once
+	Self  peer.ID
+	Slots int // how many actions it runs at once
+	// Most is how many they may become (see Resize); 0 if they stay.
+	Most     int
 	OS, Arch string
 	BPU      float64
 	Memory   int64 // in bytes, for actions; 0 is not known
@@ -302,7 +304,7 @@ func (h *Hand) join() {
 		return
 	}
 	h.joined = true
-	j := Join{Slots: h.slots(), OS: h.opts.OS, Arch: h.opts.Arch, BPU: h.opts.BPU, Memory: h.opts.Memory, Toolchains: h.toolchains}
+	j := Join{Slots: h.says(), OS: h.opts.OS, Arch: h.opts.Arch, BPU: h.opts.BPU, Memory: h.opts.Memory, Toolchains: h.toolchains}
 	for _, job := range h.jobs {
 		j.Running = append(j.Running, Running{Step: job.Step, Action: job.Action, Started: job.stage == running})
 	}

@@ -112,7 +112,8 @@ type (
 		Free int
 	}
 	// Resize says how many slots the worker has from now on: the owner of its
-	// machine wants some back, or has left them.
+	// machine wants some back, or has left them. One whose owner wants all of them
+	// for now says 1, and wants nothing.
 	Resize struct{ Slots int }
 	// Started says that a worker began to run the step.
 	Started struct{ Step Step }

@@ -15,11 +15,21 @@ func (h *Hand) Resize(now time.Time, slots int) HandOutput {
 	}
 	h.opts.Slots = slots
 	if h.joined {
-		h.reply(Resize{Slots: h.slots()})
+		h.reply(Resize{Slots: h.says()})
 	}
 	h.want() // first: what goes back must not come again
 	h.giveBack(2*slots, running)
 	return h.finish()
+}
+
+// says is how many slots a leader hears of. One at least, if there may be some
+// again: who has none takes part in nothing, and a build that lacks everybody
+// else gives up. What a worker takes just now it says by Want.
+func (h *Hand) says() int {
+	if h.draining || h.opts.Most == 0 {
+		return h.slots()
+	}
+	return max(h.slots(), 1)
 }
 
 // Release gives back what runs as well: its work here is lost. It means

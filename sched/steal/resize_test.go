@@ -9,7 +9,7 @@ import (
 // loaded is a hand with two slots that runs one job and has another ready.
 func loaded(t *testing.T) *Hand {
 	t.Helper()
-	h := NewHand(HandOptions{Self: "worker", Slots: 2, OS: "linux", Arch: "amd64", BPU: 1})
+	h := NewHand(HandOptions{Self: "worker", Slots: 2, Most: 2, OS: "linux", Arch: "amd64", BPU: 1})
 	h.Receive(start, first, Hello{})
 	for _, j := range []Assign{job7, job8} {
 		h.Receive(start, first, j)
@@ -23,7 +23,7 @@ func TestHandWithFewerSlotsGivesBackWhatItHasNotBegun(t *testing.T) {
 	h := loaded(t)
 	out := h.Resize(start, 0)
 	// It asks for nothing first, so that what it returns does not come again.
-	expect(t, "says so", said(out.Replies), []Message{Resize{}, Want{Seen: 2}, Return{Step: 8}})
+	expect(t, "says so", said(out.Replies), []Message{Resize{Slots: 1}, Want{Seen: 2}, Return{Step: 8}})
 	expect(t, "ends it here", out.Cancels, []Assign{job8})
 	out = h.Receive(start, first, job8)
 	expect(t, "what crossed goes back", said(out.Replies), []Message{Return{Step: 8}, Want{Seen: 3}})

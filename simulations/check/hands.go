@@ -42,10 +42,11 @@ type hands struct {
 	attempts map[stepOf][]*attempt
 	at       map[int]map[stepOf]bool // by node
 	serves   map[place]trace.Epoch
+	claimed  map[int]bool // whose owners want all of the machine
 }
 
 func newHands() *hands {
-	return &hands{attempts: map[stepOf][]*attempt{}, at: map[int]map[stepOf]bool{}, serves: map[place]trace.Epoch{}}
+	return &hands{attempts: map[stepOf][]*attempt{}, at: map[int]map[stepOf]bool{}, serves: map[place]trace.Epoch{}, claimed: map[int]bool{}}
 }
 
 // Observe takes note of an event. It returns the attempt that began to run.
@@ -66,6 +67,9 @@ func (h *hands) Observe(e *trace.Event) *attempt {
 		}
 	case trace.Down:
 		h.lost(trace.None, e.Node, e.At, "its worker died")
+		delete(h.claimed, e.Node)
+	case trace.Lent:
+		h.claimed[e.Node] = e.Value == 0
 	case trace.Logged:
 		h.logged(of, e)
 	case trace.RunBegan:
@@ -82,6 +86,9 @@ func (h *hands) Observe(e *trace.Event) *attempt {
 	case trace.RunCut:
 		if a := h.last(of, e.Node); a != nil {
 			h.drop(a, e)
+			if h.claimed[e.Node] {
+				a.free(e.At, "the owner of its worker wanted the machine back")
+			}
 		}
 	case trace.RunEnded:
 		if a := h.last(of, e.Node); a != nil {

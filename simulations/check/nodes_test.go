@@ -16,6 +16,8 @@ func TestSlots(t *testing.T) {
 	try(t, rule, &mesh{setting: plain()},
 		trial{"as many as it has", two, ""},
 		trial{"more", two.run(2, trace.RunBegan, 2, 2), "runs 3 steps in 2 slots"},
+		trial{"more than it lends", stream{}.add(1, trace.Lent, on(2)).run(1, trace.RunBegan, 2, 0), "lends no slot"},
+		trial{"it lends again", stream{}.add(1, trace.Lent, on(2)).add(2, trace.Lent, func(e *trace.Event) { e.Node, e.Value = 2, 1 }).run(3, trace.RunBegan, 2, 0), ""},
 		trial{"one after another", two.run(2, trace.RunCut, 2, 0).run(2, trace.RunBegan, 2, 2), ""},
 	)
 	s := plain()

@@ -7,15 +7,19 @@ import (
 )
 
 // Slots is the rule that no node runs more at once than it has slots, for
-// however many builds it works, and that a build with a bound stays within it
-// while nothing goes wrong.
+// however many builds it works, that it begins nothing for builds of others while
+// it lends them none, and that a build with a bound stays within it while nothing
+// goes wrong.
 type Slots struct {
 	unsettled
 	nodes, builds map[int]int
+	miserly       map[int]bool // lend no slot
 }
 
 // NewSlots returns the rule for one run.
-func NewSlots() *Slots { return &Slots{nodes: map[int]int{}, builds: map[int]int{}} }
+func NewSlots() *Slots {
+	return &Slots{nodes: map[int]int{}, builds: map[int]int{}, miserly: map[int]bool{}}
+}
 
 // Name names the rule.
 func (*Slots) Name() string { return "no node runs more than its slots" }
@@ -30,8 +34,17 @@ func (r *Slots) Observe(w World, e *trace.Event) string {
 		r.nodes[e.Node]--
 		r.builds[e.Build]--
 		return ""
+	case trace.Lent:
+		r.miserly[e.Node] = e.Value == 0
+		return ""
+	case trace.Down:
+		delete(r.miserly, e.Node)
+		return ""
 	default:
 		return ""
+	}
+	if r.miserly[e.Node] && w.Setting().Builds[e.Build].Initiator != e.Node {
+		return fmt.Sprintf("node %d began step %d of build %d, which is another's, and lends no slot", e.Node, e.Step, e.Build)
 	}
 	if slots := w.Setting().Nodes[e.Node].Slots; r.nodes[e.Node] > slots {
 		return fmt.Sprintf("node %d runs %d steps in %d slots", e.Node, r.nodes[e.Node], slots)

@@ -63,6 +63,9 @@ var draws = []struct {
 	{8, func(d *drawer) { d.add(Fault{Kind: FailDisk, Target: d.role(Holder), Factor: d.factor()}) }},
 	{6, func(d *drawer) { d.add(Fault{Kind: LoseBlobs, Target: d.victim()}) }},
 	{4, func(d *drawer) { d.add(Fault{Kind: LoseBlobs, Target: d.role(Holder)}) }},
+	{8, func(d *drawer) {
+		d.add(Fault{Kind: Claim, Target: d.anybody(), Factor: d.factor(), For: d.maybe(4 * time.Second)})
+	}},
 	{2, func(d *drawer) { d.add(Fault{Kind: Kill, Target: d.role(Initiator)}) }},
 	{2, func(d *drawer) { d.add(Fault{Kind: Cancel, Target: d.role(Initiator)}) }},
 }

@@ -34,8 +34,11 @@ const (
 	LoseBlobs
 	// Cancel has the initiator of Target.Build cancel it.
 	Cancel
-	// Heal undoes every Split, Slow, Clog and FailDisk.
+	// Heal undoes every Split, Slow, Clog, FailDisk and Claim.
 	Heal
+	// Claim leaves Factor (below 1) of the target's slots, rounded down, to builds
+	// that were asked for elsewhere: its owner wants the others.
+	Claim
 )
 
 // Role picks a node by what it is in a build when the fault strikes.

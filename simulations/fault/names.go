@@ -23,6 +23,7 @@ var kinds = [...]grammar{
 	LoseBlobs: {name: "lose-blobs", target: true, example: "lose-blobs holder@30%"},
 	Cancel:    {name: "cancel", example: "cancel build 0 at 2s"},
 	Heal:      {name: "heal", example: "heal at 9s"},
+	Claim:     {name: "claim", target: true, lasts: true, factor: true, example: "claim node 2 to 50% at 1s for 5s"},
 }
 
 var roles = [...]string{

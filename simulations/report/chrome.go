@@ -82,7 +82,7 @@ func (c *Chrome) Observe(told *trace.Event) {
 type instant struct{ name, category string }
 
 var instants = map[trace.Kind]instant{
-	trace.Up: {"up again", "fault"}, trace.Down: {"down", "fault"}, trace.Slowed: {"slowed", "fault"}, trace.Clogged: {"clogged", "fault"},
+	trace.Up: {"up again", "fault"}, trace.Down: {"down", "fault"}, trace.Slowed: {"slowed", "fault"}, trace.Lent: {"owner", "fault"}, trace.Clogged: {"clogged", "fault"},
 	trace.DiskFailed: {"disk fails", "fault"}, trace.LostBlobs: {"blobs lost", "fault"}, trace.Split: {"cut off", "fault"}, trace.Joined: {"joined", "fault"},
 	trace.Broke: {"stream broke", "fault"}, trace.Healed: {"faults are over", "fault"},
 	trace.Led: {"leads", "epoch"}, trace.Elected: {"follows a leader", "epoch"}, trace.Deposed: {"deposed", "epoch"},

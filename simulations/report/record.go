@@ -93,7 +93,7 @@ func (r *Record) Observe(told *trace.Event) {
 		r.mark(e, Fault)
 	case trace.Split, trace.Joined:
 		r.split(e)
-	case trace.Slowed, trace.Clogged, trace.DiskFailed, trace.LostBlobs, trace.Broke, trace.Healed:
+	case trace.Slowed, trace.Lent, trace.Clogged, trace.DiskFailed, trace.LostBlobs, trace.Broke, trace.Healed:
 		r.mark(e, Fault)
 	case trace.Elected:
 		if before := r.elected[e.Build]; before.Number > 0 && before != e.Epoch {

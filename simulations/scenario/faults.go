@@ -201,7 +201,7 @@ func (p *plan) healAt() time.Duration {
 		if f.Share > 0 {
 			at += untimed
 		}
-		if lasts := f.Kind == fault.Split || f.Kind == fault.Slow || f.Kind == fault.Clog || f.Kind == fault.FailDisk; lasts && f.For == 0 {
+		if lasts := f.Kind == fault.Split || f.Kind == fault.Slow || f.Kind == fault.Clog || f.Kind == fault.FailDisk || f.Kind == fault.Claim; lasts && f.For == 0 {
 			at += untimed
 		}
 		last = max(last, at+f.For)

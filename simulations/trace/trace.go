@@ -110,6 +110,9 @@ const (
 	// Inherited says that Node goes on as Build with the build Value, whose
 	// initiator, Peer, is lost.
 	Inherited
+	// Lent says that Node lends Value of its slots to builds of others, from now
+	// on.
+	Lent
 )
 
 // Sink takes events in the order in which they happen. It must not keep the
