@@ -174,14 +174,29 @@ func (o *offer) Build(ctx context.Context, r api.BuildRequest, emit func(event.E
 	o.builds.Add(1)
 	defer o.builds.Add(-1)
 	last := false
+	tell := func(e event.Event) {
+		_, last = e.(event.BuildFinished)
+		emit(e)
+	}
+	if r.Attach != "" {
+		err = o.parts.builder.Attach(ctx, build.Attachment{Build: r.Attach, Root: root, Files: files}, tell)
+		return o.told(err, last)
+	}
 	err = o.parts.builder.Build(ctx, build.Request{
 		ID: newBuildID(), Root: root, Targets: r.Targets, Env: r.Env, Files: files, Wish: wish,
 		Modes: steal.Modes{Force: r.Force, KeepGoing: r.KeepGoing, Local: r.Local, Jobs: r.Jobs},
-	}, func(e event.Event) {
-		_, last = e.(event.BuildFinished)
-		emit(e)
-	})
+	}, tell)
+	return o.told(err, last)
+}
+
+// told is what a client is told of the end of a build, beside its events.
+func (o *offer) told(err error, last bool) error {
 	switch {
+	case errors.Is(err, build.ErrNoBuild):
+		return &api.Error{
+			Kind: api.NotFound, Message: err.Error(),
+			Hint: "where it was begun, `buildnet build` uses what it had finished",
+		}
 	case last:
 		return nil // the summary says how it ended
 	case errors.Is(err, build.ErrRequest):

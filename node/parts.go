@@ -167,7 +167,7 @@ func (n *Node) connect(p *parts, id mesh.Identity, settings config.Settings) (er
 		toolchains: p.toolchains, actions: p.actions, reduced: reduced, log: log,
 	}
 	p.sched = sched.New(sched.Options{
-		Self: p.mesh.Self(), Network: p.mesh, Members: p.mesh.Members, Changes: p.changes, Estimate: p.estimate,
+		Heirs: heirs{p}, Self: p.mesh.Self(), Network: p.mesh, Members: p.mesh.Members, Changes: p.changes, Estimate: p.estimate,
 		Blobs: newMessages(p.store), Results: p.registry, Runner: p.runner, Slots: p.slots, BPU: p.bpu,
 		Memory: host.Memory(), InUse: host.MemoryInUse, StatusEvery: settings.StatusEvery(), OS: runtime.GOOS, Arch: runtime.GOARCH, Log: log,
 		Fetch: func(ctx context.Context, ds []digest.Digest, hints []peer.ID) error {
@@ -191,7 +191,7 @@ func (n *Node) connect(p *parts, id mesh.Identity, settings config.Settings) (er
 		return err
 	}
 	p.builder = build.New(build.Options{
-		Self: p.mesh.Self(), Store: p.store, State: trees, Watcher: p.watcher, Actions: p.actions,
+		Network: p.mesh, Self: p.mesh.Self(), Store: p.store, State: trees, Watcher: p.watcher, Actions: p.actions,
 		History: p.history, Costs: book, Hearsay: p.hearsay, Toolchains: p.toolchains,
 		Scheduler: p.sched, Fetcher: p.dht, Members: p.mesh.Members, Estimate: p.estimate, Settle: p.settle,
 		Provide: p.dht.Provide, Profiles: p.profiles, Log: log,

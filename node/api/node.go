@@ -191,6 +191,9 @@ type BuildRequest struct {
 	Partition string `json:"partition,omitempty"`
 	// Env is the user's environment, for pass_env and hooks.
 	Env map[string]string `json:"env"`
+	// Attach follows the build of that ID instead, wherever in the mesh it runs,
+	// and brings its outputs to Dir.
+	Attach string `json:"attach,omitempty"`
 	// TreeID names a tree that the client serves, see Client.OfferTree.
 	TreeID string `json:"tree,omitempty"`
 

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/buildnet/buildnet/mesh/peer"
@@ -82,6 +83,8 @@ type Options struct {
 	Profiles   Profiles // nil knows none
 	// Estimate returns the round trip between two members, 0 if it is not known.
 	Estimate func(a, b peer.ID) time.Duration
+	// Network is how members follow builds; nil if nobody does.
+	Network peer.Network
 	// Settle waits until it is clear who is in the mesh, and returns what a user
 	// should know about it, or "".
 	Settle func(ctx context.Context) string
@@ -116,8 +119,11 @@ type Builder struct {
 	queue queue
 	trees trees
 
-	mu   sync.Mutex
-	runs map[*run]struct{}
+	followers atomic.Int64
+
+	mu    sync.Mutex
+	runs  map[*run]struct{}
+	shelf []*run // that have ended, the oldest first
 }
 
 // New returns a Builder.
@@ -125,7 +131,7 @@ func New(opts Options) *Builder {
 	if opts.Profiles == nil {
 		opts.Profiles = noProfiles{}
 	}
-	return &Builder{
+	b := &Builder{
 		opts: opts, runs: map[*run]struct{}{},
 		queue: queue{running: map[string]string{}, changed: make(chan struct{})},
 		trees: trees{
@@ -133,6 +139,10 @@ func New(opts Options) *Builder {
 			opts: worktree.Options{Watcher: opts.Watcher, Log: opts.Log},
 		},
 	}
+	if opts.Network != nil {
+		opts.Network.Handle(AttendProtocol, b.attend)
+	}
+	return b
 }
 
 // Build runs a build to its end and tells of it through emit, which is called
@@ -156,14 +166,8 @@ func (b *Builder) Build(ctx context.Context, r Request, emit func(event.Event)) 
 	b.trees.trim(b.queue.busy)
 	run := &run{opts: b.opts, req: r, trees: &b.trees, emit: say, started: started, lease: b.opts.Store.Lease()}
 	defer run.lease.Release()
-	b.mu.Lock()
-	b.runs[run] = struct{}{}
-	b.mu.Unlock()
-	defer func() {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		delete(b.runs, run)
-	}()
+	b.enter(run)
+	defer b.leave(run, true)
 	return run.do(ctx)
 }
 

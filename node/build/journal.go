@@ -1,6 +1,8 @@
 package build
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"sync"
 
@@ -18,9 +20,56 @@ type journal struct {
 
 	mu    sync.Mutex
 	lines []byte
+	// more is closed, and replaced, when there is more to read.
+	more  chan struct{}
+	ended bool
 }
 
-func newJournal(next func(event.Event)) *journal { return &journal{next: next} }
+func newJournal(next func(event.Event)) *journal {
+	return &journal{next: next, more: make(chan struct{})}
+}
+
+// told returns what the journal has beyond the first bytes, whether that is
+// all, and what to wait for.
+func (j *journal) told(from int) (lines []byte, all bool, more <-chan struct{}) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.lines[from:len(j.lines):len(j.lines)], j.ended, j.more
+}
+
+// follow calls each with all lines, those to come included, until the build has
+// ended.
+func (j *journal) follow(ctx context.Context, each func(line []byte) error) error {
+	for read := 0; ; {
+		lines, all, more := j.told(read)
+		read += len(lines)
+		for l := range bytes.Lines(lines) {
+			if err := each(bytes.TrimSuffix(l, []byte{'\n'})); err != nil {
+				return err
+			}
+		}
+		switch {
+		case all && len(lines) == 0:
+			return nil
+		case all:
+			continue
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// close says that nothing more comes.
+func (j *journal) close() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.ended = true
+	close(j.more)
+	j.more = make(chan struct{})
+}
 
 func (j *journal) add(e event.Event) {
 	if event.Passing(e) {
@@ -29,8 +78,10 @@ func (j *journal) add(e event.Event) {
 	}
 	if line, err := event.Encode(e); err == nil {
 		j.mu.Lock()
-		if len(j.lines)+len(line) < maxJournal {
+		if _, last := e.(event.BuildFinished); last || len(j.lines)+len(line) < maxJournal {
 			j.lines = append(append(j.lines, line...), '\n')
+			close(j.more)
+			j.more = make(chan struct{})
 		}
 		j.mu.Unlock()
 	}

@@ -124,6 +124,9 @@ func (o *observer) Finished(s steal.Step, d *steal.Done) {
 		if d.Entry.Executor == r.opts.Self {
 			done.Status = event.CachedLocal
 		}
+		if r.tree == nil {
+			break // this node goes on with the build of another
+		}
 		if there, err := r.tree.InPlace(context.Background(), res.Outputs); err == nil && !slices.Contains(there, false) {
 			done.Status = event.Skipped
 		}
@@ -132,7 +135,9 @@ func (o *observer) Finished(s steal.Step, d *steal.Done) {
 		o.explain(step, d.Entry.Executor)
 		o.print(step, res)
 		done.ExpectedMS = r.expectedMS(step, d.Entry.Executor)
-		r.learn(step, d)
+		if r.tree != nil { // who goes on with a build was told when its results were made
+			r.learn(step, d)
+		}
 	}
 	if d.Differs {
 		r.differs = append(r.differs, string(step.ID))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/buildnet/buildnet/mesh/peer"
@@ -45,6 +46,7 @@ type run struct {
 
 	tally    *tally
 	journal  *journal
+	told     atomic.Pointer[journal] // the same, for those who follow
 	recorder *recorder
 	dirs     *directories
 	sources  []string    // that selected steps read, sorted
@@ -88,19 +90,20 @@ func (r *run) do(ctx context.Context) error {
 	if err := r.chooseProfile(ctx); err != nil {
 		return err
 	}
-	r.begin()
+	r.begin(len(r.selected))
 	return r.finish(ctx, r.work(ctx))
 }
 
 // begin tells that the build runs.
-func (r *run) begin() {
+func (r *run) begin(steps int) {
 	r.journal = newJournal(r.emit)
+	r.told.Store(r.journal)
 	r.emit = r.journal.add
-	r.tally = newTally(string(r.req.ID), r.opts.Self, len(r.selected), r.emit)
+	r.tally = newTally(string(r.req.ID), r.opts.Self, steps, r.emit)
 	r.dirs = newDirectories(r.opts.Store)
-	r.outcomes = make(map[action.StepID]*action.Result, len(r.selected))
+	r.outcomes = make(map[action.StepID]*action.Result, steps)
 	started := event.BuildStarted{
-		Build: string(r.req.ID), Root: r.req.Root, Targets: r.req.Targets, Steps: len(r.selected),
+		Build: string(r.req.ID), Root: r.req.Root, Targets: r.req.Targets, Steps: steps,
 		Members: r.members(), Names: map[string]string{},
 	}
 	for _, m := range r.opts.Members() {

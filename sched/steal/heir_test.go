@@ -109,8 +109,8 @@ func TestAnHeirSaysWhatItHas(t *testing.T) {
 	expect(t, "what the initiator made", said(k.Held(start, 0, d).Replies), []Message{Secured{Step: 0, Action: d.Entry.Action}})
 	other := garbageDone(1)
 	expect(t, "what others made", said(k.Held(start, 1, other).Replies), []Message(nil))
-	again := k.Receive(start, next, Hello{Initiator: "initiator", Plan: digestOf("plan")})
-	again = k.Receive(start, next, Append{First: 1, Ops: []Op{{Kind: OpDone, Step: 0, Done: d}, {Kind: OpHeir, Peer: "standby"}}})
+	k.Receive(start, next, Hello{Initiator: "initiator", Plan: digestOf("plan")})
+	again := k.Receive(start, next, Append{First: 1, Ops: []Op{{Kind: OpDone, Step: 0, Done: d}, {Kind: OpHeir, Peer: "standby"}}})
 	expect(t, "it has it all", again.Keep == nil && len(again.Brings) == 0, true)
 	expect(t, "and says so to the next leader", said(again.Replies), []Message{Ack{Index: 2}, Follow{}})
 	if out := k.Receive(start, next, Append{First: 3, Ops: []Op{{Kind: OpHeir, Peer: "other"}}}); !out.Drop {

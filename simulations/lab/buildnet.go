@@ -224,7 +224,13 @@ type Build struct {
 // Start starts a build of dir.
 func (h *Host) Start(dir string, args ...string) *Build {
 	h.t.Helper()
-	cmd := h.Command(append(append(program(h.t), "build", "--json", "-C", dir), args...)...)
+	return h.start(append([]string{"build", "--json", "-C", dir}, args...)...)
+}
+
+// start runs a command that tells of a build.
+func (h *Host) start(args ...string) *Build {
+	h.t.Helper()
+	cmd := h.Command(append(program(h.t), args...)...)
 	b := &Build{host: h, cmd: cmd, done: make(chan struct{})}
 	b.seen = sync.NewCond(&b.mu)
 	out, err := cmd.StdoutPipe()

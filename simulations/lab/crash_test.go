@@ -99,10 +99,7 @@ func TestNodeDiesUnderTheCommand(t *testing.T) {
 	if took := time.Since(died); took > 2*time.Second {
 		t.Errorf("the command took %v to notice", took)
 	}
-	<-time.After(time.Until(died.Add(2 * time.Second)))
-	if n := sleepers(hosts, "3.00"); n > 0 {
-		t.Errorf("2 s later %d actions still run", n)
-	}
+	// The other host may go on with the build, if it was ready to.
 	nodes[0] = hosts[0].Up()
 	hosts[0].Build(dir)
 	s.Check(t, dir)

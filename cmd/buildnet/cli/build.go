@@ -66,7 +66,7 @@ func (a *app) buildCommand() *cobra.Command {
 }
 
 // build runs one build from the search for a node to the summary.
-func (a *app) build(ctx context.Context, o buildFlags) (err error) {
+func (a *app) build(ctx context.Context, o buildFlags) error {
 	root, err := config.ProjectRoot(o.dir)
 	if err != nil {
 		return usage{err}
@@ -79,23 +79,7 @@ func (a *app) build(ctx context.Context, o buildFlags) (err error) {
 		Profile: o.profile, Strategy: o.strategy, Partition: o.partition,
 		Env: environment(a.sys.Environ),
 	}
-	show := a.viewOf(o)
-	a.restore.Store(&show.screen)
-	s, err := a.buildOn(ctx, request, show)
-	summary := show.close()
-	left := nothing
-	if summary == nil && wasSignalled(ctx) {
-		left = aBuild
-	}
-	defer func() { err = errors.Join(err, s.close(a, left)) }()
-	switch {
-	case summary != nil:
-		return outcome(ctx, *summary)
-	case wasSignalled(ctx):
-		return errInterrupted
-	default:
-		return err
-	}
+	return a.showBuilding(ctx, request, a.viewOf(o))
 }
 
 // outcome maps how a build ended to an error.

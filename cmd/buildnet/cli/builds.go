@@ -21,7 +21,7 @@ const maxListed = 30
 func (a *app) buildsCommand() *cobra.Command {
 	var as format
 	c := &cobra.Command{
-		Use:   "builds [show BUILD] [--json]",
+		Use:   "builds [show BUILD|attach BUILD] [--json]",
 		Short: "list the builds of this machine, or show one again",
 		Long: "Lists the builds that were started on this machine, newest first: the last 30, or\n" +
 			"with --json all that are kept (1000 at most).",
@@ -34,7 +34,7 @@ func (a *app) buildsCommand() *cobra.Command {
 		},
 	}
 	as.flag(c, "print one JSON array")
-	c.AddCommand(a.buildsShowCommand())
+	c.AddCommand(a.buildsShowCommand(), a.buildsAttachCommand())
 	return c
 }
 

@@ -1,0 +1,84 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/buildnet/buildnet/node/api"
+	"github.com/buildnet/buildnet/node/config"
+)
+
+func (a *app) buildsAttachCommand() *cobra.Command {
+	var json bool
+	var dir string
+	c := &cobra.Command{
+		Use:   "attach BUILD [--output-dir DIR] [--json]",
+		Short: "follow a build of any machine, and fetch its outputs",
+		Long: "Follows a build wherever in the mesh it runs, as `buildnet build` would, and when it\n" +
+			"has ended brings its outputs here: to DIR, or into the project that you are in.\n" +
+			"BUILD is its ID, or the beginning of one.\n\n" +
+			"If the machine dies on which a build was begun, another one goes on with it; this is\n" +
+			"how to come to its outputs. Ctrl-C ends only this command. A build can be followed\n" +
+			"for ten minutes after its end.",
+		Example:               "  buildnet builds attach 3f9a --output-dir ~/rescued",
+		Args:                  cobra.ExactArgs(1),
+		DisableFlagsInUseLine: true,
+		Annotations:           map[string]string{"exit": exits(exitOK, exitFailed, exitUsage, exitUnreachable, exitInterrupted)},
+		RunE: func(c *cobra.Command, args []string) error {
+			to, err := outputDir(dir)
+			if err != nil {
+				return usage{err}
+			}
+			request := api.BuildRequest{Dir: to, Attach: args[0], Targets: []string{}, Env: map[string]string{}}
+			return a.showBuilding(c.Context(), request, a.viewOf(buildFlags{json: json}))
+		},
+	}
+	c.Flags().StringVar(&dir, "output-dir", "", "bring the outputs to `DIR`, which is made if it is not there")
+	c.Flags().BoolVar(&json, "json", false, "print one JSON object a line, as it happens; the last is build.finished")
+	return c
+}
+
+// outputDir is where outputs go: the root of the project here, unless the user
+// names another place.
+func outputDir(dir string) (string, error) {
+	if dir == "" {
+		root, err := config.ProjectRoot(".")
+		if err != nil {
+			return "", fmt.Errorf("%w; or name a directory with --output-dir", err)
+		}
+		return filepath.EvalSymlinks(root)
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("--output-dir %s: %w", dir, err)
+	}
+	if err := os.MkdirAll(abs, 0o755); err != nil {
+		return "", fmt.Errorf("--output-dir: %w", err)
+	}
+	return filepath.EvalSymlinks(abs)
+}
+
+// showBuilding has a node do what is asked, shows it, and returns how it ended.
+func (a *app) showBuilding(ctx context.Context, request api.BuildRequest, show *shown) (err error) {
+	a.restore.Store(&show.screen)
+	s, err := a.buildOn(ctx, request, show)
+	summary := show.close()
+	left := nothing
+	if summary == nil && wasSignalled(ctx) {
+		left = aBuild
+	}
+	defer func() { err = errors.Join(err, s.close(a, left)) }()
+	switch {
+	case summary != nil:
+		return outcome(ctx, *summary)
+	case wasSignalled(ctx):
+		return errInterrupted
+	default:
+		return err
+	}
+}

@@ -1,0 +1,224 @@
+package build
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/buildnet/buildnet/mesh/peer"
+	"github.com/buildnet/buildnet/node/event"
+	"github.com/buildnet/buildnet/node/worktree"
+	"github.com/buildnet/buildnet/sched"
+	"github.com/buildnet/buildnet/sched/action"
+	"github.com/buildnet/buildnet/sched/steal"
+	"github.com/buildnet/buildnet/store"
+)
+
+const (
+	// findTime is how long a build is looked for: when its initiator has just
+	// died its heir has to find that out first.
+	findTime = 10 * time.Second
+	// findAgain is the pause between two looks.
+	findAgain = 250 * time.Millisecond
+)
+
+// ErrNoBuild says that no member has a build, or goes on with it.
+var ErrNoBuild = errors.New("no member of the mesh has this build")
+
+// Attachment is what a user asks for who follows a build of another machine.
+type Attachment struct {
+	// Build is its ID, or the beginning of one.
+	Build string
+	// Root is where its outputs are to be brought, an absolute path.
+	Root string
+	// Files is the tree at Root with the user's rights; nil is with this process'
+	// own.
+	Files worktree.Files
+}
+
+// Attach follows a build wherever it runs, be it that an heir goes on with it,
+// and brings its outputs to Root. It tells of it through emit as Build does. It
+// returns ErrNoBuild if nobody has the build, and the build's own failure like
+// Build.
+func (b *Builder) Attach(ctx context.Context, a Attachment, emit func(event.Event)) error {
+	leave, err := b.queue.enter(ctx, a.Root, a.Build, emit)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	f := &follower{b: b, a: a, emit: emit, lease: b.opts.Store.Lease()}
+	defer f.lease.Release()
+	for {
+		at, err := b.locate(ctx, a.Build)
+		if err != nil {
+			return err
+		}
+		err = f.follow(ctx, at)
+		switch {
+		case f.ended:
+			return err
+		case ctx.Err() != nil:
+			return ctx.Err()
+		}
+		f.emit(event.Notice{Build: a.Build, Level: event.Warning, Text: fmt.Sprintf("%s is lost: looking for who goes on", at.Short())})
+	}
+}
+
+// locate asks all members for a build until one has it.
+func (b *Builder) locate(ctx context.Context, id string) (peer.ID, error) {
+	deadline := time.Now().Add(findTime)
+	for {
+		if at, ok := b.lookFor(ctx, id); ok {
+			return at, nil
+		}
+		if time.Now().After(deadline) {
+			return "", fmt.Errorf("build %s: %w", id, ErrNoBuild)
+		}
+		select {
+		case <-ctx.Done():
+			return "", ctx.Err()
+		case <-time.After(findAgain):
+		}
+	}
+}
+
+// lookFor asks all at once. Of several it takes one that runs, and of those the
+// one that lives longest: an heir goes on beside an initiator that was only cut
+// off.
+func (b *Builder) lookFor(ctx context.Context, id string) (at peer.ID, ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	var mu sync.Mutex
+	var best reply
+	var asking sync.WaitGroup
+	for _, m := range b.opts.Members() {
+		if m.State != peer.Alive && !m.Self {
+			continue
+		}
+		asking.Go(func() {
+			a, _, s, err := b.ask(ctx, m.ID, question{askFind, id})
+			if err != nil {
+				return
+			}
+			_ = s.Close()
+			mu.Lock()
+			defer mu.Unlock()
+			if a.Build != "" && (at == "" || a.before(best)) {
+				at, best = m.ID, a
+			}
+		})
+	}
+	asking.Wait()
+	return at, at != ""
+}
+
+func (a reply) before(b reply) bool {
+	_, older := sched.Family(steal.BuildID(a.Build))
+	_, younger := sched.Family(steal.BuildID(b.Build))
+	if a.Ended != b.Ended {
+		return b.Ended
+	}
+	if a.Ended {
+		return older > younger
+	}
+	return older < younger
+}
+
+// follower follows one build.
+type follower struct {
+	b     *Builder
+	a     Attachment
+	emit  func(event.Event)
+	lease store.Lease
+	ended bool // the build
+	last  *event.BuildFinished
+}
+
+// follow tells what a member tells of the build, and brings its outputs here.
+func (f *follower) follow(ctx context.Context, at peer.ID) error {
+	a, lines, s, err := f.b.ask(ctx, at, question{askFollow, f.a.Build})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	defer context.AfterFunc(ctx, func() { _ = s.Close() })()
+	if a.Build == "" {
+		return ErrNoBuild
+	}
+	results, err := f.read(lines)
+	if err != nil {
+		return err
+	}
+	f.ended = true
+	return f.conclude(ctx, at, results)
+}
+
+// read tells of events until the build has ended, and returns its results.
+func (f *follower) read(lines *bufio.Reader) ([]*action.Result, error) {
+	var results []*action.Result
+	for {
+		l, err := line(lines, maxLine)
+		if err != nil {
+			return nil, err
+		}
+		if kindOf(l) == "" {
+			r, end, err := closingOf(l)
+			switch {
+			case err != nil:
+				return nil, err
+			case end:
+				return results, nil
+			case len(results) == action.MaxSteps:
+				return nil, fmt.Errorf("%w: more than %d results", errLine, action.MaxSteps)
+			}
+			results = append(results, r)
+			continue
+		}
+		e, err := event.Decode(l)
+		if err != nil {
+			continue // of another version
+		}
+		if last, ok := e.(event.BuildFinished); ok {
+			f.last = &last
+			continue
+		}
+		f.emit(e)
+	}
+}
+
+// conclude brings the outputs into the tree, and tells the end.
+func (f *follower) conclude(ctx context.Context, at peer.ID, results []*action.Result) error {
+	if f.last == nil {
+		return fmt.Errorf("build %s: %w: it has no end", f.a.Build, errLine)
+	}
+	err := f.place(ctx, at, results)
+	if err != nil {
+		f.last.OK, f.last.Error = false, err.Error()
+	}
+	f.emit(*f.last)
+	if err == nil && !f.last.OK {
+		err = errSteps
+	}
+	return err
+}
+
+func (f *follower) place(ctx context.Context, at peer.ID, results []*action.Result) error {
+	r := &run{opts: f.b.opts, req: Request{Root: f.a.Root, Files: f.a.Files}, trees: &f.b.trees, lease: f.lease}
+	if err := r.openTree(); err != nil {
+		return err
+	}
+	var outs []action.Output
+	for _, res := range results {
+		if err := r.fetch(ctx, res, []peer.ID{at}); err != nil {
+			return fmt.Errorf("bring the outputs here: %w", err)
+		}
+		outs = append(outs, res.Outputs...)
+	}
+	if _, err := r.tree.Place(ctx, worktree.Placement{Outputs: outs}); err != nil {
+		return fmt.Errorf("bring the outputs into the tree: %w", err)
+	}
+	return nil
+}

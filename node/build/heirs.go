@@ -1,0 +1,234 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/buildnet/buildnet/mesh/peer"
+	"github.com/buildnet/buildnet/node/event"
+	"github.com/buildnet/buildnet/sched"
+	"github.com/buildnet/buildnet/sched/action"
+	"github.com/buildnet/buildnet/sched/steal"
+	"github.com/buildnet/buildnet/store"
+	"github.com/buildnet/buildnet/store/digest"
+)
+
+const (
+	// maxBatch bounds what an heir fetches at once, in blobs and in bytes: it
+	// waits as long as that took before the next, so that the build itself has
+	// half of every line at least.
+	maxBatch      = 64
+	maxBatchBytes = 4 << 20
+	maxPause      = time.Second
+	// maxKept bounds the blobs that one build's plan begins with.
+	maxKept = 2_000_000
+	// keptFor is how long the outputs of a build that was inherited are kept for
+	// those who come for them.
+	keptFor = 10 * time.Minute
+	// secureTries is how often an heir tries to get what was announced before.
+	secureTries = 3
+)
+
+// Custody implements sched.Heirs.
+func (b *Builder) Custody(id steal.BuildID, initiator peer.ID, p *steal.Plan) sched.Custody {
+	r := &run{
+		opts: b.opts, req: Request{ID: id, Modes: p.Modes}, emit: func(event.Event) {}, lease: b.opts.Store.Lease(),
+		graph: p.Graph, trees: &b.trees,
+	}
+	return &custodian{b: b, initiator: initiator, plan: p, run: r, tells: &observer{run: r, abort: func(error) {}}}
+}
+
+// custodian keeps the build of another node, which this one may inherit.
+type custodian struct {
+	b         *Builder
+	initiator peer.ID
+	plan      *steal.Plan
+	run       *run
+	tells     *observer
+	inherited bool
+}
+
+// Sources implements sched.Custody.
+func (c *custodian) Sources(ctx context.Context) error {
+	given := make(map[steal.Step]bool, len(c.plan.Given))
+	k := &keeping{custodian: c, seen: map[digest.Digest]struct{}{}}
+	for _, g := range c.plan.Given {
+		given[g.Step] = true
+		files, dirs := blobsOf(g.Result)
+		k.files = k.fresh(k.files, files...)
+		k.dirs = k.fresh(k.dirs, dirs...)
+	}
+	steps := c.plan.Graph.Steps()
+	for i := range steps {
+		if !given[steal.Step(i)] && !steps[i].Inputs.IsZero() {
+			k.dirs = k.fresh(k.dirs, steps[i].Inputs)
+		}
+	}
+	return k.all(ctx)
+}
+
+// keeping brings trees and files here, each once.
+type keeping struct {
+	*custodian
+	seen        map[digest.Digest]struct{}
+	dirs, files []digest.Digest
+}
+
+func (k *keeping) fresh(list []digest.Digest, ds ...digest.Digest) []digest.Digest {
+	for _, d := range ds {
+		if _, seen := k.seen[d]; !seen {
+			k.seen[d] = struct{}{}
+			list = append(list, d)
+		}
+	}
+	return list
+}
+
+func (k *keeping) all(ctx context.Context) error {
+	for len(k.dirs) > 0 {
+		batch := cut(&k.dirs)
+		if err := k.get(ctx, batch); err != nil {
+			return err
+		}
+		for _, d := range batch {
+			if err := k.open(ctx, d); err != nil {
+				return err
+			}
+		}
+		if len(k.seen) > maxKept {
+			return fmt.Errorf("%w plan: it begins with more than %d blobs", action.ErrInvalid, maxKept)
+		}
+	}
+	for len(k.files) > 0 {
+		if err := k.get(ctx, cut(&k.files)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cut takes as many blobs from the front as are fetched at once.
+func cut(list *[]digest.Digest) []digest.Digest {
+	n, bytes := 0, int64(0)
+	for n < min(len(*list), maxBatch) && (n == 0 || bytes+(*list)[n].Size() <= maxBatchBytes) {
+		bytes += (*list)[n].Size()
+		n++
+	}
+	batch := (*list)[:n]
+	*list = (*list)[n:]
+	return batch
+}
+
+func (k *keeping) get(ctx context.Context, batch []digest.Digest) error {
+	k.run.lease.Hold(batch...)
+	began := time.Now()
+	moved, err := k.b.opts.Fetcher.Fetch(ctx, batch, []peer.ID{k.initiator})
+	if err != nil || moved == 0 {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(min(time.Since(began), maxPause)):
+		return nil
+	}
+}
+
+func (k *keeping) open(ctx context.Context, d digest.Digest) error {
+	content, err := store.ReadAll(ctx, k.b.opts.Store, d, maxDirectory)
+	if err != nil {
+		return err
+	}
+	var dir repb.Directory
+	if err := proto.Unmarshal(content, &dir); err != nil {
+		return fmt.Errorf("directory %v: %w", d, err)
+	}
+	for _, f := range dir.GetFiles() {
+		of, err := action.DigestOf(f.GetDigest())
+		if err != nil {
+			return fmt.Errorf("directory %v: %q: %w", d, f.GetName(), err)
+		}
+		k.files = k.fresh(k.files, of)
+	}
+	for _, sub := range dir.GetDirectories() {
+		of, err := action.DigestOf(sub.GetDigest())
+		if err != nil {
+			return fmt.Errorf("directory %v: %q: %w", d, sub.GetName(), err)
+		}
+		k.dirs = k.fresh(k.dirs, of)
+	}
+	return nil
+}
+
+// Secure implements sched.Custody.
+func (c *custodian) Secure(ctx context.Context, s steal.Step, d *steal.Done) error {
+	return c.tells.secure(ctx, s, d)
+}
+
+// Inherit implements sched.Custody.
+func (c *custodian) Inherit(as steal.BuildID) (o sched.Observer, ended func(error)) {
+	c.inherited = true
+	r := c.run
+	r.req.ID, r.started = as, time.Now()
+	r.in, r.out = r.opts.Moved()
+	c.b.enter(r)
+	r.begin(c.plan.Graph.Len())
+	r.notice(event.Warning, "%s is lost, on which the build was begun: %s goes on with it", r.nameOf(c.initiator), r.nameOf(r.opts.Self))
+	for _, g := range c.plan.Given {
+		r.giveAgain(g)
+	}
+	c.tells.watched = newWatched(string(as), r.emit)
+	ctx, cancel := context.WithCancel(context.Background())
+	var watching sync.WaitGroup
+	watching.Go(func() { c.tells.watched.run(ctx) })
+	return heirObserver{c.tells}, func(err error) {
+		cancel()
+		watching.Wait()
+		if err == nil && c.tells.failed > 0 {
+			err = fmt.Errorf("%d %w", c.tells.failed, errSteps)
+		}
+		yielded := errors.Is(err, sched.ErrYielded)
+		_ = r.finish(context.Background(), err)
+		c.b.leave(r, !yielded)
+	}
+}
+
+// giveAgain tells of a step whose result was known when the build began.
+func (r *run) giveAgain(g steal.Given) {
+	step := r.graph.Steps()[g.Step].ID
+	done := event.StepFinished{Step: string(step), Status: event.CachedMesh}
+	if g.Done != nil {
+		done.Digest, done.Peer = g.Done.Entry.Action.String(), string(g.Done.Entry.Executor)
+	}
+	r.outcomes[step] = g.Result
+	r.tally.step(done, false, g.Result.Wall)
+}
+
+// Close implements sched.Custody.
+func (c *custodian) Close() {
+	if !c.inherited {
+		c.run.lease.Release()
+		return
+	}
+	time.AfterFunc(keptFor, c.run.lease.Release)
+}
+
+// heirObserver tries harder to get what the initiator had announced: it is not
+// to be made again because a holder was busy.
+type heirObserver struct{ *observer }
+
+// Secure implements sched.Observer.
+func (o heirObserver) Secure(ctx context.Context, s steal.Step, d *steal.Done) (err error) {
+	for range secureTries {
+		if err = o.observer.Secure(ctx, s, d); err == nil || ctx.Err() != nil {
+			return err
+		}
+	}
+	return err
+}
