@@ -10,6 +10,8 @@ package hearsay
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -225,7 +227,7 @@ func (h *Hearsay) tellAll(ctx context.Context) {
 	routes := h.routes()
 	byPeer := map[peer.ID][]costs.Kind{}
 	var alone []costs.Kind
-	for k := range untold { // in any order: what is told is a set
+	for _, k := range slices.SortedFunc(maps.Keys(untold), compare) {
 		if len(routes[shardOf(k)]) == 0 {
 			alone = append(alone, k)
 		}
@@ -242,7 +244,8 @@ func (h *Hearsay) tellAll(ctx context.Context) {
 func (h *Hearsay) each(ctx context.Context, byPeer map[peer.ID][]costs.Kind, f func(peer.ID, []costs.Kind) error) {
 	var talks sync.WaitGroup
 	defer talks.Wait()
-	for id, kinds := range byPeer {
+	for _, id := range slices.Sorted(maps.Keys(byPeer)) {
+		kinds := byPeer[id]
 		for len(kinds) > 0 {
 			piece := kinds[:min(len(kinds), maxKinds)]
 			kinds = kinds[len(piece):]
@@ -272,6 +275,8 @@ func (h *Hearsay) routes() (routes [shards][]peer.ID) {
 	}
 	return routes
 }
+
+func compare(a, b costs.Kind) int { return slices.Compare(a[:], b[:]) }
 
 // shardOf kinds, which are hashes.
 func shardOf(k costs.Kind) int { return int(k[0]) % shards }

@@ -17,7 +17,7 @@ func TestSummaryComparesWhatWasExpectedWithWhatCame(t *testing.T) {
 		want string
 	}{
 		"Nothing":  {nil, ""},
-		"TooShort": {&event.Forecast{First: event.Expected{ETAMS: 400, TookMS: 300}}, ""},
+		"TooShort": {&event.Forecast{First: event.Expected{ETAMS: 400, TookMS: 3000}}, ""},
 		"First":    {&event.Forecast{First: first}, "expected to take 9.50s and took 12s\n"},
 		"Half":     {&event.Forecast{First: first, Half: half}, "expected to take 9.50s and took 12s; at half-time 5.25s and took 6.04s more\n"},
 	} {

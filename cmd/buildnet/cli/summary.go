@@ -92,7 +92,7 @@ func whereRun(f event.BuildFinished, n names) string {
 
 // worthForecast is how long a build must have taken for anybody to ask whether
 // that was expected.
-const worthForecast = time.Second
+const worthForecast = 5 * time.Second
 
 // forecast compares what was expected with what came.
 func forecast(f event.BuildFinished) string {
