@@ -20,11 +20,11 @@ import (
 )
 
 const (
-	// maxBatch bounds what an heir fetches at once, in blobs and in bytes: it
+	// keepBlobs and keepBytes bound what an heir fetches at once: it
 	// waits as long as that took before the next, so that the build itself has
 	// half of every line at least.
-	maxBatch      = 64
-	maxBatchBytes = 4 << 20
+	keepBlobs      = 64
+	keepBytes = 4 << 20
 	maxPause      = time.Second
 	// maxKept bounds the blobs that one build's plan begins with.
 	maxKept = 2_000_000
@@ -116,7 +116,7 @@ func (k *keeping) all(ctx context.Context) error {
 // cut takes as many blobs from the front as are fetched at once.
 func cut(list *[]digest.Digest) []digest.Digest {
 	n, bytes := 0, int64(0)
-	for n < min(len(*list), maxBatch) && (n == 0 || bytes+(*list)[n].Size() <= maxBatchBytes) {
+	for n < min(len(*list), keepBlobs) && (n == 0 || bytes+(*list)[n].Size() <= keepBytes) {
 		bytes += (*list)[n].Size()
 		n++
 	}
