@@ -38,6 +38,7 @@ const maxTrees = 1000
 type parts struct {
 	store      *disk.Store
 	actions    *actions.Cache
+	private    *actions.Cache // of builds that give their results to nobody
 	history    *history.History
 	meter      Power
 	exec       Executor
@@ -66,7 +67,7 @@ func (p *parts) bpu() float64 { return p.meter.BPU() }
 // assemble makes the parts, in the order in which they need each other.
 func (n *Node) assemble(ctx context.Context, settings config.Settings, blobs *disk.Store) (*parts, error) {
 	p := &parts{
-		store: blobs, actions: actions.New(blobs.CacheKV("actions")), history: history.New(blobs.CacheKV("history")),
+		store: blobs, actions: actions.New(blobs.CacheKV("actions")), private: actions.New(blobs.CacheKV("private")), history: history.New(blobs.CacheKV("history")),
 		meter: n.power(blobs), cores: n.cfg.Machine.cores(), slots: n.cfg.Slots,
 		toolchains: n.prober(settings, blobs),
 		watcher:    worktree.NewWatcher(filepath.Join(n.cfg.Home, "watch"), n.cfg.Log),
@@ -194,7 +195,7 @@ func (n *Node) connect(p *parts, id mesh.Identity, settings config.Settings) (er
 		Network: p.mesh, Self: p.mesh.Self(), Store: p.store, State: trees, Watcher: p.watcher, Actions: p.actions,
 		History: p.history, Costs: book, Hearsay: p.hearsay, Toolchains: p.toolchains,
 		Scheduler: p.sched, Fetcher: p.dht, Members: p.mesh.Members, Estimate: p.estimate, Settle: p.settle,
-		Provide: p.dht.Provide, Profiles: p.profiles, Log: log,
+		Provide: p.dht.Provide, Profiles: p.profiles, Private: p.private, Drop: p.store.Drop, Log: log,
 		Moved: func() (in, out int64) {
 			s := p.dht.Stats()
 			return s.BytesIn, s.BytesOut

@@ -198,6 +198,9 @@ func (r *runner) keep(ctx context.Context, j sched.Job, res action.Result, cache
 	if err != nil {
 		return nil, fmt.Errorf("outputs of %s: %w", j.Step, err)
 	}
+	if j.Forget {
+		return &entry, nil // the leader knows where the outputs are
+	}
 	if cached && res.OK() {
 		if err := r.actions.Put(ctx, entry); err != nil {
 			return nil, err

@@ -131,7 +131,7 @@ func epochMessage(e steal.Epoch) *schedpb.Epoch {
 }
 
 func helloMessage(h steal.Hello) *schedpb.Hello {
-	m := &schedpb.Hello{Initiator: string(h.Initiator), Plan: h.Plan.Binary(), Have: h.Have}
+	m := &schedpb.Hello{Initiator: string(h.Initiator), Plan: h.Plan.Binary(), Have: h.Have, Forget: h.Forget}
 	for _, s := range h.Specs {
 		m.Specs = append(m.Specs, &schedpb.Spec{Spec: s.Spec, Dirs: s.Dirs})
 	}

@@ -70,7 +70,7 @@ func messages(t testing.TB) []steal.Message {
 	}
 	return []steal.Message{
 		steal.Lead{Plan: a},
-		steal.Hello{Initiator: p.id, Plan: a, Specs: []steal.Spec{{Spec: "cc:cc", Dirs: "/opt"}}, Have: []byte{5}},
+		steal.Hello{Initiator: p.id, Plan: a, Specs: []steal.Spec{{Spec: "cc:cc", Dirs: "/opt"}}, Have: []byte{5}, Forget: true},
 		steal.Append{First: 3, Commit: 2, Ops: []steal.Op{
 			{Kind: steal.OpStandbys, Peers: []peer.ID{p.id}}, {Kind: steal.OpDone, Step: 7, Done: &done},
 			{Kind: steal.OpFailed, Step: 8, Peer: p.id, Text: "why"},
@@ -232,7 +232,7 @@ func TestPlanReadsBackAsItWasWritten(t *testing.T) {
 	want := &steal.Plan{
 		Graph: g, Candidates: []peer.ID{p.id}, Modes: steal.Modes{
 			Force: true, KeepGoing: true, Jobs: 3,
-			Policy: place.Policy{Strategy: place.Fastest, Partition: place.ByFile, Weights: place.Weights{Performance: 1, Locality: 2, Latency: 3, Availability: 4}},
+			Policy: place.Policy{Strategy: place.Fastest, Partition: place.ByFile, Weights: place.Weights{Performance: 1, Locality: 2, Latency: 3, Availability: 4}}, Exchange: steal.TakeOnly, Copies: steal.MakerKeeps,
 		},
 		Given: []steal.Given{
 			{Step: 0, Result: &action.Result{ExitCode: 0, Isolation: action.Full}, Secured: true},

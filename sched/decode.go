@@ -191,7 +191,7 @@ func (d *decoder) helloOf(m *schedpb.Hello) (steal.Message, error) {
 	if len(m.GetSpecs()) > steal.MaxSpecs || len(m.GetHave()) > action.MaxSteps/8+1 {
 		return nil, fmt.Errorf("hello with %d toolchains and %d bytes of steps", len(m.GetSpecs()), len(m.GetHave()))
 	}
-	h := steal.Hello{Initiator: initiator, Plan: plan, Have: m.GetHave()}
+	h := steal.Hello{Initiator: initiator, Plan: plan, Have: m.GetHave(), Forget: m.GetForget()}
 	for _, s := range m.GetSpecs() {
 		if len(s.GetSpec()) > maxSpec || len(s.GetDirs()) > maxSpec {
 			return nil, fmt.Errorf("toolchain specification above %d bytes", maxSpec)

@@ -278,8 +278,15 @@ func (l *leading) tell(e action.Entry) {
 		return
 	}
 	defer l.publish.Release(1)
+	modes := l.opts.Plan.Modes
+	if modes.Exchange == steal.TakeOnly {
+		return
+	}
 	holders := []peer.ID{e.Executor}
-	if l.opts.Initiator != e.Executor {
+	switch {
+	case modes.Copies == steal.InitiatorKeeps:
+		holders = []peer.ID{l.opts.Initiator}
+	case modes.Copies == steal.BothKeep && l.opts.Initiator != e.Executor:
 		holders = append(holders, l.opts.Initiator)
 	}
 	if err := l.s.opts.Results.Publish(l.s.life, l.scope, e, holders); err != nil {

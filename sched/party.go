@@ -35,6 +35,7 @@ type party struct {
 	links     map[steal.Epoch]*link
 	highest   steal.Epoch
 	initiator peer.ID
+	forget    bool // what is made here for the build
 	jobs      map[jobKey]*job
 	probe     uint64 // number of the last question for toolchains
 	looked    time.Time
@@ -164,7 +165,7 @@ func (p *party) attach(l *link, hello steal.Hello) {
 	}
 	p.links[l.epoch] = l
 	p.bound()
-	p.initiator = hello.Initiator
+	p.initiator, p.forget = hello.Initiator, hello.Forget
 	p.hears(l.epoch)
 	if p.hand == nil {
 		p.hand = steal.NewHand(steal.HandOptions{

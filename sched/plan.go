@@ -30,6 +30,7 @@ func encodePlan(p *steal.Plan) ([]byte, error) {
 	m := &schedpb.Plan{
 		Graph: graph, Force: p.Modes.Force, KeepGoing: p.Modes.KeepGoing, Local: p.Modes.Local,
 		Jobs: uint32(min(max(p.Modes.Jobs, 0), math.MaxInt32)), Policy: policyMessage(p.Modes.Policy),
+		Exchange: uint32(p.Modes.Exchange), Copies: uint32(p.Modes.Copies),
 	}
 	for _, id := range p.Candidates {
 		m.Candidates = append(m.Candidates, string(id))
@@ -77,6 +78,10 @@ func decodePlan(b []byte) (*steal.Plan, error) {
 	if p.Modes.Policy, err = policyOf(m.GetPolicy()); err != nil {
 		return nil, fmt.Errorf("decode plan: %w", err)
 	}
+	if m.GetExchange() > uint32(steal.TakeOnly) || m.GetCopies() > uint32(steal.MakerKeeps) {
+		return nil, fmt.Errorf("decode plan: %w: exchange %d, copies %d", errMalformed, m.GetExchange(), m.GetCopies())
+	}
+	p.Modes.Exchange, p.Modes.Copies = steal.Exchange(m.GetExchange()), steal.Copies(m.GetCopies())
 	if p.Candidates, err = d.candidatesOf(m.GetCandidates()); err != nil {
 		return nil, fmt.Errorf("decode plan: %w", err)
 	}

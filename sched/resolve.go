@@ -43,7 +43,12 @@ func (l *leading) resolve(ctx context.Context, r steal.Resolve) steal.Resolved {
 	}
 	out.Action = a.Action
 	switch {
-	case step.Sharing == action.Unshared:
+	case step.Sharing == action.Unshared || l.opts.Plan.Modes.Exchange == steal.GiveOnly:
+	case l.opts.Plan.Modes.Exchange == steal.TakeOnly && !r.Fresh:
+		// Without a claim: nobody would get the result that they wait for.
+		if f, ok := l.s.opts.Results.Lookup(ctx, l.scope, []digest.Digest{a.Action})[a.Action]; ok {
+			out.Found, out.Holders = &f.Entry, f.Holders
+		}
 	case r.Fresh:
 		if f, ok := l.s.opts.Results.Lookup(ctx, l.scope, []digest.Digest{a.Action})[a.Action]; ok {
 			out.Known = &f.Entry

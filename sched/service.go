@@ -67,6 +67,9 @@ type Job struct {
 	Own *action.Step
 	// Alone jobs take nothing from other members.
 	Alone bool
+	// Forget jobs leave no result in the own cache, and nobody is told of their
+	// outputs.
+	Forget bool
 	// Foreign jobs are of a build that was asked for elsewhere.
 	Foreign bool
 	// Progress takes what the command says of its progress while it runs, in per

@@ -79,7 +79,7 @@ func (p *party) prepare(a steal.Assign) {
 	p.drop(key)
 	j := &job{key: key, Job: Job{
 		Build: p.build, Step: a.Name, Action: a.Action, Holders: a.Holders, Own: p.origin.step(a),
-		Alone: p.origin != nil && p.origin.alone, Foreign: p.whose() == theirs,
+		Alone: p.origin != nil && p.origin.alone, Foreign: p.whose() == theirs, Forget: p.forget,
 	}}
 	j.Progress = func(percent int) { j.percent.Store(int32(min(max(percent, 0), 100)) + 1) }
 	j.ctx, j.cancel = context.WithCancel(p.ctx)

@@ -238,3 +238,93 @@ func TestBandwidthSaverAsksNobody(t *testing.T) {
 		t.Errorf("bandwidth_saver: %+v", f)
 	}
 }
+
+// large is a project whose steps make 100 KiB each, of which no two are alike.
+func large(t *testing.T, steps int) string {
+	t.Helper()
+	files := map[string]string{".buildnet/config.yaml": `version: 1
+packages:
+  - name: large
+    steps:
+      - foreach: "*.txt"
+        run: "sleep 1; seq 4000 | sed \"s/^/$(cat {in}) /\" > {outputs}"
+        outputs: ["out/{stem}"]
+`}
+	for i := range steps {
+		files[fmt.Sprintf("%d.txt", i)] = fmt.Sprintf("%d of some text that is long", i)
+	}
+	return nodetest.Tree(t, files)
+}
+
+// results are those that the node's cache has for others.
+func results(t *testing.T, n *nodetest.Node) int {
+	t.Helper()
+	return answer[struct{ Actions int }](t, n, "cache", "stats").Actions
+}
+
+// own keeps a profile of one key on a node.
+func own(t *testing.T, n *nodetest.Node, name, key string) {
+	t.Helper()
+	ok(t, n, "profile", "create", writeFile(t, filepath.Join(t.TempDir(), "p.yaml"), "version: 1\nname: "+name+"\n"+key+"\n"))
+}
+
+func TestCachePoliciesAndStoragePreferences(t *testing.T) {
+	const steps = 4
+	nodes := nodetest.Mesh(t, 2, 1)
+	a, b := nodes[0], nodes[1]
+	dir := large(t, steps)
+	for name, key := range map[string]string{"quiet": "cache_policy: minimal", "deaf": "cache_policy: aggressive_local", "thrifty": "storage_preference: cheapest", "near": "storage_preference: local"} {
+		own(t, a, name, key)
+	}
+	clear := func() {
+		ok(t, a, "cache", "clear")
+		ok(t, b, "cache", "clear")
+	}
+	remade := func(args ...string) event.BuildFinished {
+		if err := os.RemoveAll(filepath.Join(dir, "out")); err != nil {
+			t.Fatal(err)
+		}
+		return built(t, a, dir, args...)
+	}
+
+	// minimal: nobody else gets the results, and they are known here.
+	if f := remade("--profile", "quiet"); f.Executed != steps || results(t, a)+results(t, b) != 0 {
+		t.Errorf("minimal: %d executed, %d and %d results are for others", f.Executed, results(t, a), results(t, b))
+	}
+	if f := remade("--profile", "quiet"); f.Executed != 0 || f.CachedLocal != steps {
+		t.Errorf("minimal, again: %+v", f)
+	}
+	clear()
+
+	// standard: the owners have the results; aggressive_local does not ask them.
+	if f := remade(); f.Executed != steps || results(t, b) != steps {
+		t.Errorf("standard: %d executed, %d results are with the other", f.Executed, results(t, b))
+	}
+	ok(t, a, "cache", "clear")
+	if f := remade("--profile", "deaf"); f.Executed != steps {
+		t.Errorf("aggressive_local: %+v", f)
+	}
+	ok(t, a, "cache", "clear")
+	if f := remade(); f.Executed == steps { // an owner that is slow to answer is not waited for
+		t.Errorf("standard, known to the other: %+v", f)
+	}
+	clear()
+
+	// cheapest: what the other made is not here, but comes back from there.
+	f := remade("--profile", "thrifty")
+	if f.RunRemote == 0 {
+		t.Fatalf("nothing ran on the other: %+v", f)
+	}
+	if f := remade("--profile", "thrifty"); f.Executed != 0 || f.BytesIn < 100<<10 {
+		t.Errorf("cheapest, again: %+v", f)
+	}
+	clear()
+
+	// local: all of it is here, and the other has forgotten what it made.
+	if f := remade("--profile", "near"); f.RunRemote == 0 {
+		t.Fatalf("nothing ran on the other: %+v", f)
+	}
+	if f := remade("--profile", "near"); f.Executed != 0 || f.BytesIn > 100<<10 {
+		t.Errorf("local, again: %+v", f)
+	}
+}

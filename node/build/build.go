@@ -70,9 +70,14 @@ type Options struct {
 	Self  peer.ID
 	Store Store
 	// State keeps what is remembered of working trees between builds.
-	State      store.KV
-	Watcher    *worktree.Watcher
-	Actions    *actions.Cache
+	State   store.KV
+	Watcher *worktree.Watcher
+	Actions *actions.Cache
+	// Private has results that no other member is to have; nil keeps none.
+	Private *actions.Cache
+	// Drop takes blobs out of the store, but for those that are leased; nil
+	// keeps all.
+	Drop       func(context.Context, ...digest.Digest) error
 	History    *history.History
 	Costs      *costs.Book
 	Hearsay    Hearsay
@@ -165,6 +170,7 @@ func (b *Builder) Build(ctx context.Context, r Request, emit func(event.Event)) 
 	defer leave()
 	b.trees.trim(b.queue.busy)
 	run := &run{opts: b.opts, req: r, trees: &b.trees, emit: say, started: started, lease: b.opts.Store.Lease()}
+	defer run.letGo(ctx) // when nothing of it is held any more
 	defer run.lease.Release()
 	b.enter(run)
 	defer b.leave(run, true)

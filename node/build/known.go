@@ -52,7 +52,7 @@ func (r *run) lookUp(ctx context.Context, s *action.Step) (*action.Entry, error)
 	if err != nil {
 		return nil, fmt.Errorf("step %s: %w", s.ID, err)
 	}
-	entry, err := r.opts.Actions.Get(ctx, a.Action)
+	entry, err := r.entryOf(ctx, a.Action)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}
@@ -62,7 +62,7 @@ func (r *run) lookUp(ctx context.Context, s *action.Step) (*action.Entry, error)
 	if fits := s.Fits(&entry.Result) == nil; !fits {
 		return nil, nil // a member gave it to this node's cache
 	}
-	blobs, err := store.Closure(ctx, r.opts.Store, &entry.Result)
+	blobs, err := r.closureOf(ctx, &entry)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil // its outputs were collected: a member may have them
 	}

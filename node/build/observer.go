@@ -12,6 +12,7 @@ import (
 	"github.com/buildnet/buildnet/sched/action"
 	"github.com/buildnet/buildnet/sched/steal"
 	"github.com/buildnet/buildnet/store"
+	"github.com/buildnet/buildnet/store/digest"
 )
 
 // maxOutput is how much of what a step printed is shown, in bytes.
@@ -65,6 +66,13 @@ func (o *observer) Secure(ctx context.Context, s steal.Step, d *steal.Done) erro
 
 func (o *observer) secure(ctx context.Context, s steal.Step, d *steal.Done) error {
 	r, res := o.run, &d.Entry.Result
+	var before map[digest.Digest]bool
+	if r.keepsNone(d.Entry.Executor) {
+		var err error
+		if before, err = r.hereBefore(ctx, res); err != nil {
+			return fmt.Errorf("outputs of %s: %w", o.step(s).ID, err)
+		}
+	}
 	if err := r.fetch(ctx, res, d.Holders); err != nil {
 		return fmt.Errorf("outputs of %s: %w", o.step(s).ID, err)
 	}
@@ -73,13 +81,15 @@ func (o *observer) secure(ctx context.Context, s steal.Step, d *steal.Done) erro
 		return fmt.Errorf("outputs of %s: %w", o.step(s).ID, err)
 	}
 	r.lease.Hold(blobs...)
+	if r.keepsNone(d.Entry.Executor) {
+		r.brought.add(slices.DeleteFunc(slices.Clone(blobs), func(d digest.Digest) bool { return before[d] }))
+	}
 	if !res.OK() || o.step(s).Sharing == action.Unshared {
 		return nil
 	}
-	if err := r.opts.Actions.Put(ctx, d.Entry); err != nil {
+	if err := r.cache(ctx, d.Entry, blobs); err != nil {
 		return fmt.Errorf("result of %s: %w", o.step(s).ID, err)
 	}
-	r.opts.Provide(blobs...)
 	return nil
 }
 
@@ -90,7 +100,7 @@ func (r *run) fetch(ctx context.Context, res *action.Result, holders []peer.ID) 
 	}
 	files, dirs := blobsOf(res)
 	r.lease.Hold(files...)
-	if _, err := r.opts.Fetcher.Fetch(ctx, files, holders); err != nil {
+	if err := r.fetchFiles(ctx, files, holders); err != nil {
 		return err
 	}
 	for _, d := range dirs {
@@ -99,6 +109,14 @@ func (r *run) fetch(ctx context.Context, res *action.Result, holders []peer.ID) 
 		}
 	}
 	return nil
+}
+
+func (r *run) fetchFiles(ctx context.Context, files []digest.Digest, holders []peer.ID) error {
+	if r.batches != nil {
+		return r.batches.bring(ctx, files, holders)
+	}
+	_, err := r.opts.Fetcher.Fetch(ctx, files, holders)
+	return err
 }
 
 // Finished implements sched.Observer.

@@ -92,7 +92,7 @@ func (r *run) chooseProfile(ctx context.Context) error {
 	if !m.Local && r.profile.CPU == profile.LocalOnly {
 		m.Local, r.localBy = true, fmt.Sprintf("cpu_strategy of profile %s", r.profile.Name)
 	}
-	m.Policy = r.profile.Policy()
+	m.Policy, m.Exchange, m.Copies = r.profile.Policy(), exchangeOf(r.profile.Cache), copiesOf(r.profile.Storage)
 	return nil
 }
 

@@ -38,7 +38,10 @@ type run struct {
 	configName string
 	source     []byte // of config
 	profile    profile.Chosen
-	localBy    string // why no other machine is asked
+	localBy    string   // why no other machine is asked
+	batches    *batches // nil: each result for itself
+	brought    brought
+	silent     map[peer.ID]bool // who did not give what it had made
 	plan       *project.Plan
 	reuses     bool // sources that an earlier build made
 	selected   []*project.Step
@@ -101,6 +104,7 @@ func (r *run) begin(steps int) {
 	r.emit = r.journal.add
 	r.tally = newTally(string(r.req.ID), r.opts.Self, steps, r.emit)
 	r.dirs = newDirectories(r.opts.Store)
+	r.silent = map[peer.ID]bool{}
 	r.outcomes = make(map[action.StepID]*action.Result, steps)
 	started := event.BuildStarted{
 		Build: string(r.req.ID), Root: r.req.Root, Targets: r.req.Targets, Steps: steps,
@@ -159,6 +163,9 @@ func (r *run) schedule(ctx context.Context, given []steal.Given) error {
 	defer watching.Wait()
 	ctx, abort := context.WithCancelCause(ctx)
 	defer abort(nil)
+	if r.profile.Network == profile.BatchTransfers {
+		r.batches = &batches{fetch: r.opts.Fetcher.Fetch, ctx: ctx}
+	}
 	o := &observer{run: r, abort: abort, eta: r.estimate(given), watched: newWatched(string(r.req.ID), r.emit)}
 	watching.Go(func() { o.watched.run(ctx) })
 	defer r.tellCosts()

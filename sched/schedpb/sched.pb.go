@@ -648,6 +648,7 @@ type Hello struct {
 	Plan          []byte                 `protobuf:"bytes,2,opt,name=plan,proto3" json:"plan,omitempty"`
 	Specs         []*Spec                `protobuf:"bytes,3,rep,name=specs,proto3" json:"specs,omitempty"`
 	Have          []byte                 `protobuf:"bytes,4,opt,name=have,proto3" json:"have,omitempty"`
+	Forget        bool                   `protobuf:"varint,5,opt,name=forget,proto3" json:"forget,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -708,6 +709,13 @@ func (x *Hello) GetHave() []byte {
 		return x.Have
 	}
 	return nil
+}
+
+func (x *Hello) GetForget() bool {
+	if x != nil {
+		return x.Forget
+	}
+	return false
 }
 
 type Timings struct {
@@ -2480,6 +2488,8 @@ type Plan struct {
 	Local         bool                   `protobuf:"varint,6,opt,name=local,proto3" json:"local,omitempty"`
 	Jobs          uint32                 `protobuf:"varint,7,opt,name=jobs,proto3" json:"jobs,omitempty"`
 	Policy        *Policy                `protobuf:"bytes,8,opt,name=policy,proto3" json:"policy,omitempty"`
+	Exchange      uint32                 `protobuf:"varint,9,opt,name=exchange,proto3" json:"exchange,omitempty"`
+	Copies        uint32                 `protobuf:"varint,10,opt,name=copies,proto3" json:"copies,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2568,6 +2578,20 @@ func (x *Plan) GetPolicy() *Policy {
 		return x.Policy
 	}
 	return nil
+}
+
+func (x *Plan) GetExchange() uint32 {
+	if x != nil {
+		return x.Exchange
+	}
+	return 0
+}
+
+func (x *Plan) GetCopies() uint32 {
+	if x != nil {
+		return x.Copies
+	}
+	return 0
 }
 
 // Policy is how steps are placed: see package sched/place.
@@ -2768,12 +2792,13 @@ const file_sched_schedpb_sched_proto_rawDesc = "" +
 	"\x04plan\x18\x01 \x01(\fR\x04plan\".\n" +
 	"\x04Spec\x12\x12\n" +
 	"\x04spec\x18\x01 \x01(\tR\x04spec\x12\x12\n" +
-	"\x04dirs\x18\x02 \x01(\tR\x04dirs\"y\n" +
+	"\x04dirs\x18\x02 \x01(\tR\x04dirs\"\x91\x01\n" +
 	"\x05Hello\x12\x1c\n" +
 	"\tinitiator\x18\x01 \x01(\tR\tinitiator\x12\x12\n" +
 	"\x04plan\x18\x02 \x01(\fR\x04plan\x12*\n" +
 	"\x05specs\x18\x03 \x03(\v2\x14.buildnet.sched.SpecR\x05specs\x12\x12\n" +
-	"\x04have\x18\x04 \x01(\fR\x04have\"a\n" +
+	"\x04have\x18\x04 \x01(\fR\x04have\x12\x16\n" +
+	"\x06forget\x18\x05 \x01(\bR\x06forget\"a\n" +
 	"\aTimings\x12\x16\n" +
 	"\x06queued\x18\x01 \x01(\x03R\x06queued\x12\x14\n" +
 	"\x05fetch\x18\x02 \x01(\x03R\x05fetch\x12\x10\n" +
@@ -2889,7 +2914,7 @@ const file_sched_schedpb_sched_proto_rawDesc = "" +
 	"\n" +
 	"PeerStatus\x12\x12\n" +
 	"\x04peer\x18\x01 \x01(\tR\x04peer\x12.\n" +
-	"\x06status\x18\x02 \x01(\v2\x16.buildnet.sched.StatusR\x06status\"\xf8\x01\n" +
+	"\x06status\x18\x02 \x01(\v2\x16.buildnet.sched.StatusR\x06status\"\xac\x02\n" +
 	"\x04Plan\x12\x14\n" +
 	"\x05graph\x18\x01 \x01(\fR\x05graph\x12+\n" +
 	"\x05given\x18\x02 \x03(\v2\x15.buildnet.sched.GivenR\x05given\x12\x1e\n" +
@@ -2901,7 +2926,10 @@ const file_sched_schedpb_sched_proto_rawDesc = "" +
 	"keep_going\x18\x05 \x01(\bR\tkeepGoing\x12\x14\n" +
 	"\x05local\x18\x06 \x01(\bR\x05local\x12\x12\n" +
 	"\x04jobs\x18\a \x01(\rR\x04jobs\x12.\n" +
-	"\x06policy\x18\b \x01(\v2\x16.buildnet.sched.PolicyR\x06policy\"\xbe\x01\n" +
+	"\x06policy\x18\b \x01(\v2\x16.buildnet.sched.PolicyR\x06policy\x12\x1a\n" +
+	"\bexchange\x18\t \x01(\rR\bexchange\x12\x16\n" +
+	"\x06copies\x18\n" +
+	" \x01(\rR\x06copies\"\xbe\x01\n" +
 	"\x06Policy\x12\x1a\n" +
 	"\bstrategy\x18\x01 \x01(\rR\bstrategy\x12\x1c\n" +
 	"\tpartition\x18\x02 \x01(\rR\tpartition\x12 \n" +

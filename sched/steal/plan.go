@@ -31,7 +31,7 @@ type Modes struct {
 	// Policy is how the steps are placed.
 	Policy   place.Policy
 	Exchange Exchange
-	Keep     Keep
+	Copies   Copies
 }
 
 // Given is a step that needs no execution.

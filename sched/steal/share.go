@@ -13,19 +13,19 @@ const (
 	TakeOnly
 )
 
-// Keep says who has the outputs of a build when it is over. Do not reorder: the
+// Copies says who has the outputs of a build when it is over. Do not reorder: the
 // numbers go over the wire.
-type Keep uint8
+type Copies uint8
 
 const (
-	// KeepBoth are who made an output, and the initiator.
-	KeepBoth Keep = iota
-	// KeepHere is the initiator.
-	KeepHere
-	// KeepThere is who made it.
-	KeepThere
+	// BothKeep are who made an output, and the initiator.
+	BothKeep Copies = iota
+	// InitiatorKeeps is the initiator.
+	InitiatorKeeps
+	// MakerKeeps is who made it.
+	MakerKeeps
 )
 
 // Forget reports whether a worker is to forget what it made, once the build has
 // it.
-func (m Modes) Forget() bool { return m.Exchange == TakeOnly || m.Keep == KeepHere }
+func (m Modes) Forget() bool { return m.Exchange == TakeOnly || m.Copies == InitiatorKeeps }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"syscall"
 	"testing"
@@ -288,5 +289,25 @@ func BenchmarkThreshold(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+func TestDropSparesWhatIsLeased(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	var ds []digest.Digest
+	for i := range 4 {
+		d, err := store.AddBytes(t.Context(), s, storetest.Bytes(1+i*50_000, byte(i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ds = append(ds, d)
+	}
+	lease := s.Lease()
+	lease.Hold(ds[0], ds[1])
+	if err := s.Drop(t.Context(), append(ds[1:3:3], digest.Of(digest.BLAKE3, []byte("not here")))...); err != nil {
+		t.Fatal(err)
+	}
+	if has, err := s.Has(t.Context(), ds); err != nil || !slices.Equal(has, []bool{true, true, false, true}) {
+		t.Errorf("has %v, %v", has, err)
 	}
 }

@@ -185,8 +185,23 @@ func (s *Store) Verify(ctx context.Context) (Report, error) {
 // Clear drops every blob that is not leased, and returns how many bytes of
 // blobs went.
 func (s *Store) Clear(ctx context.Context) (int64, error) {
-	var freed int64
-	for _, d := range s.digests() {
+	freed, err := s.drop(ctx, s.digests())
+	if err != nil {
+		return freed, fmt.Errorf("clear: %w", err)
+	}
+	return freed, nil
+}
+
+// Drop drops those of the blobs that are not leased.
+func (s *Store) Drop(ctx context.Context, ds ...digest.Digest) error {
+	if _, err := s.drop(ctx, ds); err != nil {
+		return fmt.Errorf("drop: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) drop(ctx context.Context, ds []digest.Digest) (freed int64, err error) {
+	for _, d := range ds {
 		if err := ctx.Err(); err != nil {
 			return freed, err
 		}
@@ -200,7 +215,7 @@ func (s *Store) Clear(ctx context.Context) (int64, error) {
 			continue
 		}
 		if err := s.erase(d); err != nil {
-			return freed, fmt.Errorf("clear: %w", err)
+			return freed, err
 		}
 		freed += d.Size()
 	}
