@@ -9,9 +9,10 @@ import (
 
 // Limits of a crew.
 const (
-	// MaxCrew bounds the members that serve one build: beyond it a leader's
-	// streams cost more than further hands bring.
-	MaxCrew = 64
+	// MaxCrew bounds the members that serve one build: a step costs a leader of
+	// that many half a millisecond, so that a core of it hands out 2000 a second,
+	// two to each slot.
+	MaxCrew = 512
 	// Standbys is how many members keep the log besides the initiator.
 	Standbys = 2
 	// MaxSpecs bounds the toolchains of one build.

@@ -201,11 +201,15 @@ func (l *Leader) moving(inputs int64, m *member) time.Duration {
 	if inputs <= 0 {
 		return 0
 	}
-	bandwidth := o.bandwidth
-	if bandwidth == 0 {
-		bandwidth = unknownBandwidth
+	return o.rtt + time.Duration(float64(inputs)/m.bandwidth()*float64(time.Second))
+}
+
+// bandwidth is that to m, in bytes a second.
+func (m *member) bandwidth() float64 {
+	if m.outlook.bandwidth > 0 {
+		return m.outlook.bandwidth
 	}
-	return o.rtt + time.Duration(float64(inputs)/bandwidth*float64(time.Second))
+	return unknownBandwidth
 }
 
 // lacking is how many bytes m lacks of what a step reads.

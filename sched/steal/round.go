@@ -1,6 +1,7 @@
 package steal
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -31,6 +32,10 @@ type round struct {
 	// them.
 	booked map[*member][]time.Time
 	offers []offered
+	// worth are the bytes that a step has to read, at least, for anybody to be
+	// given it now: nobody's slot is free before less would be there. It is
+	// negative while it is not known.
+	worth float64
 }
 
 // offered is what would become of a step on a member.
@@ -40,7 +45,7 @@ type offered struct {
 }
 
 func (l *Leader) newRound(n int) *round {
-	r := &round{l: l, need: l.needs[n]}
+	r := &round{l: l, need: l.needs[n], worth: -1}
 	l.power = 0
 	for _, m := range l.order {
 		if m.join != nil {
@@ -62,6 +67,7 @@ func (r *round) give(s Step, m *member) {
 	l := r.l
 	l.tasks[s].lacked = l.lacking(s, m)
 	l.give(s, m)
+	r.worth = -1
 	l.settleAt(s, m)
 	if free, ok := r.booked[m]; ok {
 		book(free, latest(free[0], l.now).Add(runTime(l.work(s), m.speed())))
@@ -146,6 +152,9 @@ func (r *round) offer(s Step, m *member, inputs int64) place.Offer {
 func (r *round) smart(s Step) *member {
 	l := r.l
 	inputs := l.localize(s)
+	if float64(inputs) < r.leastWorth() {
+		return nil
+	}
 	r.offers = r.offers[:0]
 	for _, m := range r.free {
 		if !r.may(s, m) || !r.holds(s, m) {
@@ -166,6 +175,24 @@ func (r *round) smart(s Step) *member {
 	}
 	r.reserve(first, soonest)
 	return nil
+}
+
+// leastWorth works out worth: a crew of hundreds is not looked through for each
+// step while all of it is busy.
+func (r *round) leastWorth() float64 {
+	if r.worth >= 0 {
+		return r.worth
+	}
+	r.worth = math.Inf(1)
+	for _, m := range r.free {
+		wait := r.start(m).Sub(r.l.now)
+		if wait <= m.arrives() {
+			r.worth = 0
+			break
+		}
+		r.worth = min(r.worth, (wait-m.outlook.rtt).Seconds()*m.bandwidth())
+	}
+	return r.worth
 }
 
 // best is the offer with the highest score of those that finish within a time.

@@ -11,7 +11,7 @@ import (
 // paper is a leader, peer1, with its crew on paper: what it sends is kept, and
 // what it asks to be resolved is.
 type paper struct {
-	t   *testing.T
+	t   testing.TB
 	l   *Leader
 	now time.Time
 	// given are the steps that were assigned and not taken back, by member.
@@ -22,6 +22,10 @@ type paper struct {
 // rule begins a build of steps that cost a BPU-second each, which nobody waits
 // for. Each member has one slot of one BPU, and takes two steps.
 func rule(t *testing.T, steps, members int) *paper {
+	return ruleOf(t, steps, members, func(i int) peer.ID { return peer.ID("peer" + string(rune('0'+i))) })
+}
+
+func ruleOf(t testing.TB, steps, members int, name func(int) peer.ID) *paper {
 	w, _ := origin(wide(steps - 1))
 	plan := w.makePlan()
 	for i := range plan.Graph.Steps() {
@@ -30,7 +34,7 @@ func rule(t *testing.T, steps, members int) *paper {
 	r := &paper{t: t, now: start, given: map[peer.ID][]Step{}}
 	opts := LeaderOptions{Self: "peer1", Initiator: "peer0", Epoch: Epoch{Number: 1, Leader: "peer1"}, Plan: plan}
 	for i := range members {
-		opts.Members = append(opts.Members, peer.Member{ID: peer.ID("peer" + string(rune('0'+i)))})
+		opts.Members = append(opts.Members, peer.Member{ID: name(i)})
 	}
 	var err error
 	if r.l, err = NewLeader(opts); err != nil {
