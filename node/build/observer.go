@@ -201,6 +201,8 @@ func (o *observer) explain(step *action.Step, by peer.ID) {
 	switch {
 	case r.req.Modes.Local:
 		r.tally.local(r.localBy)
+	case step.Reach == action.InitiatorFirst:
+		r.tally.local("minimize_transfer: it reads much")
 	case step.Reach == action.InitiatorOnly:
 		r.tally.local("sandbox: none runs on the initiator")
 	case !others:

@@ -155,6 +155,7 @@ func (r *run) schedule(ctx context.Context, given []steal.Given) error {
 		r.notice(event.Warning, "%s", text)
 	}
 	r.expect(ctx, given)
+	r.stay()
 	r.req.Modes = r.modes()
 	r.recorder = newRecorder(r, given)
 	defer r.recorder.mark(func(m *event.Marks) *int64 { return &m.ScheduledUS })

@@ -96,6 +96,10 @@ func (g *Graph) Hint(i int, h Hints) {
 	s.Cost, s.Memory, s.OutputBytes = costOf(h.Cost), hintBytes(h.Memory), hintBytes(h.OutputBytes)
 }
 
+// Restrict replaces the reach of the step at place i. It may not be called
+// while others read the graph.
+func (g *Graph) Restrict(i int, r Reach) { g.steps[i].Reach = r }
+
 // CleanPath reports whether p is a path of a step: relative, slash-separated,
 // without "." or ".." elements, NUL or newline.
 func CleanPath(p string) bool {
@@ -117,7 +121,7 @@ func (s *Step) check() error {
 		return errors.New("no input tree")
 	case s.Timeout <= 0:
 		return fmt.Errorf("timeout %v", s.Timeout)
-	case s.Reach != Anywhere && s.Reach != InitiatorOnly:
+	case s.Reach < Anywhere || s.Reach > InitiatorFirst:
 		return fmt.Errorf("reach %d", s.Reach)
 	case s.Sharing != Shared && s.Sharing != Unshared:
 		return fmt.Errorf("sharing %d", s.Sharing)
@@ -192,7 +196,7 @@ func stepOf(m *actionpb.Step) (Step, error) {
 	if err != nil {
 		return Step{}, fmt.Errorf("inputs: %w", err)
 	}
-	if m.GetReach() > uint32(InitiatorOnly) || m.GetSharing() > uint32(Unshared) {
+	if m.GetReach() > uint32(InitiatorFirst) || m.GetSharing() > uint32(Unshared) {
 		return Step{}, fmt.Errorf("reach %d, sharing %d", m.GetReach(), m.GetSharing())
 	}
 	s := Step{

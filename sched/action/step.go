@@ -24,6 +24,8 @@ const (
 	Anywhere Reach = iota + 1
 	// InitiatorOnly is the machine where the build was asked for.
 	InitiatorOnly
+	// InitiatorFirst is that machine while it takes work, then any.
+	InitiatorFirst
 )
 
 // Sharing says who may use the result of a step later. Do not reorder: the

@@ -41,7 +41,13 @@ func (l *Leader) able(n need, m *member) bool {
 	if l.opts.Plan.Modes.Local && m.id != l.opts.Initiator {
 		return false
 	}
-	return n.lacks(m.join) == ""
+	return n.lacks(m.join) == "" && !(n.home && m.id != l.opts.Initiator && l.atHome(n))
+}
+
+// atHome reports whether the initiator takes steps of the need.
+func (l *Leader) atHome(n need) bool {
+	home := l.crew[l.opts.Initiator]
+	return home != nil && home.link != Gone && l.able(n, home)
 }
 
 // impossible says what no member has of that which a need asks for, or returns

@@ -49,6 +49,7 @@ type need struct {
 	toolchain string
 	spec      int // index into the plan's specs, -1 without one
 	initiator bool
+	home      bool // the initiator is to be asked first
 }
 
 // needs returns the distinct needs of the plan's steps, the need of each step,
@@ -59,7 +60,7 @@ func (p *Plan) needs() (distinct []need, of []int, specs []Spec) {
 	of = make([]int, p.Graph.Len())
 	for i := range p.Graph.Steps() {
 		s := &p.Graph.Steps()[i]
-		n := need{spec: -1, initiator: s.Reach == action.InitiatorOnly}
+		n := need{spec: -1, initiator: s.Reach == action.InitiatorOnly, home: s.Reach == action.InitiatorFirst}
 		n.os, _ = s.Property(action.PropertyOS)
 		n.arch, _ = s.Property(action.PropertyArch)
 		n.toolchain, _ = s.Property(action.PropertyToolchain)

@@ -80,6 +80,8 @@ type spec struct {
 	// Steps for the initiator only, and steps that need a toolchain that only
 	// the last peer has.
 	here, special map[int]bool
+	// home says that all others had better run on the initiator.
+	home bool
 	// candidates are the places of the peers, best first; nil is by number.
 	candidates []int
 	// flaky is how many of a hundred preparations, resolves and securings fail.
@@ -162,6 +164,9 @@ func (w *world) makePlan() *Plan {
 		s := action.Step{
 			ID: stepID(i), Argv: []string{"make"}, Inputs: digestOf("sources", i), Timeout: time.Hour,
 			Outputs: []string{fmt.Sprintf("out%04d", i)}, Reach: action.Anywhere, Sharing: action.Shared,
+		}
+		if w.spec.home {
+			s.Reach = action.InitiatorFirst
 		}
 		if w.spec.here[i] {
 			s.Reach, s.Sharing = action.InitiatorOnly, action.Unshared
