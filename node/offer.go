@@ -183,7 +183,7 @@ func (o *offer) Build(ctx context.Context, r api.BuildRequest, emit func(event.E
 		return o.told(err, last)
 	}
 	err = o.parts.builder.Build(ctx, build.Request{
-		ID: newBuildID(), Root: root, Targets: r.Targets, Env: r.Env, Files: files, Wish: wish,
+		ID: newBuildID(), Root: root, Targets: r.Targets, Env: r.Env, Files: files, Wish: wish, Again: again(r),
 		Modes: steal.Modes{Force: r.Force, KeepGoing: r.KeepGoing, Local: r.Local, Jobs: r.Jobs},
 	}, tell)
 	return o.told(err, last)

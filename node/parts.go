@@ -25,6 +25,7 @@ import (
 	"github.com/buildnet/buildnet/sched/steal"
 	"github.com/buildnet/buildnet/store/actions"
 	"github.com/buildnet/buildnet/store/costs"
+	"github.com/buildnet/buildnet/store/dead"
 	"github.com/buildnet/buildnet/store/digest"
 	"github.com/buildnet/buildnet/store/disk"
 	"github.com/buildnet/buildnet/store/history"
@@ -40,6 +41,7 @@ type parts struct {
 	actions    *actions.Cache
 	private    *actions.Cache // of builds that give their results to nobody
 	history    *history.History
+	dead       *dead.Letters
 	meter      Power
 	exec       Executor
 	toolchains *toolchain.Prober
@@ -68,6 +70,7 @@ func (p *parts) bpu() float64 { return p.meter.BPU() }
 func (n *Node) assemble(ctx context.Context, settings config.Settings, blobs *disk.Store) (*parts, error) {
 	p := &parts{
 		store: blobs, actions: actions.New(blobs.CacheKV("actions")), private: actions.New(blobs.CacheKV("private")), history: history.New(blobs.CacheKV("history")),
+		dead:  dead.New(blobs.KV("dead")),
 		meter: n.power(blobs), cores: n.cfg.Machine.cores(), slots: n.cfg.Slots,
 		toolchains: n.prober(settings, blobs),
 		watcher:    worktree.NewWatcher(filepath.Join(n.cfg.Home, "watch"), n.cfg.Log),
@@ -193,7 +196,7 @@ func (n *Node) connect(p *parts, id mesh.Identity, settings config.Settings) (er
 	}
 	p.builder = build.New(build.Options{
 		Network: p.mesh, Self: p.mesh.Self(), Store: p.store, State: trees, Watcher: p.watcher, Actions: p.actions,
-		History: p.history, Costs: book, Hearsay: p.hearsay, Toolchains: p.toolchains,
+		History: p.history, Dead: p.dead, Costs: book, Hearsay: p.hearsay, Toolchains: p.toolchains,
 		Scheduler: p.sched, Fetcher: p.dht, Members: p.mesh.Members, Estimate: p.estimate, Settle: p.settle,
 		Provide: p.dht.Provide, Profiles: p.profiles, Private: p.private, Drop: p.store.Drop, Log: log,
 		Moved: func() (in, out int64) {

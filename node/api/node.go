@@ -32,6 +32,7 @@ type Node interface {
 	// Down asks the node to drain and end, and returns at once.
 	Down(ctx context.Context) error
 	Lending
+	Dead
 
 	// Build runs a build and calls emit with its events, in order, one call at
 	// a time, and never after it returned. When it returns nil, the last event

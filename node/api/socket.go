@@ -52,6 +52,7 @@ func (s *Server) socketHandler() http.Handler {
 		return s.node.Recording(r.Context(), r.PathValue("id"))
 	}))
 	s.profiles(mux)
+	s.dead(mux)
 	mux.HandleFunc("GET /v1/cache", answer(func(r *http.Request) (CacheStats, error) { return s.node.CacheStats(r.Context()) }))
 	mux.HandleFunc("POST /v1/cache/verify", s.owner(answer(func(r *http.Request) (CacheVerified, error) { return s.node.VerifyCache(r.Context()) })))
 	mux.HandleFunc("POST /v1/cache/clear", s.owner(answer(func(r *http.Request) (CacheCleared, error) { return s.node.ClearCache(r.Context()) })))

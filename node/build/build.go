@@ -6,6 +6,7 @@ package build
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,6 +24,7 @@ import (
 	"github.com/buildnet/buildnet/store"
 	"github.com/buildnet/buildnet/store/actions"
 	"github.com/buildnet/buildnet/store/costs"
+	"github.com/buildnet/buildnet/store/dead"
 	"github.com/buildnet/buildnet/store/digest"
 	"github.com/buildnet/buildnet/store/history"
 )
@@ -79,6 +81,7 @@ type Options struct {
 	// keeps all.
 	Drop       func(context.Context, ...digest.Digest) error
 	History    *history.History
+	Dead       *dead.Letters
 	Costs      *costs.Book
 	Hearsay    Hearsay
 	Toolchains Toolchains
@@ -110,6 +113,9 @@ type Request struct {
 	Targets []string
 	Modes   steal.Modes
 	Wish    Wish
+	// Again is the request in the words of whoever took it, but for its targets and
+	// environment: it is kept with steps that are given up.
+	Again json.RawMessage
 	// Env is the user's environment: steps see what pass_env names of it,
 	// hooks all of it.
 	Env map[string]string

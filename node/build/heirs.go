@@ -23,9 +23,9 @@ const (
 	// keepBlobs and keepBytes bound what an heir fetches at once: it
 	// waits as long as that took before the next, so that the build itself has
 	// half of every line at least.
-	keepBlobs      = 64
+	keepBlobs = 64
 	keepBytes = 4 << 20
-	maxPause      = time.Second
+	maxPause  = time.Second
 	// maxKept bounds the blobs that one build's plan begins with.
 	maxKept = 2_000_000
 	// keptFor is how long the outputs of a build that was inherited are kept for

@@ -12,6 +12,7 @@ import (
 	"github.com/buildnet/buildnet/sched/action"
 	"github.com/buildnet/buildnet/sched/steal"
 	"github.com/buildnet/buildnet/store"
+	"github.com/buildnet/buildnet/store/dead"
 	"github.com/buildnet/buildnet/store/digest"
 )
 
@@ -26,6 +27,7 @@ type observer struct {
 	abort   context.CancelCauseFunc
 	eta     *estimate
 	watched *watched
+	tries   map[steal.Step][]dead.Try // that came to nothing
 	failed  int
 }
 
@@ -217,6 +219,7 @@ func (o *observer) Failed(s steal.Step, why string) {
 	step := o.step(s)
 	o.failed++
 	o.watched.ended(string(step.ID))
+	o.bury(s, why)
 	o.run.recorder.finished(s, event.Failed, nil)
 	o.run.tally.step(event.StepFinished{
 		Step: string(step.ID), Status: event.Failed,

@@ -18,6 +18,7 @@ import (
 	"github.com/buildnet/buildnet/sched/steal"
 	"github.com/buildnet/buildnet/store"
 	"github.com/buildnet/buildnet/store/costs"
+	"github.com/buildnet/buildnet/store/dead"
 )
 
 // errSteps says that steps failed; each was told of by its event.
@@ -167,7 +168,7 @@ func (r *run) schedule(ctx context.Context, given []steal.Given) error {
 	if r.profile.Network == profile.BatchTransfers {
 		r.batches = &batches{fetch: r.opts.Fetcher.Fetch, ctx: ctx}
 	}
-	o := &observer{run: r, abort: abort, eta: r.estimate(given), watched: newWatched(string(r.req.ID), r.emit)}
+	o := &observer{run: r, abort: abort, eta: r.estimate(given), watched: newWatched(string(r.req.ID), r.emit), tries: map[steal.Step][]dead.Try{}}
 	watching.Go(func() { o.watched.run(ctx) })
 	defer r.tellCosts()
 	if err := r.opts.Scheduler.Build(ctx, sched.Build{ID: r.req.ID, Plan: plan}, o); err != nil {
@@ -210,6 +211,7 @@ func (r *run) conclude(ctx context.Context, cause error) error {
 // finish tells the end of the build and writes it down.
 func (r *run) finish(ctx context.Context, err error) error {
 	r.accuse()
+	r.exhume()
 	f := r.tally.close()
 	f.OK = err == nil
 	f.Cancelled = ctx.Err() != nil

@@ -131,6 +131,7 @@ func (o *observer) Watched(e *steal.Event) {
 		})
 		o.watched.ended(string(o.step(e.Step).ID))
 	case steal.Undone:
+		o.undone(e.Step, e.Peer, e.Text)
 		o.run.emit(event.TaskComplete{Build: build, Step: string(o.step(e.Step).ID), Peer: by, Error: e.Text})
 	case steal.Stated:
 		o.run.emit(o.status(build, by, e.Status))

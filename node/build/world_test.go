@@ -27,6 +27,7 @@ import (
 	"github.com/buildnet/buildnet/store"
 	"github.com/buildnet/buildnet/store/actions"
 	"github.com/buildnet/buildnet/store/costs"
+	"github.com/buildnet/buildnet/store/dead"
 	"github.com/buildnet/buildnet/store/digest"
 	"github.com/buildnet/buildnet/store/history"
 	"github.com/buildnet/buildnet/store/memory"
@@ -84,7 +85,7 @@ func newWorld(t *testing.T, files map[string]string) *world {
 	w.contents = func(s *action.Step, inputs digest.Digest) string { return string(s.ID) + " of " + inputs.String() }
 	w.write(files)
 	w.builder = New(Options{
-		Self: w.self, Store: w.store, State: &memory.KV{}, Actions: w.actions, History: w.history,
+		Self: w.self, Store: w.store, State: &memory.KV{}, Dead: dead.New(&memory.KV{}), Actions: w.actions, History: w.history,
 		Costs: costs.New(&memory.KV{}, &memory.KV{}), Hearsay: w, Toolchains: w, Scheduler: w, Fetcher: nowhere{},
 		Members: func() []peer.Member {
 			here := peer.Member{ID: w.self, Name: "here", State: peer.Alive, Self: true, Caps: peer.Capabilities{BPU: 1, Cores: 1, Slots: 1}}

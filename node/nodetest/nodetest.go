@@ -29,6 +29,12 @@ type Node struct {
 // for 0. A token brings it into a mesh, an empty one makes another.
 func Start(t *testing.T, slots int, token string) *Node {
 	t.Helper()
+	return StartOn(t, node.Machine{}, slots, token)
+}
+
+// StartOn is Start on a machine of which the test stands in for a part.
+func StartOn(t *testing.T, machine node.Machine, slots int, token string) *Node {
+	t.Helper()
 	home := filepath.Join(t.TempDir(), "home")
 	if err := os.Mkdir(home, 0o700); err != nil {
 		t.Fatal(err)
@@ -39,7 +45,7 @@ func Start(t *testing.T, slots int, token string) *Node {
 		t.Fatal(err)
 	}
 	n, err := node.New(node.Config{
-		Home: home, Listen: "127.0.0.1:0", API: "127.0.0.1:0", Slots: slots, Join: token,
+		Home: home, Listen: "127.0.0.1:0", API: "127.0.0.1:0", Slots: slots, Join: token, Machine: machine,
 		Log: slog.New(slog.NewTextHandler(lines{t}, nil)),
 	})
 	if err != nil {
@@ -86,14 +92,20 @@ func Mesh(t *testing.T, size, slots int) []*Node {
 	for len(nodes) < size {
 		nodes = append(nodes, Start(t, slots, inv.Token))
 	}
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
 	for _, n := range nodes {
-		for n.known(t) != size {
-			<-tick.C
-		}
+		n.Meets(t, size)
 	}
 	return nodes
+}
+
+// Meets waits until the node knows of size members all that a build needs.
+func (n *Node) Meets(t *testing.T, size int) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for n.known(t) != size {
+		<-tick.C
+	}
 }
 
 // known counts the members of whom the node knows all that a build needs.

@@ -21,6 +21,7 @@ type Node struct {
 	LeftIs      api.Left
 	Records     []api.BuildRecord
 	Recordings  []event.Recording
+	Letters     []api.DeadLetter
 	Stats       api.CacheStats
 	Verified    api.CacheVerified
 	Cleared     api.CacheCleared
