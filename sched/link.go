@@ -82,7 +82,10 @@ func (l *link) send(msg steal.Message) error {
 	full := l.queued+size > maxQueued
 	now := true
 	if l.broken == nil && !full {
-		l.queue, l.queued = append(l.queue, m), l.queued+size
+		if !l.join(m, size) {
+			l.queue = append(l.queue, m)
+		}
+		l.queued += size
 		now = !l.gather(msg)
 	}
 	err = l.broken
@@ -104,7 +107,7 @@ func (l *link) send(msg steal.Message) error {
 func (l *link) gather(msg steal.Message) bool {
 	var wait time.Duration
 	switch msg.(type) {
-	case steal.Append, steal.Ack, steal.Secured:
+	case steal.Append, steal.Ack, steal.Beat, steal.Secured:
 		wait = gatherTime
 	case steal.Started, steal.Confirm:
 		wait = patience
@@ -123,6 +126,53 @@ func (l *link) gather(msg steal.Message) bool {
 	return true
 }
 
+// maxJoined bounds the bytes that wait for a message to be joined to the last.
+const maxJoined = 64 << 10
+
+// join makes one message of m and the last one that waits, where both say how
+// far the log is; l.mu is held.
+func (l *link) join(m *schedpb.Envelope, size int) bool {
+	if len(l.queue) == 0 || l.queued+size > maxJoined {
+		return false
+	}
+	last := l.queue[len(l.queue)-1]
+	switch body := m.GetBody().(type) {
+	case *schedpb.Envelope_Append:
+		return joinAppend(last.GetAppend(), body.Append)
+	case *schedpb.Envelope_Beat:
+		return joinBeat(last, body.Beat)
+	case *schedpb.Envelope_Ack:
+		if ack := last.GetAck(); ack != nil {
+			ack.Index = max(ack.GetIndex(), body.Ack.GetIndex())
+			return true
+		}
+	}
+	return false
+}
+
+// joinAppend joins ops that follow one another.
+func joinAppend(last, next *schedpb.Append) bool {
+	n := uint64(len(last.GetOps()))
+	if n == 0 || len(next.GetOps()) == 0 || last.GetFirst()+n != next.GetFirst() || len(last.GetOps())+len(next.GetOps()) > maxOps {
+		return false
+	}
+	last.Ops, last.Commit = append(last.Ops, next.GetOps()...), next.GetCommit()
+	return true
+}
+
+// joinBeat joins a sign of life to one that says as much.
+func joinBeat(last *schedpb.Envelope, beat *schedpb.Beat) bool {
+	switch body := last.GetBody().(type) {
+	case *schedpb.Envelope_Append:
+		body.Append.Commit = max(body.Append.GetCommit(), beat.GetCommit())
+	case *schedpb.Envelope_Beat:
+		body.Beat.Commit = max(body.Beat.GetCommit(), beat.GetCommit())
+	default:
+		return false
+	}
+	return true
+}
+
 func (l *link) signal() {
 	select {
 	case l.wake <- struct{}{}:
@@ -134,14 +184,7 @@ func (l *link) signal() {
 func (l *link) write() {
 	w := bufio.NewWriterSize(l.stream, bufferBytes)
 	for range l.wake {
-		l.mu.Lock()
-		batch, closing, broken := l.queue, l.closing, l.broken
-		l.queue, l.queued = nil, 0
-		if l.timer != nil {
-			l.timer.Stop()
-			l.timer = nil
-		}
-		l.mu.Unlock()
+		batch, closing, broken := l.take()
 		if broken != nil {
 			return
 		}
@@ -154,6 +197,18 @@ func (l *link) write() {
 			return
 		}
 	}
+}
+
+// take empties the queue.
+func (l *link) take() (batch []*schedpb.Envelope, closing bool, broken error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	batch, l.queue, l.queued = l.queue, nil, 0
+	if l.timer != nil {
+		l.timer.Stop()
+		l.timer = nil
+	}
+	return batch, l.closing, l.broken
 }
 
 func flush(w *bufio.Writer, batch []*schedpb.Envelope) error {
