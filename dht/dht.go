@@ -83,6 +83,7 @@ type DHT struct {
 	large    *semaphore.Weighted // large blobs on their way
 
 	mu      sync.Mutex
+	givers  [kinds]peer.ID // who gave small blobs of each kind last
 	flights map[digest.Digest]*flight
 	stats   Stats
 }

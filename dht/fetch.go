@@ -44,6 +44,17 @@ type flight struct {
 	err   error
 }
 
+// kind of blobs that lie in the same place most of the time: a leader has the
+// actions that it made, an initiator its sources.
+type kind uint8
+
+const (
+	anything kind = iota
+	actions       // and commands
+	directories
+	kinds = iota
+)
+
 // Fetch brings every blob of ds that is not here into the local store,
 // verified, and returns how many bytes this call moved. The hinted holders are
 // asked first, then those whom the owners of the locations know, then kad-dht,
@@ -54,6 +65,10 @@ type flight struct {
 // or ctx's. To keep what it brings from being collected, hold ds in a lease
 // before.
 func (d *DHT) Fetch(ctx context.Context, ds []digest.Digest, hints []peer.ID) (int64, error) {
+	return d.fetch(ctx, anything, ds, hints)
+}
+
+func (d *DHT) fetch(ctx context.Context, of kind, ds []digest.Digest, hints []peer.ID) (int64, error) {
 	var moved int64
 	for {
 		missing, err := d.missing(ctx, ds)
@@ -62,7 +77,7 @@ func (d *DHT) Fetch(ctx context.Context, ds []digest.Digest, hints []peer.ID) (i
 		}
 		own, others := d.board(missing, hints)
 		if len(own) > 0 {
-			j := newJob(d, own)
+			j := newJob(d, of, own)
 			err := j.run(ctx, hints)
 			moved += j.bytes
 			if err != nil {
@@ -142,6 +157,7 @@ func (d *DHT) land(key digest.Digest, err error) {
 // job is one call's own blobs.
 type job struct {
 	d      *DHT
+	kind   kind
 	member func(peer.ID) bool
 
 	mu    sync.Mutex
@@ -156,8 +172,8 @@ type want struct {
 	last           error
 }
 
-func newJob(d *DHT, own []digest.Digest) *job {
-	j := &job{d: d, member: d.member(), left: make(map[digest.Digest]*want, len(own))}
+func newJob(d *DHT, of kind, own []digest.Digest) *job {
+	j := &job{d: d, kind: of, member: d.member(), left: make(map[digest.Digest]*want, len(own))}
 	for _, key := range own {
 		j.left[key] = &want{}
 	}

@@ -22,6 +22,8 @@ const (
 	// batchBytes of small blobs go in one answer: half of wire.MaxFrame, so
 	// that the frame's own bytes fit too.
 	batchBytes = 2 << 20
+	// fewBytes are not worth a question to a second holder.
+	fewBytes = 64 << 10
 	// avoidBytes is what a doubtful peer seems to have to send: more
 	// than any job gives to one.
 	avoidBytes = 1 << 50
@@ -157,16 +159,21 @@ func (s *smalls) drain(ctx context.Context) error {
 	}
 }
 
-// assign gives each blob to one holder that was not tried for it: one that
-// is not in doubt, with the fewest bytes to send so far.
+// assign gives each blob to one holder that was not tried for it: one that is
+// not in doubt, with the fewest bytes to send so far, and of those that have few
+// the one that gave such blobs last.
 func (s *smalls) assign() map[peer.ID][]digest.Digest {
 	groups, load := map[peer.ID][]digest.Digest{}, map[peer.ID]int64{}
-	now := time.Now()
+	now, giver := time.Now(), s.d.giver(s.kind)
 	cost := func(id peer.ID) int64 {
-		if s.doubtful(now, id) {
-			return load[id] + avoidBytes
+		c := 2 * (load[id] / fewBytes)
+		if id == giver {
+			c--
 		}
-		return load[id]
+		if s.doubtful(now, id) {
+			c += avoidBytes
+		}
+		return c
 	}
 	for _, key := range s.left {
 		w := s.wants[key]
@@ -241,7 +248,22 @@ func (s *smalls) receive(ctx context.Context, id peer.ID, keys []digest.Digest, 
 	if len(rest) == len(keys) {
 		return nil, fmt.Errorf("answer without blobs: %w", errCorrupt)
 	}
+	if len(resp.GetBlobs()) > 0 {
+		s.d.gave(s.kind, id)
+	}
 	return rest, nil
+}
+
+func (d *DHT) giver(of kind) peer.ID {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.givers[of]
+}
+
+func (d *DHT) gave(of kind, id peer.ID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.givers[of] = id
 }
 
 // put relies on the store to verify, and looks for whose fault it is only if

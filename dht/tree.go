@@ -76,9 +76,9 @@ func (d *DHT) closure(fn digest.Function, hints []peer.ID, hold Hold) *closure {
 	return &closure{d: d, fn: fn, hints: hints, hold: hold, seen: map[digest.Digest]bool{}, files: map[digest.Digest]bool{}}
 }
 
-func (c *closure) fetch(ctx context.Context, ds []digest.Digest) error {
+func (c *closure) fetch(ctx context.Context, of kind, ds ...digest.Digest) error {
 	c.hold(ds...)
-	n, err := c.d.Fetch(ctx, ds, c.hints)
+	n, err := c.d.fetch(ctx, of, ds, c.hints)
 	c.moved += n
 	return err
 }
@@ -87,7 +87,7 @@ func (c *closure) action(ctx context.Context, key digest.Digest) error {
 	if err := bounded(key); err != nil {
 		return err
 	}
-	if err := c.fetch(ctx, []digest.Digest{key}); err != nil {
+	if err := c.fetch(ctx, actions, key); err != nil {
 		return err
 	}
 	content, err := c.d.content(ctx, key)
@@ -109,24 +109,38 @@ func (c *closure) action(ctx context.Context, key digest.Digest) error {
 	if err != nil {
 		return fmt.Errorf("input root: %w", err)
 	}
-	if err := c.fetch(ctx, []digest.Digest{command}); err != nil {
+	if err := bounded(root); err != nil {
 		return err
 	}
-	return c.tree(ctx, root)
+	// Whoever made the action has made, or read, its root as well.
+	if err := c.fetch(ctx, actions, command, root); err != nil {
+		return err
+	}
+	return c.below(ctx, root)
 }
 
 func (c *closure) tree(ctx context.Context, root digest.Digest) error {
 	if err := bounded(root); err != nil {
 		return err
 	}
+	if err := c.fetch(ctx, directories, root); err != nil {
+		return err
+	}
+	return c.below(ctx, root)
+}
+
+// below brings what is below a root that is here.
+func (c *closure) below(ctx context.Context, root digest.Digest) error {
 	c.seen[root] = true
 	level := []digest.Digest{root}
 	for depth := 0; len(level) > 0; depth++ {
 		if depth == maxDepth {
 			return fmt.Errorf("%w: deeper than %d directories", ErrBadTree, maxDepth)
 		}
-		if err := c.fetch(ctx, level); err != nil {
-			return err
+		if depth > 0 {
+			if err := c.fetch(ctx, directories, level...); err != nil {
+				return err
+			}
 		}
 		var next []digest.Digest
 		for _, key := range level {
@@ -142,7 +156,7 @@ func (c *closure) tree(ctx context.Context, root digest.Digest) error {
 	for key := range c.files {
 		files = append(files, key)
 	}
-	return c.fetch(ctx, files)
+	return c.fetch(ctx, anything, files...)
 }
 
 // open notes a directory's files and returns the directories below it that
