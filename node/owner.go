@@ -29,7 +29,7 @@ func (n *Node) newOwner(p *parts, settings config.Settings) *owner {
 	options := yield.Options{Slots: p.slots, Rules: rulesOf(settings), Work: o, Log: n.cfg.Log}
 	if n.cfg.Machine.Executor == nil {
 		o.open(n)
-		options.Means, options.Read = o.means(), o.read(n)
+		options.Means, options.Read = o.means(), o.read()
 	}
 	o.Driver = yield.NewDriver(options)
 	return o
@@ -80,7 +80,7 @@ func (o *owner) means() yield.Means {
 }
 
 // read returns what reads the load of this machine, nil if nothing can.
-func (o *owner) read(n *Node) func() (yield.Total, error) {
+func (o *owner) read() func() (yield.Total, error) {
 	load, err := host.NewLoad("/")
 	if err != nil {
 		if o.lacking != "" {

@@ -6,6 +6,7 @@ package yield
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -165,13 +166,8 @@ func (m *Machine) Observe(now time.Time, r Reading) Offer {
 
 // remember makes the level the most that was seen within calm.
 func (m *Machine) remember(now time.Time, use float64) {
-	kept := m.seen[:0]
-	for _, s := range m.seen {
-		if now.Sub(s.at) < calm {
-			kept = append(kept, s)
-		}
-	}
-	m.seen = append(kept, moment{now, use})
+	m.seen = slices.DeleteFunc(m.seen, func(s moment) bool { return now.Sub(s.at) >= calm })
+	m.seen = append(m.seen, moment{now, use})
 	m.level = 0
 	for _, s := range m.seen {
 		m.level = max(m.level, s.use)
