@@ -18,11 +18,7 @@ import (
 	"github.com/buildnet/buildnet/mesh/roll"
 )
 
-const (
-	laidFile = "decree.json"
-	// maxLaidFrame is a decree at its limit, and some room.
-	maxLaidFrame = decree.MaxText + 1<<10
-)
+const laidFile = "decree.json"
 
 // laid is the file with what was laid down. Sum names the secret that the mesh
 // had then: of another mesh, also one of the same name, nothing is taken over.

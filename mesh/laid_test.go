@@ -36,11 +36,11 @@ func TestWhatIsLaidDownHoldsForAll(t *testing.T) {
 	if got := b.holds("fast"); got.By != a.Self() || time.Since(got.At) > time.Hour {
 		t.Errorf("%+v", got)
 	}
-	t.Run("also for who comes late", func(t *testing.T) {
+	t.Run("also for who comes late", func(*testing.T) {
 		late := a.join(c)
 		late.holds("fast")
 	})
-	t.Run("and for who slept", func(t *testing.T) {
+	t.Run("and for who slept", func(*testing.T) {
 		n := sleeper.again()
 		n.holds("fast")
 	})

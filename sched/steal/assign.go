@@ -41,7 +41,10 @@ func (l *Leader) able(n need, m *member) bool {
 	if l.opts.Plan.Modes.Local && m.id != l.opts.Initiator {
 		return false
 	}
-	return n.lacks(m.join) == "" && !(n.home && m.id != l.opts.Initiator && l.atHome(n))
+	if n.home && m.id != l.opts.Initiator && l.atHome(n) {
+		return false
+	}
+	return n.lacks(m.join) == ""
 }
 
 // atHome reports whether the initiator takes steps of the need.
