@@ -30,9 +30,9 @@ const (
 	// than was believed before it is ended.
 	MaxWaste = 0.05
 	overrun  = 1.25
-	// BackupShare is how many slots of the crew there are for each backup at
-	// once; LeastBackups there may be always.
-	BackupShare  = 10
+	// BackupShare is how many slots of the crew there are for each backup at once.
+	BackupShare = 10
+	// LeastBackups there may be always.
 	LeastBackups = 2
 	// surelyLate is how many times its expected run a step has to have taken, all
 	// by itself, for it to be a straggler whatever it was expected to take;
