@@ -11,14 +11,18 @@ import (
 
 // undone notes a try that came to nothing.
 func (o *observer) undone(s steal.Step, on peer.ID, why string) {
+	if o.tries == nil {
+		o.tries = map[steal.Step][]dead.Try{}
+	}
 	o.tries[s] = append(o.tries[s], dead.Try{At: time.Now().UTC(), Peer: string(on), Name: o.run.nameOf(on), Cause: why})
 }
 
 // bury keeps a step that was given up, if it was tried: what no member can run,
-// and what is wrong with the step itself, is no fault of what is around it.
+// and what is wrong with the step itself, is no fault of what is around it. A
+// build that this node inherited has no tree here.
 func (o *observer) bury(s steal.Step, why string) {
 	r, tries := o.run, o.tries[s]
-	if len(tries) == 0 {
+	if len(tries) == 0 || r.req.Root == "" {
 		return
 	}
 	err := r.opts.Dead.Put(dead.Letter{

@@ -18,7 +18,6 @@ import (
 	"github.com/buildnet/buildnet/sched/steal"
 	"github.com/buildnet/buildnet/store"
 	"github.com/buildnet/buildnet/store/costs"
-	"github.com/buildnet/buildnet/store/dead"
 )
 
 // errSteps says that steps failed; each was told of by its event.
@@ -168,7 +167,7 @@ func (r *run) schedule(ctx context.Context, given []steal.Given) error {
 	if r.profile.Network == profile.BatchTransfers {
 		r.batches = &batches{fetch: r.opts.Fetcher.Fetch, ctx: ctx}
 	}
-	o := &observer{run: r, abort: abort, eta: r.estimate(given), watched: newWatched(string(r.req.ID), r.emit), tries: map[steal.Step][]dead.Try{}}
+	o := &observer{run: r, abort: abort, eta: r.estimate(given), watched: newWatched(string(r.req.ID), r.emit)}
 	watching.Go(func() { o.watched.run(ctx) })
 	defer r.tellCosts()
 	if err := r.opts.Scheduler.Build(ctx, sched.Build{ID: r.req.ID, Plan: plan}, o); err != nil {
