@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -69,6 +70,9 @@ type Store struct {
 	// temps numbers temporary files.
 	temps uint64
 	stats Stats
+	// room is what the disk had at roomAt, without what was written since.
+	room   int64
+	roomAt time.Time
 	// closed is set by Close, pushing while a push is to come.
 	closed, pushing bool
 	// pushes are those that are to come or run: Close waits for them.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"syscall"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -38,16 +39,40 @@ func (s *Store) reserve(n int64) error {
 	return nil
 }
 
-// diskHasRoom checks the disk itself, for writes that matter.
+const (
+	// ample is so much room that nobody fills it within usageHolds.
+	ample      = 512 << 20
+	usageHolds = 100 * time.Millisecond
+)
+
+// diskHasRoom checks the disk itself, for writes that matter. While it has
+// ample room it is asked ten times a second, and not for each small blob.
 func (s *Store) diskHasRoom(n int64) error {
+	if s.amply(n) {
+		return nil
+	}
 	usage, err := s.fs.GetDiskUsage(s.dir)
 	if err != nil {
 		return nil //nolint:nilerr // not every file system says; the write itself will
 	}
+	s.mu.Lock()
+	s.room, s.roomAt = int64(usage.AvailBytes)-min(minFree, int64(usage.TotalBytes/4)), time.Now()
+	s.mu.Unlock()
 	if int64(usage.AvailBytes) < n+min(minFree, int64(usage.TotalBytes/4)) {
 		return fmt.Errorf("%w: the disk that holds %s has %d bytes left; free some, or run `buildnet cache clear`", store.ErrFull, s.dir, usage.AvailBytes)
 	}
 	return nil
+}
+
+// amply reports whether there was ample room a moment ago, and takes n of it.
+func (s *Store) amply(n int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.room-n < ample || time.Since(s.roomAt) >= usageHolds {
+		return false
+	}
+	s.room -= n
+	return true
 }
 
 func (s *Store) unreserve(n int64) {
