@@ -161,13 +161,24 @@ const tool = "work"
 // project writes steps that read a source of their own and one that all have,
 // and depend on nothing.
 func project(b *testing.B, steps int) string {
+	return projectOf(b, steps, tool, tool, nil)
+}
+
+// projectOf writes such steps of a command, whose program they read if it is not
+// one of the machine's.
+func projectOf(b *testing.B, steps int, command, tool string, program []byte) string {
 	b.Helper()
 	dir := b.TempDir()
 	var config strings.Builder
 	config.WriteString("version: 1\npackages:\n  - name: p\n    tools: [" + tool + "]\n    steps:\n")
 	write(b, dir, "all.h", "what all have\n")
+	inputs := "all.h"
+	if program != nil {
+		inputs += ", " + filepath.Base(command)
+		write(b, dir, filepath.Base(command), string(program))
+	}
 	for i := range steps {
-		fmt.Fprintf(&config, "      - {run: [%s, \"%d\"], inputs: [all.h, src/%d.c], outputs: [obj/%d.o]}\n", tool, i, i, i)
+		fmt.Fprintf(&config, "      - {run: [%s, obj/%d.o], inputs: [%s, src/%d.c], outputs: [obj/%d.o]}\n", command, i, inputs, i, i)
 		write(b, dir, fmt.Sprintf("src/%d.c", i), fmt.Sprintf("source %d\n", i))
 	}
 	write(b, dir, ".buildnet/config.yaml", config.String())
@@ -180,7 +191,7 @@ func write(b *testing.B, dir, name, content string) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		b.Fatal(err)
 	}
-	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+	if err := os.WriteFile(path, []byte(content), 0o755); err != nil { // one is a program
 		b.Fatal(err)
 	}
 }

@@ -1,7 +1,9 @@
 package overhead
 
 import (
+	"crypto/ed25519"
 	"flag"
+	"syscall"
 	"testing"
 	"time"
 
@@ -27,14 +29,17 @@ func measure(b *testing.B, takes time.Duration, kinds ...kind) {
 	f := start(b, takes, kinds...)
 	dir := project(b, *actions)
 	for b.Loop() {
+		before := yardstick(b)
 		spent, done := f.build(dir)
 		f.report(spent, done)
+		b.ReportMetric((before+yardstick(b))/2, "µs/signature-check")
 		dir = project(b, *actions)
 	}
 }
 
-// report tells what an action cost in all, and where.
-func (f *fleet) report(spent []time.Duration, done event.BuildFinished) {
+// report tells what an action cost in all, and where. It returns the former, in
+// microseconds.
+func (f *fleet) report(spent []time.Duration, done event.BuildFinished) float64 {
 	var all, workers time.Duration
 	each := func(d time.Duration) float64 { return float64(d.Microseconds()) / float64(done.Steps) }
 	for i, p := range f.nodes {
@@ -55,4 +60,24 @@ func (f *fleet) report(spent []time.Duration, done event.BuildFinished) {
 	f.b.ReportMetric(float64(done.Steps)/all.Seconds(), "actions/core-s")
 	f.b.ReportMetric(float64(done.Steps)/(done.WallMS/1000), "actions/s")
 	f.b.Logf("%d steps, by peer %v, leader %s", done.Steps, done.ByPeer, done.Leader)
+	return each(all)
+}
+
+// yardstick is what one check of a signature takes right now, in microseconds of
+// CPU: on a machine that has other work, everything takes more.
+func yardstick(b *testing.B) float64 {
+	b.Helper()
+	const checks = 2000
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	signature := ed25519.Sign(private, []byte("yard"))
+	start := used(syscall.RUSAGE_SELF)
+	for range checks {
+		if !ed25519.Verify(public, []byte("yard"), signature) {
+			b.Fatal("a good signature is bad")
+		}
+	}
+	return float64((used(syscall.RUSAGE_SELF) - start).Microseconds()) / checks
 }
