@@ -182,10 +182,18 @@ func (o *offer) Build(ctx context.Context, r api.BuildRequest, emit func(event.E
 		err = o.parts.builder.Attach(ctx, build.Attachment{Build: r.Attach, Root: root, Files: files}, tell)
 		return o.told(err, last)
 	}
-	err = o.parts.builder.Build(ctx, build.Request{
+	request := build.Request{
 		ID: newBuildID(), Root: root, Targets: r.Targets, Env: r.Env, Files: files, Wish: wish, Again: again(r),
 		Modes: steal.Modes{Force: r.Force, KeepGoing: r.KeepGoing, Local: r.Local, Jobs: r.Jobs},
-	}, tell)
+	}
+	switch r.Resume {
+	case "":
+		err = o.parts.builder.Build(ctx, request, tell)
+	case api.Newest:
+		err = o.parts.builder.Resume(ctx, request, "", tell)
+	default:
+		err = o.parts.builder.Resume(ctx, request, r.Resume, tell)
+	}
 	return o.told(err, last)
 }
 
@@ -197,6 +205,8 @@ func (o *offer) told(err error, last bool) error {
 			Kind: api.NotFound, Message: err.Error(),
 			Hint: "where it was begun, `buildnet build` uses what it had finished",
 		}
+	case errors.Is(err, build.ErrNothingToResume):
+		return &api.Error{Kind: api.NotFound, Message: err.Error(), Hint: "`buildnet build` uses what had finished"}
 	case last:
 		return nil // the summary says how it ended
 	case errors.Is(err, build.ErrRequest):

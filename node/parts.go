@@ -195,7 +195,7 @@ func (n *Node) connect(p *parts, id mesh.Identity, settings config.Settings) (er
 		return err
 	}
 	p.builder = build.New(build.Options{
-		Network: p.mesh, Self: p.mesh.Self(), Store: p.store, State: trees, Watcher: p.watcher, Actions: p.actions,
+		Network: p.mesh, Unfinished: p.store.CacheKV("unfinished"), Self: p.mesh.Self(), Store: p.store, State: trees, Watcher: p.watcher, Actions: p.actions,
 		History: p.history, Dead: p.dead, Costs: book, Hearsay: p.hearsay, Toolchains: p.toolchains,
 		Scheduler: p.sched, Fetcher: p.dht, Members: p.mesh.Members, Estimate: p.estimate, Settle: p.settle,
 		Provide: p.dht.Provide, Profiles: p.profiles, Private: p.private, Drop: p.store.Drop, Log: log,

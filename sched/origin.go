@@ -248,6 +248,9 @@ func (p *party) doOrigin(out steal.OriginOutput) {
 	for _, sec := range out.Secures {
 		p.secure(g, sec)
 	}
+	if l, ok := g.observer.(Logger); ok && (out.Anew || len(out.Logged) > 0) {
+		l.Logged(out.Logged, out.Anew)
+	}
 	g.add(out.Events)
 	if out.Over {
 		p.origin = nil

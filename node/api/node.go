@@ -172,6 +172,9 @@ type Revoked struct {
 // UnknownUID is the UID of a caller whom the system does not name.
 const UnknownUID = -1
 
+// Newest as BuildRequest.Resume is the newest unfinished build.
+const Newest = "newest"
+
 // BuildRequest asks for a build.
 type BuildRequest struct {
 	// Dir is the absolute path of the project: the directory with .buildnet.
@@ -196,6 +199,9 @@ type BuildRequest struct {
 	// Attach follows the build of that ID instead, wherever in the mesh it runs,
 	// and brings its outputs to Dir.
 	Attach string `json:"attach,omitempty"`
+	// Resume goes on with an unfinished build of Dir instead: the newest for
+	// Newest, else the one whose ID it is, or the beginning of it.
+	Resume string `json:"resume,omitempty"`
 	// TreeID names a tree that the client serves, see Client.OfferTree.
 	TreeID string `json:"tree,omitempty"`
 

@@ -91,6 +91,8 @@ type Options struct {
 	Profiles   Profiles // nil knows none
 	// Estimate returns the round trip between two members, 0 if it is not known.
 	Estimate func(a, b peer.ID) time.Duration
+	// Unfinished keeps the logs of builds until they end.
+	Unfinished store.KV
 	// Network is how members follow builds; nil if nobody does.
 	Network peer.Network
 	// Settle waits until it is clear who is in the mesh, and returns what a user
@@ -122,6 +124,8 @@ type Request struct {
 	// Files is the tree at Root with the user's rights; nil is with this
 	// process' own.
 	Files worktree.Files
+
+	resumes *unfinished // nil for a new build
 }
 
 // Builder makes builds. Its methods may be called concurrently.

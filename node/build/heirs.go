@@ -16,6 +16,7 @@ import (
 	"github.com/buildnet/buildnet/sched/action"
 	"github.com/buildnet/buildnet/sched/steal"
 	"github.com/buildnet/buildnet/store"
+	"github.com/buildnet/buildnet/store/dead"
 	"github.com/buildnet/buildnet/store/digest"
 )
 
@@ -41,7 +42,7 @@ func (b *Builder) Custody(id steal.BuildID, initiator peer.ID, p *steal.Plan) sc
 		opts: b.opts, req: Request{ID: id, Modes: p.Modes}, emit: func(event.Event) {}, lease: b.opts.Store.Lease(),
 		graph: p.Graph, trees: &b.trees,
 	}
-	return &custodian{b: b, initiator: initiator, plan: p, run: r, tells: &observer{run: r, abort: func(error) {}}}
+	return &custodian{b: b, initiator: initiator, plan: p, run: r, tells: &observer{run: r, abort: func(error) {}, tries: map[steal.Step][]dead.Try{}}}
 }
 
 // custodian keeps the build of another node, which this one may inherit.

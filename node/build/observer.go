@@ -27,8 +27,16 @@ type observer struct {
 	abort   context.CancelCauseFunc
 	eta     *estimate
 	watched *watched
+	ledger  *ledger                   // nil keeps nothing
 	tries   map[steal.Step][]dead.Try // that came to nothing
 	failed  int
+}
+
+// Logged implements sched.Logger.
+func (o *observer) Logged(ops []steal.Op, anew bool) {
+	if o.ledger != nil {
+		o.ledger.Logged(ops, anew)
+	}
 }
 
 // Elected implements sched.Observer.

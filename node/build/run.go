@@ -169,8 +169,19 @@ func (r *run) schedule(ctx context.Context, given []steal.Given) error {
 	}
 	o := &observer{run: r, abort: abort, eta: r.estimate(given), watched: newWatched(string(r.req.ID), r.emit)}
 	watching.Go(func() { o.watched.run(ctx) })
+	build := sched.Build{ID: r.req.ID, Plan: plan}
+	if r.opts.Unfinished != nil {
+		build.Log, build.Lost = r.resumed(given), r.opts.Self
+		o.ledger = r.beginLedger()
+		watching.Go(func() { o.ledger.run(ctx) })
+		defer func() {
+			if err := finished(r.opts.Unfinished, r.req.ID); err != nil {
+				o.ledger.warn(err)
+			}
+		}()
+	}
 	defer r.tellCosts()
-	if err := r.opts.Scheduler.Build(ctx, sched.Build{ID: r.req.ID, Plan: plan}, o); err != nil {
+	if err := r.opts.Scheduler.Build(ctx, build, o); err != nil {
 		return fmt.Errorf("build %s: %w", r.req.Root, errors.Join(aborted(ctx), err))
 	}
 	if o.failed > 0 {

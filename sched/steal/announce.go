@@ -22,6 +22,7 @@ func (o *Origin) append(a Append) {
 		}
 		o.heard(i+1, op)
 	}
+	o.out.Logged = o.copy.ops[before:o.copy.len():o.copy.len()]
 	o.reply(o.watch.lead, Ack{Index: o.copy.len()})
 }
 

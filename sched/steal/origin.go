@@ -101,6 +101,10 @@ type OriginOutput struct {
 	// Secures are results whose outputs (and what they printed) are to be
 	// brought into the own store. Brought answers each. They may go on at once.
 	Secures []Securing
+	// Logged are ops that are new in the leader's log; Anew says that they begin
+	// another log.
+	Logged []Op
+	Anew   bool
 	// Events are for whoever asked for the build, in this order.
 	Events []Event
 	// Over says that the build is over here: Outcome says how. Forget the
@@ -431,6 +435,7 @@ func (o *Origin) follow(e Epoch) {
 		o.before = o.copy.ops
 	}
 	o.copy, o.record = logCopy{}, NewRecord(o.opts.Plan)
+	o.out.Anew = true
 	o.commit, o.passed = 0, 0
 	for i := range o.steps {
 		o.steps[i].index, o.steps[i].failedAt = 0, 0

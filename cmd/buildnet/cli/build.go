@@ -23,6 +23,7 @@ type buildFlags struct {
 	force     bool
 	local     bool
 	keepGoing bool
+	resume    bool
 	jobs      int
 	policyFlags
 }
@@ -30,7 +31,7 @@ type buildFlags struct {
 func (a *app) buildCommand() *cobra.Command {
 	var o buildFlags
 	c := &cobra.Command{
-		Use:   "build [-C DIR] [TARGET...] [--json] [--force] [--local] [--keep-going] [-j N] [--profile NAME] [--strategy S] [--partition X]",
+		Use:   "build [-C DIR] [TARGET...|--resume [BUILD]] [--json] [--force] [--local] [--keep-going] [-j N] [--profile NAME] [--strategy S] [--partition X]",
 		Short: "build a project",
 		Long: "Builds the project of this directory, or of the nearest one above that has a\n" +
 			".buildnet/config.yaml, on all machines of the mesh. TARGET is a package, a step of\n" +
@@ -38,7 +39,7 @@ func (a *app) buildCommand() *cobra.Command {
 			"It uses the node of `buildnet node up`; where none runs it is a node itself for as\n" +
 			"long as the build takes. The first Ctrl-C ends the build and keeps what had\n" +
 			"finished, the second ends the command at once. `buildnet builds show` shows a build\n" +
-			"again.",
+			"again. --resume goes on with a build that ended with its machine.",
 		Example:               "  buildnet build -C ~/src/project api --keep-going",
 		DisableFlagsInUseLine: true,
 		Annotations:           map[string]string{"exit": exits(exitOK, exitFailed, exitUsage, exitUnreachable, exitInterrupted)},
@@ -60,6 +61,7 @@ func (a *app) buildCommand() *cobra.Command {
 	f.BoolVar(&o.force, "force", false, "execute every step of the targets again, and name results that differ")
 	f.BoolVar(&o.local, "local", false, "ask no other machine for bytes or work; this one's cache counts")
 	f.BoolVar(&o.keepGoing, "keep-going", false, "after a failure, go on with what does not need the failed step")
+	f.BoolVar(&o.resume, "resume", false, "go on with the newest build of the project that did not end, or with the one named, as it was asked for")
 	f.IntVarP(&o.jobs, "jobs", "j", 0, "run at most `N` steps at once, on all machines together")
 	o.policyFlags.add(c, "use the mesh as the profile `NAME` says: see `buildnet profile list`")
 	return c
@@ -78,6 +80,12 @@ func (a *app) build(ctx context.Context, o buildFlags) error {
 		Dir: root, Targets: o.targets, Force: o.force, Local: o.local, KeepGoing: o.keepGoing, Jobs: o.jobs,
 		Profile: o.profile, Strategy: o.strategy, Partition: o.partition,
 		Env: environment(a.sys.Environ),
+	}
+	if o.resume {
+		if len(o.targets) > 1 {
+			return usage{fmt.Errorf("--resume takes one build at most, %d are named", len(o.targets))}
+		}
+		request.Targets, request.Resume = []string{}, append(o.targets, api.Newest)[0]
 	}
 	return a.showBuilding(ctx, request, a.viewOf(o))
 }
