@@ -58,7 +58,7 @@ func (b *brought) all() []digest.Digest {
 
 // keepsNone reports whether this node keeps no copy of what executor made.
 func (r *run) keepsNone(executor peer.ID) bool {
-	return r.profile.Storage == profile.StoreCheapest && executor != r.opts.Self
+	return r.req.Modes.Copies == steal.MakerKeeps && executor != r.opts.Self
 }
 
 // hereBefore returns which of the files of a result this node has already.
@@ -90,7 +90,7 @@ func (r *run) letGo(ctx context.Context) {
 // cache keeps a result that is here with all its outputs, and tells the mesh as
 // far as the profile says.
 func (r *run) cache(ctx context.Context, e action.Entry, blobs []digest.Digest) error {
-	if r.profile.Cache == profile.Minimal {
+	if r.req.Modes.Exchange == steal.TakeOnly {
 		if r.opts.Private == nil {
 			return nil
 		}
