@@ -105,8 +105,9 @@ func (l *Leader) assignQueue(n int) {
 	}
 	queue := slices.Clone(l.queued[n][:min(len(l.queued[n]), maxLook+2*r.slots)])
 	vain := 0
+	most := min(maxLook, max(leastLook, maxOffers/len(r.able)))
 	for i, s := range queue {
-		if len(r.free) == 0 || vain >= maxLook || l.busy() {
+		if len(r.free) == 0 || vain >= most || l.busy() {
 			return
 		}
 		r.left = len(l.queued[n]) - i
@@ -118,9 +119,13 @@ func (l *Leader) assignQueue(n int) {
 	}
 }
 
-// maxLook steps of a queue are looked at for which nobody is found: they are
-// kept for members that are busy, and so are those behind them.
-const maxLook = 64
+// Limits of the steps of a queue that are looked at in vain: they are kept for
+// members that are busy, and so are those behind them. With a large crew there
+// are fewer, so that a look costs the same.
+const (
+	maxLook, leastLook = 64, 4
+	maxOffers          = 512
+)
 
 func (l *Leader) busy() bool {
 	jobs := l.opts.Plan.Modes.Jobs

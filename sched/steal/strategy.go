@@ -17,6 +17,18 @@ type placing struct {
 	levels  levels
 	power   float64 // of the crew, in BPU
 	looks   uint64  // at steps, which outlooks are of
+	still   bool    // nothing has been said that gives anybody work
+}
+
+// stays reports whether a message gives nobody anything to do, which is most of
+// what is said: what little it changes is seen at the next Tick.
+func stays(msg Message) bool {
+	switch msg.(type) {
+	case Ack, Started, Secured:
+		return true
+	default:
+		return false
+	}
 }
 
 // simple gives a step by one property of the members. Those with an idle slot
