@@ -133,6 +133,10 @@ func (l *ledger) write(now time.Time) error {
 func (l *ledger) compact(all []steal.Op, now time.Time) error {
 	before := l.checkpoint
 	l.checkpoint, l.part = before+1, 0
+	// A node that died while it wrote this one has left some of it.
+	if err := remove(l.kv, partsOf(l.of.ID, l.checkpoint)); err != nil {
+		return err
+	}
 	if err := l.put(steal.Bequest(all, l.self)); err != nil {
 		return err
 	}
@@ -189,18 +193,27 @@ func listUnfinished(kv store.KV) ([]unfinished, error) {
 	return all, err
 }
 
-// logOf reads the log of a build.
-func logOf(kv store.KV, id steal.BuildID) (ops []steal.Op, err error) {
+// headOf returns the number of the last checkpoint of a build's log, or 0.
+func headOf(kv store.KV, id steal.BuildID) (int, error) {
 	head, err := kv.Get([]byte(headPrefix + id))
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil
+		return 0, nil
 	}
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	checkpoint, err := strconv.Atoi(string(head))
 	if err != nil {
-		return nil, fmt.Errorf("log of build %s: %w", id, err)
+		return 0, fmt.Errorf("log of build %s: %w", id, err)
+	}
+	return checkpoint, nil
+}
+
+// logOf reads the log of a build.
+func logOf(kv store.KV, id steal.BuildID) (ops []steal.Op, err error) {
+	checkpoint, err := headOf(kv, id)
+	if err != nil || checkpoint == 0 {
+		return nil, err
 	}
 	var bad error
 	err = kv.Scan([]byte(partsOf(id, checkpoint)), func(_, value []byte) bool {
@@ -241,6 +254,9 @@ func (r *run) beginLedger() *ledger {
 	l := &ledger{kv: r.opts.Unfinished, self: r.opts.Self, of: u, warn: func(err error) {
 		r.opts.Log.Warn("build could not be resumed", "build", u.ID, "error", err)
 	}}
+	if err == nil {
+		err = l.begin(r.req.resumes)
+	}
 	var meta []byte
 	if err == nil {
 		meta, err = json.Marshal(u)
@@ -259,6 +275,17 @@ func (r *run) beginLedger() *ledger {
 		l.warn(err)
 	}
 	return l
+}
+
+// begin makes room for the log of a build that goes on with before, if that is
+// not nil. The log that it goes on with is there until the next is complete; one
+// of other steps goes at once, or it would be taken for one of these.
+func (l *ledger) begin(before *unfinished) (err error) {
+	if before != nil && before.Graph != l.of.Graph {
+		return finished(l.kv, l.of.ID)
+	}
+	l.checkpoint, err = headOf(l.kv, l.of.ID)
+	return err
 }
 
 // resumed is the log of the build that this one resumes, if it is of the same
@@ -308,5 +335,12 @@ func (b *Builder) Resume(ctx context.Context, r Request, id string, emit func(ev
 	u := &all[at]
 	r.ID, r.Targets, r.Wish, r.resumes = u.ID, u.Targets, u.Wish, u
 	r.Modes.Force, r.Modes.KeepGoing, r.Modes.Local, r.Modes.Jobs = u.Force, u.KeepGoing, u.Local, u.Jobs
-	return b.Build(ctx, r, emit)
+	if err := b.Build(ctx, r, emit); err != nil {
+		return err
+	}
+	// A build with nothing left to do has scheduled nothing.
+	if err := finished(b.opts.Unfinished, u.ID); err != nil {
+		b.opts.Log.Warn("build is not forgotten that has ended", "build", u.ID, "error", err)
+	}
+	return nil
 }
