@@ -33,6 +33,7 @@ func TestMain(m *testing.M) {
 type fleet struct {
 	b     *testing.B
 	nodes []*process
+	idle  time.Duration // that all use together in a second without a build
 }
 
 // process is the process of one node.
@@ -76,7 +77,27 @@ func start(b *testing.B, takes time.Duration, kinds ...kind) *fleet {
 			<-tick.C
 		}
 	}
+	f.calm()
 	return f
+}
+
+// calm returns when nobody does anything but keep the mesh, or after a minute: a
+// node looks at its machine once it has started.
+func (f *fleet) calm() {
+	f.b.Helper()
+	for range 60 {
+		before := f.cpu()
+		<-time.After(time.Second)
+		busy := time.Duration(0)
+		f.idle = 0
+		for i, spent := range f.cpu() {
+			busy = max(busy, spent-before[i])
+			f.idle += spent - before[i]
+		}
+		if busy < 50*time.Millisecond {
+			return
+		}
+	}
 }
 
 func (f *fleet) process(s setup) *process {
@@ -161,12 +182,12 @@ const tool = "work"
 // project writes steps that read a source of their own and one that all have,
 // and depend on nothing.
 func project(b *testing.B, steps int) string {
-	return projectOf(b, steps, tool, tool, nil)
+	return projectOf(b, steps, tool, nil)
 }
 
 // projectOf writes such steps of a command, whose program they read if it is not
 // one of the machine's.
-func projectOf(b *testing.B, steps int, command, tool string, program []byte) string {
+func projectOf(b *testing.B, steps int, command string, program []byte) string {
 	b.Helper()
 	dir := b.TempDir()
 	var config strings.Builder

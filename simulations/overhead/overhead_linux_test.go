@@ -57,6 +57,8 @@ func (f *fleet) report(spent []time.Duration, done event.BuildFinished) float64 
 		f.b.ReportMetric(each(workers), "workers-µs/action")
 	}
 	f.b.ReportMetric(each(all), "µs/action")
+	wall := time.Duration(done.WallMS*float64(time.Millisecond)) + afterwards
+	f.b.ReportMetric(each(f.idle)*wall.Seconds(), "idle-µs/action")
 	f.b.ReportMetric(float64(done.Steps)/all.Seconds(), "actions/core-s")
 	f.b.ReportMetric(float64(done.Steps)/(done.WallMS/1000), "actions/s")
 	f.b.Logf("%d steps, by peer %v, leader %s", done.Steps, done.ByPeer, done.Leader)

@@ -103,13 +103,13 @@ func (s setup) config() node.Config {
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		Machine: node.Machine{
 			Name: filepath.Base(s.Home), Power: power(s.BPU), Cores: float64(s.Slots),
+			// A node names the toolchains of its machine once: seconds of CPU.
+			Toolchains: toolchain.New(toolchain.Options{Path: s.Programs, System: s.Programs}),
 		},
 	}
-	if s.Kind == sandboxing {
-		return c
+	if s.Kind != sandboxing {
+		c.Machine.Executor = func(blobs store.Blobs) (node.Executor, error) { return pretender{s.Kind, s.Takes, blobs}, nil }
 	}
-	c.Machine.Toolchains = toolchain.New(toolchain.Options{Path: s.Programs, System: s.Programs})
-	c.Machine.Executor = func(blobs store.Blobs) (node.Executor, error) { return pretender{s.Kind, s.Takes, blobs}, nil }
 	return c
 }
 

@@ -46,8 +46,7 @@ func BenchmarkSandboxed(b *testing.B) {
 		kinds = append(kinds, sandboxing)
 	}
 	f := start(b, 0, kinds...)
-	f.build(projectOf(b, len(kinds), "./burn", "cat", program)) // all have looked at their toolchain then
-	dir := projectOf(b, min(*actions, maxSandboxed), "./burn", "cat", program)
+	dir := projectOf(b, min(*actions, maxSandboxed), "./burn", program)
 	for b.Loop() {
 		spent, done := f.build(dir)
 		all := f.report(spent, done)
