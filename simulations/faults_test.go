@@ -191,10 +191,10 @@ func TestABrokenStreamIsOpenedAgain(t *testing.T) {
 	}
 }
 
-func TestALostInitiatorEndsItsBuild(t *testing.T) {
+func TestAnInitiatorThatIsLostBeforeItHasAnHeirEndsItsBuild(t *testing.T) {
 	s := office(6, workload.Layers(12, 20))
 	s.HealAt = 20 * time.Second
-	s.Faults = []fault.Fault{at(0.3, fault.Kill, fault.Initiator)}
+	s.Faults = []fault.Fault{{At: 400 * time.Millisecond, Kind: fault.Kill, Target: fault.Target{Role: fault.Initiator}}}
 	w := watching(trace.Over, trace.Down, trace.RunCut, trace.RunEnded)
 	run(t, s, w)
 	over, down := w.of(trace.Over), w.of(trace.Down)

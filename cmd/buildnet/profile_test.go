@@ -276,7 +276,7 @@ func TestCachePoliciesAndStoragePreferences(t *testing.T) {
 	for name, key := range map[string]string{"quiet": "cache_policy: minimal", "deaf": "cache_policy: aggressive_local", "thrifty": "storage_preference: cheapest", "near": "storage_preference: local"} {
 		own(t, a, name, key)
 	}
-	clear := func() {
+	emptied := func() {
 		ok(t, a, "cache", "clear")
 		ok(t, b, "cache", "clear")
 	}
@@ -294,7 +294,7 @@ func TestCachePoliciesAndStoragePreferences(t *testing.T) {
 	if f := remade("--profile", "quiet"); f.Executed != 0 || f.CachedLocal != steps {
 		t.Errorf("minimal, again: %+v", f)
 	}
-	clear()
+	emptied()
 
 	// standard: the owners have the results; aggressive_local does not ask them.
 	if f := remade(); f.Executed != steps || results(t, b) != steps {
@@ -308,7 +308,7 @@ func TestCachePoliciesAndStoragePreferences(t *testing.T) {
 	if f := remade(); f.Executed == steps { // an owner that is slow to answer is not waited for
 		t.Errorf("standard, known to the other: %+v", f)
 	}
-	clear()
+	emptied()
 
 	// cheapest: what the other made is not here, but comes back from there.
 	f := remade("--profile", "thrifty")
@@ -318,7 +318,7 @@ func TestCachePoliciesAndStoragePreferences(t *testing.T) {
 	if f := remade("--profile", "thrifty"); f.Executed != 0 || f.BytesIn < 100<<10 {
 		t.Errorf("cheapest, again: %+v", f)
 	}
-	clear()
+	emptied()
 
 	// local: all of it is here, and the other has forgotten what it made.
 	if f := remade("--profile", "near"); f.RunRemote == 0 {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"sync"
 
@@ -33,7 +34,13 @@ type journal struct {
 	// more is closed, and replaced, when there is more to read.
 	more  chan struct{}
 	ended bool
+	// gone is what followers are told at the end of a build that another node
+	// goes on with; nil where it has really ended.
+	gone error
 }
+
+// errElsewhere says that a build that was followed goes on at another node.
+var errElsewhere = errors.New("the build goes on elsewhere")
 
 func newJournal(next func(event.Event)) *journal {
 	return &journal{next: next, more: make(chan struct{})}
@@ -93,7 +100,7 @@ func (j *journal) follow(ctx context.Context, each func(line []byte) error) erro
 		}
 		switch {
 		case all && len(lines) == 0:
-			return nil
+			return j.gone
 		case all:
 			continue
 		}
@@ -105,11 +112,12 @@ func (j *journal) follow(ctx context.Context, each func(line []byte) error) erro
 	}
 }
 
-// close says that nothing more comes.
-func (j *journal) close() {
+// close says that nothing more comes, and with an error that the build goes on
+// elsewhere.
+func (j *journal) close(gone error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.ended = true
+	j.ended, j.gone = true, gone
 	close(j.more)
 	j.more = make(chan struct{})
 }

@@ -1,6 +1,7 @@
 package build
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -42,12 +43,27 @@ func TestWhoFollowsHearsAllThatIsKeptAndWhatPassesMeanwhile(t *testing.T) {
 	}
 	j.add(event.BuildFinished{Build: "b"})
 	expect("build.finished", "")
-	j.close()
+	j.close(nil)
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
 	lines := strings.Split(strings.TrimSpace(string(j.lines)), "\n")
 	if len(lines) != 2 || slices.ContainsFunc(lines, func(l string) bool { return strings.Contains(l, "task.") }) {
 		t.Errorf("kept: %v", lines)
+	}
+}
+
+func TestWhoFollowsABuildThatGoesOnElsewhereIsNotToldItsEnd(t *testing.T) {
+	b := &Builder{runs: map[*run]struct{}{}}
+	for keep, want := range map[bool]error{true: nil, false: errElsewhere} {
+		r := &run{}
+		r.told.Store(newJournal(func(event.Event) {}))
+		b.enter(r)
+		done := make(chan error, 1)
+		go func() { done <- r.told.Load().follow(t.Context(), func([]byte) error { return nil }) }()
+		b.leave(r, keep)
+		if err := <-done; !errors.Is(err, want) {
+			t.Errorf("a build that is kept (%v): %v, want %v", keep, err, want)
+		}
 	}
 }

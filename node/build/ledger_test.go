@@ -106,7 +106,8 @@ func TestOfTheLogsOfABuildThatIsLostTwiceOnlyTheLastOneCounts(t *testing.T) {
 		t.Errorf("the second log has %q", got)
 	}
 	// It died while it wrote the next checkpoint.
-	next := &ledger{kv: kv, of: again.of, checkpoint: again.checkpoint + 1, part: 3}
+	next := &ledger{kv: kv, checkpoint: again.checkpoint + 1, part: 3}
+	next.of = again.of
 	if err := next.put(lost(30, 1)); err != nil {
 		t.Fatal(err)
 	}

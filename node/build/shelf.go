@@ -18,7 +18,7 @@ func (b *Builder) enter(r *run) {
 }
 
 // leave notes that a build has ended, and keeps it for a while unless it went
-// on elsewhere.
+// on elsewhere: who follows it then has to look there.
 func (b *Builder) leave(r *run, keep bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -30,9 +30,14 @@ func (b *Builder) leave(r *run, keep bool) {
 		b.shelf = append(b.shelf, left)
 		b.shelf = b.shelf[max(0, len(b.shelf)-maxShelf):]
 	}
-	if j != nil {
-		j.close()
+	if j == nil {
+		return
 	}
+	var gone error
+	if !keep {
+		gone = errElsewhere
+	}
+	j.close(gone)
 }
 
 // stand is how a build is on a node.

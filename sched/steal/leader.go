@@ -307,7 +307,7 @@ func (l *Leader) Receive(now time.Time, from peer.ID, msg Message) Output {
 		return l.out
 	}
 	m.heard = now
-	l.placing.still = stays(msg)
+	l.still = stays(msg)
 	if s, named := stepOf(msg); named && (s < 0 || int(s) >= len(l.tasks)) {
 		return l.finish()
 	}
@@ -415,7 +415,7 @@ func (l *Leader) Resolved(now time.Time, r Resolved) Output {
 }
 
 func (l *Leader) begin(now time.Time) {
-	l.now, l.placing.still = now, false
+	l.now, l.still = now, false
 	l.out = Output{}
 }
 
@@ -426,7 +426,7 @@ func (l *Leader) finish() Output {
 	}
 	l.endHearing()
 	if !l.ended {
-		if !l.placing.still {
+		if !l.still {
 			l.schedule()
 		}
 		l.concludeIfDone()

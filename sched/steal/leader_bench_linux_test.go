@@ -54,7 +54,7 @@ func cpu(b *testing.B) time.Duration {
 }
 
 func wideSteps(n int) []action.Step {
-	return benchSteps(n, func(i int) []int { return nil })
+	return benchSteps(n, func(int) []int { return nil })
 }
 
 // layeredSteps wait for three of the 500 before, so that what a crew of 500 has

@@ -73,7 +73,7 @@ func (l *Leader) inHand(m *member, r Running) {
 	t := &l.tasks[r.Step]
 	switch {
 	case t.has(m.id):
-		// It is what it was assigned to.
+		t.recalled = false // the stream that broke may have lost it
 	case t.phase == Queued && t.action == r.Action:
 		l.assign(r.Step, m)
 	case t.phase == Assigned && t.backup == "" && t.action == r.Action && l.record.Steps[r.Step].Backup == m.id:
@@ -134,7 +134,7 @@ func (l *Leader) assign(s Step, m *member) {
 func (l *Leader) started(m *member, s Step) {
 	switch t := &l.tasks[s]; {
 	case t.phase == Assigned && t.worker == m.id && t.startedAt.IsZero():
-		t.startedAt = l.now
+		t.startedAt, t.recalled = l.now, false
 		l.handsChanged(m)
 		if m.join != nil && len(m.hands) <= m.join.Slots {
 			m.arrived(l.now.Sub(t.givenAt))

@@ -101,15 +101,7 @@ func (r *round) may(s Step, m *member) bool {
 // holds reports whether the step fits into the memory of m, beside what is in
 // its hands.
 func (r *round) holds(s Step, m *member) bool {
-	needs, has := r.l.step(s).Memory, m.join.Memory
-	if needs == 0 || has == 0 {
-		return true
-	}
-	r.l.freeAt(m)
-	if used := m.outlook.memory; used > 0 || needs <= has {
-		return used+needs <= has
-	}
-	return len(m.hands) == 0 && r.couldHold(s, m)
+	return r.l.roomy(s, m) || len(m.hands) == 0 && r.couldHold(s, m)
 }
 
 // couldHold reports whether m is to have the step when it has nothing else. One

@@ -172,7 +172,7 @@ func (l *Leader) quickest(b burden, idle []*member) *member {
 	var best *member
 	var soonest time.Duration
 	for _, m := range idle {
-		if m == b.on || !l.able(l.needs[l.needOf[b.step]], m) || slices.Contains(l.tasks[b.step].avoid, m.id) {
+		if m == b.on || !l.able(l.needs[l.needOf[b.step]], m) || slices.Contains(l.tasks[b.step].avoid, m.id) || !l.roomy(b.step, m) {
 			continue
 		}
 		took := l.fresh(b.step, m, b.work)
@@ -184,6 +184,17 @@ func (l *Leader) quickest(b burden, idle []*member) *member {
 		}
 	}
 	return best
+}
+
+// roomy reports whether a step fits into the memory of m, beside what is in its
+// hands, as far as that is known.
+func (l *Leader) roomy(s Step, m *member) bool {
+	needs, has := l.step(s).Memory, m.join.Memory
+	if needs == 0 || has == 0 {
+		return true
+	}
+	l.freeAt(m)
+	return m.outlook.memory+needs <= has
 }
 
 // recall asks for a step that has not begun: if it has meanwhile, it stays.

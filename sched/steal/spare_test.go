@@ -232,6 +232,27 @@ func TestWhatHasNotBegunIsCalledBack(t *testing.T) {
 	expect(t, "declared", r.logged(OpBackup), 0)
 }
 
+func TestWhatBeganBeforeItWasCalledBackMayHaveABackup(t *testing.T) {
+	r, s := late(t)
+	r.l.tasks[s].startedAt = time.Time{}
+	r.l.tasks[s].recalled = true // on its way when the step began
+	r.hears("peer2", Started{Step: s})
+	r.passes(4500 * time.Millisecond)
+	expect(t, "declared", r.logged(OpBackup), 1)
+}
+
+func TestNoBackupIsGivenToWhoHasNoMemoryForIt(t *testing.T) {
+	r, s := late(t)
+	r.l.opts.Plan.Graph.Steps()[s].Memory = 2 << 30
+	r.l.crew["peer0"].join.Memory, r.l.crew["peer1"].join.Memory = 1<<30, 1<<30
+	r.passes(6 * time.Second)
+	expect(t, "declared", r.logged(OpBackup), 0)
+	r.l.crew["peer1"].join.Memory = 2 << 30
+	r.passes(100 * time.Millisecond)
+	expect(t, "declared where there is room", r.logged(OpBackup), 1)
+	expect(t, "peer1 has it", r.given["peer1"], []Step{s})
+}
+
 func TestWhoIsCalledBackGivesWhatDoesNotRun(t *testing.T) {
 	h := NewHand(HandOptions{Self: "peer2", Slots: 1})
 	e := Epoch{Number: 1, Leader: "peer1"}

@@ -57,11 +57,12 @@ func TestInitiatorDies(t *testing.T) {
 		to := filepath.Join(hosts[1+round%3].Dir, fmt.Sprintf("rescued%d", round))
 		at := hosts[1+round%3].Attach(id, to)
 		status := at.Wait()
-		if b.ended() {
+		switch {
+		case b.ended():
 			t.Logf("round %d: the build ended before its initiator died", round)
-		} else if status != 0 {
+		case status != 0:
 			t.Errorf("round %d: attach: exit status %d: %s %+v", round, status, at.Stderr(), last(at.Events(), 3))
-		} else {
+		default:
 			s.Check(t, to)
 		}
 		for _, n := range nodes[1:] {

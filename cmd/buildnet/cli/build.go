@@ -63,7 +63,7 @@ func (a *app) buildCommand() *cobra.Command {
 	f.BoolVar(&o.keepGoing, "keep-going", false, "after a failure, go on with what does not need the failed step")
 	f.BoolVar(&o.resume, "resume", false, "go on with the newest build of the project that did not end, or with the one named, as it was asked for")
 	f.IntVarP(&o.jobs, "jobs", "j", 0, "run at most `N` steps at once, on all machines together")
-	o.policyFlags.add(c, "use the mesh as the profile `NAME` says: see `buildnet profile list`")
+	o.add(c, "use the mesh as the profile `NAME` says: see `buildnet profile list`")
 	return c
 }
 

@@ -90,7 +90,7 @@ func (a *app) distributeCommand() *cobra.Command {
 		},
 	}
 	c.Flags().SortFlags = false
-	o.policyFlags.add(c, "use the profile `NAME`, of the program, the machine or the project")
+	o.add(c, "use the profile `NAME`, of the program, the machine or the project")
 	c.Flags().BoolVar(&o.none, "none", false, "take back what holds")
 	c.Flags().StringVarP(&o.dir, "dir", "C", ".", "count the profiles of the project of `DIR` in, if it is one")
 	as.flag(c, "print one JSON object")

@@ -123,7 +123,7 @@ func (a *app) queueRetryCommand() *cobra.Command {
 		},
 	}
 	c.Flags().SortFlags = false
-	c.Flags().BoolVar(&o.all, "all", false, "every step of `buildnet queue dead`")
+	c.Flags().BoolVar(&o.all, "all", false, "every step that was given up")
 	c.Flags().BoolVar(&o.json, "json", false, "print one JSON object a line, as it happens; each build ends with build.finished")
 	return c
 }
