@@ -23,6 +23,9 @@ const (
 	findTime = 10 * time.Second
 	// findAgain is the pause between two looks.
 	findAgain = 250 * time.Millisecond
+	// maxClosing bounds the results of a build that is followed, in bytes: those of
+	// a million steps.
+	maxClosing = 256 << 20
 )
 
 // ErrNoBuild says that no member has a build, or goes on with it.
@@ -52,7 +55,7 @@ func (b *Builder) Attach(ctx context.Context, a Attachment, emit func(event.Even
 	f := &follower{b: b, a: a, emit: emit, lease: b.opts.Store.Lease()}
 	defer f.lease.Release()
 	for {
-		at, err := b.locate(ctx, a.Build)
+		at, err := b.locate(ctx, f.a.Build)
 		if err != nil {
 			return err
 		}
@@ -148,6 +151,9 @@ func (f *follower) follow(ctx context.Context, at peer.ID) error {
 	if a.Build == "" {
 		return ErrNoBuild
 	}
+	// Whoever goes on with it, it is this build, and no other that begins so.
+	first, _ := sched.Family(steal.BuildID(a.Build))
+	f.a.Build = string(first)
 	results, err := f.read(lines)
 	if err != nil {
 		return err
@@ -159,6 +165,7 @@ func (f *follower) follow(ctx context.Context, at peer.ID) error {
 // read tells of events until the build has ended, and returns its results.
 func (f *follower) read(lines *bufio.Reader) ([]*action.Result, error) {
 	var results []*action.Result
+	size := 0
 	for {
 		l, err := line(lines, maxLine)
 		if err != nil {
@@ -166,13 +173,14 @@ func (f *follower) read(lines *bufio.Reader) ([]*action.Result, error) {
 		}
 		if kindOf(l) == "" {
 			r, end, err := closingOf(l)
+			size += len(l)
 			switch {
 			case err != nil:
 				return nil, err
 			case end:
 				return results, nil
-			case len(results) == action.MaxSteps:
-				return nil, fmt.Errorf("%w: more than %d results", errLine, action.MaxSteps)
+			case len(results) == action.MaxSteps || size > maxClosing:
+				return nil, fmt.Errorf("%w: more than %d results, or %d bytes of them", errLine, action.MaxSteps, maxClosing)
 			}
 			results = append(results, r)
 			continue

@@ -1,0 +1,86 @@
+package build
+
+import (
+	"bufio"
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/buildnet/buildnet/node/event"
+	"github.com/buildnet/buildnet/sched/action"
+	"github.com/buildnet/buildnet/sched/steal"
+)
+
+func TestWhoAttachesHearsOfABuildAndGetsItsOutputs(t *testing.T) {
+	w := newWorld(t, map[string]string{
+		".buildnet/config.yaml": "version: 1\npackages:\n  - name: p\n    steps:\n      - {run: make, inputs: [a], outputs: [out/x]}\n",
+		"a":                     "1",
+	})
+	w.good(Request{ID: "3f9a00000001"})
+	root := t.TempDir()
+	var heard []event.Event
+	err := w.builder.Attach(t.Context(), Attachment{Build: "3f9a", Root: root}, func(e event.Event) { heard = append(heard, e) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := w.summary(heard); f.Build != "3f9a00000001" || !f.OK || f.Executed != 1 {
+		t.Errorf("it hears %+v", f)
+	}
+	if got, err := os.ReadFile(filepath.Join(root, "out/x")); err != nil || string(got) != w.read("out/x") {
+		t.Errorf("it gets %q, want %q: %v", got, w.read("out/x"), err)
+	}
+}
+
+// FuzzFollow reads what a member says of a build.
+func FuzzFollow(f *testing.F) {
+	result, err := (&action.Result{Isolation: action.Full}).Marshal()
+	if err != nil {
+		f.Fatal(err)
+	}
+	var said bytes.Buffer
+	for _, v := range []any{closing{Result: result}, closing{End: true}} {
+		if err := writeLine(&said, v); err != nil {
+			f.Fatal(err)
+		}
+	}
+	started, err := event.Encode(event.BuildStarted{Build: "b"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(append(append(started, '\n'), said.Bytes()...))
+	f.Add([]byte("{}\n"))
+	f.Fuzz(func(_ *testing.T, said []byte) {
+		follower := &follower{emit: func(event.Event) {}}
+		_, _ = follower.read(bufio.NewReader(bytes.NewReader(said)))
+	})
+}
+
+// asked is a stream of somebody who asks once.
+type asked struct {
+	*bytes.Reader
+	told bytes.Buffer
+}
+
+func (a *asked) Write(b []byte) (int, error) { return a.told.Write(b) }
+
+// FuzzAnswer answers a member that asks for builds.
+func FuzzAnswer(f *testing.F) {
+	for _, q := range []question{{askHas, "3f9a"}, {askFind, "3f9a"}, {askFollow, "3f9a00000001"}} {
+		var said bytes.Buffer
+		if err := writeLine(&said, q); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(said.Bytes())
+	}
+	r := &run{req: Request{ID: steal.BuildID("3f9a00000001")}}
+	r.told.Store(newJournal(func(event.Event) {}))
+	b := &Builder{runs: map[*run]struct{}{}}
+	b.leave(r, true)
+	f.Fuzz(func(t *testing.T, said []byte) {
+		a := &asked{Reader: bytes.NewReader(said)}
+		if err := b.answer(t.Context(), a, func() error { return nil }); err != nil && a.told.Len() > 0 {
+			t.Errorf("it is told %q, and then %v", a.told.Bytes(), err)
+		}
+	})
+}
