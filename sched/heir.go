@@ -97,9 +97,11 @@ func (p *party) doHeir(out steal.KeeperOutput) {
 	}
 }
 
-// keep begins to bring here what the build would need.
+// keep begins to bring here what the build would need. It may be named the heir
+// again before it has heard that it was none meanwhile.
 func (p *party) keep(k *steal.Custody) {
 	s := p.s
+	p.disown()
 	if s.opts.Heirs == nil || s.opts.OwnBuildsOnly || s.draining() || !s.takeCustody() {
 		return
 	}

@@ -13,7 +13,7 @@ import (
 type whose uint8
 
 const (
-	ours whose = iota // it was asked for here
+	ours whose = iota // it was asked for here, by this machine's user
 	theirs
 )
 
@@ -132,9 +132,9 @@ func (s *Service) eachForeign(f func(p *party, h *steal.Hand)) {
 	}
 }
 
-// whose build this is.
+// whose build this is. What its node goes on with as the heir is another's still.
 func (p *party) whose() whose {
-	if p.origin != nil {
+	if p.origin != nil && !p.origin.foreign {
 		return ours
 	}
 	return theirs

@@ -53,6 +53,7 @@ type world struct {
 	runs    []run
 	runTime time.Duration
 	log     *slog.Logger
+	heirs   bool // nodes that join from here on may be one
 }
 
 type run struct {
@@ -123,7 +124,7 @@ func (w *world) joinOver(id peer.ID, key ed25519.PrivateKey, net peer.Network) *
 		Blobs:    (*shelf)(m), Fetch: m.fetch, Results: results, Runner: (*runner)(m),
 		Toolchains: func(context.Context, steal.Spec) string { return "" },
 		Slots:      m.slots, BPU: func() float64 { return 1 }, OS: "linux", Arch: "amd64", StatusEvery: time.Second,
-		InUse: func() int64 { return 1 << 20 }, Log: w.log.With("self", id.Short()),
+		InUse: func() int64 { return 1 << 20 }, Heirs: w.heirsOf(m), Log: w.log.With("self", id.Short()),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	m.stop = cancel

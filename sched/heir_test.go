@@ -1,0 +1,106 @@
+package sched_test
+
+import (
+	"context"
+	"maps"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/buildnet/buildnet/mesh/peer"
+	"github.com/buildnet/buildnet/sched"
+	"github.com/buildnet/buildnet/sched/steal"
+)
+
+// heirs keeps what builds of others need with a machine.
+type heirs struct{ m *machine }
+
+func (w *world) heirsOf(m *machine) sched.Heirs {
+	if !w.heirs {
+		return nil
+	}
+	return &heirs{m}
+}
+
+func (h *heirs) Custody(_ steal.BuildID, initiator peer.ID, p *steal.Plan) sched.Custody {
+	return &estate{diary: h.m.diary(p.Graph, 0), of: initiator}
+}
+
+func (h *heirs) Alive(_ context.Context, _ steal.BuildID, initiator peer.ID) bool {
+	m := h.m.w.nodes[initiator]
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return !m.dead
+}
+
+// estate is what an heir has of one build. All sources of the tests are with the
+// initiator.
+type estate struct {
+	*diary
+	of peer.ID
+}
+
+func (e *estate) Sources(context.Context) error {
+	from := e.m.w.nodes[e.of]
+	from.mu.Lock()
+	blobs := maps.Clone(from.blobs)
+	from.mu.Unlock()
+	e.m.mu.Lock()
+	defer e.m.mu.Unlock()
+	maps.Copy(e.m.blobs, blobs)
+	return nil
+}
+
+func (e *estate) Inherit(steal.BuildID) (sched.Observer, func(error)) {
+	return e.diary, func(err error) {
+		if err != nil {
+			e.m.w.t.Errorf("what was inherited: %v", err)
+		}
+		e.complete()
+	}
+}
+
+func (*estate) Close() {}
+
+// TestWhatIsInheritedHasNoMoreOfAMachineThanAnyBuildOfOthers has the machine of
+// the heir lend one slot of two.
+func TestWhatIsInheritedHasNoMoreOfAMachineThanAnyBuildOfOthers(t *testing.T) {
+	inWorld(t, 0, func(t *testing.T, w *world) {
+		w.heirs = true
+		for i := range 3 {
+			w.join(byte(i + 1))
+		}
+		asker := w.at(0)
+		for _, i := range []int{1, 2} {
+			w.at(i).Lend(1)
+		}
+		g := asker.compile(60)
+		d := asker.diary(g, 10)
+		done := asker.start(t.Context(), "b", asker.plan(g, steal.Modes{}, w.ids(1, 2)...), d)
+		<-d.reached
+		w.kill(asker.id)
+		<-done
+		time.Sleep(time.Minute) // until its heir has built it
+		synctest.Wait()
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		inherited := 0
+		for _, r := range w.runs {
+			if r.job.Build != "b.2" {
+				continue
+			}
+			inherited++
+			if !r.job.Foreign {
+				t.Errorf("step %s on %s counts as its own", r.job.Step, r.by.Short())
+			}
+		}
+		if inherited == 0 {
+			t.Fatal("nobody goes on with it")
+		}
+		for _, id := range w.order {
+			if m := w.nodes[id]; m.most > 1 {
+				t.Errorf("%d ran at once on %s, which lends one slot", m.most, id.Short())
+			}
+		}
+	})
+}
