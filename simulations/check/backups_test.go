@@ -39,6 +39,17 @@ func TestTwiceExcusesWhatIsDeclared(t *testing.T) {
 	)
 }
 
+func TestTwiceExcusesNoThirdWhileTheBackupHasIt(t *testing.T) {
+	left := backed().add(1020, trace.Revoked, func(e *trace.Event) { e.Peer, e.Step = 2, 0 })
+	third := func(s stream) stream { return s.given(2000, 1, 1, 0, 0).run(2010, trace.RunBegan, 0, 0) }
+	s := plain()
+	s.Flaky = 0.1
+	try(t, func() Rule { return NewTwice() }, &mesh{setting: s},
+		trial{"a third", third(left), "and was on node 3"},
+		trial{"the backup was lost", third(left.logged(1500, trace.OpGone, 10, trace.None, 3, 0)), ""},
+	)
+}
+
 func TestWaste(t *testing.T) {
 	done := func(s stream, cut int) stream {
 		return s.run(cut, trace.RunCut, 3, 0).over(9000, 0, int64(steal.Completed))

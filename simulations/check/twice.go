@@ -76,12 +76,15 @@ func (r *Twice) Observe(w World, e *trace.Event) string {
 		return ""
 	}
 	for _, other := range r.hands.attempts[stepOf{e.Build, e.Step}] {
-		if other == now || !other.began || other.action != now.action || other.backup || now.backup {
+		if other == now || !other.began || other.action != now.action {
 			continue
 		}
 		a, b := other, now
 		if b.assigned < a.assigned {
 			a, b = b, a
+		}
+		if b.backup {
+			continue // it was declared; what is given when that one has it was not
 		}
 		if r.calm(w) || r.excuse(w.Setting().Builds[e.Build].Initiator, a, b) == "" || r.hasty(w.Setting(), e.Build, a, b) {
 			return fmt.Sprintf("step %d of build %d is executed on node %d (given at %v in epoch %d), and was on node %d (given at %v in epoch %d)",
