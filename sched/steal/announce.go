@@ -252,10 +252,13 @@ func (o *Origin) overdue() {
 	}
 }
 
-// release holds nothing back for the heir any more.
+// release holds nothing back for the heir any more. What cannot be announced yet,
+// because another leader's log is not safe so far, may wait for the next heir.
 func (o *Origin) release() {
-	for _, s := range o.unheld {
+	unheld := o.unheld
+	o.unheld = nil
+	for _, s := range unheld {
+		o.steps[s].heldBy = time.Time{}
 		o.announceFrom(s)
 	}
-	o.unheld = nil
 }

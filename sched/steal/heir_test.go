@@ -1,6 +1,7 @@
 package steal
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -198,4 +199,23 @@ func TestWhatTheInitiatorMadeWaitsForTheHeir(t *testing.T) {
 		}
 		expect(t, name, announced, c.want)
 	}
+}
+
+func TestWhatWaitedForTheHeirIsAnnouncedByTheNextLeadersLog(t *testing.T) {
+	_, o := origin(chain(1), 1)
+	o.Tick(start)
+	one, two := Epoch{Number: 1, Leader: "peer1"}, Epoch{Number: 2, Leader: "peer2"}
+	o.Receive(start, one, Hello{})
+	d := garbageDone(0)
+	d.Peer = "peer0"
+	done := Op{Kind: OpDone, Step: 0, Done: d}
+	named := []Op{{Kind: OpStandbys, Peers: []peer.ID{"peer2"}}, {Kind: OpHeir, Peer: "peer2"}, {Kind: OpReady}}
+	o.Receive(start, one, Append{First: 1, Ops: append(slices.Clone(named), done), Commit: 4})
+	expect(t, "it waits", kinds(o.Brought(start, 0, 1, "")), []EventKind(nil))
+
+	o.Receive(start, two, Hello{})
+	o.Receive(start, two, Append{First: 1, Ops: append([]Op{done}, named...)})
+	soon := start.Add(HeldTime / 2)
+	expect(t, "it waits for the next heir", kinds(o.Receive(soon, two, Beat{Commit: 4})), []EventKind(nil))
+	expect(t, "for so long", kinds(o.Tick(soon.Add(HeldTime))), []EventKind{Announced})
 }
