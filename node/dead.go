@@ -11,7 +11,7 @@ import (
 // again is a request as it is kept, to be made again for other targets: without
 // the user's environment, which may hold secrets.
 func again(r api.BuildRequest) json.RawMessage {
-	r.Env, r.Targets, r.TreeID = nil, nil, ""
+	r.Env, r.Targets, r.TreeID, r.Resume = nil, nil, "", ""
 	kept, err := json.Marshal(r)
 	if err != nil {
 		return nil // it is strings, numbers and switches alone

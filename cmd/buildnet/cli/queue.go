@@ -110,8 +110,8 @@ func (a *app) queueRetryCommand() *cobra.Command {
 		Long: "Builds the steps again, and what they need, in the trees that they are of and with\n" +
 			"the options of the builds that gave them up; the environment is that of this\n" +
 			"command. Steps of one tree and with the same options are one build. ID is one of\n" +
-			"`buildnet queue dead`, or its beginning. A step that has a good result then is taken\n" +
-			"off the list.",
+			"`buildnet queue dead`, or its beginning; --all leaves out trees of other users.\n" +
+			"A step that has a good result then is taken off the list.",
 		Example:               "  buildnet queue retry 3f9a",
 		DisableFlagsInUseLine: true,
 		Annotations:           map[string]string{"exit": exits(exitOK, exitFailed, exitUsage, exitUnreachable, exitInterrupted)},
@@ -142,6 +142,9 @@ func (a *app) retry(ctx context.Context, ids []string, o retryFlags) error {
 	if letters, err = chosen(letters, ids); err != nil {
 		return err
 	}
+	if o.all {
+		letters = slices.DeleteFunc(letters, a.leavesToOwner)
+	}
 	if len(letters) == 0 {
 		a.say("no step was given up")
 	}
@@ -155,6 +158,17 @@ func (a *app) retry(ctx context.Context, ids []string, o retryFlags) error {
 		failed = errors.Join(failed, err)
 	}
 	return failed
+}
+
+// leavesToOwner reports, and says, that a step is of a tree of another user, as
+// on a node that several share: what a project runs, it runs with the rights of
+// whoever asks for it.
+func (a *app) leavesToOwner(l api.DeadLetter) bool {
+	if !ofAnotherUser(l.Root) {
+		return false
+	}
+	a.say("%s is left to the owner of %s; name its ID to build it all the same", l.Step, l.Root)
+	return true
 }
 
 // chosen are the letters that a user names; all if there are no IDs.

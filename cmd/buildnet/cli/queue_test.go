@@ -75,6 +75,24 @@ func TestStepsThatWereGivenUpAreListedAndBuiltAgain(t *testing.T) {
 	}
 }
 
+func TestStepsOfAnotherUsersTreeAreBuiltAgainByNameAlone(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("it takes root to give a directory to another user")
+	}
+	m := newMachine(t)
+	others := t.TempDir()
+	if err := os.Chown(others, 4711, 4711); err != nil {
+		t.Fatal(err)
+	}
+	m.node.Letters = []api.DeadLetter{{ID: "aa11", Root: others, Step: "p:one", Again: api.BuildRequest{Dir: others}}}
+	m.up()
+	m.run("queue", "retry", "--all").want(t, 0, "", "p:one is left to the owner of "+others)
+	if n := len(m.node.Asked()); n != 0 {
+		t.Errorf("%d builds", n)
+	}
+	m.run("queue", "retry", "aa11").want(t, 0, "built:", "")
+}
+
 // sick is what runs the actions of a machine that fails until it is mended.
 type sick struct {
 	*exec.Executor
