@@ -43,8 +43,8 @@ func (n *node) eachForeign(do func(*party)) {
 	}
 }
 
-// foreign builds were asked for elsewhere.
-func (p *party) foreign() bool { return p.origin == nil }
+// foreign builds were asked for elsewhere, also those that the node goes on with.
+func (p *party) foreign() bool { return p.origin == nil || p.b.forebear != nil }
 
 // slots is how many of the node's the build may have.
 func (p *party) slots() int {

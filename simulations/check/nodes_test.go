@@ -18,6 +18,9 @@ func TestSlots(t *testing.T) {
 		trial{"more", two.run(2, trace.RunBegan, 2, 2), "runs 3 steps in 2 slots"},
 		trial{"more than it lends", stream{}.add(1, trace.Lent, on(2)).run(1, trace.RunBegan, 2, 0), "lends no slot"},
 		trial{"it lends again", stream{}.add(1, trace.Lent, on(2)).add(2, trace.Lent, func(e *trace.Event) { e.Node, e.Value = 2, 1 }).run(3, trace.RunBegan, 2, 0), ""},
+		trial{"its own", stream{}.add(1, trace.Lent, on(0)).run(1, trace.RunBegan, 0, 0), ""},
+		trial{"what it goes on with", stream{}.add(1, trace.Lent, on(0)).add(1, trace.Inherited, func(e *trace.Event) { e.Node, e.Value = 0, 7 }).
+			run(1, trace.RunBegan, 0, 0), "lends no slot"},
 		trial{"one after another", two.run(2, trace.RunCut, 2, 0).run(2, trace.RunBegan, 2, 2), ""},
 	)
 	s := plain()

@@ -14,6 +14,7 @@ type Slots struct {
 	unsettled
 	nodes, builds map[int]int
 	miserly       map[int]bool // lend no slot
+	families      trace.Families
 }
 
 // NewSlots returns the rule for one run.
@@ -40,10 +41,13 @@ func (r *Slots) Observe(w World, e *trace.Event) string {
 	case trace.Down:
 		delete(r.miserly, e.Node)
 		return ""
+	case trace.Inherited:
+		r.families.Fold(*e)
+		return ""
 	default:
 		return ""
 	}
-	if r.miserly[e.Node] && w.Setting().Builds[e.Build].Initiator != e.Node {
+	if r.miserly[e.Node] && (w.Setting().Builds[e.Build].Initiator != e.Node || r.families.First(e.Build) != e.Build) {
 		return fmt.Sprintf("node %d began step %d of build %d, which is another's, and lends no slot", e.Node, e.Step, e.Build)
 	}
 	if slots := w.Setting().Nodes[e.Node].Slots; r.nodes[e.Node] > slots {
