@@ -21,7 +21,8 @@ const (
 	// findTime is how long a build is looked for: when its initiator has just
 	// died its heir has to find that out first.
 	findTime = 10 * time.Second
-	// findAgain is the pause between two looks.
+	// findAgain is the pause between two looks. Where a member has a build and
+	// then says nothing of it, the pauses grow up to findTime.
 	findAgain = 250 * time.Millisecond
 	// maxClosing bounds the results of a build that is followed, in bytes: those of
 	// a million steps.
@@ -54,7 +55,7 @@ func (b *Builder) Attach(ctx context.Context, a Attachment, emit func(event.Even
 	defer leave()
 	f := &follower{b: b, a: a, emit: emit, lease: b.opts.Store.Lease()}
 	defer f.lease.Release()
-	for {
+	for pause := findAgain; ; pause = min(2*pause, findTime) {
 		at, err := b.locate(ctx, f.a.Build)
 		if err != nil {
 			return err
@@ -67,6 +68,11 @@ func (b *Builder) Attach(ctx context.Context, a Attachment, emit func(event.Even
 			return ctx.Err()
 		}
 		f.emit(event.Notice{Build: a.Build, Level: event.Warning, Text: fmt.Sprintf("%s is lost: looking for who goes on", at.Short())})
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package build
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -29,6 +30,27 @@ func TestWhoAttachesHearsOfABuildAndGetsItsOutputs(t *testing.T) {
 	}
 	if got, err := os.ReadFile(filepath.Join(root, "out/x")); err != nil || string(got) != w.read("out/x") {
 		t.Errorf("it gets %q, want %q: %v", got, w.read("out/x"), err)
+	}
+}
+
+func TestHowManyFollowABuildDoesNotKeepItFromBeingFound(t *testing.T) {
+	r := &run{req: Request{ID: "3f9a00000001"}}
+	r.told.Store(newJournal(func(event.Event) {}))
+	b := &Builder{runs: map[*run]struct{}{}}
+	b.enter(r)
+	b.followers.Store(maxFollowers)
+	for ask, want := range map[string]error{askHas: nil, askFind: nil, askFollow: errFull} {
+		var said bytes.Buffer
+		if err := writeLine(&said, question{ask, string(r.req.ID)}); err != nil {
+			t.Fatal(err)
+		}
+		a := &asked{Reader: bytes.NewReader(said.Bytes())}
+		if err := b.answer(t.Context(), a, nil); !errors.Is(err, want) || (err == nil) != (a.told.Len() > 0) {
+			t.Errorf("%s: %v, and it is told %q", ask, err, a.told.Bytes())
+		}
+	}
+	if n := b.followers.Load(); n != maxFollowers {
+		t.Errorf("%d follow", n)
 	}
 }
 

@@ -67,12 +67,6 @@ func (b *Builder) attend(ctx context.Context, _ peer.ID, s peer.Stream) {
 	if err := s.SetDeadline(time.Now().Add(askTime)); err != nil {
 		return
 	}
-	if b.followers.Add(1) > maxFollowers {
-		b.followers.Add(-1)
-		_ = s.Reset()
-		return
-	}
-	defer b.followers.Add(-1)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	err := b.answer(ctx, s, func() error { return s.SetDeadline(time.Now().Add(followTime)) })
@@ -98,7 +92,14 @@ func (b *Builder) answer(ctx context.Context, s io.ReadWriter, alive func() erro
 	case r != nil:
 		a = reply{Build: string(r.req.ID), Ended: stand == ended}
 	}
-	if err := writeLine(s, a); err != nil || q.Ask != askFollow || r == nil {
+	if q.Ask != askFollow || r == nil {
+		return writeLine(s, a)
+	}
+	defer b.followers.Add(-1)
+	if b.followers.Add(1) > maxFollowers {
+		return errFull
+	}
+	if err := writeLine(s, a); err != nil {
 		return err
 	}
 	err := r.told.Load().follow(ctx, func(line []byte) error {
@@ -145,7 +146,10 @@ func writeLine(w io.Writer, v any) error {
 	return err
 }
 
-var errLine = errors.New("malformed line")
+var (
+	errLine = errors.New("malformed line")
+	errFull = errors.New("too many follow builds here")
+)
 
 // line reads one, of no more than limit bytes.
 func line(r *bufio.Reader, limit int) ([]byte, error) {
