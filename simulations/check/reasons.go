@@ -16,7 +16,8 @@ import (
 // whom its leader can reach may run it. A leader has patience with the last, and
 // the members need a while to see who came back. Where a member leaves, which
 // takes no more work from then on, and in crews that do not take all, nobody can
-// say who might have run it.
+// say who might have run it. An heir keeps to what was given up in the build that
+// it goes on with: that may have been announced.
 type Reasons struct {
 	unsettled
 	spent map[spending]*spent
@@ -47,6 +48,12 @@ func (r *Reasons) Observe(w World, e *trace.Event) string {
 	r.wrong.Observe(w, e)
 	of := stepOf{e.Build, e.Step}
 	switch e.Kind {
+	case trace.Inherited:
+		for step := range w.Setting().Builds[e.Build].Graph.Steps {
+			if r.sound[stepOf{int(e.Value), step}] {
+				r.sound[stepOf{e.Build, step}] = true
+			}
+		}
 	case trace.Logged:
 		r.logged(w.Setting(), of, e)
 	case trace.GaveUp:
