@@ -141,6 +141,17 @@ func TestReasons(t *testing.T) {
 		trial{"it took fewer", after(nil, trace.OpLost, steal.MaxLost-1), "without a reason"},
 		trial{"no log says so", stream{}.add(1, trace.GaveUp, func(e *trace.Event) { e.Step = 2 }), "without a reason"},
 	)
+	two := plain()
+	two.Builds = append(two.Builds, two.Builds[0])
+	heir := func(s stream, step int) stream {
+		return s.add(30_000, trace.Inherited, func(e *trace.Event) { e.Node, e.Build, e.Value = 1, 1, 0 }).
+			add(30_001, trace.GaveUp, func(e *trace.Event) { e.Build, e.Step = 1, step })
+	}
+	try(t, rule, &mesh{setting: two},
+		trial{"an heir keeps to it", heir(after(nil, trace.OpTried, steal.MaxTries), 2), ""},
+		trial{"an heir gives another up", heir(after(nil, trace.OpTried, steal.MaxTries), 1), "without a reason"},
+		trial{"an heir gives up what was not", heir(nil, 2), "without a reason"},
+	)
 	special := plain()
 	special.Builds[0].Graph.Steps[2].Toolchain = "special"
 	try(t, rule, &mesh{setting: special}, trial{"nobody has its toolchain", after(nil, trace.OpTried, 0), ""})
@@ -211,6 +222,16 @@ func TestMakespan(t *testing.T) {
 	ends := func(at int) stream { return stream{}.began(0, 0).over(at, 0, int64(steal.Completed)) }
 	rule := func() Rule { return NewMakespan() }
 	try(t, rule, &mesh{setting: s}, trial{"in time", ends(bound), ""}, trial{"too late", ends(bound + 1), "took"})
+	for local, want := range map[bool]time.Duration{true: time.Second, false: 2 * time.Second} {
+		s := plain()
+		s.Network.Sites = []network.Site{{Local: network.Path{Bandwidth: 1e6}}}
+		s.Builds[0].Modes.Local = local
+		before := Greedy(s, 0)
+		s.Builds[0].Graph.Steps[0].InputBytes += 1e6
+		if more := Greedy(s, 0) - before; more != want {
+			t.Errorf("a source that takes a second makes the bound %v longer; without an heir: %v", more, local)
+		}
+	}
 	s = plain()
 	s.Flaky = 0.1
 	try(t, rule, &mesh{setting: s}, trial{"something went wrong", ends(bound + 1), ""})
