@@ -218,7 +218,7 @@ func (s *Service) inherit(build steal.BuildID, i *steal.Inherit, c *custody) {
 	ctx, cancel := context.WithCancelCause(s.life)
 	defer cancel(nil)
 	s.mu.Lock()
-	s.inherited[build] = cancel
+	s.inherited[build] = &inheritance{initiator: i.Initiator, yield: cancel}
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
@@ -241,21 +241,44 @@ func (s *Service) asksInitiator(build steal.BuildID, initiator peer.ID) bool {
 	return s.opts.Heirs.Alive(ctx, build, initiator)
 }
 
+// inheritance is a build that this node goes on with.
+type inheritance struct {
+	initiator peer.ID // of the one before, who is lost
+	yield     context.CancelCauseFunc
+	asks      bool // whether that one lives
+}
+
 // reconcile gives a build back that is led for its initiator, if that says that
 // it lives.
 func (s *Service) reconcile(build steal.BuildID, initiator peer.ID) {
-	first, generation := Family(build)
+	mine := s.inheritedOf(build, initiator)
+	if len(mine) == 0 {
+		return
+	}
+	lives := s.asksInitiator(build, initiator)
 	s.mu.Lock()
-	var yield context.CancelCauseFunc
-	for of, cancel := range s.inherited {
-		if f, g := Family(of); f == first && g >= generation {
-			yield = cancel
+	defer s.mu.Unlock()
+	for _, i := range mine {
+		if i.asks = false; lives {
+			i.yield(ErrYielded)
 		}
 	}
-	s.mu.Unlock()
-	if yield != nil && s.asksInitiator(build, initiator) {
-		yield(ErrYielded)
+}
+
+// inheritedOf returns what goes on here with a build of that initiator, or with
+// what others went on with it as, unless it is being asked for.
+func (s *Service) inheritedOf(build steal.BuildID, initiator peer.ID) (mine []*inheritance) {
+	first, generation := Family(build)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for of, i := range s.inherited { // in any order: all are asked for at once
+		f, g := Family(of)
+		if f == first && !i.asks && (g > generation || g == generation && i.initiator == initiator) {
+			i.asks = true
+			mine = append(mine, i)
+		}
 	}
+	return mine
 }
 
 func (s *Service) takeCustody() bool {

@@ -3,6 +3,7 @@ package sched_test
 import (
 	"context"
 	"maps"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -53,14 +54,45 @@ func (e *estate) Sources(context.Context) error {
 
 func (e *estate) Inherit(steal.BuildID) (sched.Observer, func(error)) {
 	return e.diary, func(err error) {
-		if err != nil {
-			e.m.w.t.Errorf("what was inherited: %v", err)
+		if err != nil || len(e.finished) != e.graph.Len() {
+			e.m.w.t.Errorf("what was inherited: %d of %d steps are finished: %v", len(e.finished), e.graph.Len(), err)
 		}
-		e.complete()
 	}
 }
 
 func (*estate) Close() {}
+
+// TestWhoeverTakesTheNameOfABuildDoesNotEndWhatIsInherited has another member
+// than the lost initiator ask for a build of that name, and live.
+func TestWhoeverTakesTheNameOfABuildDoesNotEndWhatIsInherited(t *testing.T) {
+	inWorld(t, 0, func(t *testing.T, w *world) {
+		w.heirs = true
+		for i := range 4 {
+			w.join(byte(i + 1))
+		}
+		asker, other := w.at(0), w.at(3)
+		g := asker.compile(120)
+		d := asker.diary(g, 20)
+		done := asker.start(t.Context(), "b", asker.plan(g, steal.Modes{}, w.ids(1, 2)...), d)
+		<-d.reached
+		w.kill(asker.id)
+		<-done
+		goesOn := func() bool {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return slices.ContainsFunc(w.runs, func(r run) bool { return r.job.Build == "b.2" })
+		}
+		for !goesOn() {
+			time.Sleep(runTime)
+		}
+		small := other.compile(1, "ld")
+		if err := <-other.start(t.Context(), "b", other.plan(small, steal.Modes{}, w.ids(3)...), other.diary(small, 0)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+	})
+}
 
 // TestWhatIsInheritedHasNoMoreOfAMachineThanAnyBuildOfOthers has the machine of
 // the heir lend one slot of two.

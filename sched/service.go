@@ -142,8 +142,9 @@ type Service struct {
 	streams map[peer.ID]int
 	drains  bool
 	running sync.WaitGroup
-	// inherited are the builds that this node goes on with; each ends it.
-	inherited map[steal.BuildID]context.CancelCauseFunc
+	// inherited are the builds that this node goes on with, by the name of the one
+	// before.
+	inherited map[steal.BuildID]*inheritance
 	custodies int
 }
 
@@ -162,7 +163,7 @@ func New(opts Options) *Service {
 	s := &Service{
 		opts: opts, slots: newSlots(opts.Slots),
 		parties: map[steal.BuildID]*party{}, led: map[ledKey]*leading{}, streams: map[peer.ID]int{},
-		inherited: map[steal.BuildID]context.CancelCauseFunc{},
+		inherited: map[steal.BuildID]*inheritance{},
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	opts.Network.Handle(Protocol, s.serve)
