@@ -169,6 +169,9 @@ func TestProfilesOfAProject(t *testing.T) {
 			t.Errorf("buildnet %s: status %d, %q", strings.Join(args, " "), status, talk)
 		}
 	}
+	if _, out, _ := buildnet(n, "profile", "list", "-C", dir); !strings.Contains(out, "bandwidth_saver") {
+		t.Errorf("where the project's profile is missing the others are not listed: %q", out)
+	}
 	file := writeFile(t, filepath.Join(t.TempDir(), "x.yaml"), night)
 	if made := answer[struct{ Path string }](t, n, "profile", "create", file, "--project", "-C", dir); made.Path != filepath.Join(dir, ".buildnet/profiles/night.yaml") {
 		t.Errorf("created %+v", made)

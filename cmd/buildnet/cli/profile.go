@@ -81,12 +81,12 @@ type listedProfile struct {
 }
 
 func (a *app) listProfiles(known *shelves, f format) error {
-	all, err := known.list()
-	if err != nil {
-		return err
+	all, wrong := known.list()
+	if all == nil {
+		return wrong
 	}
 	if f == asLine {
-		return a.printJSON(all)
+		return errors.Join(a.printJSON(all), wrong)
 	}
 	w := tabwriter.NewWriter(a.sys.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "PROFILE\tFROM THE\tDISTRIBUTION\tHOLDS\tDESCRIPTION")
@@ -97,7 +97,7 @@ func (a *app) listProfiles(known *shelves, f format) error {
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", p.Name, p.Where, p.Distribution, holds, p.Description)
 	}
-	return flush(w)
+	return errors.Join(flush(w), wrong)
 }
 
 // whoChose says in words who chose a profile.

@@ -101,11 +101,12 @@ func (k *shelves) choose() (profile.Chosen, error) {
 }
 
 // list returns all, those of the program first. One that is wrong is an error
-// that names it.
+// that names it. That the one is wrong or missing which a build here is to use
+// is an error beside the list.
 func (k *shelves) list() ([]listedProfile, error) {
-	holds, err := k.choose()
-	if err != nil {
-		return nil, usage{err}
+	holds, wrong := k.choose()
+	if wrong != nil {
+		wrong = usage{wrong}
 	}
 	var all []listedProfile
 	add := func(p profile.Profile, where string, holding bool) {
@@ -135,7 +136,7 @@ func (k *shelves) list() ([]listedProfile, error) {
 	if k.mesh != nil {
 		add(*k.mesh, "mesh", holds.From == profile.FromMesh)
 	}
-	return all, nil
+	return all, wrong
 }
 
 // textOf is a profile as the mesh is told.
