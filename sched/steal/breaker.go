@@ -91,12 +91,18 @@ func (l *Leader) admits(m *member) bool {
 	return l.trusts(m) != Barred && m.breaker.pending < maxStrikes
 }
 
-// entrusts reports whether m could run steps of a need and is to be given some.
-// If nobody who could is trusted, all are.
-func (l *Leader) entrusts(n need, m *member) bool {
-	return l.able(n, m) && (l.admits(m) || !slices.ContainsFunc(l.order, func(o *member) bool {
-		return l.able(n, o) && l.admits(o)
-	}))
+// entrusted are the members that could run steps of a need and are to be given
+// some. If nobody who could is trusted, all are.
+func (l *Leader) entrusted(n need) (all []*member) {
+	for _, m := range l.order {
+		if l.able(n, m) {
+			all = append(all, m)
+		}
+	}
+	if slices.ContainsFunc(all, l.admits) {
+		all = slices.DeleteFunc(all, func(m *member) bool { return !l.admits(m) })
+	}
+	return all
 }
 
 // taxed reports whether m has all that it is trusted with.

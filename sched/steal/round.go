@@ -51,10 +51,9 @@ func (l *Leader) newRound(n int) *round {
 		if m.join != nil {
 			l.power += float64(m.join.Slots) * m.speed()
 		}
-		if !l.entrusts(r.need, m) {
-			continue
-		}
-		r.able = append(r.able, m)
+	}
+	r.able = l.entrusted(r.need)
+	for _, m := range r.able {
 		r.slots += m.join.Slots
 		if l.takes(m) {
 			r.free = append(r.free, m)
