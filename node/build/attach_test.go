@@ -6,11 +6,14 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/buildnet/buildnet/node/event"
 	"github.com/buildnet/buildnet/sched/action"
 	"github.com/buildnet/buildnet/sched/steal"
+	"github.com/buildnet/buildnet/store/digest"
 )
 
 func TestWhoAttachesHearsOfABuildAndGetsItsOutputs(t *testing.T) {
@@ -30,6 +33,28 @@ func TestWhoAttachesHearsOfABuildAndGetsItsOutputs(t *testing.T) {
 	}
 	if got, err := os.ReadFile(filepath.Join(root, "out/x")); err != nil || string(got) != w.read("out/x") {
 		t.Errorf("it gets %q, want %q: %v", got, w.read("out/x"), err)
+	}
+}
+
+// An heir's outcome says nothing of a profile that it does not know.
+func TestAnInheritedBuildNamesNoProfile(t *testing.T) {
+	w := newWorld(t, nil)
+	g, err := action.NewGraph([]action.Step{{
+		ID: "s", Argv: []string{"x"}, Inputs: digest.Of(digest.BLAKE3, nil), Timeout: time.Second, Reach: action.Anywhere, Sharing: action.Shared,
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := w.builder.Custody("3f9a00000001", "another", &steal.Plan{Graph: g})
+	defer c.Close()
+	_, end := c.Inherit("3f9a00000001.2")
+	end(nil)
+	r, at := w.builder.find("3f9a")
+	if r == nil || at != ended {
+		t.Fatalf("the build is not found: %v", at)
+	}
+	if said := string(r.told.Load().lines); !strings.Contains(said, `"event":"build.finished"`) || strings.Contains(said, `"policy"`) {
+		t.Errorf("it says %s", said)
 	}
 }
 

@@ -120,9 +120,13 @@ func halfTheSlots(members []peer.Member) int {
 	return max(slots/2, 1)
 }
 
-// policy tells what the build went by.
+// policy tells what the build went by; nil where this node goes on with the
+// build of another and knows of its profile only what a leader has to.
 func (r *run) policy() *event.Policy {
 	p := r.profile
+	if p.From == "" {
+		return nil
+	}
 	e := &event.Policy{
 		Profile: p.Name, From: string(p.From), Distribution: p.Distribution.String(), Partition: p.Partition.String(),
 		CPU: string(p.CPU), Storage: string(p.Storage), Network: string(p.Network), Cache: string(p.Cache), Changes: p.Changes(),

@@ -194,7 +194,8 @@ type BuildFinished struct {
 	// Forecast is how good the expectations of the time were; absent when there
 	// were none, or the build did not come to its end.
 	Forecast *Forecast `json:"forecast,omitempty"`
-	// Policy is how the build used the mesh; absent where nothing had changed.
+	// Policy is how the build used the mesh; absent where nothing had changed, and
+	// where another node than its initiator ended it.
 	Policy *Policy `json:"policy,omitempty"`
 	// LocalReasons says how many steps ran here, and why.
 	LocalReasons map[string]int `json:"local_reasons,omitempty"`
