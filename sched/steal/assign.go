@@ -104,17 +104,22 @@ func (l *Leader) assignQueue(n int) {
 		return
 	}
 	queue := slices.Clone(l.queued[n][:min(len(l.queued[n]), maxLook+2*r.slots)])
-	vain := 0
+	vain, demanding := 0, 0
 	most := min(maxLook, max(leastLook, maxOffers/len(r.able)))
 	for i, s := range queue {
 		if len(r.free) == 0 || vain >= most || l.busy() {
 			return
 		}
 		r.left = len(l.queued[n]) - i
-		if m := r.choose(s); m != nil {
+		switch m := r.choose(s); {
+		case m != nil:
 			r.give(s, m)
-		} else {
+		case r.undemanding(s):
 			vain++
+		default: // whoever may not have it is of use to those behind it
+			if demanding += len(r.free); demanding > maxDemanding {
+				return
+			}
 		}
 	}
 }
@@ -125,6 +130,9 @@ func (l *Leader) assignQueue(n int) {
 const (
 	maxLook, leastLook = 64, 4
 	maxOffers          = 512
+	// maxDemanding bounds the members that are looked at for steps which some of
+	// them may not have: they have no memory for it, or it went wrong there.
+	maxDemanding = 1 << 15
 )
 
 func (l *Leader) busy() bool {

@@ -103,6 +103,11 @@ func (r *round) holds(s Step, m *member) bool {
 	return r.l.roomy(s, m) || len(m.hands) == 0 && r.couldHold(s, m)
 }
 
+// undemanding reports whether whoever is free may have the step.
+func (r *round) undemanding(s Step) bool {
+	return !slices.ContainsFunc(r.free, func(m *member) bool { return !r.may(s, m) || !r.holds(s, m) })
+}
+
 // couldHold reports whether m is to have the step when it has nothing else. One
 // that needs more than anybody has is for whoever has most: what it needs is
 // only believed, and somebody has to run it.

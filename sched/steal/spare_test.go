@@ -1,6 +1,7 @@
 package steal
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -251,6 +252,32 @@ func TestNoBackupIsGivenToWhoHasNoMemoryForIt(t *testing.T) {
 	r.passes(100 * time.Millisecond)
 	expect(t, "declared where there is room", r.logged(OpBackup), 1)
 	expect(t, "peer1 has it", r.given["peer1"], []Step{s})
+}
+
+func TestStepsForOneMemberDoNotKeepTheOthersIdle(t *testing.T) {
+	const members, large, small = 130, 20, 40
+	name := func(i int) peer.ID { return peer.ID(fmt.Sprintf("peer%d", i)) }
+	r := ruleOf(t, large+small, members, name)
+	for i := range large { // which come first
+		r.l.opts.Plan.Graph.Steps()[i].Memory = 4 << 30
+	}
+	for _, m := range r.l.order {
+		m.join.Memory = 1 << 30
+	}
+	r.l.crew["peer1"].join.Memory = 8 << 30
+	for i := range members {
+		r.wants(2, name(i))
+	}
+	busy := 0
+	for id, steps := range r.given {
+		for _, s := range steps {
+			if s < large && id != "peer1" {
+				t.Errorf("step %d is given to %s, which has no memory for it", s, id)
+			}
+		}
+		busy++
+	}
+	expect(t, "have something", busy, small) // but the last step waits for all others, and one of the large has begun
 }
 
 func TestWhoIsCalledBackGivesWhatDoesNotRun(t *testing.T) {
