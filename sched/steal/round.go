@@ -109,12 +109,12 @@ func (r *round) undemanding(s Step) bool {
 }
 
 // couldHold reports whether m is to have the step when it has nothing else. One
-// that needs more than anybody has is for whoever has most: what it needs is
-// only believed, and somebody has to run it.
+// that needs more than anybody has is for whoever has most of those who take
+// work: what it needs is only believed, and somebody has to run it.
 func (r *round) couldHold(s Step, m *member) bool {
 	needs, has := r.l.step(s).Memory, m.join.Memory
 	return needs == 0 || has == 0 || needs <= has || !slices.ContainsFunc(r.able, func(o *member) bool {
-		return o.join.Memory == 0 || o.join.Memory > has
+		return o.join.Memory == 0 || o.join.Memory >= needs || o.join.Memory > has && r.counts(o)
 	})
 }
 

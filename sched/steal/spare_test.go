@@ -254,6 +254,18 @@ func TestNoBackupIsGivenToWhoHasNoMemoryForIt(t *testing.T) {
 	expect(t, "peer1 has it", r.given["peer1"], []Step{s})
 }
 
+func TestWhatFitsNowhereDoesNotWaitForWhoTakesNothing(t *testing.T) {
+	r := rule(t, 3, 3)
+	r.l.opts.Plan.Graph.Steps()[0].Memory = 4 << 30
+	for _, m := range r.l.order {
+		m.join.Memory = 1 << 30
+	}
+	r.l.crew["peer2"].join.Memory = 2 << 30 // and it works for another build
+	r.passes(time.Second)
+	r.wants(2, "peer1")
+	expect(t, "given", slices.Contains(r.given["peer1"], 0), true)
+}
+
 func TestStepsForOneMemberDoNotKeepTheOthersIdle(t *testing.T) {
 	const members, large, small = 130, 20, 40
 	name := func(i int) peer.ID { return peer.ID(fmt.Sprintf("peer%d", i)) }
