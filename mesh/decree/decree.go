@@ -26,6 +26,9 @@ const (
 	// maxStep bounds how far a number may be ahead, so that no member can use
 	// the numbers up.
 	maxStep = 1 << 16
+	// maxFirst bounds the first number that a member hears of: the mesh may be old,
+	// and leaves room for those to come.
+	maxFirst = 1 << 62
 	// maxAge bounds the times that can be told, in seconds from 1970: the year
 	// 9999.
 	maxAge = 253402300799
@@ -83,13 +86,21 @@ func (d Decree) Adopt(mesh string, o Decree) (Decree, error) {
 	switch {
 	case o.Order(d) <= 0:
 		return d, nil
-	case o.Version > d.Version+maxStep:
+	case o.Version > d.furthest():
 		return d, fmt.Errorf("%w: number %d, ours is %d", ErrRefused, o.Version, d.Version)
 	}
 	if err := o.Verify(mesh); err != nil {
 		return d, err
 	}
 	return o, nil
+}
+
+// furthest is the highest number that is believed after d.
+func (d Decree) furthest() uint64 {
+	if d.Version == 0 {
+		return maxFirst - 1
+	}
+	return d.Version + maxStep
 }
 
 // Verify checks what does not depend on the decree before.

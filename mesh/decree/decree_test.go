@@ -93,6 +93,36 @@ func TestWhatIsNotBelieved(t *testing.T) {
 	}
 }
 
+// A member that has just come finds a mesh that has long counted.
+func TestHowFarANumberMayBeAhead(t *testing.T) {
+	numbered := func(version uint64) decree.Decree {
+		return next(t, decree.Decree{Version: version - 1}, "x", alice)
+	}
+	for _, c := range []struct {
+		have, told uint64
+		believed   bool
+	}{
+		{0, 1, true},
+		{0, 1 << 40, true},
+		{0, 1<<62 - 1, true},
+		{0, 1 << 62, false},
+		{0, 1<<64 - 1, false},
+		{1, 1 + 1<<16, true},
+		{1, 2 + 1<<16, false},
+		{1, 1 << 40, false},
+		{1<<62 - 1, 1 << 62, true},
+	} {
+		var have decree.Decree
+		if c.have > 0 {
+			have = numbered(c.have)
+		}
+		got, err := have.Adopt("m", numbered(c.told))
+		if (err == nil) != c.believed || err != nil && !errors.Is(err, decree.ErrRefused) || (got.Version == c.told) != c.believed {
+			t.Errorf("%d told %d: %d, %v", c.have, c.told, got.Version, err)
+		}
+	}
+}
+
 // TestAllComeToTheSame lets members lay things down and meet in any order.
 func TestAllComeToTheSame(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
