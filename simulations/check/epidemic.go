@@ -20,11 +20,18 @@ type Epidemic struct {
 	killed  map[stepOf]int
 	hands   *hands
 	wrong   *troubles
+	// own are the steps that leaders began themselves, by where their logs say
+	// so; felled are those with which they died, by build.
+	own    map[spending]int64
+	felled map[int][]spending
 }
 
 // NewEpidemic returns the rule for one run.
 func NewEpidemic() *Epidemic {
-	return &Epidemic{running: map[int]map[stepOf]time.Duration{}, killed: map[stepOf]int{}, hands: newHands(), wrong: newTroubles()}
+	return &Epidemic{
+		running: map[int]map[stepOf]time.Duration{}, killed: map[stepOf]int{}, hands: newHands(), wrong: newTroubles(),
+		own: map[spending]int64{}, felled: map[int][]spending{},
+	}
 }
 
 // Name names the rule.
@@ -56,8 +63,35 @@ func (r *Epidemic) count(w World, e *trace.Event) string {
 		}
 	case trace.RunEnded:
 		delete(r.running[e.Node], of)
+	case trace.Logged:
+		if e.Text == trace.OpStarted && e.Peer == e.Node {
+			r.own[spending{logOf{e.Build, e.Epoch}, e.Step}] = e.Value
+		}
+	case trace.Led:
+		return r.succeeded(e)
 	case trace.Down:
 		return r.died(w, e)
+	}
+	return ""
+}
+
+// succeeded counts the leaders of whose deaths their successor can know.
+func (r *Epidemic) succeeded(e *trace.Event) string {
+	felled := r.felled[e.Build]
+	delete(r.felled, e.Build)
+	for _, f := range felled {
+		if r.own[f] <= e.Value {
+			if text := r.kills(stepOf{e.Build, f.step}); text != "" {
+				return text
+			}
+		}
+	}
+	return ""
+}
+
+func (r *Epidemic) kills(of stepOf) string {
+	if r.killed[of]++; r.killed[of] > steal.MaxLost {
+		return fmt.Sprintf("step %d of build %d has killed %d workers", of.step, of.build, r.killed[of])
 	}
 	return ""
 }
@@ -74,11 +108,16 @@ func (r *Epidemic) died(w World, e *trace.Event) string {
 			if until, ran := at[of]; !ran || until != -1 && until != e.At {
 				continue
 			}
-			if a := r.hands.last(of, e.Node); a == nil || r.unknown(e.Node, w.Setting().Builds[b].Initiator, a) {
+			a := r.hands.last(of, e.Node)
+			if a == nil || r.unknown(e.Node, w.Setting().Builds[b].Initiator, a) {
 				continue
 			}
-			if r.killed[of]++; r.killed[of] > steal.MaxLost {
-				return fmt.Sprintf("step %d of build %d has killed %d workers", s, b, r.killed[of])
+			if at := (spending{logOf{b, a.epoch}, s}); e.Node == a.epoch.Leader {
+				if r.own[at] > 0 {
+					r.felled[b] = append(r.felled[b], at)
+				}
+			} else if text := r.kills(of); text != "" {
+				return text
 			}
 		}
 	}

@@ -47,7 +47,16 @@ func TestEpidemic(t *testing.T) {
 		return all
 	}
 	cut := kill(steal.MaxLost, 1).run(9000, trace.RunBegan, 9, 1).run(9001, trace.RunCut, 9, 1).add(9002, trace.Down, on(9))
+	// Node 1 leads, and runs it itself; the next one's log is so long.
+	leader := func(upTo int64) stream {
+		own := stream{}.given(0, 1, 1, 1, 1).run(1, trace.RunBegan, 1, 1).logged(1, trace.OpStarted, 7, 1, 1, 0).run(9, trace.RunCut, 1, 1).add(9, trace.Down, on(1)).
+			led(10, trace.Led, 9, 2)
+		own[len(own)-1].Value = upTo
+		return append(own, kill(steal.MaxLost, 1)...)
+	}
 	try(t, func() Rule { return NewEpidemic() }, &mesh{setting: s},
+		trial{"a leader, and its successor knows", leader(7), "has killed 5 workers"},
+		trial{"a leader, and its successor cannot know", leader(6), ""},
 		trial{"as many as may be", kill(steal.MaxLost, 1), ""},
 		trial{"one more", kill(steal.MaxLost+1, 1), "has killed 5 workers"},
 		trial{"another step", kill(steal.MaxLost+1, 0), ""},
