@@ -34,8 +34,8 @@ func (r *run) expect(ctx context.Context, given []steal.Given) {
 // the others.
 func (r *run) hintSteps(places []int) (unknown []int) {
 	for _, at := range places {
-		if e, ok := r.opts.Costs.Known(costs.KindsOf(&r.graph.Steps()[at]).Step); ok {
-			r.graph.Hint(at, hintsOf(e))
+		if h, ok := r.hintsOf(costs.KindsOf(&r.graph.Steps()[at]).Step); ok {
+			r.graph.Hint(at, h)
 		} else {
 			unknown = append(unknown, at)
 		}
@@ -45,22 +45,30 @@ func (r *run) hintSteps(places []int) (unknown []int) {
 
 // hintRules sets the hints of steps by their rules, of which there are few.
 func (r *run) hintRules(places []int) {
-	rules := map[costs.Kind]costs.Estimate{}
+	type known struct {
+		action.Hints
+		ok bool
+	}
+	rules := map[costs.Kind]known{}
 	for _, at := range places {
 		k := costs.KindsOf(&r.graph.Steps()[at]).Rule
-		e, looked := rules[k]
+		h, looked := rules[k]
 		if !looked {
-			e, _ = r.opts.Costs.Known(k)
-			rules[k] = e
+			h.Hints, h.ok = r.hintsOf(k)
+			rules[k] = h
 		}
-		if e.Runs > 0 {
-			r.graph.Hint(at, hintsOf(e))
+		if h.ok {
+			r.graph.Hint(at, h.Hints)
 		}
 	}
 }
 
-func hintsOf(e costs.Estimate) action.Hints {
-	return action.Hints{Cost: e.Work(), Memory: int64(e.Memory), OutputBytes: int64(e.Output)}
+// hintsOf returns what is known of a kind. Memory decides where a step may run at
+// all: there nobody else's word counts.
+func (r *run) hintsOf(k costs.Kind) (action.Hints, bool) {
+	e, ok := r.opts.Costs.Known(k)
+	own, _ := r.opts.Costs.Own(k)
+	return action.Hints{Cost: e.Work(), Memory: int64(own.Memory), OutputBytes: int64(e.Output)}, ok
 }
 
 // left are the places of the steps that are not given.
