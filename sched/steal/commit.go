@@ -7,6 +7,9 @@ const (
 	maxAppendBytes = 256 << 10
 	// maxUnacked bounds the ops on the way to one who keeps the log.
 	maxUnacked = 4096
+	// muteAfter is how long one who keeps the log may acknowledge nothing of what it
+	// was sent: what is announced would wait for it for ever.
+	muteAfter = 2 * Lease
 )
 
 // acked notes how far a member keeps the log.
@@ -14,8 +17,23 @@ func (l *Leader) acked(m *member, index uint64) {
 	if index > m.logSent || index <= m.logAcked {
 		return
 	}
-	m.logAcked = index
+	m.logAcked, m.ackedAt = index, l.now
 	l.advance()
+}
+
+// dismiss has nobody keep the log who lives, and does not acknowledge it.
+func (l *Leader) dismiss() {
+	for _, id := range l.keepers() {
+		m := l.crew[id]
+		if id == l.opts.Initiator || m.link != Up || m.logSent == m.logAcked || l.now.Sub(m.ackedAt) < muteAfter {
+			continue
+		}
+		m.mute = true
+		l.disinherit(id)
+		if slices.Contains(l.record.Standbys, id) {
+			l.nameStandbys()
+		}
+	}
 }
 
 // advance finds how far the log is where it has to be: with the initiator, and
@@ -72,6 +90,9 @@ func (l *Leader) ship() {
 func (l *Leader) shipTo(m *member) {
 	if m.link != Up {
 		return
+	}
+	if m.ackedAt.IsZero() || m.logSent > 0 && m.logSent == m.logAcked {
+		m.ackedAt = l.now
 	}
 	for m.logSent < uint64(len(l.log)) && m.logSent-m.logAcked < maxUnacked {
 		ops := cut(l.log[m.logSent:])

@@ -75,6 +75,11 @@ type member struct {
 
 	logSent, logAcked uint64
 	commitSent        uint64
+	// ackedAt is when it last acknowledged some of the log, or had all that there
+	// was; a stream that breaks does not change it. mute says that it acknowledged
+	// nothing for long: it keeps no log in this epoch.
+	ackedAt time.Time
+	mute    bool
 }
 
 // free is how many more steps m takes now.
@@ -246,7 +251,7 @@ func (l *Leader) lose(m *member) {
 	if m.link == Up {
 		m.unlinked(l.now)
 	}
-	m.link, m.dialAt = Gone, l.now.Add(Rejoin)
+	m.link, m.dialAt, m.ackedAt = Gone, l.now.Add(Rejoin), time.Time{}
 	if flawForgetLost {
 		hands = nil
 	}
@@ -271,13 +276,13 @@ func (l *Leader) lose(m *member) {
 	}
 }
 
-// nameStandbys keeps the standbys that live and fills up from the candidates.
+// nameStandbys keeps the standbys that live and acknowledge, and fills up from the candidates.
 // The initiator is none: it has the log anyway, and leads again itself when
 // nobody else can.
 func (l *Leader) nameStandbys() {
 	fit := func(id peer.ID) bool {
 		m, ok := l.crew[id]
-		return ok && m.link != Gone && id != l.opts.Self && id != l.opts.Initiator
+		return ok && m.link != Gone && !m.mute && id != l.opts.Self && id != l.opts.Initiator
 	}
 	names := make([]peer.ID, 0, Standbys)
 	for _, id := range slices.Concat(l.record.Standbys, l.opts.Plan.Candidates, l.names()) {

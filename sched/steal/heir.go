@@ -64,7 +64,7 @@ func (l *Leader) appoint() {
 
 func (l *Leader) canInherit(id peer.ID) bool {
 	m, ok := l.crew[id]
-	return ok && m.link != Gone && id != l.opts.Initiator
+	return ok && m.link != Gone && !m.mute && id != l.opts.Initiator
 }
 
 func (l *Leader) nameHeir(id peer.ID) {
@@ -82,7 +82,7 @@ func (l *Leader) heirReady() {
 	l.readyAt = uint64(len(l.log))
 }
 
-// disinherit notes that a member is lost, which may be the heir.
+// disinherit notes that a member is of no use, which may be the heir.
 func (l *Leader) disinherit(id peer.ID) {
 	if id == l.record.Heir {
 		l.nameHeir("")

@@ -49,6 +49,49 @@ func TestWhatIsAnnouncedTheHeirKnows(t *testing.T) {
 	expect(t, "one that keeps the log", l.commit, uint64(ready))
 }
 
+func TestWhoKeepsTheLogAcknowledgesIt(t *testing.T) {
+	r := rule(t, 3, 5)
+	says := func(d time.Duration, ids ...peer.ID) {
+		for end := r.now.Add(d); r.now.Before(end); {
+			for _, id := range ids {
+				r.hears(id, Ack{Index: r.l.crew[id].logSent})
+			}
+			r.passes(BeatEvery)
+		}
+	}
+	expect(t, "stand by", r.l.record.Standbys, []peer.ID{"peer2", "peer3"})
+	says(HeirAfter, "peer0", "peer2", "peer3")
+	r.hears("peer2", Follow{})
+	expect(t, "is the heir", [2]any{r.l.record.Heir, r.l.record.Ready}, [2]any{peer.ID("peer2"), true})
+	at := r.l.commit
+	says(muteAfter-2*BeatEvery, "peer0", "peer3")
+	expect(t, "waits for the heir", r.l.commit, at)
+	says(3*BeatEvery, "peer0", "peer3")
+	expect(t, "is the heir", r.l.record.Heir, peer.ID("peer3"))
+	expect(t, "stand by", r.l.record.Standbys, []peer.ID{"peer3", "peer4"})
+	says(BeatEvery, "peer0", "peer3")
+	expect(t, "goes on", r.l.commit, uint64(len(r.l.log)))
+	says(2*muteAfter, "peer0", "peer3")
+	expect(t, "stands by", r.l.record.Standbys, []peer.ID{"peer3"})
+	r.hears("peer2", Ack{Index: r.l.crew["peer2"].logSent})
+	says(muteAfter, "peer0", "peer3")
+	expect(t, "is not named again", r.l.record.Standbys, []peer.ID{"peer3"})
+}
+
+func TestWhoWasTheHeirDoesNotGoOnWithTheBuild(t *testing.T) {
+	l, at := reigning(t)
+	l.Receive(at, "peer2", Follow{})
+	l.crew["peer1"].mute = true
+	at = at.Add(Lease)
+	l.Receive(at, "peer1", Beat{})
+	l.Receive(at, "peer2", Beat{})
+	out := l.Tick(at)
+	for id, want := range map[peer.ID]Reason{"peer1": Cancelled, "peer2": Orphaned} {
+		told := to(out, id)
+		expect(t, "is told", told[len(told)-1], Message(End{Reason: want}))
+	}
+}
+
 func TestALeaderThatLosesItsInitiator(t *testing.T) {
 	for name, c := range map[string]struct {
 		ready bool

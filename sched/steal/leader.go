@@ -273,6 +273,9 @@ func (l *Leader) Tick(now time.Time) Output {
 	}
 	l.tendCrew()
 	if !l.ended {
+		l.dismiss()
+	}
+	if !l.ended {
 		l.judge()
 		l.appoint()
 		l.passOn()
@@ -446,9 +449,14 @@ func (l *Leader) end() {
 
 func (l *Leader) endAs(reason Reason) {
 	for _, m := range l.order {
-		if m.link == Up {
-			l.send(m.id, End{Reason: reason})
+		if m.link != Up {
+			continue
 		}
+		told := reason
+		if m.mute && reason == Orphaned {
+			told = Cancelled // it may hold itself for the heir still
+		}
+		l.send(m.id, End{Reason: told})
 	}
 	for i := range l.tasks {
 		if t := &l.tasks[i]; t.claimed && t.phase != Finished {
