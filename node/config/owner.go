@@ -71,14 +71,22 @@ func setLine(text []byte, key, value string) []byte {
 	return append(text, key+": "+value+"\n"...)
 }
 
-// replace writes a file whole, or not at all.
+// replace writes a file whole, or not at all. It stays where a link leads, and
+// whoever could read it still can.
 func replace(path string, content []byte) error {
+	mode := fs.FileMode(0o600)
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	if info, err := os.Stat(path); err == nil {
+		mode = info.Mode().Perm()
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+settingsName)
 	if err != nil {
 		return fmt.Errorf("change the settings: %w", err)
 	}
 	_, err = f.Write(content)
-	err = errors.Join(err, f.Sync(), f.Close())
+	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), path)
 	}

@@ -38,6 +38,33 @@ func TestSaveOwnerLeavesTheRestAsItIs(t *testing.T) {
 	}
 }
 
+func TestSaveOwnerKeepsWhoMayReadTheFileAndWhereItIs(t *testing.T) {
+	home, elsewhere := t.TempDir(), filepath.Join(t.TempDir(), "mine.yaml")
+	if err := os.WriteFile(elsewhere, []byte("share: 0.5\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(elsewhere, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(home, settingsName)
+	if err := os.Symlink(elsewhere, path); err != nil {
+		t.Fatal(err)
+	}
+	if err := SaveOwner(home, Owner{Share: 0.25}); err != nil {
+		t.Fatal(err)
+	}
+	if to, err := os.Readlink(path); err != nil || to != elsewhere {
+		t.Errorf("it leads to %q: %v", to, err)
+	}
+	info, err := os.Stat(elsewhere)
+	if err != nil || info.Mode().Perm() != 0o640 {
+		t.Errorf("%v, %v", info, err)
+	}
+	if got, err := os.ReadFile(elsewhere); err != nil || string(got) != "share: 0.25\n" {
+		t.Errorf("it says %q: %v", got, err)
+	}
+}
+
 func TestSaveOwnerKeepsAFileThatItCannotChange(t *testing.T) {
 	for _, text := range []string{"{share: 0.5}\n", "cahce: 1\n", "\"share\": 0.5\n"} {
 		home := t.TempDir()
