@@ -101,18 +101,20 @@ type Mesh struct {
 	// Shutdown overtakes panics.
 	departure chan struct{}
 
-	mu       sync.Mutex
-	ctx      context.Context // of Run; handlers end with it
-	over     bool            // Run waits for its tasks: no more may begin
-	serf     *serf.Serf
-	keyring  *memberlist.Keyring
-	roll     *roll.Roll // replaced, never changed
-	decree   decree.Decree
-	caps     peer.Capabilities
-	rtt      map[peer.ID]time.Duration // of the hello
-	since    map[string]time.Time      // by serf name
-	gone     map[string]bool           // runs that a later one has replaced
-	known    map[peer.ID]known
+	mu      sync.Mutex
+	ctx     context.Context // of Run; handlers end with it
+	over    bool            // Run waits for its tasks: no more may begin
+	serf    *serf.Serf
+	keyring *memberlist.Keyring
+	roll    *roll.Roll // replaced, never changed
+	decree  decree.Decree
+	caps    peer.Capabilities
+	rtt     map[peer.ID]time.Duration // of the hello
+	since   map[string]time.Time      // by serf name
+	gone    map[string]bool           // runs that a later one has replaced
+	known   map[peer.ID]known
+	// untold members are told of the roll again later.
+	untold   map[peer.ID]bool
 	tried    map[netip.AddrPort]time.Time
 	observed netip.AddrPort
 	subs     map[chan Event]bool
@@ -131,7 +133,7 @@ func New(o Options) (*Mesh, error) {
 		opts: o, life: newLife(), caps: o.Capabilities, roll: &r, saved: &r,
 		ctx: context.Background(), ready: make(chan struct{}), saves: make(chan chan error, 1), copied: make(chan error, 1), departure: make(chan struct{}, 1),
 		slots: make(chan struct{}, maxHellos),
-		rtt:   map[peer.ID]time.Duration{}, since: map[string]time.Time{}, gone: map[string]bool{}, known: map[peer.ID]known{},
+		rtt:   map[peer.ID]time.Duration{}, since: map[string]time.Time{}, gone: map[string]bool{}, known: map[peer.ID]known{}, untold: map[peer.ID]bool{},
 		tried: map[netip.AddrPort]time.Time{}, subs: map[chan Event]bool{},
 	}
 	l, err := link.New(link.Options{

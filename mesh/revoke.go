@@ -37,6 +37,10 @@ const (
 	// relays is how many members hear of news from each that learned them, so
 	// that also those hear that the revoker does not know.
 	relays = 3
+	// firstRetell and lastRetell bound the pauses before one is told again that
+	// could not be told.
+	firstRetell = time.Second
+	lastRetell  = 32 * time.Second
 	// maxTold bounds exchanges at once when a peer is revoked.
 	maxTold = 16
 )
@@ -222,7 +226,8 @@ func (m *Mesh) tellAll(ctx context.Context) {
 		wg.Go(func() {
 			defer func() { <-room }()
 			if err := m.exchange(ctx, x.ID, x.Addr); err != nil {
-				m.opts.Log.Warn("a member was not told; it hears of it when it meets another", "peer", x.ID, "err", err)
+				m.opts.Log.Warn("a member was not told yet", "peer", x.ID, "err", err)
+				m.tellLater(x)
 			}
 		})
 	}
@@ -234,8 +239,45 @@ func (m *Mesh) relay(ctx context.Context) {
 	for _, x := range others[:min(len(others), relays)] {
 		if err := m.exchange(ctx, x.ID, x.Addr); err != nil {
 			m.opts.Log.Debug("pass on what is new", "peer", x.ID, "err", err)
+			m.tellLater(x)
 		}
 	}
+}
+
+// tellLater tells a member again that could not be told: it may have been busy,
+// and nothing else brings two together that have met. One that stays away hears
+// of it when it comes back.
+func (m *Mesh) tellLater(x peer.Member) {
+	life, ok := m.begin()
+	if !ok {
+		return
+	}
+	m.mu.Lock()
+	again := m.untold[x.ID]
+	m.untold[x.ID] = true
+	m.mu.Unlock()
+	if again {
+		m.tasks.Done()
+		return
+	}
+	go func() {
+		defer m.tasks.Done()
+		defer func() {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			delete(m.untold, x.ID)
+		}()
+		for wait := firstRetell; wait <= lastRetell && !m.banned(x.ID); wait *= 2 {
+			select {
+			case <-life.Done():
+				return
+			case <-time.After(wait):
+			}
+			if m.exchange(life, x.ID, x.Addr) == nil {
+				return
+			}
+		}
+	}()
 }
 
 // exchange brings this node and a member to the same roll, and the same decree.
