@@ -49,7 +49,7 @@ type Leader struct {
 	tasks     []task
 	ready     []Step   // by deps.order, the first one last: it goes first
 	queued    [][]Step // by need, then deps.order
-	resolving int
+	resolving []Step   // by when that began, the latest last
 	assigned  int
 	held      int // steps in the crew's hands that are not assigned
 	backups   int // steps that two have

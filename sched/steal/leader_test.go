@@ -246,7 +246,7 @@ func TestAFullDiskAtTheInitiatorIsFinal(t *testing.T) {
 		}
 		l.Receive(start, "peer0", Follow{})
 		l.tasks[0].phase = Queued
-		l.resolving, l.queued[l.needOf[0]] = 0, []Step{0}
+		l.resolving, l.queued[l.needOf[0]] = nil, []Step{0}
 		l.move(0, Assigned)
 		l.tasks[0].worker = c.on
 		l.tried(0, c.on, Failure{Kind: NoSpace, Text: "the disk is full"})

@@ -18,6 +18,9 @@ import (
 const (
 	// lookEvery is how often it is looked for steps that are too slow.
 	lookEvery = 20 * time.Millisecond
+	// soon is how long it takes to find out what action a step is, unless another
+	// build has it in hand.
+	soon = 100 * time.Millisecond
 	// leastGain is by how much a step must be done sooner elsewhere to be moved
 	// there: less is within what nobody can tell. It is a fifth of the run as
 	// well.
@@ -57,7 +60,7 @@ type burden struct {
 
 // spare gives those who have nothing to do what others are too slow with.
 func (l *Leader) spare() {
-	if l.now.Before(l.lookAt) || l.assigned == 0 || l.resolving > 0 || l.busy() {
+	if l.now.Before(l.lookAt) || l.assigned == 0 || l.expects() || l.busy() {
 		return
 	}
 	l.lookAt = l.now.Add(lookEvery)
@@ -81,6 +84,13 @@ func (l *Leader) spare() {
 			idle = slices.DeleteFunc(idle, func(o *member) bool { return o == m })
 		}
 	}
+}
+
+// expects reports whether there is about to be work for those who have nothing.
+// A step whose action another build makes is no such work: it may take minutes.
+func (l *Leader) expects() bool {
+	n := len(l.resolving)
+	return n > 0 && l.now.Sub(l.tasks[l.resolving[n-1]].askedAt) < soon
 }
 
 // idlers are the members with a free slot for which nothing is queued.

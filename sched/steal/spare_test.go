@@ -171,6 +171,22 @@ func TestAStepThatIsLateIsGivenToAnotherAsWell(t *testing.T) {
 	expect(t, "results", r.logged(OpDone), 2)
 }
 
+func TestAStepThatAnotherBuildMakesKeepsNobodyFromABackup(t *testing.T) {
+	for name, c := range map[string]struct {
+		age  time.Duration
+		want int
+	}{"what it is is known soon": {soon - 1, 0}, "another makes it": {soon, 1}} {
+		r, s := late(t)
+		r.l.resolving = []Step{2}
+		for range 45 {
+			r.l.tasks[2].askedAt = r.now.Add(BeatEvery - c.age)
+			r.passes(BeatEvery)
+		}
+		expect(t, name, r.logged(OpBackup), c.want)
+		expect(t, name+": is late", r.l.tasks[s].worker, peer.ID("peer2"))
+	}
+}
+
 func TestWhoeverOfTheTwoIsLeftHasTheStep(t *testing.T) {
 	for name, leaves := range map[string]func(r *paper, s Step){
 		"its worker fails":      func(r *paper, s Step) { r.reports("peer2", s, Failure{Kind: Broken, Text: "it broke"}) },

@@ -46,6 +46,7 @@ type task struct {
 	// initiator has all that it depends on.
 	lacking   bool
 	notBefore time.Time
+	askedAt   time.Time // what action it is, last
 	startedAt time.Time // zero before it runs
 	worker    peer.ID
 	givenAt   time.Time // to whoever got it last
@@ -89,7 +90,7 @@ func (l *Leader) move(s Step, to Phase) {
 	case Ready:
 		l.ready = remove(l.ready, s, l.deps.reversed)
 	case Resolving:
-		l.resolving--
+		l.resolving = slices.DeleteFunc(l.resolving, func(o Step) bool { return o == s })
 	case Queued:
 		l.queued[l.needOf[s]] = remove(l.queued[l.needOf[s]], s, l.deps.order)
 	case Assigned:
@@ -101,7 +102,7 @@ func (l *Leader) move(s Step, to Phase) {
 	case Ready:
 		l.ready = insert(l.ready, s, l.deps.reversed)
 	case Resolving:
-		l.resolving++
+		l.resolving, t.askedAt = append(l.resolving, s), l.now
 	case Queued:
 		t.shares = nil
 		l.queued[l.needOf[s]] = insert(l.queued[l.needOf[s]], s, l.deps.order)
@@ -152,7 +153,7 @@ func (l *Leader) resolve() {
 	first := slices.Clone(l.ready[max(0, len(l.ready)-maxResolving-window):])
 	for _, s := range slices.Backward(first) {
 		t := &l.tasks[s]
-		if l.resolving >= maxResolving || l.resolving+waiting >= window {
+		if len(l.resolving) >= maxResolving || len(l.resolving)+waiting >= window {
 			return
 		}
 		if l.stopping || t.phase != Ready || l.now.Before(t.notBefore) || t.lacking && !l.inputsSecured(s) {
@@ -477,7 +478,7 @@ func (l *Leader) concludeIfDone() {
 		return
 	}
 	if !l.stopping {
-		if len(l.ready) > 0 || l.resolving > 0 {
+		if len(l.ready) > 0 || len(l.resolving) > 0 {
 			return
 		}
 		for _, q := range l.queued {
