@@ -209,7 +209,7 @@ func (o *offer) told(err error, last bool) error {
 		return &api.Error{Kind: api.NotFound, Message: err.Error(), Hint: "`buildnet build` uses what had finished"}
 	case last:
 		return nil // the summary says how it ended
-	case errors.Is(err, build.ErrRequest):
+	case errors.Is(err, build.ErrRequest), errors.Is(err, build.ErrPlace):
 		return &api.Error{Kind: api.Invalid, Message: err.Error()}
 	default:
 		return err

@@ -32,11 +32,16 @@ const (
 // ErrNoBuild says that no member has a build, or goes on with it.
 var ErrNoBuild = errors.New("no member of the mesh has this build")
 
+// ErrPlace says that the outputs of a build may not be brought where they were to
+// go.
+var ErrPlace = errors.New("no place for the outputs of a build")
+
 // Attachment is what a user asks for who follows a build of another machine.
 type Attachment struct {
 	// Build is its ID, or the beginning of one.
 	Build string
-	// Root is where its outputs are to be brought, an absolute path.
+	// Root is where its outputs are to be brought, an absolute path: a project,
+	// which gets what its configuration declares, or an empty directory.
 	Root string
 	// Files is the tree at Root with the user's rights; nil is with this process'
 	// own.
@@ -45,8 +50,8 @@ type Attachment struct {
 
 // Attach follows a build wherever it runs, be it that an heir goes on with it,
 // and brings its outputs to Root. It tells of it through emit as Build does. It
-// returns ErrNoBuild if nobody has the build, and the build's own failure like
-// Build.
+// returns ErrNoBuild if nobody has the build, ErrPlace if Root is no place for its
+// outputs, and the build's own failure like Build.
 func (b *Builder) Attach(ctx context.Context, a Attachment, emit func(event.Event)) error {
 	leave, err := b.queue.enter(ctx, a.Root, a.Build, emit)
 	if err != nil {
@@ -55,6 +60,9 @@ func (b *Builder) Attach(ctx context.Context, a Attachment, emit func(event.Even
 	defer leave()
 	f := &follower{b: b, a: a, emit: emit, lease: b.opts.Store.Lease()}
 	defer f.lease.Release()
+	if _, err := f.destination(ctx); err != nil {
+		return err
+	}
 	for pause := findAgain; ; pause = min(2*pause, findTime) {
 		at, err := b.locate(ctx, f.a.Build)
 		if err != nil {
@@ -219,19 +227,26 @@ func (f *follower) conclude(ctx context.Context, at peer.ID, results []*action.R
 	return err
 }
 
+// place brings the outputs into the tree. The member that tells of them is not
+// the one that the user has chosen: any may say that it has the build.
 func (f *follower) place(ctx context.Context, at peer.ID, results []*action.Result) error {
-	r := &run{opts: f.b.opts, req: Request{Root: f.a.Root, Files: f.a.Files}, trees: &f.b.trees, lease: f.lease}
-	if err := r.openTree(); err != nil {
+	d, err := f.destination(ctx)
+	if err != nil {
 		return err
 	}
 	var outs []action.Output
 	for _, res := range results {
-		if err := r.fetch(ctx, res, []peer.ID{at}); err != nil {
-			return fmt.Errorf("bring the outputs here: %w", err)
-		}
 		outs = append(outs, res.Outputs...)
 	}
-	if _, err := r.tree.Place(ctx, worktree.Placement{Outputs: outs}); err != nil {
+	if err := d.allows(outs); err != nil {
+		return err
+	}
+	for _, res := range results {
+		if err := d.fetch(ctx, res, []peer.ID{at}); err != nil {
+			return fmt.Errorf("bring the outputs here: %w", err)
+		}
+	}
+	if _, err := d.tree.Place(ctx, worktree.Placement{Outputs: outs}); err != nil {
 		return fmt.Errorf("bring the outputs into the tree: %w", err)
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,6 +34,39 @@ func TestWhoAttachesHearsOfABuildAndGetsItsOutputs(t *testing.T) {
 	}
 	if got, err := os.ReadFile(filepath.Join(root, "out/x")); err != nil || string(got) != w.read("out/x") {
 		t.Errorf("it gets %q, want %q: %v", got, w.read("out/x"), err)
+	}
+}
+
+// Any member may say that it has a build, and that it made anything.
+func TestWhereABuildThatIsFollowedMayBringItsOutputs(t *testing.T) {
+	const config = "version: 1\npackages:\n  - name: p\n    steps:\n      - {run: make, inputs: [a], outputs: [%s]}\n"
+	w := newWorld(t, map[string]string{".buildnet/config.yaml": fmt.Sprintf(config, "out/x"), "a": "1"})
+	w.good(Request{ID: "3f9a00000001"})
+	for name, c := range map[string]struct {
+		there  map[string]string
+		placed bool
+		told   bool // of the build, before it is refused
+	}{
+		"an empty directory":                     {nil, true, true},
+		"a project that declares it":             {map[string]string{".buildnet/config.yaml": fmt.Sprintf(config, "out/x"), "a": "1"}, true, true},
+		"a project that declares something else": {map[string]string{".buildnet/config.yaml": fmt.Sprintf(config, "y"), "a": "1"}, false, true},
+		"a directory with a file":                {map[string]string{"notes": "mine"}, false, false},
+		"a hidden file":                          {map[string]string{".git/config": "mine"}, false, false},
+		"a project that cannot be read":          {map[string]string{".buildnet/config.yaml": "{"}, false, false},
+	} {
+		root := t.TempDir()
+		(&world{t: t, root: root}).write(c.there)
+		var heard []event.Event
+		err := w.builder.Attach(t.Context(), Attachment{Build: "3f9a", Root: root}, func(e event.Event) { heard = append(heard, e) })
+		if (err == nil) != c.placed || err != nil && !errors.Is(err, ErrPlace) && !errors.Is(err, ErrRequest) || (len(heard) > 0) != c.told {
+			t.Errorf("%s: %v, and %d events", name, err, len(heard))
+		}
+		if c.told && w.summary(heard).OK != c.placed {
+			t.Errorf("%s: %+v", name, w.summary(heard))
+		}
+		if _, err := os.Stat(filepath.Join(root, "out")); (err == nil) != c.placed {
+			t.Errorf("%s: placed: %v", name, err)
+		}
 	}
 }
 

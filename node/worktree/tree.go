@@ -89,6 +89,15 @@ func (t *Tree) load() error {
 	return t.placed.load()
 }
 
+// Empty reports whether nothing at all lies in the tree.
+func (t *Tree) Empty(ctx context.Context) (bool, error) {
+	entries, err := t.files.List(ctx, "")
+	if err != nil {
+		return false, fmt.Errorf("look into %s: %w", t.Root(), err)
+	}
+	return len(entries) == 0, nil
+}
+
 // ReadFile returns the content of a file of at most limit bytes, such as the
 // configuration. The error matches fs.ErrNotExist if there is none.
 func (t *Tree) ReadFile(ctx context.Context, path string, limit int64) ([]byte, error) {

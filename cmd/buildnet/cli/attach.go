@@ -22,6 +22,8 @@ func (a *app) buildsAttachCommand() *cobra.Command {
 		Long: "Follows a build wherever in the mesh it runs, as `buildnet build` would, and when it\n" +
 			"has ended brings its outputs here: to DIR, or into the project that you are in.\n" +
 			"BUILD is its ID, or the beginning of one.\n\n" +
+			"Any member may say that it has the build, so a project gets only outputs that its\n" +
+			"own configuration declares; a DIR that is no project has to be empty, or not there yet.\n\n" +
 			"If the machine dies on which a build was begun, another one goes on with it; this is\n" +
 			"how to come to its outputs. Ctrl-C ends only this command. A build can be followed\n" +
 			"for ten minutes after its end.",
