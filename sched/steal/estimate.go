@@ -25,6 +25,9 @@ const (
 	unknownArrival = 30 * time.Millisecond
 	// unknownBandwidth stands for that to a member, in bytes a second.
 	unknownBandwidth = 12.5e6
+	// longest is what anything is believed to take at most: what is said may be any
+	// number, and times are added up.
+	longest = 30 * 24 * time.Hour
 )
 
 // experience is what a leader learns of how long steps take.
@@ -71,13 +74,18 @@ func kind(s *action.Step) string {
 	return s.Argv[0]
 }
 
-// learn takes what a run took.
+// learn takes what a run took. Where that is longer than m had the step it may be
+// anything, unless an earlier leader gave it.
 func (l *Leader) learn(s Step, m *member, t Timings) {
-	took := t.Run.Seconds() * m.bpu()
+	had := l.now.Sub(l.tasks[s].hadSince(m.id)) + slack
+	took := min(t.Run, had).Seconds() * m.bpu()
 	if took <= 0 {
 		return
 	}
 	l.exp.work += took
+	if t.Run > had {
+		return
+	}
 	l.measure(s, m, t)
 	step := l.step(s)
 	if l.exp.kinds == nil {
@@ -161,7 +169,15 @@ func (m *member) arrived(took time.Duration) {
 
 // runTime is how long work takes on m, at the pace that it is known to have.
 func runTime(work, speed float64) time.Duration {
-	return time.Duration(work / speed * float64(time.Second))
+	return seconds(work / speed)
+}
+
+// seconds is a time that was worked out, if it is a number at all.
+func seconds(s float64) time.Duration {
+	if s < longest.Seconds() {
+		return time.Duration(s * float64(time.Second))
+	}
+	return longest
 }
 
 // fresh is how long it takes from now until a step has been run on m, which has
@@ -176,8 +192,7 @@ func (l *Leader) home(s Step, m *member) time.Duration {
 	if m.id == l.opts.Initiator {
 		return 0
 	}
-	bytes := float64(l.step(s).OutputBytes) / unknownBandwidth
-	return l.known[m.id].RTT + time.Duration(bytes*float64(time.Second))
+	return l.known[m.id].RTT + seconds(float64(l.step(s).OutputBytes)/unknownBandwidth)
 }
 
 // left is how long a run that has taken so long is believed to take yet. One

@@ -201,7 +201,7 @@ func (l *Leader) moving(inputs int64, m *member) time.Duration {
 	if inputs <= 0 {
 		return 0
 	}
-	return o.rtt + time.Duration(float64(inputs)/m.bandwidth()*float64(time.Second))
+	return o.rtt + seconds(float64(inputs)/m.bandwidth())
 }
 
 // bandwidth is that to m, in bytes a second.

@@ -176,6 +176,14 @@ func (t *task) begunAt(id peer.ID) time.Time {
 	}
 }
 
+// hadSince is since when a member has the step, or runs it.
+func (t *task) hadSince(id peer.ID) time.Time {
+	if at := t.begunAt(id); !at.IsZero() && at.Before(t.givenAt) {
+		return at
+	}
+	return t.givenAt
+}
+
 // quickest is the idle member that would be done with a step first, if that is
 // much sooner than whoever has it.
 func (l *Leader) quickest(b burden, idle []*member) *member {

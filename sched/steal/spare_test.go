@@ -2,6 +2,7 @@ package steal
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -323,6 +324,37 @@ func TestWhoIsCalledBackGivesWhatDoesNotRun(t *testing.T) {
 	expect(t, "what waits", out.Cancels, []Assign{a(1)})
 	expect(t, "and says so", slices.ContainsFunc(out.Replies, func(r Reply) bool { return r.Msg == Message(Return{Step: 1}) }), true)
 	expect(t, "what it does not have", len(h.Receive(start, e, Recall{Step: 7}).Replies), 0)
+}
+
+func TestNobodyHasRunAStepForLongerThanItHadIt(t *testing.T) {
+	for name, c := range map[string]struct {
+		says, had time.Duration
+		work      float64
+		believed  int
+	}{
+		"as it is":    {time.Second, time.Second, 1, 1},
+		"a bit more":  {time.Second + slack, time.Second, 1.2, 1},
+		"for ages":    {1 << 62, time.Second, 1.2, 0},
+		"nothing":     {0, time.Second, 0, 0},
+		"before that": {-time.Second, time.Second, 0, 0},
+	} {
+		r := rule(t, 3, 3)
+		r.wants(1, "peer2")
+		s := r.starts("peer2")
+		r.passes(c.had)
+		r.l.begin(r.now)
+		r.l.learn(s, r.l.crew["peer2"], Timings{Run: c.says})
+		expect(t, name+": work", r.l.exp.work, c.work)
+		expect(t, name+": believed", len(r.l.exp.all.ring), c.believed)
+	}
+}
+
+func TestTimesThatAreWorkedOutAreTimes(t *testing.T) {
+	for s, want := range map[float64]time.Duration{
+		0: 0, 1.5: 1500 * time.Millisecond, 1e300: longest, math.Inf(1): longest, math.NaN(): longest,
+	} {
+		expect(t, fmt.Sprint(s), seconds(s), want)
+	}
 }
 
 func TestTheMedianIsOfTheLastSamples(t *testing.T) {
