@@ -205,6 +205,8 @@ func (o *offer) told(err error, last bool) error {
 			Kind: api.NotFound, Message: err.Error(),
 			Hint: "where it was begun, `buildnet build` uses what it had finished",
 		}
+	case errors.Is(err, build.ErrAmbiguous):
+		return api.Errorf(api.Conflict, "%v", err)
 	case errors.Is(err, build.ErrNothingToResume):
 		return &api.Error{Kind: api.NotFound, Message: err.Error(), Hint: "`buildnet build` uses what had finished"}
 	case last:

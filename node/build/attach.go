@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,6 +33,9 @@ const (
 // ErrNoBuild says that no member has a build, or goes on with it.
 var ErrNoBuild = errors.New("no member of the mesh has this build")
 
+// ErrAmbiguous says that a user may mean several builds.
+var ErrAmbiguous = errors.New("several builds begin so")
+
 // ErrPlace says that the outputs of a build may not be brought where they were to
 // go.
 var ErrPlace = errors.New("no place for the outputs of a build")
@@ -50,7 +54,8 @@ type Attachment struct {
 
 // Attach follows a build wherever it runs, be it that an heir goes on with it,
 // and brings its outputs to Root. It tells of it through emit as Build does. It
-// returns ErrNoBuild if nobody has the build, ErrPlace if Root is no place for its
+// returns ErrNoBuild if nobody has the build, ErrAmbiguous if there are several,
+// ErrPlace if Root is no place for its
 // outputs, and the build's own failure like Build.
 func (b *Builder) Attach(ctx context.Context, a Attachment, emit func(event.Event)) error {
 	leave, err := b.queue.enter(ctx, a.Root, a.Build, emit)
@@ -88,11 +93,9 @@ func (b *Builder) Attach(ctx context.Context, a Attachment, emit func(event.Even
 func (b *Builder) locate(ctx context.Context, id string) (peer.ID, error) {
 	deadline := time.Now().Add(findTime)
 	for {
-		if at, ok := b.lookFor(ctx, id); ok {
-			return at, nil
-		}
-		if time.Now().After(deadline) {
-			return "", fmt.Errorf("build %s: %w", id, ErrNoBuild)
+		at, err := choose(id, b.lookFor(ctx, id))
+		if err == nil || !errors.Is(err, ErrNoBuild) || time.Now().After(deadline) {
+			return at, err
 		}
 		select {
 		case <-ctx.Done():
@@ -102,14 +105,17 @@ func (b *Builder) locate(ctx context.Context, id string) (peer.ID, error) {
 	}
 }
 
-// lookFor asks all at once. Of several it takes one that runs, and of those the
-// one that lives longest: an heir goes on beside an initiator that was only cut
-// off.
-func (b *Builder) lookFor(ctx context.Context, id string) (at peer.ID, ok bool) {
+// word is what a member says of a build.
+type word struct {
+	by peer.ID
+	reply
+}
+
+// lookFor asks all at once.
+func (b *Builder) lookFor(ctx context.Context, id string) (answers []word) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	var mu sync.Mutex
-	var best reply
 	var asking sync.WaitGroup
 	for _, m := range b.opts.Members() {
 		if m.State != peer.Alive && !m.Self {
@@ -123,13 +129,41 @@ func (b *Builder) lookFor(ctx context.Context, id string) (at peer.ID, ok bool) 
 			_ = s.Close()
 			mu.Lock()
 			defer mu.Unlock()
-			if a.Build != "" && (at == "" || a.before(best)) {
-				at, best = m.ID, a
-			}
+			answers = append(answers, word{m.ID, a})
 		})
 	}
 	asking.Wait()
-	return at, at != ""
+	return answers
+}
+
+// choose returns whom to follow for the build that a user means. Of several it
+// takes one that runs, and of those the one that lives longest: an heir goes on
+// beside an initiator that was only cut off.
+func choose(id string, answers []word) (peer.ID, error) {
+	var builds []steal.BuildID
+	for _, a := range answers {
+		if a.Build != "" {
+			builds = append(builds, steal.BuildID(a.Build))
+		}
+		for _, m := range a.Matches {
+			builds = append(builds, steal.BuildID(m))
+		}
+	}
+	names := meant(id, builds)
+	if len(names) > 1 {
+		return "", fmt.Errorf("build %s: %w: %s; give more of it", id, ErrAmbiguous, strings.Join(names[:min(len(names), maxMatches)], ", "))
+	}
+	var best word
+	for _, a := range answers {
+		first, _ := sched.Family(steal.BuildID(a.Build))
+		if a.Build != "" && len(names) == 1 && string(first) == names[0] && (best.by == "" || a.before(best.reply)) {
+			best = a
+		}
+	}
+	if best.by == "" {
+		return "", fmt.Errorf("build %s: %w", id, ErrNoBuild)
+	}
+	return best.by, nil
 }
 
 func (a reply) before(b reply) bool {
@@ -162,7 +196,7 @@ func (f *follower) follow(ctx context.Context, at peer.ID) error {
 	}
 	defer s.Close()
 	defer context.AfterFunc(ctx, func() { _ = s.Close() })()
-	if a.Build == "" {
+	if !means(f.a.Build, steal.BuildID(a.Build)) {
 		return ErrNoBuild
 	}
 	// Whoever goes on with it, it is this build, and no other that begins so.

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/node/event"
 	"github.com/buildnet/buildnet/sched/action"
 	"github.com/buildnet/buildnet/sched/steal"
@@ -83,7 +85,7 @@ func TestAnInheritedBuildNamesNoProfile(t *testing.T) {
 	defer c.Close()
 	_, end := c.Inherit("3f9a00000001.2")
 	end(nil)
-	r, at := w.builder.find("3f9a")
+	r, at, _ := w.builder.find("3f9a", false)
 	if r == nil || at != ended {
 		t.Fatalf("the build is not found: %v", at)
 	}
@@ -104,12 +106,90 @@ func TestHowManyFollowABuildDoesNotKeepItFromBeingFound(t *testing.T) {
 			t.Fatal(err)
 		}
 		a := &asked{Reader: bytes.NewReader(said.Bytes())}
-		if err := b.answer(t.Context(), a, nil); !errors.Is(err, want) || (err == nil) != (a.told.Len() > 0) {
+		if err := b.answer(t.Context(), a, false, nil); !errors.Is(err, want) || (err == nil) != (a.told.Len() > 0) {
 			t.Errorf("%s: %v, and it is told %q", ask, err, a.told.Bytes())
 		}
 	}
 	if n := b.followers.Load(); n != maxFollowers {
 		t.Errorf("%d follow", n)
+	}
+}
+
+func TestWhichBuildIsMeant(t *testing.T) {
+	w := newWorld(t, nil)
+	now := time.Now()
+	add := func(id steal.BuildID, runs, local bool, age time.Duration) {
+		r := &run{req: Request{ID: id, Modes: steal.Modes{Local: local}}, started: now.Add(-age)}
+		r.told.Store(newJournal(func(event.Event) {}))
+		w.builder.enter(r)
+		if !runs {
+			w.builder.leave(r, true)
+		}
+	}
+	add("3f9a00000001", true, false, 0)
+	add("3f9a00000001.2", true, false, time.Second)
+	add("3f9a00000001.3", false, false, 0)
+	add("3f9b00000001", false, false, 0)
+	add("3f9b00000002", false, true, 0)
+	add("5555000", false, false, 0)
+	add("55550001", false, false, 0)
+	for _, c := range []struct {
+		id    string
+		here  bool
+		want  steal.BuildID
+		stand stand
+		names []string
+	}{
+		{"3f9a", false, "3f9a00000001", running, nil},
+		{"3f9a00000001.2", false, "3f9a00000001.2", running, nil},
+		{"3f9", false, "", unknown, nil},
+		{"3f9b", false, "3f9b00000001", ended, nil},
+		{"3f9b", true, "", unknown, []string{"3f9b00000001", "3f9b00000002"}},
+		{"3f9b00000002", true, "3f9b00000002", ended, nil},
+		{"3f9b00000002", false, "", unknown, nil},
+		{"5555", false, "", unknown, []string{"5555000", "55550001"}},
+		{"5555000", false, "5555000", ended, nil},
+		{"dead", true, "", unknown, nil},
+	} {
+		r, at, names := w.builder.find(c.id, c.here)
+		var got steal.BuildID
+		if r != nil {
+			got = r.req.ID
+		}
+		if got != c.want || at != c.stand || !slices.Equal(names, c.names) {
+			t.Errorf("%s from here %v: %q, %v, %q", c.id, c.here, got, at, names)
+		}
+	}
+	if !w.builder.has("3f9b00000002", true) || w.builder.has("3f9b00000002", false) || !w.builder.has("3f9b00000001", false) {
+		t.Error("another member is told of a build that was to stay here")
+	}
+	err := w.builder.Attach(t.Context(), Attachment{Build: "3f9b", Root: t.TempDir()}, func(event.Event) {})
+	if !errors.Is(err, ErrAmbiguous) || !strings.Contains(err.Error(), "3f9b00000001, 3f9b00000002; give more of it") {
+		t.Errorf("it is told %v", err)
+	}
+}
+
+func TestWhoIsFollowed(t *testing.T) {
+	runs := func(by peer.ID, build string) word { return word{by, reply{Build: build}} }
+	ended := func(by peer.ID, build string) word { return word{by, reply{Build: build, Ended: true}} }
+	for name, c := range map[string]struct {
+		answers []word
+		want    peer.ID
+		err     error
+	}{
+		"nobody":                 {[]word{{"a", reply{}}}, "", ErrNoBuild},
+		"one that runs":          {[]word{ended("a", "3f9a01"), runs("b", "3f9a01.2")}, "b", nil},
+		"the oldest":             {[]word{runs("a", "3f9a01.2"), runs("b", "3f9a01")}, "b", nil},
+		"the last that ended":    {[]word{ended("a", "3f9a01.2"), ended("b", "3f9a01")}, "a", nil},
+		"two builds":             {[]word{runs("a", "3f9a01"), ended("b", "3f9a02")}, "", ErrAmbiguous},
+		"a member has two":       {[]word{runs("a", "3f9a01"), {"b", reply{Matches: []string{"3f9a01", "3f9a02"}}}}, "", ErrAmbiguous},
+		"it was not asked for":   {[]word{runs("a", "5555")}, "", ErrNoBuild},
+		"another beside that":    {[]word{runs("a", "5555"), ended("b", "3f9a01")}, "b", nil},
+		"the whole name is told": {[]word{runs("a", "3f9a"), runs("b", "3f9a01")}, "a", nil},
+	} {
+		if at, err := choose("3f9a", c.answers); at != c.want || !errors.Is(err, c.err) {
+			t.Errorf("%s: %q, %v", name, at, err)
+		}
 	}
 }
 
@@ -160,7 +240,7 @@ func FuzzAnswer(f *testing.F) {
 	b.leave(r, true)
 	f.Fuzz(func(t *testing.T, said []byte) {
 		a := &asked{Reader: bytes.NewReader(said)}
-		if err := b.answer(t.Context(), a, func() error { return nil }); err != nil && a.told.Len() > 0 {
+		if err := b.answer(t.Context(), a, false, func() error { return nil }); err != nil && a.told.Len() > 0 {
 			t.Errorf("it is told %q, and then %v", a.told.Bytes(), err)
 		}
 	})

@@ -52,7 +52,12 @@ const (
 type reply struct {
 	Build string `json:"build,omitempty"` // empty: there is none
 	Ended bool   `json:"ended,omitempty"`
+	// Matches are the names of several builds that may be meant.
+	Matches []string `json:"matches,omitempty"`
 }
+
+// maxMatches bounds how many builds an answer names.
+const maxMatches = 16
 
 // Lines after the events.
 type closing struct {
@@ -69,28 +74,31 @@ func (b *Builder) attend(ctx context.Context, _ peer.ID, s peer.Stream) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	err := b.answer(ctx, s, func() error { return s.SetDeadline(time.Now().Add(followTime)) })
+	err := b.answer(ctx, s, false, func() error { return s.SetDeadline(time.Now().Add(followTime)) })
 	if err != nil {
 		b.opts.Log.Debug("follower is lost", "error", err)
 		_ = s.Reset()
 	}
 }
 
-// answer reads a question and answers it; alive is called before each line.
-func (b *Builder) answer(ctx context.Context, s io.ReadWriter, alive func() error) error {
+// answer reads a question, of this node itself or another, and answers it; alive is
+// called before each line.
+func (b *Builder) answer(ctx context.Context, s io.ReadWriter, here bool, alive func() error) error {
 	var q question
 	if err := readLine(bufio.NewReader(io.LimitReader(s, maxQuestion)), maxQuestion, &q); err != nil {
 		return err
 	}
 	var a reply
-	r, stand := b.find(q.Build)
+	r, stand, matches := b.find(q.Build, here)
 	switch {
 	case q.Ask == askHas:
-		if b.has(steal.BuildID(q.Build)) {
+		if b.has(steal.BuildID(q.Build), here) {
 			a.Build = q.Build
 		}
 	case r != nil:
 		a = reply{Build: string(r.req.ID), Ended: stand == ended}
+	default:
+		a.Matches = matches[:min(len(matches), maxMatches)]
 	}
 	if q.Ask != askFollow || r == nil {
 		return writeLine(s, a)
@@ -223,7 +231,7 @@ func (b *Builder) open(ctx context.Context, of peer.ID) (dialogue, error) {
 		defer func() { _ = far.Close() }()
 		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		defer cancel()
-		_ = b.answer(ctx, far, func() error { return far.SetDeadline(time.Now().Add(followTime)) })
+		_ = b.answer(ctx, far, true, func() error { return far.SetDeadline(time.Now().Add(followTime)) })
 	}()
 	return near, nil
 }

@@ -327,7 +327,7 @@ func (b *Builder) Resume(ctx context.Context, r Request, id string, emit func(ev
 		return fmt.Errorf("look for unfinished builds: %w", err)
 	}
 	at := slices.IndexFunc(all, func(u unfinished) bool {
-		return u.Root == r.Root && (id == "" || strings.HasPrefix(string(u.ID), id)) && !b.has(u.ID)
+		return u.Root == r.Root && (id == "" || strings.HasPrefix(string(u.ID), id)) && !b.has(u.ID, true)
 	})
 	if at < 0 {
 		return fmt.Errorf("resume a build of %s: %w", r.Root, ErrNothingToResume)

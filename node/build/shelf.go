@@ -1,6 +1,7 @@
 package build
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/buildnet/buildnet/sched"
@@ -25,7 +26,7 @@ func (b *Builder) leave(r *run, keep bool) {
 	delete(b.runs, r)
 	j := r.told.Load()
 	if keep {
-		left := &run{req: Request{ID: r.req.ID}, started: r.started, outcomes: r.outcomes}
+		left := &run{req: Request{ID: r.req.ID, Modes: r.req.Modes}, started: r.started, outcomes: r.outcomes}
 		left.told.Store(j)
 		b.shelf = append(b.shelf, left)
 		b.shelf = b.shelf[max(0, len(b.shelf)-maxShelf):]
@@ -51,26 +52,45 @@ const (
 )
 
 // find returns the build that is meant, or that an heir goes on with: one that
-// runs before one that has ended, then the latest.
-func (b *Builder) find(id string) (*run, stand) {
+// runs before one that has ended, then the latest. Where several may be meant it
+// returns their names instead. It is asked from here or from elsewhere: what was to
+// stay on this machine is nowhere else.
+func (b *Builder) find(id string, here bool) (r *run, s stand, names []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var found *run
+	var found []*run
+	for _, r := range b.shelf {
+		if r.isFor(here) && means(id, r.req.ID) && r.told.Load() != nil {
+			found = append(found, r)
+		}
+	}
 	for r := range b.runs {
-		if means(id, r.req.ID) && r.told.Load() != nil && (found == nil || r.started.After(found.started)) {
-			found = r
+		if r.isFor(here) && means(id, r.req.ID) && r.told.Load() != nil {
+			found = append(found, r)
 		}
 	}
-	if found != nil {
-		return found, running
+	builds := make([]steal.BuildID, 0, len(found))
+	for _, r := range found {
+		builds = append(builds, r.req.ID)
 	}
-	for i := len(b.shelf) - 1; i >= 0; i-- {
-		if r := b.shelf[i]; means(id, r.req.ID) && r.told.Load() != nil {
-			return r, ended
+	if names = meant(id, builds); len(names) != 1 {
+		return nil, unknown, names
+	}
+	for _, f := range found {
+		at := ended
+		if _, runs := b.runs[f]; runs {
+			at = running
+		}
+		first, _ := sched.Family(f.req.ID)
+		if string(first) == names[0] && (at > s || at == s && !f.started.Before(r.started)) {
+			r, s = f, at
 		}
 	}
-	return nil, unknown
+	return r, s, nil
 }
+
+// isFor reports whether who asks may know of the build.
+func (r *run) isFor(here bool) bool { return here || !r.req.Modes.Local }
 
 // leastID is how much of a build's ID names it.
 const leastID = 4
@@ -81,17 +101,35 @@ func means(id string, build steal.BuildID) bool {
 	return id == string(build) || len(id) >= leastID && strings.HasPrefix(string(first), id)
 }
 
+// meant returns the names of the builds, without those of their heirs, that a user
+// who says id may mean: one, if it is a whole name.
+func meant(id string, builds []steal.BuildID) []string {
+	var names []string
+	for _, build := range builds {
+		if !means(id, build) {
+			continue
+		}
+		first, _ := sched.Family(build)
+		if id == string(build) || id == string(first) {
+			return []string{string(first)}
+		}
+		names = append(names, string(first))
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // has reports whether this node, in this life of its, began the build.
-func (b *Builder) has(id steal.BuildID) bool {
+func (b *Builder) has(id steal.BuildID, here bool) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for r := range b.runs {
-		if r.req.ID == id {
+		if r.req.ID == id && r.isFor(here) {
 			return true
 		}
 	}
 	for _, r := range b.shelf {
-		if r.req.ID == id {
+		if r.req.ID == id && r.isFor(here) {
 			return true
 		}
 	}

@@ -21,7 +21,8 @@ func (a *app) buildsAttachCommand() *cobra.Command {
 		Short: "follow a build of any machine, and fetch its outputs",
 		Long: "Follows a build wherever in the mesh it runs, as `buildnet build` would, and when it\n" +
 			"has ended brings its outputs here: to DIR, or into the project that you are in.\n" +
-			"BUILD is its ID, or the beginning of one.\n\n" +
+			"BUILD is its ID, or so much of its beginning that no other build begins so. A build\n" +
+			"with --local is followed only from the machine that makes it.\n\n" +
 			"Any member may say that it has the build, so a project gets only outputs that its\n" +
 			"own configuration declares; a DIR that is no project has to be empty, or not there yet.\n\n" +
 			"If the machine dies on which a build was begun, another one goes on with it; this is\n" +
