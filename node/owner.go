@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/buildnet/buildnet/node/api"
@@ -21,6 +22,9 @@ type owner struct {
 	parts   *parts
 	group   *cgroup.Group // of what runs for others; nil if there is none
 	lacking string
+	// changing orders the changes of what the owner wants, over their I/O: each
+	// changes what it has read.
+	changing sync.Mutex
 }
 
 // newOwner makes the group of what runs for others, and what drives it.
@@ -147,6 +151,8 @@ const setTime = 5 * time.Second
 // Lend implements api.Node: what is set holds at once, and after a restart.
 func (o *offer) Lend(ctx context.Context, r api.LendRequest) (api.Lent, error) {
 	owner := o.parts.owner
+	owner.changing.Lock()
+	defer owner.changing.Unlock()
 	rules, _ := owner.Now()
 	var save config.Owner
 	if r.Share != nil {

@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"errors"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -37,5 +38,30 @@ func TestOwnerSaysWhatOthersMayUse(t *testing.T) {
 	none := 0.0
 	if _, err := n.Client.Lend(t.Context(), api.LendRequest{Share: &none}); !errors.As(err, &refused) || refused.Kind != api.Invalid {
 		t.Errorf("a share of nothing: %v", err)
+	}
+}
+
+// Each of two changes at once holds, of the one and the other setting.
+func TestOwnerChangesTwoSettingsAtOnce(t *testing.T) {
+	n := nodetest.Start(t, 4, "")
+	for i := range 20 {
+		share, on := 0.25+0.25*float64(i%2), i%2 == 0
+		var changes sync.WaitGroup
+		for _, r := range []api.LendRequest{{Share: &share}, {Yield: &on}} {
+			changes.Go(func() {
+				if _, err := n.Client.Lend(t.Context(), r); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		changes.Wait()
+		now, err := n.Client.Status(t.Context())
+		if err != nil || now.Lent.Share != share || now.Lent.Yield != on {
+			t.Fatalf("%d: it lends %+v, %v", i, now.Lent, err)
+		}
+		s, err := config.LoadSettings(n.Home)
+		if err != nil || s.Share != share || (s.Yield == config.On) != on {
+			t.Fatalf("%d: node.yaml holds %+v, %v", i, s, err)
+		}
 	}
 }
