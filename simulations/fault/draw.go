@@ -46,6 +46,7 @@ var draws = []struct {
 	{8, func(d *drawer) { d.add(Fault{Kind: Kill, Target: d.role(Worker), For: d.maybe(4 * time.Second)}) }},
 	{4, func(d *drawer) { d.add(Fault{Kind: Kill, Target: d.role(Holder)}) }},
 	{5, (*drawer).leaderAndStandby},
+	{6, (*drawer).unheard},
 	{3, (*drawer).storm},
 	{6, func(d *drawer) { d.add(Fault{Kind: Leave, Target: d.victim()}) }},
 	{14, (*drawer).split},
@@ -144,6 +145,15 @@ func (d *drawer) leaderAndStandby() {
 		both.At += time.Duration(d.rng.IntN(500)) * time.Millisecond
 	}
 	d.faults = append(d.faults, both)
+}
+
+// unheard is a leader that dies while a worker does not answer: its successor
+// has to listen for a while before it gives away what that one has.
+func (d *drawer) unheard() {
+	d.add(Fault{Kind: Kill, Target: d.role(Leader)})
+	stall := d.faults[len(d.faults)-1]
+	stall.Kind, stall.Target.Role, stall.For = Stall, Worker, d.lasts(2*time.Second)
+	d.faults = append(d.faults, stall)
 }
 
 // storm takes a third of the nodes away at once, and back again one by one.
