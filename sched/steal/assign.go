@@ -156,13 +156,6 @@ func (l *Leader) canInitiate(s Step) bool {
 	return l.able(l.needs[l.needOf[s]], l.crew[l.opts.Initiator])
 }
 
-// othersAble reports whether the step could run where it did not go wrong yet.
-func (l *Leader) othersAble(s Step) bool {
-	return slices.ContainsFunc(l.order, func(m *member) bool {
-		return !slices.Contains(l.tasks[s].avoid, m.id) && m.join != nil && m.join.Slots > 0 && l.able(l.needs[l.needOf[s]], m)
-	})
-}
-
 func outputSize(r *StepRecord) int64 {
 	if r.Result == nil {
 		return 0

@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	// strikeWindow is how long a strike counts.
+	// strikeWindow is how long a strike counts, and how long a suspicion keeps work
+	// from a member: what it is may not become clear without that member.
 	strikeWindow = 30 * time.Second
 	// maxStrikes put a member into quarantine.
 	maxStrikes = 3
@@ -60,10 +61,27 @@ type breaker struct {
 	trust   Trust
 	strikes []time.Time
 	// pending are suspicions of which it is not clear yet what they are.
-	pending int
+	pending []suspicion
 	until   time.Time // of being Barred
 	term    time.Duration
 	barred  time.Time // when it was, last
+}
+
+// suspicion is that a member, and not the step, is why the step went wrong on it.
+type suspicion struct {
+	of Step
+	at time.Time
+}
+
+// doubts is how many suspicions there are that are not too old.
+func (b *breaker) doubts(now time.Time) int {
+	n := 0
+	for _, p := range b.pending {
+		if now.Sub(p.at) < strikeWindow {
+			n++
+		}
+	}
+	return n
 }
 
 // trusts returns how far m is trusted now.
@@ -88,7 +106,7 @@ func (l *Leader) admits(m *member) bool {
 	if l.record.Mode == Conservative && !l.standing(m) {
 		return false
 	}
-	return l.trusts(m) != Barred && m.breaker.pending < maxStrikes
+	return l.trusts(m) != Barred && m.breaker.doubts(l.now) < maxStrikes
 }
 
 // entrusted are the members that could run steps of a need and are to be given
@@ -126,7 +144,7 @@ func (l *Leader) suspect(s Step, id peer.ID) {
 	}
 	if !slices.Contains(t.suspects, id) {
 		t.suspects = append(t.suspects, id)
-		m.breaker.pending++
+		m.breaker.pending = append(m.breaker.pending, suspicion{s, l.now})
 	}
 }
 
@@ -134,7 +152,8 @@ func (l *Leader) suspect(s Step, id peer.ID) {
 func (l *Leader) acquit(s Step) {
 	t := &l.tasks[s]
 	for _, id := range t.suspects {
-		l.crew[id].breaker.pending--
+		b := &l.crew[id].breaker
+		b.pending = slices.DeleteFunc(b.pending, func(p suspicion) bool { return p.of == s })
 	}
 	t.suspects = nil
 }

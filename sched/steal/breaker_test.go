@@ -64,6 +64,36 @@ func TestQuarantineIsSpreadByChance(t *testing.T) {
 	expect(t, "is tried", len(r.given["peer2"]), 1)
 }
 
+func TestASuspicionKeepsWorkFromAMemberForAWhile(t *testing.T) {
+	r := rule(t, 40, 3)
+	for range maxStrikes { // and nobody else asks for work
+		r.wants(1, "peer2")
+		r.reports("peer2", r.starts("peer2"), broken)
+	}
+	r.wants(1, "peer2")
+	r.passes(strikeWindow - BeatEvery)
+	expect(t, "gets nothing", len(r.given["peer2"]), 0)
+	r.passes(2 * BeatEvery)
+	expect(t, "gets something", len(r.given["peer2"]), 1)
+}
+
+func TestAStepDoesNotWaitForWhoIsGivenNothing(t *testing.T) {
+	r := rule(t, 40, 3)
+	for range maxStrikes {
+		r.wants(1, "peer2")
+		r.reports("peer2", r.starts("peer2"), broken)
+	}
+	r.passes(200 * time.Millisecond)
+	s := r.l.queued[0][0]
+	r.l.tasks[s].avoid = []peer.ID{"peer0", "peer1"}
+	round := r.l.newRound(r.l.needOf[s])
+	expect(t, "one on which it went wrong may have it", round.may(s, r.l.crew["peer1"]), true)
+	r.hears("peer0", Resize{})
+	r.hears("peer1", Resize{})
+	round = r.l.newRound(r.l.needOf[s])
+	expect(t, "unless nobody else is left", round.others(s), true)
+}
+
 func TestWhatFailsElsewhereTooIsNobodysFault(t *testing.T) {
 	r := rule(t, 40, 3)
 	for range maxStrikes {

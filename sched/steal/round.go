@@ -94,7 +94,15 @@ func (r *round) may(s Step, m *member) bool {
 	if l.record.Steps[s].Tries == MaxTries-1 && m.id != l.opts.Initiator && l.canInitiate(s) {
 		return false // the last try is the initiator's
 	}
-	return len(t.avoid) == 0 || !slices.Contains(t.avoid, m.id) || !l.othersAble(s)
+	return len(t.avoid) == 0 || !slices.Contains(t.avoid, m.id) || !r.others(s)
+}
+
+// others reports whether the step could be given to somebody on whom it did not
+// go wrong yet. Who is given nothing for now does not count: that may be until
+// this step is done.
+func (r *round) others(s Step) bool {
+	avoid := r.l.tasks[s].avoid
+	return slices.ContainsFunc(r.able, func(m *member) bool { return !slices.Contains(avoid, m.id) })
 }
 
 // holds reports whether the step fits into the memory of m, beside what is in
