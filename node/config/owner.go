@@ -75,8 +75,8 @@ func setLine(text []byte, key, value string) []byte {
 // whoever could read it still can.
 func replace(path string, content []byte) error {
 	mode := fs.FileMode(0o600)
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
+	if led, err := filepath.EvalSymlinks(path); err == nil {
+		path = led
 	}
 	if info, err := os.Stat(path); err == nil {
 		mode = info.Mode().Perm()
