@@ -29,7 +29,7 @@ var flaws = map[string][]string{
 	"forget-lost":    {"every build ends"},
 	"unsorted":       {simulations.SameRule},
 	"no-refetch":     {"every build ends"},
-	"backups":        {"backups are few", "backups waste little"},
+	"backups":        {"backups are few", "backups waste little", "who lost half does nothing twice"},
 }
 
 // TestTheFlawIsFound runs with one flaw, or, if BUILDNET_FLAW is not set, shows
