@@ -1,6 +1,7 @@
 package steal
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -210,4 +211,18 @@ func TestTheLogKnowsModesAndTrust(t *testing.T) {
 	if err := rec.Apply(Op{Kind: OpTrusted, Peer: "peer1"}); err != nil || len(rec.Quarantined) > 0 {
 		t.Errorf("%v, %v", rec.Quarantined, err)
 	}
+}
+
+func TestALogThatNamesCrowdsComesToABoundedRecord(t *testing.T) {
+	w, _ := origin(chain(1))
+	rec := NewRecord(w.makePlan())
+	for i := range 2 * maxNames {
+		for _, kind := range []OpKind{OpQuarantined, OpStarted} {
+			if err := rec.Apply(Op{Kind: kind, Step: 0, Peer: peer.ID(fmt.Sprint(i))}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	expect(t, "quarantined", len(rec.Quarantined), maxNames)
+	expect(t, "began", len(rec.Steps[0].Began), maxNames)
 }

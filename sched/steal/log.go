@@ -187,9 +187,7 @@ func (r *Record) Apply(o Op) error {
 		r.Mode, r.Missing = mode, o.Peers
 		return err
 	case OpQuarantined:
-		if !slices.Contains(r.Quarantined, o.Peer) {
-			r.Quarantined = append(r.Quarantined, o.Peer)
-		}
+		r.Quarantined = with(r.Quarantined, o.Peer)
 		return nil
 	case OpTrusted:
 		r.Quarantined = without(r.Quarantined, o.Peer)
@@ -234,9 +232,7 @@ func (s *StepRecord) apply(o Op) error {
 	}
 	switch o.Kind {
 	case OpStarted:
-		if !slices.Contains(s.Began, o.Peer) {
-			s.Began = append(s.Began, o.Peer)
-		}
+		s.Began = with(s.Began, o.Peer)
 	case OpStopped:
 		s.leave(o.Peer)
 	case OpBackup:
@@ -270,6 +266,18 @@ func (s *StepRecord) apply(o Op) error {
 		return fmt.Errorf("unknown op %d", o.Kind)
 	}
 	return nil
+}
+
+// maxNames bounds a list of members in a record: those of a crew, and as many
+// that were of it once. A log may name more.
+const maxNames = 2 * MaxCrew
+
+// with adds a name that is not there yet, if there is room.
+func with(ids []peer.ID, id peer.ID) []peer.ID {
+	if len(ids) >= maxNames || slices.Contains(ids, id) {
+		return ids
+	}
+	return append(ids, id)
 }
 
 // leave notes that a member runs the step no more.
