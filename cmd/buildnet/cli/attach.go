@@ -24,7 +24,8 @@ func (a *app) buildsAttachCommand() *cobra.Command {
 			"BUILD is its ID, or so much of its beginning that no other build begins so. A build\n" +
 			"with --local is followed only from the machine that makes it.\n\n" +
 			"Any member may say that it has the build, so a project gets only outputs that its\n" +
-			"own configuration declares; a DIR that is no project has to be empty, or not there yet.\n\n" +
+			"own configuration declares. A DIR that is no project has to be empty, or not there\n" +
+			"yet.\n\n" +
 			"If the machine dies on which a build was begun, another one goes on with it; this is\n" +
 			"how to come to its outputs. Ctrl-C ends only this command. A build can be followed\n" +
 			"for ten minutes after its end.",
