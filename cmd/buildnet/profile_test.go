@@ -233,8 +233,10 @@ func TestTheMeshHasAProfile(t *testing.T) {
 func TestBandwidthSaverAsksNobody(t *testing.T) {
 	n := nodetest.Mesh(t, 2, 1)[0]
 	dir := copies(t, 6, "")
-	if f := built(t, n, dir, "--force"); f.RunRemote == 0 {
-		t.Errorf("standard: nothing ran on the other: %+v", f)
+	// A busy machine may need longer to name its tools than this build takes.
+	shared := func() bool { return built(t, n, dir, "--force").RunRemote > 0 }
+	if !shared() && !shared() && !shared() {
+		t.Error("standard: nothing ran on the other, three times")
 	}
 	f := built(t, n, dir, "--force", "--profile", "bandwidth_saver")
 	if f.RunRemote != 0 || f.RunLocal != 6 || f.BytesIn != 0 || f.LocalReasons["cpu_strategy of profile bandwidth_saver"] != 6 {
