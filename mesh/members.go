@@ -129,14 +129,19 @@ func (m *Mesh) replaced(ctx context.Context, x serf.Member) {
 	}
 }
 
-func (m *Mesh) find(id peer.ID) (peer.Member, bool) {
+// now is Members as membership is at this moment.
+func (m *Mesh) now() []peer.Member {
 	m.mu.Lock()
 	s := m.serf
 	m.mu.Unlock()
 	if s == nil {
-		return peer.Member{}, false
+		return nil
 	}
-	all := m.look(s)
+	return m.look(s)
+}
+
+func (m *Mesh) find(id peer.ID) (peer.Member, bool) {
+	all := m.now()
 	i, ok := slices.BinarySearchFunc(all, id, func(x peer.Member, id peer.ID) int { return x.ID.Compare(id) })
 	if !ok {
 		return peer.Member{}, false

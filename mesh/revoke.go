@@ -206,10 +206,11 @@ func (m *Mesh) settle(ctx context.Context) {
 	}
 }
 
-// others are the members to talk to, in random order.
+// others are the members to talk to, in random order: as they are now, because
+// who is left out of news may not hear of them again.
 func (m *Mesh) others() []peer.Member {
 	var out []peer.Member
-	for _, x := range m.Members() {
+	for _, x := range m.now() {
 		if !x.Self && x.State == peer.Alive {
 			out = append(out, x)
 		}

@@ -301,12 +301,12 @@ func (m *Mesh) seek(ctx context.Context) {
 }
 
 func (m *Mesh) alone() bool {
-	return !slices.ContainsFunc(m.Members(), func(x peer.Member) bool { return !x.Self && x.State == peer.Alive })
+	return !slices.ContainsFunc(m.now(), func(x peer.Member) bool { return !x.Self && x.State == peer.Alive })
 }
 
 // approach says hello in the background to an address that no member has.
 func (m *Mesh) approach(ctx context.Context, addr netip.AddrPort) {
-	if !m.rested(addr) || slices.ContainsFunc(m.Members(), func(x peer.Member) bool { return x.State == peer.Alive && x.Addr == addr }) {
+	if !m.rested(addr) || slices.ContainsFunc(m.now(), func(x peer.Member) bool { return x.State == peer.Alive && x.Addr == addr }) {
 		return
 	}
 	m.background(ctx, func() {
