@@ -39,6 +39,7 @@ func (m *Mesh) refresh(ctx context.Context) {
 		}
 		if err := m.exchange(ctx, others[0].ID, others[0].Addr); err != nil {
 			m.opts.Log.Debug("compare rolls", "peer", others[0].ID, "err", err)
+			continue
 		}
 		next.Reset(refreshEvery)
 	}
