@@ -41,7 +41,8 @@ func TestWhatIsLaidDownHoldsForAll(t *testing.T) {
 		late.holds("fast")
 	})
 	t.Run("and for who slept", func(*testing.T) {
-		n := sleeper.again()
+		// By its address: it may have gone before it wrote down whom it knew.
+		n := up(t, sleeper.opts)
 		n.holds("fast")
 	})
 	t.Run("the last one holds", func(t *testing.T) {
