@@ -233,9 +233,12 @@ func TestTheMeshHasAProfile(t *testing.T) {
 func TestBandwidthSaverAsksNobody(t *testing.T) {
 	n := nodetest.Mesh(t, 2, 1)[0]
 	dir := copies(t, 6, "")
-	// A busy machine may need longer to name its tools than this build takes.
-	shared := func() bool { return built(t, n, dir, "--force").RunRemote > 0 }
-	if !shared() && !shared() && !shared() {
+	// A busy machine may need longer to name its tools than one build takes.
+	shared := false
+	for try := 0; try < 3 && !shared; try++ {
+		shared = built(t, n, dir, "--force").RunRemote > 0
+	}
+	if !shared {
 		t.Error("standard: nothing ran on the other, three times")
 	}
 	f := built(t, n, dir, "--force", "--profile", "bandwidth_saver")
