@@ -85,7 +85,9 @@ type DHT struct {
 	mu      sync.Mutex
 	givers  [kinds]peer.ID // who gave small blobs of each kind last
 	flights map[digest.Digest]*flight
-	stats   Stats
+	// landings counts the flights that have ended.
+	landings int64
+	stats    Stats
 }
 
 // New returns a DHT that serves peers and fetches at once, and announces while

@@ -71,11 +71,17 @@ func (d *DHT) Fetch(ctx context.Context, ds []digest.Digest, hints []peer.ID) (i
 func (d *DHT) fetch(ctx context.Context, of kind, ds []digest.Digest, hints []peer.ID) (int64, error) {
 	var moved int64
 	for {
+		landings := d.landed()
 		missing, err := d.missing(ctx, ds)
 		if err != nil || len(missing) == 0 {
 			return moved, err
 		}
-		own, others := d.board(missing, hints)
+		own, others, current := d.board(missing, hints, landings)
+		if !current {
+			if own, err = d.disembark(ctx, own); err != nil {
+				return moved, err
+			}
+		}
 		if len(own) > 0 {
 			j := newJob(d, of, own)
 			err := j.run(ctx, hints)
@@ -129,9 +135,16 @@ func (d *DHT) missing(ctx context.Context, ds []digest.Digest) ([]digest.Digest,
 	return missing, nil
 }
 
+func (d *DHT) landed() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.landings
+}
+
 // board splits ds into those that this call is to bring and the flights of
-// those that another one brings.
-func (d *DHT) board(ds []digest.Digest, hints []peer.ID) (own []digest.Digest, others []*flight) {
+// those that another one brings. It is current unless a blob has landed since
+// there were so many landings: what was missing then may be here.
+func (d *DHT) board(ds []digest.Digest, hints []peer.ID, landings int64) (own []digest.Digest, others []*flight, current bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, key := range ds {
@@ -142,12 +155,34 @@ func (d *DHT) board(ds []digest.Digest, hints []peer.ID) (own []digest.Digest, o
 		d.flights[key] = &flight{hints: hints, done: make(chan struct{})}
 		own = append(own, key)
 	}
-	return own, others
+	return own, others, d.landings == landings
+}
+
+// disembark lands those of own that are here by now, and returns the rest.
+func (d *DHT) disembark(ctx context.Context, own []digest.Digest) ([]digest.Digest, error) {
+	missing, err := d.missing(ctx, own)
+	if err != nil {
+		for _, key := range own {
+			d.land(key, err)
+		}
+		return nil, err
+	}
+	left := make(map[digest.Digest]bool, len(missing))
+	for _, key := range missing {
+		left[key] = true
+	}
+	for _, key := range own {
+		if !left[key] {
+			d.land(key, nil)
+		}
+	}
+	return missing, nil
 }
 
 func (d *DHT) land(key digest.Digest, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.landings++
 	f := d.flights[key]
 	delete(d.flights, key)
 	f.err = err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -265,6 +266,30 @@ func TestConcurrentFetchesMoveABlobOnce(t *testing.T) {
 				t.Errorf("%d puts, want 1", w.shelfs["a"].puts)
 			}
 		})
+	}
+}
+
+// A fetch that looked before another one's blob landed, and boards after it,
+// does not move the blob again.
+func TestBlobThatLandsBetweenLookAndBoardingMovesOnce(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	key := w.shelfs["b"].add(noise(1, 1000))
+	late := w.shelfs["b"].add(noise(2, 1000))
+	var looked atomic.Bool
+	w.shelfs["a"].onHas = func() {
+		if looked.Swap(true) {
+			return
+		}
+		if _, err := w.dhts["a"].Fetch(t.Context(), []digest.Digest{key}, []peer.ID{"b"}); err != nil {
+			t.Error(err)
+		}
+	}
+	moved, err := w.dhts["a"].Fetch(t.Context(), []digest.Digest{key, late}, []peer.ID{"b"})
+	if err != nil || moved != late.Size() {
+		t.Errorf("fetch moved %d bytes, %v; want the %d that nobody had brought", moved, err, late.Size())
+	}
+	if s := w.dhts["a"].Stats(); s.BlobsIn != 2 {
+		t.Errorf("%d blobs moved, want 2", s.BlobsIn)
 	}
 }
 

@@ -24,6 +24,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type shelf struct {
 	// onRead, if set, sees each read of a blob.
 	onRead func(off int64)
+	// onHas, if set, runs between a look for blobs and its answer.
+	onHas func()
 
 	mu    sync.Mutex
 	blobs map[digest.Digest][]byte
@@ -48,11 +50,12 @@ func (b book) ReadAt(p []byte, off int64) (int, error) {
 func (book) Close() error { return nil }
 
 func (s *shelf) Has(_ context.Context, ds []digest.Digest) ([]bool, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	has := make([]bool, len(ds))
 	for i, d := range ds {
-		_, has[i] = s.blobs[d]
+		has[i] = s.holds(d)
+	}
+	if s.onHas != nil {
+		s.onHas()
 	}
 	return has, nil
 }
