@@ -3,9 +3,11 @@ package node
 import (
 	"context"
 	"encoding/json"
+	"os"
 	"time"
 
 	"github.com/buildnet/buildnet/node/api"
+	"github.com/buildnet/buildnet/store/dead"
 )
 
 // again is a request as it is kept, to be made again for other targets: without
@@ -19,9 +21,18 @@ func again(r api.BuildRequest) json.RawMessage {
 	return kept
 }
 
+// userOf is who a caller is to the dead letters. The node's own user could read
+// them in the store.
+func userOf(uid int) dead.User {
+	if uid == api.UnknownUID || uid == os.Geteuid() || uid == 0 {
+		return dead.Any
+	}
+	return dead.User(uid)
+}
+
 // DeadLetters implements api.Node.
-func (o *offer) DeadLetters(context.Context) ([]api.DeadLetter, error) {
-	letters, err := o.parts.dead.List(time.Now())
+func (o *offer) DeadLetters(_ context.Context, uid int) ([]api.DeadLetter, error) {
+	letters, err := o.parts.dead.List(userOf(uid), time.Now())
 	if err != nil {
 		return nil, err
 	}

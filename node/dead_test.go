@@ -2,11 +2,13 @@ package node
 
 import (
 	"encoding/json"
+	"os"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/buildnet/buildnet/node/api"
+	"github.com/buildnet/buildnet/store/dead"
 )
 
 func TestARequestThatIsKeptIsForOtherTargets(t *testing.T) {
@@ -20,5 +22,13 @@ func TestARequestThatIsKeptIsForOtherTargets(t *testing.T) {
 	}
 	if diff := cmp.Diff(api.BuildRequest{Dir: "/p", Force: true, KeepGoing: true, Jobs: 3, Profile: "speed"}, kept); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestWhoeverMayReadTheStoreSeesAllLetters(t *testing.T) {
+	for uid, want := range map[int]dead.User{0: dead.Any, os.Geteuid(): dead.Any, api.UnknownUID: dead.Any, 4711: 4711} {
+		if got := userOf(uid); got != want {
+			t.Errorf("user %d is %d, want %d", uid, got, want)
+		}
 	}
 }

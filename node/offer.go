@@ -183,7 +183,7 @@ func (o *offer) Build(ctx context.Context, r api.BuildRequest, emit func(event.E
 		return o.told(err, last)
 	}
 	request := build.Request{
-		ID: newBuildID(), Root: root, Targets: r.Targets, Env: r.Env, Files: files, Wish: wish, Again: again(r),
+		ID: newBuildID(), Root: root, Targets: r.Targets, Env: r.Env, Files: files, Wish: wish, Again: again(r), User: userOf(r.UID),
 		Modes: steal.Modes{Force: r.Force, KeepGoing: r.KeepGoing, Local: r.Local, Jobs: r.Jobs},
 	}
 	switch r.Resume {

@@ -9,9 +9,10 @@ import (
 // Dead is what became of steps that were given up.
 type Dead interface {
 	// DeadLetters returns the steps of this node's builds that were given up though
-	// their commands did not fail, the newest first. A step is taken off when a
-	// build has a good result of it.
-	DeadLetters(ctx context.Context) ([]DeadLetter, error)
+	// their commands did not fail, the newest first: those of one user's builds, or
+	// all for who may see all. A step is taken off when a build has a good result of
+	// it.
+	DeadLetters(ctx context.Context, uid int) ([]DeadLetter, error)
 }
 
 // DeadLetter is a step that was given up.
@@ -40,6 +41,6 @@ type DeadTry struct {
 
 func (s *Server) dead(mux *http.ServeMux) {
 	mux.HandleFunc("GET /v1/queue/dead", answer(func(r *http.Request) ([]DeadLetter, error) {
-		return s.node.DeadLetters(r.Context())
+		return s.node.DeadLetters(r.Context(), caller(r))
 	}))
 }

@@ -3,11 +3,13 @@ package api
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/buildnet/buildnet/node/config"
@@ -43,6 +45,27 @@ func TestAnotherUserMustServeTheTree(t *testing.T) {
 	}
 	if tree, err := s.treeOf(&BuildRequest{UID: 1001, TreeID: id}); err != nil || tree == nil {
 		t.Errorf("the user's tree: %v, %v", tree, err)
+	}
+}
+
+// letters is a node that has one for whoever asks.
+type letters struct{ Node }
+
+// DeadLetters implements Node.
+func (letters) DeadLetters(_ context.Context, uid int) ([]DeadLetter, error) {
+	return []DeadLetter{{ID: strconv.Itoa(uid)}}, nil
+}
+
+func TestLettersAreThoseOfWhoeverAsks(t *testing.T) {
+	s := &Server{uid: 1000, node: letters{}}
+	for _, uid := range []int{0, 1000, 1001, UnknownUID} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest(http.MethodGet, "/v1/queue/dead", nil)
+		s.socketHandler().ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, uid)))
+		var got []DeadLetter
+		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || len(got) != 1 || got[0].ID != strconv.Itoa(uid) {
+			t.Errorf("user %d gets %s", uid, w.Body)
+		}
 	}
 }
 

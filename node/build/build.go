@@ -118,6 +118,8 @@ type Request struct {
 	// Again is the request in the words of whoever took it, but for its targets and
 	// environment: it is kept with steps that are given up.
 	Again json.RawMessage
+	// User is who sees what is given up.
+	User dead.User
 	// Env is the user's environment: steps see what pass_env names of it,
 	// hooks all of it.
 	Env map[string]string

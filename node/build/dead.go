@@ -26,7 +26,7 @@ func (o *observer) bury(s steal.Step, why string) {
 		return
 	}
 	err := r.opts.Dead.Put(dead.Letter{
-		At: time.Now().UTC(), Build: string(r.req.ID), Root: r.req.Root, Step: string(o.step(s).ID), Cause: why,
+		Owner: r.req.User, At: time.Now().UTC(), Build: string(r.req.ID), Root: r.req.Root, Step: string(o.step(s).ID), Cause: why,
 		Tries: slices.Clone(tries), Request: r.req.Again,
 	})
 	if err != nil {
@@ -40,7 +40,7 @@ func (r *run) exhume() {
 	for id := range r.outcomes { // in any order
 		steps = append(steps, string(id))
 	}
-	if err := r.opts.Dead.Done(r.req.Root, steps, time.Now()); err != nil {
+	if err := r.opts.Dead.Done(r.req.User, dead.Steps{Root: r.req.Root, IDs: steps}, time.Now()); err != nil {
 		r.opts.Log.Warn("dead letters of what is done stay", "build", r.req.ID, "error", err)
 	}
 }

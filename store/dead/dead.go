@@ -1,6 +1,7 @@
 // Package dead keeps dead letters: steps of this node's builds that came to
 // nothing, again and again, for reasons that are not their command's. A step of
-// a tree has one letter at most, until it is done. Start reading at Letters.
+// a tree has one letter of each user at most, until it is done. Start reading at
+// Letters.
 package dead
 
 import (
@@ -11,6 +12,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -38,10 +40,21 @@ type Try struct {
 	Cause string `json:"cause"`
 }
 
+// User is whose a letter is: a number of the system's, or Any.
+type User int
+
+// Any is whoever may see all letters, and take any off: the node's own user and
+// root. Letters of theirs nobody else sees.
+const Any User = -1
+
+// may reports whether u sees the letters of owner.
+func (u User) may(owner User) bool { return u == Any || u == owner }
+
 // Letter is a step that was given up.
 type Letter struct {
-	// ID is that of the step in its tree: Put sets it.
+	// ID is that of the step in its tree, for its owner: Put sets it.
 	ID    string    `json:"id"`
+	Owner User      `json:"owner"`
 	At    time.Time `json:"at"`
 	Build string    `json:"build"`
 	Root  string    `json:"root"`
@@ -58,27 +71,38 @@ type Letters struct {
 	kv store.KV
 
 	mu sync.Mutex
-	// ids are those that are there, once they were looked for.
-	ids    map[string]bool
+	// at has those that are there by their place, once they were looked for.
+	at     map[place][]kept
+	count  int
 	looked bool
 }
 
+// place is a step of a tree.
+type place struct{ root, step string }
+
+// kept is a letter that is there.
+type kept struct {
+	id    string
+	owner User
+}
+
 // New returns the letters that kv holds. It reads nothing.
-func New(kv store.KV) *Letters { return &Letters{kv: kv, ids: map[string]bool{}} }
+func New(kv store.KV) *Letters { return &Letters{kv: kv} }
 
 // prefix of keys; the rest is the ID.
 const prefix = "l/"
 
-// idOf names a step of a tree.
-func idOf(root, step string) string {
-	sum := sha256.Sum256([]byte(root + "\x00" + step))
+// idOf names a step of a tree, for its owner: nobody writes over the letters of
+// others.
+func (l *Letter) idOf() string {
+	sum := sha256.Sum256([]byte(strconv.Itoa(int(l.Owner)) + "\x00" + l.Root + "\x00" + l.Step))
 	return hex.EncodeToString(sum[:6])
 }
 
 // Put keeps a letter in the place of an earlier one of its step, and drops those
-// that are too old or too many.
+// that are too many.
 func (l *Letters) Put(letter Letter) error {
-	letter.ID, letter.Cause = idOf(letter.Root, letter.Step), cut(letter.Cause)
+	letter.ID, letter.Cause = letter.idOf(), cut(letter.Cause)
 	letter.Tries = slices.Clone(letter.Tries[max(0, len(letter.Tries)-maxTries):])
 	for i := range letter.Tries {
 		letter.Tries[i].Cause = cut(letter.Tries[i].Cause)
@@ -92,9 +116,21 @@ func (l *Letters) Put(letter Letter) error {
 	if err := l.kv.Put([]byte(prefix+letter.ID), value); err != nil {
 		return fmt.Errorf("keep dead letter of %s: %w", letter.Step, err)
 	}
-	l.ids[letter.ID] = true
+	if l.looked && l.count < MaxLetters {
+		l.note(letter)
+		return nil
+	}
 	_, err = l.list(letter.At)
 	return err
+}
+
+// note remembers that a letter is there.
+func (l *Letters) note(letter Letter) {
+	where, one := place{letter.Root, letter.Step}, kept{letter.ID, letter.Owner}
+	if !slices.Contains(l.at[where], one) {
+		l.at[where] = append(l.at[where], one)
+		l.count++
+	}
 }
 
 func cut(text string) string {
@@ -104,11 +140,12 @@ func cut(text string) string {
 	return string(bytes.ToValidUTF8([]byte(text), nil))
 }
 
-// List returns the letters, the newest first.
-func (l *Letters) List(now time.Time) ([]Letter, error) {
+// List returns the letters that a user sees, the newest first.
+func (l *Letters) List(by User, now time.Time) ([]Letter, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.list(now)
+	all, err := l.list(now)
+	return slices.DeleteFunc(all, func(letter Letter) bool { return !by.may(letter.Owner) }), err
 }
 
 // list reads what there is, and drops what is beyond the bounds or damaged.
@@ -137,17 +174,23 @@ func (l *Letters) list(now time.Time) ([]Letter, error) {
 			return nil, fmt.Errorf("drop an old dead letter: %w", err)
 		}
 	}
-	clear(l.ids)
+	l.at, l.count = map[place][]kept{}, 0
 	for _, letter := range all {
-		l.ids[letter.ID] = true
+		l.note(letter)
 	}
 	l.looked = true
 	return all, nil
 }
 
-// Done drops the letters of steps that are done. It costs next to nothing where
-// there are none.
-func (l *Letters) Done(root string, steps []string, now time.Time) error {
+// Steps are those of a tree that are done.
+type Steps struct {
+	Root string
+	IDs  []string
+}
+
+// Done drops the letters of what a user has done, as far as that user sees them.
+// It costs next to nothing where there are none.
+func (l *Letters) Done(by User, done Steps, now time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.looked {
@@ -155,18 +198,34 @@ func (l *Letters) Done(root string, steps []string, now time.Time) error {
 			return err
 		}
 	}
-	if len(l.ids) == 0 {
+	if len(l.at) == 0 {
 		return nil
 	}
-	for _, step := range steps {
-		id := idOf(root, step)
-		if !l.ids[id] {
+	for _, step := range done.IDs {
+		if err := l.drop(by, place{done.Root, step}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// drop drops the letters of a place that a user sees.
+func (l *Letters) drop(by User, where place) error {
+	var stay []kept
+	for _, k := range l.at[where] {
+		if !by.may(k.owner) {
+			stay = append(stay, k)
 			continue
 		}
-		if err := l.kv.Delete([]byte(prefix + id)); err != nil {
-			return fmt.Errorf("drop dead letter of %s: %w", step, err)
+		if err := l.kv.Delete([]byte(prefix + k.id)); err != nil {
+			return fmt.Errorf("drop dead letter of %s: %w", where.step, err)
 		}
-		delete(l.ids, id)
+		l.count--
+	}
+	if len(stay) == 0 {
+		delete(l.at, where)
+	} else {
+		l.at[where] = stay
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package dead_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +26,7 @@ func letter(step string, at time.Time) dead.Letter {
 
 func list(t *testing.T, l *dead.Letters, now time.Time) (steps []string) {
 	t.Helper()
-	all, err := l.List(now)
+	all, err := l.List(dead.Any, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +45,7 @@ func TestALetterIsKeptUntilItsStepIsDone(t *testing.T) {
 		}
 	}
 	l = dead.New(kv) // another run of the node
-	all, err := l.List(start)
+	all, err := l.List(dead.Any, start)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,10 +55,10 @@ func TestALetterIsKeptUntilItsStepIsDone(t *testing.T) {
 		t.Errorf("%d letters, the newest is %s", len(all), diff)
 	}
 	l = dead.New(kv)
-	if err := l.Done("/another", []string{"a", "b"}, start); err != nil {
+	if err := l.Done(dead.Any, dead.Steps{Root: "/another", IDs: []string{"a", "b"}}, start); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Done("/p", []string{"x", "a"}, start); err != nil {
+	if err := l.Done(dead.Any, dead.Steps{Root: "/p", IDs: []string{"x", "a"}}, start); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]string{"b"}, list(t, l, start)); diff != "" {
@@ -83,9 +84,51 @@ func TestLettersAreBoundedAndAged(t *testing.T) {
 	if err := l.Put(big); err != nil {
 		t.Fatal(err)
 	}
-	all, err := l.List(big.At)
+	all, err := l.List(dead.Any, big.At)
 	if err != nil || len(all) != 1 || len(all[0].Cause) > 4<<10 || len(all[0].Tries) != 16 || all[0].Tries[15].Cause == "" {
 		t.Errorf("%d letters, %v", len(all), err)
+	}
+}
+
+func TestEachUserHasLettersOfHisOwn(t *testing.T) {
+	l := dead.New(&memory.KV{})
+	for _, owner := range []dead.User{dead.Any, 1001, 1002} {
+		mine := letter("a", start)
+		mine.Owner = owner
+		if err := l.Put(mine); err != nil {
+			t.Fatal(err)
+		}
+	}
+	owners := func(by dead.User) string {
+		all, err := l.List(by, start)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var seen []int
+		for _, letter := range all {
+			seen = append(seen, int(letter.Owner))
+		}
+		slices.Sort(seen)
+		return fmt.Sprint(seen)
+	}
+	done := func(by dead.User) {
+		if err := l.Done(by, dead.Steps{Root: "/p", IDs: []string{"a"}}, start); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for by, want := range map[dead.User]string{dead.Any: "[-1 1001 1002]", 1001: "[1001]", 1002: "[1002]", 1003: "[]"} {
+		if got := owners(by); got != want {
+			t.Errorf("user %d sees letters of %s, want %s", by, got, want)
+		}
+	}
+	done(1003)
+	done(1001)
+	if got := owners(dead.Any); got != "[-1 1002]" {
+		t.Errorf("when 1001 has done it there are letters of %s", got)
+	}
+	done(dead.Any)
+	if got := owners(dead.Any); got != "[]" {
+		t.Errorf("when who may see all has done it there are letters of %s", got)
 	}
 }
 

@@ -35,8 +35,9 @@ func (a *app) queueDeadCommand() *cobra.Command {
 		Short: "list the steps that were given up",
 		Long: "Lists the steps of this machine's builds that were given up though their commands\n" +
 			"did not fail, newest first: when, why, and what went wrong on which machine. They\n" +
-			"are kept for two weeks, 1000 at most. A step is taken off when any build here has a\n" +
-			"good result of it; `buildnet queue retry` makes one.",
+			"are kept for two weeks, 1000 at most. A step is taken off when a build here has a\n" +
+			"good result of it; `buildnet queue retry` makes one. On a node for all users you\n" +
+			"see your own, and root sees all.",
 		Example:               "  buildnet queue dead --json",
 		Args:                  cobra.NoArgs,
 		DisableFlagsInUseLine: true,

@@ -7,4 +7,4 @@ import (
 )
 
 // DeadLetters implements api.Node.
-func (n *Node) DeadLetters(context.Context) ([]api.DeadLetter, error) { return n.Letters, n.Err }
+func (n *Node) DeadLetters(context.Context, int) ([]api.DeadLetter, error) { return n.Letters, n.Err }
