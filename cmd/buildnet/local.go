@@ -9,10 +9,12 @@ import (
 	"github.com/buildnet/buildnet/cmd/buildnet/cli"
 	"github.com/buildnet/buildnet/mesh"
 	"github.com/buildnet/buildnet/node"
+	"github.com/buildnet/buildnet/node/heap"
 )
 
 // startNode is the cli.Starter of a real node.
 func startNode(c cli.NodeConfig) (cli.Node, error) {
+	heap.Floor()
 	if c.Lifetime == cli.Ephemeral {
 		// Nobody looks for it there, and another node may have the port.
 		c.API = node.NoAPI

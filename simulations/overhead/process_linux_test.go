@@ -16,6 +16,7 @@ import (
 	"github.com/buildnet/buildnet/node"
 	"github.com/buildnet/buildnet/node/api"
 	"github.com/buildnet/buildnet/node/event"
+	"github.com/buildnet/buildnet/node/heap"
 	"github.com/buildnet/buildnet/node/toolchain"
 	"github.com/buildnet/buildnet/store"
 )
@@ -69,6 +70,7 @@ func live(encoded string) error {
 	if err := json.Unmarshal([]byte(encoded), &s); err != nil {
 		return err
 	}
+	heap.Floor()
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	n, err := node.New(s.config())
