@@ -184,13 +184,13 @@ func (w *World) outcome(stopped bool) *Outcome {
 // done reports whether nothing more is to happen.
 func (w *World) done() bool {
 	switch {
-	case w.violation != nil || len(w.clock.events) == 0:
+	case w.violation != nil || w.clock.pending() == 0:
 		return true
 	case w.over == len(w.builds):
-		return w.clock.events[0].at > w.overAt+aftermath
+		return w.clock.first() > w.overAt+aftermath
 	default:
 		// Most are long before it: the builds need not be looked at.
-		at := w.clock.events[0].at
+		at := w.clock.first()
 		return at > w.setting.HealAt+w.limit() && at > w.deadline()
 	}
 }
@@ -216,7 +216,7 @@ func (w *World) limit() time.Duration {
 // Step does the next event. It does nothing when there is none, or a rule is
 // broken.
 func (w *World) Step() {
-	if w.violation != nil || len(w.clock.events) == 0 {
+	if w.violation != nil || w.clock.pending() == 0 {
 		return
 	}
 	defer w.recover()
@@ -258,7 +258,7 @@ func where() string {
 // within the limit.
 func (w *World) Until(holds func() bool, limit time.Duration) bool {
 	for end := w.clock.now + limit; !holds(); {
-		if w.violation != nil || len(w.clock.events) == 0 || w.clock.events[0].at > end {
+		if w.violation != nil || w.clock.pending() == 0 || w.clock.first() > end {
 			return false
 		}
 		w.Step()
