@@ -104,6 +104,8 @@ func encodeToLeader(m *schedpb.Envelope, msg steal.Message) error {
 			return err
 		}
 		m.Body = &schedpb.Envelope_Known{Known: &schedpb.Known{Step: uint32(msg.Step), Done: d, Secured: msg.Secured}}
+	case steal.Toll:
+		m.Body = &schedpb.Envelope_Toll{Toll: &schedpb.Toll{Step: uint32(msg.Step), Began: names(msg.Began), Fallen: names(msg.Fallen)}}
 	case steal.Follow:
 		m.Body = &schedpb.Envelope_Follow{Follow: &schedpb.Follow{}}
 	case steal.Secured:

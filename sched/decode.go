@@ -95,6 +95,8 @@ func (d *decoder) toLeader(m *schedpb.Envelope) (steal.Message, error) {
 		return steal.Ack{Index: body.Ack.GetIndex()}, nil
 	case *schedpb.Envelope_Known:
 		return d.knownOf(body.Known)
+	case *schedpb.Envelope_Toll:
+		return d.tollOf(body.Toll)
 	case *schedpb.Envelope_Follow:
 		return steal.Follow{}, nil
 	case *schedpb.Envelope_Secured:
@@ -347,6 +349,19 @@ func (d *decoder) knownOf(m *schedpb.Known) (steal.Message, error) {
 	}
 	done, err := d.doneOf(m.GetDone())
 	return steal.Known{Step: s, Done: done, Secured: m.GetSecured()}, err
+}
+
+func (d *decoder) tollOf(m *schedpb.Toll) (steal.Message, error) {
+	s, err := stepOf(m.GetStep())
+	if err != nil {
+		return nil, err
+	}
+	t := steal.Toll{Step: s}
+	if t.Began, err = d.peersOf(m.GetBegan()); err != nil {
+		return nil, err
+	}
+	t.Fallen, err = d.peersOf(m.GetFallen())
+	return t, err
 }
 
 // verify checks the signatures of all entries in a message that from sent. A

@@ -110,6 +110,7 @@ type Envelope struct {
 	//	*Envelope_Tidings
 	//	*Envelope_Resize
 	//	*Envelope_Recall
+	//	*Envelope_Toll
 	Body          isEnvelope_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -391,6 +392,15 @@ func (x *Envelope) GetRecall() *Recall {
 	return nil
 }
 
+func (x *Envelope) GetToll() *Toll {
+	if x != nil {
+		if x, ok := x.Body.(*Envelope_Toll); ok {
+			return x.Toll
+		}
+	}
+	return nil
+}
+
 type isEnvelope_Body interface {
 	isEnvelope_Body()
 }
@@ -496,6 +506,10 @@ type Envelope_Recall struct {
 	Recall *Recall `protobuf:"bytes,24,opt,name=recall,proto3,oneof"`
 }
 
+type Envelope_Toll struct {
+	Toll *Toll `protobuf:"bytes,25,opt,name=toll,proto3,oneof"`
+}
+
 func (*Envelope_Lead) isEnvelope_Body() {}
 
 func (*Envelope_Hello) isEnvelope_Body() {}
@@ -545,6 +559,8 @@ func (*Envelope_Tidings) isEnvelope_Body() {}
 func (*Envelope_Resize) isEnvelope_Body() {}
 
 func (*Envelope_Recall) isEnvelope_Body() {}
+
+func (*Envelope_Toll) isEnvelope_Body() {}
 
 type Lead struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1889,6 +1905,67 @@ func (x *Known) GetFailed() string {
 	return ""
 }
 
+// Toll is of a step without a result: who began it, and who was lost with it.
+type Toll struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Step          uint32                 `protobuf:"varint,1,opt,name=step,proto3" json:"step,omitempty"`
+	Began         []string               `protobuf:"bytes,2,rep,name=began,proto3" json:"began,omitempty"`
+	Fallen        []string               `protobuf:"bytes,3,rep,name=fallen,proto3" json:"fallen,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Toll) Reset() {
+	*x = Toll{}
+	mi := &file_sched_schedpb_sched_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Toll) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Toll) ProtoMessage() {}
+
+func (x *Toll) ProtoReflect() protoreflect.Message {
+	mi := &file_sched_schedpb_sched_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Toll.ProtoReflect.Descriptor instead.
+func (*Toll) Descriptor() ([]byte, []int) {
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *Toll) GetStep() uint32 {
+	if x != nil {
+		return x.Step
+	}
+	return 0
+}
+
+func (x *Toll) GetBegan() []string {
+	if x != nil {
+		return x.Began
+	}
+	return nil
+}
+
+func (x *Toll) GetFallen() []string {
+	if x != nil {
+		return x.Fallen
+	}
+	return nil
+}
+
 type Follow struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1897,7 +1974,7 @@ type Follow struct {
 
 func (x *Follow) Reset() {
 	*x = Follow{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[25]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1909,7 +1986,7 @@ func (x *Follow) String() string {
 func (*Follow) ProtoMessage() {}
 
 func (x *Follow) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[25]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1922,7 +1999,7 @@ func (x *Follow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Follow.ProtoReflect.Descriptor instead.
 func (*Follow) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{25}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{26}
 }
 
 type Secured struct {
@@ -1935,7 +2012,7 @@ type Secured struct {
 
 func (x *Secured) Reset() {
 	*x = Secured{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[26]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1947,7 +2024,7 @@ func (x *Secured) String() string {
 func (*Secured) ProtoMessage() {}
 
 func (x *Secured) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[26]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1960,7 +2037,7 @@ func (x *Secured) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Secured.ProtoReflect.Descriptor instead.
 func (*Secured) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{26}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Secured) GetStep() uint32 {
@@ -1988,7 +2065,7 @@ type Unsecured struct {
 
 func (x *Unsecured) Reset() {
 	*x = Unsecured{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[27]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2000,7 +2077,7 @@ func (x *Unsecured) String() string {
 func (*Unsecured) ProtoMessage() {}
 
 func (x *Unsecured) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[27]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2013,7 +2090,7 @@ func (x *Unsecured) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unsecured.ProtoReflect.Descriptor instead.
 func (*Unsecured) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{27}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Unsecured) GetStep() uint32 {
@@ -2045,7 +2122,7 @@ type Cancel struct {
 
 func (x *Cancel) Reset() {
 	*x = Cancel{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[28]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2057,7 +2134,7 @@ func (x *Cancel) String() string {
 func (*Cancel) ProtoMessage() {}
 
 func (x *Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[28]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2070,7 +2147,7 @@ func (x *Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
 func (*Cancel) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{28}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{29}
 }
 
 type Refuse struct {
@@ -2082,7 +2159,7 @@ type Refuse struct {
 
 func (x *Refuse) Reset() {
 	*x = Refuse{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[29]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2094,7 +2171,7 @@ func (x *Refuse) String() string {
 func (*Refuse) ProtoMessage() {}
 
 func (x *Refuse) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[29]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2107,7 +2184,7 @@ func (x *Refuse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refuse.ProtoReflect.Descriptor instead.
 func (*Refuse) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{29}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Refuse) GetEpoch() *Epoch {
@@ -2127,7 +2204,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[30]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2139,7 +2216,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[30]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2152,7 +2229,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{30}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Progress) GetStep() uint32 {
@@ -2183,7 +2260,7 @@ type Status struct {
 
 func (x *Status) Reset() {
 	*x = Status{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[31]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2195,7 +2272,7 @@ func (x *Status) String() string {
 func (*Status) ProtoMessage() {}
 
 func (x *Status) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[31]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2208,7 +2285,7 @@ func (x *Status) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Status.ProtoReflect.Descriptor instead.
 func (*Status) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{31}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Status) GetSlots() uint32 {
@@ -2264,7 +2341,7 @@ type Tidings struct {
 
 func (x *Tidings) Reset() {
 	*x = Tidings{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[32]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2276,7 +2353,7 @@ func (x *Tidings) String() string {
 func (*Tidings) ProtoMessage() {}
 
 func (x *Tidings) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[32]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2289,7 +2366,7 @@ func (x *Tidings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tidings.ProtoReflect.Descriptor instead.
 func (*Tidings) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{32}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Tidings) GetPlacements() []*Placement {
@@ -2323,7 +2400,7 @@ type Placement struct {
 
 func (x *Placement) Reset() {
 	*x = Placement{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[33]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2335,7 +2412,7 @@ func (x *Placement) String() string {
 func (*Placement) ProtoMessage() {}
 
 func (x *Placement) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[33]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2348,7 +2425,7 @@ func (x *Placement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Placement.ProtoReflect.Descriptor instead.
 func (*Placement) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{33}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Placement) GetStep() uint32 {
@@ -2376,7 +2453,7 @@ type Advance struct {
 
 func (x *Advance) Reset() {
 	*x = Advance{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[34]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2388,7 +2465,7 @@ func (x *Advance) String() string {
 func (*Advance) ProtoMessage() {}
 
 func (x *Advance) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[34]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2401,7 +2478,7 @@ func (x *Advance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Advance.ProtoReflect.Descriptor instead.
 func (*Advance) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{34}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Advance) GetStep() uint32 {
@@ -2435,7 +2512,7 @@ type PeerStatus struct {
 
 func (x *PeerStatus) Reset() {
 	*x = PeerStatus{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[35]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2447,7 +2524,7 @@ func (x *PeerStatus) String() string {
 func (*PeerStatus) ProtoMessage() {}
 
 func (x *PeerStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[35]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2460,7 +2537,7 @@ func (x *PeerStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeerStatus.ProtoReflect.Descriptor instead.
 func (*PeerStatus) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{35}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *PeerStatus) GetPeer() string {
@@ -2496,7 +2573,7 @@ type Plan struct {
 
 func (x *Plan) Reset() {
 	*x = Plan{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[36]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2508,7 +2585,7 @@ func (x *Plan) String() string {
 func (*Plan) ProtoMessage() {}
 
 func (x *Plan) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[36]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2521,7 +2598,7 @@ func (x *Plan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Plan.ProtoReflect.Descriptor instead.
 func (*Plan) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{36}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Plan) GetGraph() []byte {
@@ -2609,7 +2686,7 @@ type Policy struct {
 
 func (x *Policy) Reset() {
 	*x = Policy{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[37]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2621,7 +2698,7 @@ func (x *Policy) String() string {
 func (*Policy) ProtoMessage() {}
 
 func (x *Policy) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[37]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2634,7 +2711,7 @@ func (x *Policy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Policy.ProtoReflect.Descriptor instead.
 func (*Policy) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{37}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Policy) GetStrategy() uint32 {
@@ -2693,7 +2770,7 @@ type Given struct {
 
 func (x *Given) Reset() {
 	*x = Given{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[38]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2705,7 +2782,7 @@ func (x *Given) String() string {
 func (*Given) ProtoMessage() {}
 
 func (x *Given) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[38]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2718,7 +2795,7 @@ func (x *Given) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Given.ProtoReflect.Descriptor instead.
 func (*Given) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{38}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Given) GetStep() uint32 {
@@ -2756,7 +2833,7 @@ const file_sched_schedpb_sched_proto_rawDesc = "" +
 	"\x19sched/schedpb/sched.proto\x12\x0ebuildnet.sched\"7\n" +
 	"\x05Epoch\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x16\n" +
-	"\x06leader\x18\x02 \x01(\tR\x06leader\"\xa2\n" +
+	"\x06leader\x18\x02 \x01(\tR\x06leader\"\xce\n" +
 	"\n" +
 	"\bEnvelope\x12\x14\n" +
 	"\x05build\x18\x01 \x01(\tR\x05build\x12+\n" +
@@ -2786,7 +2863,8 @@ const file_sched_schedpb_sched_proto_rawDesc = "" +
 	"\x06status\x18) \x01(\v2\x16.buildnet.sched.StatusH\x00R\x06status\x123\n" +
 	"\atidings\x18* \x01(\v2\x17.buildnet.sched.TidingsH\x00R\atidings\x120\n" +
 	"\x06resize\x18\x17 \x01(\v2\x16.buildnet.sched.ResizeH\x00R\x06resize\x120\n" +
-	"\x06recall\x18\x18 \x01(\v2\x16.buildnet.sched.RecallH\x00R\x06recallB\x06\n" +
+	"\x06recall\x18\x18 \x01(\v2\x16.buildnet.sched.RecallH\x00R\x06recall\x12*\n" +
+	"\x04toll\x18\x19 \x01(\v2\x14.buildnet.sched.TollH\x00R\x04tollB\x06\n" +
 	"\x04body\"\x1a\n" +
 	"\x04Lead\x12\x12\n" +
 	"\x04plan\x18\x01 \x01(\fR\x04plan\".\n" +
@@ -2876,7 +2954,11 @@ const file_sched_schedpb_sched_proto_rawDesc = "" +
 	"\x04step\x18\x01 \x01(\rR\x04step\x12(\n" +
 	"\x04done\x18\x02 \x01(\v2\x14.buildnet.sched.DoneR\x04done\x12\x18\n" +
 	"\asecured\x18\x03 \x01(\bR\asecured\x12\x16\n" +
-	"\x06failed\x18\x04 \x01(\tR\x06failed\"\b\n" +
+	"\x06failed\x18\x04 \x01(\tR\x06failed\"H\n" +
+	"\x04Toll\x12\x12\n" +
+	"\x04step\x18\x01 \x01(\rR\x04step\x12\x14\n" +
+	"\x05began\x18\x02 \x03(\tR\x05began\x12\x16\n" +
+	"\x06fallen\x18\x03 \x03(\tR\x06fallen\"\b\n" +
 	"\x06Follow\"5\n" +
 	"\aSecured\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\rR\x04step\x12\x16\n" +
@@ -2955,7 +3037,7 @@ func file_sched_schedpb_sched_proto_rawDescGZIP() []byte {
 	return file_sched_schedpb_sched_proto_rawDescData
 }
 
-var file_sched_schedpb_sched_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
+var file_sched_schedpb_sched_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_sched_schedpb_sched_proto_goTypes = []any{
 	(*Epoch)(nil),      // 0: buildnet.sched.Epoch
 	(*Envelope)(nil),   // 1: buildnet.sched.Envelope
@@ -2982,20 +3064,21 @@ var file_sched_schedpb_sched_proto_goTypes = []any{
 	(*Return)(nil),     // 22: buildnet.sched.Return
 	(*Ack)(nil),        // 23: buildnet.sched.Ack
 	(*Known)(nil),      // 24: buildnet.sched.Known
-	(*Follow)(nil),     // 25: buildnet.sched.Follow
-	(*Secured)(nil),    // 26: buildnet.sched.Secured
-	(*Unsecured)(nil),  // 27: buildnet.sched.Unsecured
-	(*Cancel)(nil),     // 28: buildnet.sched.Cancel
-	(*Refuse)(nil),     // 29: buildnet.sched.Refuse
-	(*Progress)(nil),   // 30: buildnet.sched.Progress
-	(*Status)(nil),     // 31: buildnet.sched.Status
-	(*Tidings)(nil),    // 32: buildnet.sched.Tidings
-	(*Placement)(nil),  // 33: buildnet.sched.Placement
-	(*Advance)(nil),    // 34: buildnet.sched.Advance
-	(*PeerStatus)(nil), // 35: buildnet.sched.PeerStatus
-	(*Plan)(nil),       // 36: buildnet.sched.Plan
-	(*Policy)(nil),     // 37: buildnet.sched.Policy
-	(*Given)(nil),      // 38: buildnet.sched.Given
+	(*Toll)(nil),       // 25: buildnet.sched.Toll
+	(*Follow)(nil),     // 26: buildnet.sched.Follow
+	(*Secured)(nil),    // 27: buildnet.sched.Secured
+	(*Unsecured)(nil),  // 28: buildnet.sched.Unsecured
+	(*Cancel)(nil),     // 29: buildnet.sched.Cancel
+	(*Refuse)(nil),     // 30: buildnet.sched.Refuse
+	(*Progress)(nil),   // 31: buildnet.sched.Progress
+	(*Status)(nil),     // 32: buildnet.sched.Status
+	(*Tidings)(nil),    // 33: buildnet.sched.Tidings
+	(*Placement)(nil),  // 34: buildnet.sched.Placement
+	(*Advance)(nil),    // 35: buildnet.sched.Advance
+	(*PeerStatus)(nil), // 36: buildnet.sched.PeerStatus
+	(*Plan)(nil),       // 37: buildnet.sched.Plan
+	(*Policy)(nil),     // 38: buildnet.sched.Policy
+	(*Given)(nil),      // 39: buildnet.sched.Given
 }
 var file_sched_schedpb_sched_proto_depIdxs = []int32{
 	0,  // 0: buildnet.sched.Envelope.epoch:type_name -> buildnet.sched.Epoch
@@ -3014,37 +3097,38 @@ var file_sched_schedpb_sched_proto_depIdxs = []int32{
 	22, // 13: buildnet.sched.Envelope.return:type_name -> buildnet.sched.Return
 	23, // 14: buildnet.sched.Envelope.ack:type_name -> buildnet.sched.Ack
 	24, // 15: buildnet.sched.Envelope.known:type_name -> buildnet.sched.Known
-	25, // 16: buildnet.sched.Envelope.follow:type_name -> buildnet.sched.Follow
-	26, // 17: buildnet.sched.Envelope.secured:type_name -> buildnet.sched.Secured
-	27, // 18: buildnet.sched.Envelope.unsecured:type_name -> buildnet.sched.Unsecured
-	28, // 19: buildnet.sched.Envelope.cancel:type_name -> buildnet.sched.Cancel
-	29, // 20: buildnet.sched.Envelope.refuse:type_name -> buildnet.sched.Refuse
-	30, // 21: buildnet.sched.Envelope.progress:type_name -> buildnet.sched.Progress
-	31, // 22: buildnet.sched.Envelope.status:type_name -> buildnet.sched.Status
-	32, // 23: buildnet.sched.Envelope.tidings:type_name -> buildnet.sched.Tidings
+	26, // 16: buildnet.sched.Envelope.follow:type_name -> buildnet.sched.Follow
+	27, // 17: buildnet.sched.Envelope.secured:type_name -> buildnet.sched.Secured
+	28, // 18: buildnet.sched.Envelope.unsecured:type_name -> buildnet.sched.Unsecured
+	29, // 19: buildnet.sched.Envelope.cancel:type_name -> buildnet.sched.Cancel
+	30, // 20: buildnet.sched.Envelope.refuse:type_name -> buildnet.sched.Refuse
+	31, // 21: buildnet.sched.Envelope.progress:type_name -> buildnet.sched.Progress
+	32, // 22: buildnet.sched.Envelope.status:type_name -> buildnet.sched.Status
+	33, // 23: buildnet.sched.Envelope.tidings:type_name -> buildnet.sched.Tidings
 	18, // 24: buildnet.sched.Envelope.resize:type_name -> buildnet.sched.Resize
 	12, // 25: buildnet.sched.Envelope.recall:type_name -> buildnet.sched.Recall
-	3,  // 26: buildnet.sched.Hello.specs:type_name -> buildnet.sched.Spec
-	5,  // 27: buildnet.sched.Done.timings:type_name -> buildnet.sched.Timings
-	6,  // 28: buildnet.sched.Op.done:type_name -> buildnet.sched.Done
-	7,  // 29: buildnet.sched.Append.ops:type_name -> buildnet.sched.Op
-	15, // 30: buildnet.sched.Join.running:type_name -> buildnet.sched.Running
-	20, // 31: buildnet.sched.Report.failure:type_name -> buildnet.sched.Failure
-	5,  // 32: buildnet.sched.Report.timings:type_name -> buildnet.sched.Timings
-	6,  // 33: buildnet.sched.Known.done:type_name -> buildnet.sched.Done
-	0,  // 34: buildnet.sched.Refuse.epoch:type_name -> buildnet.sched.Epoch
-	33, // 35: buildnet.sched.Tidings.placements:type_name -> buildnet.sched.Placement
-	34, // 36: buildnet.sched.Tidings.advances:type_name -> buildnet.sched.Advance
-	35, // 37: buildnet.sched.Tidings.statuses:type_name -> buildnet.sched.PeerStatus
-	31, // 38: buildnet.sched.PeerStatus.status:type_name -> buildnet.sched.Status
-	38, // 39: buildnet.sched.Plan.given:type_name -> buildnet.sched.Given
-	37, // 40: buildnet.sched.Plan.policy:type_name -> buildnet.sched.Policy
-	6,  // 41: buildnet.sched.Given.done:type_name -> buildnet.sched.Done
-	42, // [42:42] is the sub-list for method output_type
-	42, // [42:42] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	25, // 26: buildnet.sched.Envelope.toll:type_name -> buildnet.sched.Toll
+	3,  // 27: buildnet.sched.Hello.specs:type_name -> buildnet.sched.Spec
+	5,  // 28: buildnet.sched.Done.timings:type_name -> buildnet.sched.Timings
+	6,  // 29: buildnet.sched.Op.done:type_name -> buildnet.sched.Done
+	7,  // 30: buildnet.sched.Append.ops:type_name -> buildnet.sched.Op
+	15, // 31: buildnet.sched.Join.running:type_name -> buildnet.sched.Running
+	20, // 32: buildnet.sched.Report.failure:type_name -> buildnet.sched.Failure
+	5,  // 33: buildnet.sched.Report.timings:type_name -> buildnet.sched.Timings
+	6,  // 34: buildnet.sched.Known.done:type_name -> buildnet.sched.Done
+	0,  // 35: buildnet.sched.Refuse.epoch:type_name -> buildnet.sched.Epoch
+	34, // 36: buildnet.sched.Tidings.placements:type_name -> buildnet.sched.Placement
+	35, // 37: buildnet.sched.Tidings.advances:type_name -> buildnet.sched.Advance
+	36, // 38: buildnet.sched.Tidings.statuses:type_name -> buildnet.sched.PeerStatus
+	32, // 39: buildnet.sched.PeerStatus.status:type_name -> buildnet.sched.Status
+	39, // 40: buildnet.sched.Plan.given:type_name -> buildnet.sched.Given
+	38, // 41: buildnet.sched.Plan.policy:type_name -> buildnet.sched.Policy
+	6,  // 42: buildnet.sched.Given.done:type_name -> buildnet.sched.Done
+	43, // [43:43] is the sub-list for method output_type
+	43, // [43:43] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_sched_schedpb_sched_proto_init() }
@@ -3078,6 +3162,7 @@ func file_sched_schedpb_sched_proto_init() {
 		(*Envelope_Tidings)(nil),
 		(*Envelope_Resize)(nil),
 		(*Envelope_Recall)(nil),
+		(*Envelope_Toll)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -3085,7 +3170,7 @@ func file_sched_schedpb_sched_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sched_schedpb_sched_proto_rawDesc), len(file_sched_schedpb_sched_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   39,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -58,7 +58,7 @@ func (o *Origin) heard(index uint64, op Op) {
 			o.undone(op.Step, op.Peer, op.Text)
 		}
 	case OpLost:
-		if op.Peer != "" {
+		if op.Peer != "" && op.Text == "" {
 			o.undone(op.Step, op.Peer, "it was lost while it had the step")
 		}
 	case OpFailed:

@@ -110,6 +110,9 @@ func (l *Leader) assignQueue(n int) {
 		if len(r.free) == 0 || vain >= most || l.busy() {
 			return
 		}
+		if l.risky(s) {
+			continue
+		}
 		r.left = len(l.queued[n]) - i
 		switch m := r.choose(s); {
 		case m != nil:

@@ -189,10 +189,13 @@ func (l *Leader) inherit() error {
 		l.append(Op{Kind: OpMode, Text: old.Mode.String(), Peers: old.Missing})
 	}
 	for _, id := range old.Quarantined {
-		l.append(Op{Kind: OpQuarantined, Peer: id, Text: "in an earlier epoch"})
+		l.append(Op{Kind: OpQuarantined, Peer: id, Text: inEarlierEpoch})
 	}
 	return nil
 }
+
+// inEarlierEpoch is what the log says of what it repeats.
+const inEarlierEpoch = "in an earlier epoch"
 
 func (l *Leader) inheritStep(s Step, old *StepRecord) {
 	own := &l.record.Steps[s]
@@ -201,14 +204,19 @@ func (l *Leader) inheritStep(s Step, old *StepRecord) {
 	}
 	if own.Result == nil && own.Failed == "" {
 		for range old.Tries {
-			l.append(Op{Kind: OpTried, Step: s, Text: "in an earlier epoch"})
+			l.append(Op{Kind: OpTried, Step: s, Text: inEarlierEpoch})
 		}
-		began, lost := old.Began, old.Lost
+		began := old.Began
+		for i := range old.Lost {
+			fallen := peer.ID("")
+			if i < len(old.Fallen) {
+				fallen = old.Fallen[i]
+			}
+			l.append(Op{Kind: OpLost, Step: s, Peer: fallen, Text: inEarlierEpoch})
+		}
 		if slices.Contains(began, l.opts.Predecessor) {
-			began, lost = without(began, l.opts.Predecessor), lost+1 // with the leader itself
-		}
-		for range lost {
-			l.append(Op{Kind: OpLost, Step: s})
+			began = without(began, l.opts.Predecessor) // the leader itself
+			l.append(Op{Kind: OpLost, Step: s, Peer: l.opts.Predecessor, Text: inEarlierEpoch})
 		}
 		switch {
 		case old.Failed != "":
@@ -368,6 +376,8 @@ func (l *Leader) fromInitiator(msg Message) {
 	switch msg := msg.(type) {
 	case Known:
 		l.told(msg)
+	case Toll:
+		l.tolled(msg)
 	case Follow:
 		l.follow()
 	case Secured:

@@ -21,7 +21,8 @@ const (
 	OpDone
 	// OpTried counts a failure around Step on Peer, Text says which.
 	OpTried
-	// OpLost counts a worker, Peer, that was lost with Step in its hands.
+	// OpLost counts a worker, Peer, that was lost with Step in its hands. Text says
+	// so if that was in an earlier epoch.
 	OpLost
 	// OpGone says that the worker Peer is lost.
 	OpGone
@@ -130,8 +131,10 @@ type StepRecord struct {
 	Began []peer.ID
 	// Backup is who has it as well, as far as was declared.
 	Backup peer.ID
-	// Tries and Lost count failures around it and workers lost with it.
+	// Tries and Lost count failures around it and workers lost with it. Fallen are
+	// those workers, as far as their names are known, each as often as it was lost.
 	Tries, Lost int
+	Fallen      []peer.ID
 }
 
 // OK reports whether dependants may use the step's result.
@@ -211,7 +214,7 @@ func (r *Record) Apply(o Op) error {
 }
 
 func (s *StepRecord) apply(o Op) error {
-	open := s.Result == nil && s.Failed == ""
+	open := s.open()
 	switch o.Kind {
 	case OpStarted, OpStopped, OpBackup, OpTried, OpLost, OpDone, OpFailed:
 		if !open {
@@ -242,6 +245,9 @@ func (s *StepRecord) apply(o Op) error {
 		s.leave(o.Peer)
 	case OpLost:
 		s.Lost++
+		if o.Peer != "" {
+			s.Fallen = append(s.Fallen, o.Peer)
+		}
 		s.leave(o.Peer)
 	case OpDone:
 		if o.Done == nil {

@@ -139,7 +139,13 @@ type (
 		Secured bool
 		Failed  string
 	}
-	// Follow is the initiator's answer to Hello, after every Known. The heir says
+	// Toll tells a new leader who began a step that has no result, and who was lost
+	// with it, as far as the initiator knows: see Record.
+	Toll struct {
+		Step          Step
+		Began, Fallen []peer.ID
+	}
+	// Follow is the initiator's answer to Hello, after every Known and Toll. The heir says
 	// it when it has all that the build began with.
 	Follow struct{}
 	// Secured says that the initiator has all outputs of the step's result. The
@@ -257,6 +263,7 @@ func (Report) message()    {}
 func (Return) message()    {}
 func (Ack) message()       {}
 func (Known) message()     {}
+func (Toll) message()      {}
 func (Follow) message()    {}
 func (Secured) message()   {}
 func (Unsecured) message() {}

@@ -56,6 +56,9 @@ type Origin struct {
 	own       int       // reigns of this node in a row that did not begin
 	leadUntil time.Time // for the Hello of who was chosen last; zero when it came
 
+	// tolls are what the logs before the present leader's say of open steps.
+	tolls []Toll
+
 	// unheld are results that wait for the heir to have them, in the order in
 	// which their time comes.
 	unheld []Step
@@ -424,6 +427,11 @@ func (o *Origin) hello(of Epoch, hello Hello) {
 			o.reply(of, *k.unsecured)
 		}
 	}
+	for _, t := range o.tolls {
+		if k := &o.steps[t.Step]; !k.announced && k.done == nil {
+			o.reply(of, t)
+		}
+	}
 	o.reply(of, Follow{})
 }
 
@@ -432,7 +440,7 @@ func (o *Origin) hello(of Epoch, hello Hello) {
 func (o *Origin) follow(e Epoch) {
 	o.watch.lead = e
 	if o.before == nil {
-		o.before = o.copy.ops
+		o.before, o.tolls = o.copy.ops, o.record.toll()
 	}
 	o.copy, o.record = logCopy{}, NewRecord(o.opts.Plan)
 	o.out.Anew = true

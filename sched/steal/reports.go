@@ -21,6 +21,8 @@ func stepOf(msg Message) (Step, bool) {
 		return msg.Step, true
 	case Known:
 		return msg.Step, true
+	case Toll:
+		return msg.Step, true
 	case Secured:
 		return msg.Step, true
 	case Unsecured:

@@ -231,7 +231,7 @@ func (l *Leader) mayBack(b burden, m *member) bool {
 	switch {
 	case flawBackups:
 		return true
-	case l.record.Mode != Whole, r.Lost > 0, !l.declares(), l.backups >= max(LeastBackups, l.slots()/BackupShare):
+	case l.record.Mode != Whole, r.Lost+l.doubtful(r) > 0, !l.declares(), l.backups >= max(LeastBackups, l.slots()/BackupShare):
 		return false
 	}
 	return b.surely || l.wasted+l.atStake+l.stake(b, m) <= MaxWaste/overrun*l.exp.work

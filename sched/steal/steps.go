@@ -156,7 +156,7 @@ func (l *Leader) resolve() {
 		if len(l.resolving) >= maxResolving || len(l.resolving)+waiting >= window {
 			return
 		}
-		if l.stopping || t.phase != Ready || l.now.Before(t.notBefore) || t.lacking && !l.inputsSecured(s) {
+		if l.stopping || t.phase != Ready || l.now.Before(t.notBefore) || t.lacking && !l.inputsSecured(s) || l.risky(s) {
 			continue
 		}
 		if lack := l.impossible(l.needOf[s]); lack != "" {
