@@ -16,7 +16,7 @@ import (
 func (a *app) buildsAttachCommand() *cobra.Command {
 	var json bool
 	var dir string
-	c := &cobra.Command{
+	c := leaf(&cobra.Command{
 		Use:   "attach BUILD [--output-dir DIR] [--json]",
 		Short: "follow a build of any machine, and fetch its outputs",
 		Long: "Follows a build wherever in the mesh it runs, as `buildnet build` would, and when it\n" +
@@ -29,10 +29,8 @@ func (a *app) buildsAttachCommand() *cobra.Command {
 			"If the machine dies on which a build was begun, another one goes on with it; this is\n" +
 			"how to come to its outputs. Ctrl-C ends only this command. A build can be followed\n" +
 			"for ten minutes after its end.",
-		Example:               "  buildnet builds attach 3f9a --output-dir ~/rescued",
-		Args:                  cobra.ExactArgs(1),
-		DisableFlagsInUseLine: true,
-		Annotations:           map[string]string{"exit": exits(exitOK, exitFailed, exitUsage, exitUnreachable, exitInterrupted)},
+		Example: "  buildnet builds attach 3f9a --output-dir ~/rescued",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			to, err := outputDir(dir)
 			if err != nil {
@@ -41,7 +39,7 @@ func (a *app) buildsAttachCommand() *cobra.Command {
 			request := api.BuildRequest{Dir: to, Attach: args[0], Targets: []string{}, Env: map[string]string{}}
 			return a.showBuilding(c.Context(), request, a.viewOf(buildFlags{json: json}))
 		},
-	}
+	}, exitOK, exitFailed, exitUsage, exitUnreachable, exitInterrupted)
 	c.Flags().StringVar(&dir, "output-dir", "", "bring the outputs to `DIR`, which is made if it is not there")
 	c.Flags().BoolVar(&json, "json", false, "print one JSON object a line, as it happens; the last is build.finished")
 	return c
@@ -72,6 +70,7 @@ func (a *app) showBuilding(ctx context.Context, request api.BuildRequest, show *
 	a.restore.Store(&show.screen)
 	s, err := a.buildOn(ctx, request, show)
 	summary := show.close()
+	a.answered = summary != nil
 	left := nothing
 	if summary == nil && wasSignalled(ctx) {
 		left = aBuild

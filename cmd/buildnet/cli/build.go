@@ -30,7 +30,7 @@ type buildFlags struct {
 
 func (a *app) buildCommand() *cobra.Command {
 	var o buildFlags
-	c := &cobra.Command{
+	c := leaf(&cobra.Command{
 		Use:   "build [-C DIR] [TARGET...|--resume [BUILD]] [--json] [--force] [--local] [--keep-going] [-j N] [--profile NAME] [--strategy S] [--partition X]",
 		Short: "build a project",
 		Long: "Builds the project of this directory, or of the nearest one above that has a\n" +
@@ -40,9 +40,7 @@ func (a *app) buildCommand() *cobra.Command {
 			"long as the build takes. The first Ctrl-C ends the build and keeps what had\n" +
 			"finished, the second ends the command at once. `buildnet builds show` shows a build\n" +
 			"again. --resume goes on with a build that ended with its machine.",
-		Example:               "  buildnet build -C ~/src/project api --keep-going",
-		DisableFlagsInUseLine: true,
-		Annotations:           map[string]string{"exit": exits(exitOK, exitFailed, exitUsage, exitUnreachable, exitInterrupted)},
+		Example: "  buildnet build -C ~/src/project api --keep-going",
 		RunE: func(c *cobra.Command, args []string) error {
 			o.targets = args
 			if c.Flags().Changed("jobs") && o.jobs < 1 {
@@ -53,7 +51,7 @@ func (a *app) buildCommand() *cobra.Command {
 			}
 			return a.build(c.Context(), o)
 		},
-	}
+	}, exitOK, exitFailed, exitUsage, exitUnreachable, exitInterrupted)
 	f := c.Flags()
 	f.SortFlags = false
 	f.StringVarP(&o.dir, "dir", "C", ".", "build the project of `DIR`")

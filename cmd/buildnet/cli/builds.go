@@ -20,19 +20,17 @@ const maxListed = 30
 
 func (a *app) buildsCommand() *cobra.Command {
 	var as format
-	c := &cobra.Command{
+	c := leaf(&cobra.Command{
 		Use:   "builds [show BUILD|attach BUILD] [--json]",
 		Short: "list the builds of this machine, or show one again",
 		Long: "Lists the builds that were started on this machine, newest first: the last 30, or\n" +
 			"with --json all that are kept (1000 at most).",
-		Example:               "  buildnet builds",
-		Args:                  noBuild,
-		DisableFlagsInUseLine: true,
-		Annotations:           map[string]string{"exit": exits(exitOK, exitFailed, exitUsage, exitUnreachable)},
+		Example: "  buildnet builds",
+		Args:    noBuild,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.inSession(c.Context(), func(ctx context.Context, s session) error { return a.listBuilds(ctx, s, as) })
 		},
-	}
+	}, asksNode...)
 	as.flag(c, "print one JSON array")
 	c.AddCommand(a.buildsShowCommand(), a.buildsAttachCommand())
 	return c
@@ -48,21 +46,19 @@ func noBuild(_ *cobra.Command, args []string) error {
 
 func (a *app) buildsShowCommand() *cobra.Command {
 	var as format
-	c := &cobra.Command{
+	c := leaf(&cobra.Command{
 		Use:   "show [BUILD] [--json]",
 		Short: "show a build again",
 		Long: "Shows what became of every step of a build, with all that failed steps printed.\n" +
 			"BUILD is an ID of `buildnet builds`, or its beginning; none is the newest.",
-		Example:               "  buildnet builds show 3f9a",
-		Args:                  cobra.MaximumNArgs(1),
-		DisableFlagsInUseLine: true,
-		Annotations:           map[string]string{"exit": exits(exitOK, exitFailed, exitUsage, exitUnreachable)},
+		Example: "  buildnet builds show 3f9a",
+		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.inSession(c.Context(), func(ctx context.Context, s session) error {
 				return a.showBuild(ctx, s, args, as)
 			})
 		},
-	}
+	}, asksNode...)
 	as.flag(c, "print one JSON object, with all events of the build")
 	return c
 }

@@ -19,7 +19,7 @@ func (a *app) cacheCommand() *cobra.Command {
 			"inputs and outputs. Other members read it too. It is bounded, and what was used\n" +
 			"longest ago goes first, so that it needs no care.",
 		Example: "  buildnet cache stats",
-	}, exits(exitOK, exitUsage))
+	})
 	c.AddCommand(
 		a.cacheVerb("stats", "show what the cache holds",
 			"Shows how much the cache holds and how well it served since the node started.\n`buildnet cache verify` checks that it is sound.", a.cacheStats),
@@ -34,18 +34,16 @@ func (a *app) cacheCommand() *cobra.Command {
 // cacheVerb makes one of the commands, which differ in what they ask.
 func (a *app) cacheVerb(name, short, long string, run func(context.Context, session, format) error) *cobra.Command {
 	var as format
-	c := &cobra.Command{
-		Use:                   name + " [--json]",
-		Short:                 short,
-		Long:                  long,
-		Example:               "  buildnet cache " + name,
-		Args:                  cobra.NoArgs,
-		DisableFlagsInUseLine: true,
-		Annotations:           map[string]string{"exit": exits(exitOK, exitFailed, exitUsage, exitUnreachable)},
+	c := leaf(&cobra.Command{
+		Use:     name + " [--json]",
+		Short:   short,
+		Long:    long,
+		Example: "  buildnet cache " + name,
+		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.inSession(c.Context(), func(ctx context.Context, s session) error { return run(ctx, s, as) })
 		},
-	}
+	}, asksNode...)
 	as.flag(c, "print one JSON object")
 	return c
 }
@@ -104,14 +102,12 @@ func (a *app) cacheClear(ctx context.Context, s session, f format) error {
 
 func (a *app) versionCommand() *cobra.Command {
 	var as format
-	c := &cobra.Command{
-		Use:                   "version [--json]",
-		Short:                 "print the version",
-		Long:                  "Prints the version of this program. `buildnet node status` prints that of the node\nthat runs, which may be another one.",
-		Example:               "  buildnet version",
-		Args:                  cobra.NoArgs,
-		DisableFlagsInUseLine: true,
-		Annotations:           map[string]string{"exit": exits(exitOK, exitUsage)},
+	c := leaf(&cobra.Command{
+		Use:     "version [--json]",
+		Short:   "print the version",
+		Long:    "Prints the version of this program. `buildnet node status` prints that of the node\nthat runs, which may be another one.",
+		Example: "  buildnet version",
+		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			v := struct {
 				Version string `json:"version"`
@@ -124,7 +120,7 @@ func (a *app) versionCommand() *cobra.Command {
 			}
 			return a.print("%s\n", fmt.Sprintf("buildnet %s (%s, %s/%s)", v.Version, v.Go, v.OS, v.Arch))
 		},
-	}
+	}, exitOK, exitUsage)
 	as.flag(c, "print one JSON object")
 	return c
 }

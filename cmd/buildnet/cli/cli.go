@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/buildnet/buildnet/node/api"
 )
 
 // System is what the command line needs of its process.
@@ -93,6 +95,7 @@ func Run(ctx context.Context, args []string, sys System) int {
 	}
 	if text := explain(err, command.CommandPath()); text != "" {
 		fmt.Fprintln(sys.Stderr, "buildnet: "+text)
+		a.tellProgram(command, args, problem{Event: api.ErrorEvent, Kind: kindOf(err), Text: text, Status: exitStatus(err)})
 	}
 	return exitStatus(err)
 }
@@ -105,6 +108,8 @@ type app struct {
 	began bool
 	// restore makes the screen usable again when the process ends at once.
 	restore atomic.Pointer[func()]
+	// answered says that stdout has all that --json promises.
+	answered bool
 }
 
 func (a *app) root() *cobra.Command {
@@ -114,7 +119,7 @@ func (a *app) root() *cobra.Command {
 			"Every machine runs a node (`buildnet node up`); `buildnet build` on any of them\n" +
 			"uses them all. Without a node, `buildnet build` works on this machine alone.",
 		Example: "  buildnet build",
-	}, exits(0, 2))
+	})
 	root.SilenceErrors, root.SilenceUsage, root.DisableFlagsInUseLine = true, true, true
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpCommand(&cobra.Command{Use: "no-help-command", Hidden: true})
@@ -125,43 +130,6 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(a.nodeCommand(), a.meshCommand(), a.buildCommand(), a.buildsCommand(), a.queueCommand(), a.profileCommand(), a.distributeCommand(), a.cacheCommand(), a.simCommand(), a.versionCommand())
 	return root
 }
-
-// group makes c a command that does nothing but hold others.
-func group(c *cobra.Command, exit string) *cobra.Command {
-	c.Annotations = map[string]string{"exit": exit}
-	c.DisableFlagsInUseLine = true
-	c.Args = cobra.ArbitraryArgs
-	c.RunE = func(c *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return c.Help()
-		}
-		text := fmt.Sprintf("unknown command %q for %q", args[0], c.CommandPath())
-		if near := c.SuggestionsFor(args[0]); len(near) > 0 {
-			text += fmt.Sprintf("; did you mean %q?", near[0])
-		}
-		return usage{errors.New(text)}
-	}
-	return c
-}
-
-// helpTemplate has the order of every command's help.
-const helpTemplate = `{{.Long}}
-
-Usage:
-  {{.UseLine}}
-{{if .HasAvailableSubCommands}}
-Commands:
-{{range .Commands}}{{if .IsAvailableCommand}}  {{rpad .Name .NamePadding}} {{.Short}}
-{{end}}{{end}}{{end}}{{if .HasAvailableLocalFlags}}
-Flags:
-{{.LocalFlags.FlagUsages}}{{end}}{{if .HasAvailableInheritedFlags}}
-Global flags:
-{{.InheritedFlags.FlagUsages}}{{end}}
-Exit status:
-{{index .Annotations "exit"}}
-Example:
-{{.Example}}
-`
 
 // listen returns a context that ends at the first signal. The second ends the
 // process; before it does, it restores the screen.
@@ -214,6 +182,7 @@ func (a *app) printJSON(v any) error {
 	if _, err := a.sys.Stdout.Write(append(line, '\n')); err != nil {
 		return fmt.Errorf("write the answer: %w", err)
 	}
+	a.answered = true
 	return nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/buildnet/buildnet/node/api"
 	"github.com/buildnet/buildnet/node/api/client"
 )
 
@@ -51,7 +52,7 @@ func (a *app) detach(ctx context.Context, o upFlags) error {
 	stop := context.AfterFunc(ctx, func() { _ = cmd.Process.Signal(os.Interrupt) })
 	defer stop()
 	line, err := bufio.NewReader(out).ReadBytes('\n')
-	if err == nil {
+	if err == nil && !isProblem(line) {
 		return a.detached(ctx, line, o)
 	}
 	err = cmd.Wait()
@@ -59,6 +60,12 @@ func (a *app) detach(ctx context.Context, o upFlags) error {
 		return errInterrupted
 	}
 	return startFailed(err, tail(log.Name(), info.Size()))
+}
+
+// isProblem reports whether the process says why it has no node.
+func isProblem(line []byte) bool {
+	var p problem
+	return json.Unmarshal(line, &p) == nil && p.Event == api.ErrorEvent
 }
 
 // arguments are those of the process that runs the node.

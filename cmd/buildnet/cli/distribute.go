@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/buildnet/buildnet/node/api"
 	"github.com/buildnet/buildnet/node/api/client"
+	"github.com/buildnet/buildnet/node/config/near"
 	"github.com/buildnet/buildnet/node/profile"
 	"github.com/buildnet/buildnet/sched/place"
 )
@@ -29,14 +31,20 @@ func (p *policyFlags) add(c *cobra.Command, profileUsage string) {
 
 // check makes sure of the words, before anybody is asked.
 func (p *policyFlags) check() error {
-	_, strategy := place.ParseStrategy(p.strategy)
-	_, partition := place.ParsePartition(p.partition)
-	var name error
-	if p.profile != "" {
-		name = profile.CheckName(p.profile)
+	for _, f := range []struct {
+		name, word string
+		words      []string
+	}{{"--strategy", p.strategy, place.Strategies()}, {"--partition", p.partition, place.Partitions()}} {
+		if f.word != "" && !slices.Contains(f.words, f.word) {
+			advice := near.DidYouMean(f.word, f.words, "use one of "+joined(f.words))
+			return usage{fmt.Errorf("%s %s: there is none of that name; %s", f.name, f.word, advice)}
+		}
 	}
-	if err := errors.Join(strategy, partition, name); err != nil {
-		return usage{err}
+	if p.profile == "" {
+		return nil
+	}
+	if err := profile.CheckName(p.profile); err != nil {
+		return usage{fmt.Errorf("--profile: %w", err)}
 	}
 	return nil
 }
@@ -73,7 +81,7 @@ func (a *app) distributeCommand() *cobra.Command {
 		as format
 		o  distributeFlags
 	)
-	c := &cobra.Command{
+	c := leaf(&cobra.Command{
 		Use:   "distribute [--profile NAME] [--strategy S] [--partition X] [--none] [-C DIR] [--json]",
 		Short: "choose how the builds of the whole mesh are distributed",
 		Long: "Makes the builds of every member use a profile, where neither the build, nor the\n" +
@@ -81,18 +89,16 @@ func (a *app) distributeCommand() *cobra.Command {
 			"flag it shows what holds, who said so and when. --strategy and --partition change\n" +
 			"the profile that is named, or else standard. Members that are away learn it when\n" +
 			"they come back. The last one to say something decides.",
-		Example:               "  buildnet distribute --strategy locality",
-		Args:                  cobra.NoArgs,
-		DisableFlagsInUseLine: true,
-		Annotations:           map[string]string{"exit": profileStatuses},
+		Example: "  buildnet distribute --strategy locality",
+		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.distribute(c.Context(), o, as)
 		},
-	}
+	}, asksNode...)
 	c.Flags().SortFlags = false
 	o.add(c, "use the profile `NAME`, of the program, the machine or the project")
 	c.Flags().BoolVar(&o.none, "none", false, "take back what holds")
-	c.Flags().StringVarP(&o.dir, "dir", "C", ".", "count the profiles of the project of `DIR` in, if it is one")
+	projectFlag(c, &o.dir)
 	as.flag(c, "print one JSON object")
 	return c
 }
@@ -105,26 +111,22 @@ func (a *app) distribute(ctx context.Context, o distributeFlags, f format) error
 	if err := o.check(); err != nil {
 		return err
 	}
-	n, err := a.running(ctx)
-	if err != nil {
-		return err
-	}
-	var now api.Profiles
-	switch {
-	case says:
-		now, err = layDown(ctx, n, o)
-	case o.none:
-		now, err = n.Distribute(ctx, api.DistributeRequest{})
-	default:
-		now, err = n.Profiles(ctx)
-	}
-	if err != nil {
-		return err
-	}
-	if f == asLine {
-		return a.printJSON(distribution{now.Mesh})
-	}
-	return a.printDistribution(now.Mesh)
+	return askNode(ctx, a, f, question[distribution]{
+		func(ctx context.Context, n *client.Client) (distribution, error) {
+			var now api.Profiles
+			var err error
+			switch {
+			case says:
+				now, err = layDown(ctx, n, o)
+			case o.none:
+				now, err = n.Distribute(ctx, api.DistributeRequest{})
+			default:
+				now, err = n.Profiles(ctx)
+			}
+			return distribution{now.Mesh}, err
+		},
+		func(d distribution) error { return a.printDistribution(d.Mesh) },
+	})
 }
 
 // distribution is the answer of distribute. Its field names are a contract.

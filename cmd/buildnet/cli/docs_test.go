@@ -17,8 +17,11 @@ var update = flag.Bool("update", false, "write docs/cli.md instead of comparing 
 
 const docsIntro = "# The command line\n\n" +
 	"Every command's `--help`, as it is printed. A test compares them; `go test ./cmd/buildnet/cli -update` writes this file.\n\n" +
-	"stdout carries data, stderr talk. Listings take `--json`. A command finds its node in the home that `--home` or\n" +
-	"`BUILDNET_HOME` names, else in the user's own home, else in `/var/lib/buildnet`.\n"
+	"stdout carries data, stderr talk. Every command that does something takes `--json`. A command finds its node in the home that `--home` or\n" +
+	"`BUILDNET_HOME` names, else in the user's own home, else in `/var/lib/buildnet`.\n\n" +
+	"With `--json` a command that comes to nothing says so on stdout as well, in one line: `event` is `error`, `error` is\n" +
+	"what people are told, `status` is the exit status, and `kind` is `invalid`, `forbidden`, `not_found`, `conflict`,\n" +
+	"`unavailable`, `interrupted` or `internal`. A build that fails is an answer and no such error.\n"
 
 func TestDocsAreTheHelpOfEveryCommand(t *testing.T) {
 	var b bytes.Buffer

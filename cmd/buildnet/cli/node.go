@@ -22,7 +22,7 @@ func (a *app) nodeCommand() *cobra.Command {
 		Long: "The node is this machine's part in the mesh: it executes steps of any member's\n" +
 			"builds and serves its cache. `buildnet mesh` is about who belongs to the mesh.",
 		Example: "  buildnet node up --detach",
-	}, exits(exitOK, exitUsage))
+	})
 	c.AddCommand(a.nodeUpCommand(), a.nodeStatusCommand(), a.nodeSetCommand(), a.nodeLsCommand(), a.nodeDownCommand())
 	return c
 }
@@ -50,17 +50,15 @@ type upFlags struct {
 
 func (a *app) nodeUpCommand() *cobra.Command {
 	var o upFlags
-	c := &cobra.Command{
+	c := leaf(&cobra.Command{
 		Use:   "up [--listen HOST:PORT] [--api HOST:PORT] [--mesh NAME] [--join TOKEN] [--slots N] [--detach] [--json]",
 		Short: "run the node, and say when it is ready",
 		Long: "Runs this machine's node until SIGTERM or `buildnet node down`, which let running\n" +
 			"builds end. It prints one line once it can take work. The first node of a mesh\n" +
 			"needs no flag; others `--join` it once, with a token of `buildnet mesh invite`,\n" +
 			"and find it by themselves from then on.",
-		Example:               "  buildnet node up --join \"$(ssh other buildnet mesh invite)\"",
-		Args:                  cobra.NoArgs,
-		DisableFlagsInUseLine: true,
-		Annotations:           map[string]string{"exit": exits(exitOK, exitFailed, exitUsage, exitUnreachable)},
+		Example: "  buildnet node up --join \"$(ssh other buildnet mesh invite)\"",
+		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if c.Flags().Changed("slots") && o.config.Slots < 1 {
 				return usage{fmt.Errorf("--slots %d: want a positive number, or none for what the machine has", o.config.Slots)}
@@ -78,7 +76,7 @@ func (a *app) nodeUpCommand() *cobra.Command {
 			}
 			return a.nodeUp(c.Context(), o)
 		},
-	}
+	}, asksNode...)
 	f := c.Flags()
 	f.SortFlags = false
 	f.StringVar(&o.config.Listen, "listen", "", "UDP `HOST:PORT` of the mesh (default "+config.DefaultListen+")")
@@ -166,30 +164,19 @@ func (a *app) print(format string, args ...any) error {
 
 func (a *app) nodeStatusCommand() *cobra.Command {
 	var as format
-	c := &cobra.Command{
+	c := leaf(&cobra.Command{
 		Use:   "status [--json]",
 		Short: "show how the node is",
 		Long: "Shows how this machine's node is: addresses, strength, isolation, cache, and what\n" +
 			"is wrong, if something is. `buildnet node ls` shows the other members.",
-		Example:               "  buildnet node status --json",
-		Args:                  cobra.NoArgs,
-		DisableFlagsInUseLine: true,
-		Annotations:           map[string]string{"exit": exits(exitOK, exitUsage, exitUnreachable)},
+		Example: "  buildnet node status --json",
+		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			n, err := a.running(c.Context())
-			if err != nil {
-				return err
-			}
-			st, err := n.Status(c.Context())
-			if err != nil {
-				return err
-			}
-			if as == asLine {
-				return a.printJSON(st)
-			}
-			return a.printStatus(st)
+			return askNode(c.Context(), a, as, question[api.Status]{
+				func(ctx context.Context, n *client.Client) (api.Status, error) { return n.Status(ctx) }, a.printStatus,
+			})
 		},
-	}
+	}, asksNode...)
 	as.flag(c, "print one JSON object")
 	return c
 }
@@ -236,30 +223,23 @@ func bytesText(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
 
 func (a *app) nodeLsCommand() *cobra.Command {
 	var as format
-	c := &cobra.Command{
+	c := leaf(&cobra.Command{
 		Use:   "ls [--json]",
 		Short: "list the members of the mesh",
 		Long: "Lists the members of the mesh as this machine's node sees them, itself included.\n" +
 			"`buildnet node status` tells more of this one; `buildnet mesh invite` adds others.",
-		Example:               "  buildnet node ls",
-		Args:                  cobra.NoArgs,
-		DisableFlagsInUseLine: true,
-		Annotations:           map[string]string{"exit": exits(exitOK, exitUsage, exitUnreachable)},
+		Example: "  buildnet node ls",
+		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			n, err := a.running(c.Context())
-			if err != nil {
-				return err
-			}
-			members, err := n.Members(c.Context())
-			if err != nil {
-				return err
-			}
-			if as == asLine {
-				return a.printJSON(append([]api.Member{}, members...))
-			}
-			return a.printMembers(members)
+			return askNode(c.Context(), a, as, question[[]api.Member]{
+				func(ctx context.Context, n *client.Client) ([]api.Member, error) {
+					members, err := n.Members(ctx)
+					return append([]api.Member{}, members...), err // an empty list is [] as JSON
+				},
+				a.printMembers,
+			})
 		},
-	}
+	}, asksNode...)
 	as.flag(c, "print one JSON array")
 	return c
 }
@@ -279,38 +259,40 @@ func (a *app) printMembers(members []api.Member) error {
 
 func (a *app) nodeDownCommand() *cobra.Command {
 	var as format
-	c := &cobra.Command{
+	c := leaf(&cobra.Command{
 		Use:   "down [--json]",
 		Short: "end the node",
 		Long: "Ends this machine's node, as SIGTERM does: it takes no more work, lets running\n" +
 			"builds end, and tells the mesh. Returns when the process has ended. The node stays\n" +
 			"a member: `buildnet node up` brings it back, `buildnet mesh leave` is for good.",
-		Example:               "  buildnet node down",
-		Args:                  cobra.NoArgs,
-		DisableFlagsInUseLine: true,
-		Annotations:           map[string]string{"exit": exits(exitOK, exitFailed, exitUsage, exitUnreachable)},
+		Example: "  buildnet node down",
+		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			n, err := a.running(c.Context())
-			if err != nil {
-				return err
-			}
-			st, err := n.Status(c.Context())
-			if err != nil {
-				return err
-			}
-			if err := n.Down(c.Context()); err != nil {
-				return err
-			}
-			if err := gone(c.Context(), st); err != nil {
-				return err
-			}
-			if as == asLine {
-				return a.printJSON(map[string]any{"event": "down", "peer": st.Peer})
-			}
-			a.say("the node of %s has ended", st.Home)
-			return nil
+			return askNode(c.Context(), a, as, question[down]{endNode, func(d down) error {
+				a.say("the node of %s has ended", d.home)
+				return nil
+			}})
 		},
-	}
+	}, asksNode...)
 	as.flag(c, "print one JSON object")
 	return c
+}
+
+// down is the answer of `node down`. Its field names are a contract.
+type down struct {
+	Event string `json:"event"`
+	Peer  string `json:"peer"`
+	home  string
+}
+
+// endNode ends the node and waits for its process.
+func endNode(ctx context.Context, n *client.Client) (down, error) {
+	st, err := n.Status(ctx)
+	if err != nil {
+		return down{}, err
+	}
+	if err := n.Down(ctx); err != nil {
+		return down{}, err
+	}
+	return down{"down", st.Peer, st.Home}, gone(ctx, st)
 }

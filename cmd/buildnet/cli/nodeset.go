@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -8,13 +9,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/buildnet/buildnet/node/api"
+	"github.com/buildnet/buildnet/node/api/client"
 	"github.com/buildnet/buildnet/node/config"
 )
 
 func (a *app) nodeSetCommand() *cobra.Command {
 	var as format
 	var share, yield string
-	c := &cobra.Command{
+	c := leaf(&cobra.Command{
 		Use:   "set [--share PART] [--yield on|off] [--json]",
 		Short: "say how much of this machine others may use",
 		Long: "Sets what the builds of other members may use of this machine, at once and for\n" +
@@ -22,29 +24,19 @@ func (a *app) nodeSetCommand() *cobra.Command {
 			"for others always counts little against what you run; with `--yield on` there are\n" +
 			"fewer of their steps while you use the machine, and none on battery.\n" +
 			"`buildnet node status` shows what others get just now, and why.",
-		Example:               "  buildnet node set --share 0.5 --yield on",
-		Args:                  cobra.NoArgs,
-		DisableFlagsInUseLine: true,
-		Annotations:           map[string]string{"exit": exits(exitOK, exitFailed, exitUsage, exitUnreachable)},
+		Example: "  buildnet node set --share 0.5 --yield on",
+		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			r, err := lendRequest(share, yield)
 			if err != nil {
 				return usage{err}
 			}
-			n, err := a.running(c.Context())
-			if err != nil {
-				return err
-			}
-			lent, err := n.Lend(c.Context(), r)
-			if err != nil {
-				return err
-			}
-			if as == asLine {
-				return a.printJSON(lent)
-			}
-			return a.print("others may use %s (%s)\n", lent.Text, rulesText(lent))
+			return askNode(c.Context(), a, as, question[api.Lent]{
+				func(ctx context.Context, n *client.Client) (api.Lent, error) { return n.Lend(ctx, r) },
+				func(lent api.Lent) error { return a.print("others may use %s (%s)\n", lent.Text, rulesText(lent)) },
+			})
 		},
-	}
+	}, asksNode...)
 	f := c.Flags()
 	f.SortFlags = false
 	f.StringVar(&share, "share", "", "others may use at most `PART` of this machine: 0.5 is half, 1 is all")

@@ -28,13 +28,10 @@ func (a *app) profileCommand() *cobra.Command {
 			"on this machine, `buildnet distribute` on any machine of the mesh. docs/config.md\n" +
 			"has the form of a file.",
 		Example: "  buildnet profile use bandwidth_saver",
-	}, exits(exitOK, exitUsage))
+	})
 	c.AddCommand(a.profileListCommand(), a.profileShowCommand(), a.profileUseCommand(), a.profileCreateCommand())
 	return c
 }
-
-// profileStatuses are the exit statuses of those commands that ask a node.
-var profileStatuses = exits(exitOK, exitFailed, exitUsage, exitUnreachable)
 
 // atShelf runs f with the profiles that there are here, in a directory.
 func (a *app) atShelf(ctx context.Context, dir string, f func(session, *shelves) error) error {
@@ -47,25 +44,29 @@ func (a *app) atShelf(ctx context.Context, dir string, f func(session, *shelves)
 	})
 }
 
+// projectFlag gives c the flag -C of a command that asks what there is for a
+// directory.
+func projectFlag(c *cobra.Command, dir *string) {
+	c.Flags().StringVarP(dir, "dir", "C", ".", "count the profiles of the project of `DIR` in, if it is one")
+}
+
 func (a *app) profileListCommand() *cobra.Command {
 	var (
 		as  format
 		dir string
 	)
-	c := &cobra.Command{
+	c := leaf(&cobra.Command{
 		Use:   "list [-C DIR] [--json]",
 		Short: "list the profiles, and which holds here",
 		Long: "Lists the profiles of the program, of this machine and of the project, and marks the\n" +
 			"one that a build here uses. `buildnet profile show` shows one in full.",
-		Example:               "  buildnet profile list",
-		Args:                  cobra.NoArgs,
-		DisableFlagsInUseLine: true,
-		Annotations:           map[string]string{"exit": profileStatuses},
+		Example: "  buildnet profile list",
+		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.atShelf(c.Context(), dir, func(_ session, known *shelves) error { return a.listProfiles(known, as) })
 		},
-	}
-	c.Flags().StringVarP(&dir, "dir", "C", ".", "count the profiles of the project of `DIR` in, if it is one")
+	}, asksNode...)
+	projectFlag(c, &dir)
 	as.flag(c, "print one JSON array")
 	return c
 }
@@ -121,20 +122,18 @@ func (a *app) profileShowCommand() *cobra.Command {
 		as  format
 		dir string
 	)
-	c := &cobra.Command{
+	c := leaf(&cobra.Command{
 		Use:   "show [NAME] [-C DIR] [--json]",
 		Short: "show a profile in full",
 		Long: "Prints a profile as a file, with every key; without NAME the one that a build here\n" +
 			"uses. What it prints is a start for one of your own: `buildnet profile create`.",
-		Example:               "  buildnet profile show speed > mine.yaml",
-		Args:                  cobra.MaximumNArgs(1),
-		DisableFlagsInUseLine: true,
-		Annotations:           map[string]string{"exit": profileStatuses},
+		Example: "  buildnet profile show speed > mine.yaml",
+		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.atShelf(c.Context(), dir, func(_ session, known *shelves) error { return a.showProfile(known, args, as) })
 		},
-	}
-	c.Flags().StringVarP(&dir, "dir", "C", ".", "count the profiles of the project of `DIR` in, if it is one")
+	}, asksNode...)
+	projectFlag(c, &dir)
 	as.flag(c, "print one JSON object")
 	return c
 }
@@ -148,13 +147,12 @@ func (a *app) showProfile(known *shelves, args []string, f format) error {
 	if err != nil {
 		return usage{err}
 	}
-	if f == asLine {
-		return a.printJSON(chosen.Profile)
-	}
-	if chosen.From != "" {
-		a.say("chosen by %s", whoChose(chosen.From))
-	}
-	return a.print("%s", yamlOf(chosen.Profile))
+	return a.answer(f, chosen.Profile, func() error {
+		if chosen.From != "" {
+			a.say("chosen by %s", whoChose(chosen.From))
+		}
+		return a.print("%s", yamlOf(chosen.Profile))
+	})
 }
 
 // yamlOf writes a profile as a file, with every key.
@@ -183,16 +181,14 @@ func (a *app) profileUseCommand() *cobra.Command {
 		as   format
 		none bool
 	)
-	c := &cobra.Command{
+	c := leaf(&cobra.Command{
 		Use:   "use NAME|--none [--json]",
 		Short: "use a profile for the builds of this machine",
 		Long: "Makes builds of this machine use a profile where neither --profile nor the project\n" +
 			"names another; with --none they follow the mesh again. NAME is one of the program or\n" +
 			"of this machine. For all machines there is `buildnet distribute`.",
-		Example:               "  buildnet profile use bandwidth_saver",
-		Args:                  cobra.MaximumNArgs(1),
-		DisableFlagsInUseLine: true,
-		Annotations:           map[string]string{"exit": profileStatuses},
+		Example: "  buildnet profile use bandwidth_saver",
+		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if none == (len(args) == 1) {
 				return usage{errors.New("name a profile, or give --none")}
@@ -201,7 +197,7 @@ func (a *app) profileUseCommand() *cobra.Command {
 				return a.useProfile(ctx, s, strings.Join(args, ""), as)
 			})
 		},
-	}
+	}, asksNode...)
 	c.Flags().BoolVar(&none, "none", false, "use none of this machine's own choice")
 	as.flag(c, "print one JSON object")
 	return c
@@ -212,15 +208,14 @@ func (a *app) useProfile(ctx context.Context, s session, name string, f format) 
 	if err != nil {
 		return err
 	}
-	if f == asLine {
-		return a.printJSON(p)
-	}
-	if name == "" {
-		a.say("builds of this machine follow the mesh")
-	} else {
-		a.say("builds of this machine use %s", name)
-	}
-	return nil
+	return a.answer(f, p, func() error {
+		if name == "" {
+			a.say("builds of this machine follow the mesh")
+		} else {
+			a.say("builds of this machine use %s", name)
+		}
+		return nil
+	})
 }
 
 func (a *app) profileCreateCommand() *cobra.Command {
@@ -229,21 +224,19 @@ func (a *app) profileCreateCommand() *cobra.Command {
 		o   createFlags
 		dir string
 	)
-	c := &cobra.Command{
+	c := leaf(&cobra.Command{
 		Use:   "create FILE.yaml [--project] [-C DIR] [--json]",
 		Short: "keep a profile of your own",
 		Long: "Checks a file and keeps it as a profile of this machine, or with --project of the\n" +
 			"project, for all who build it. An older one of the same name gives way. To use it:\n" +
 			"`buildnet profile use`, or profile in the project's configuration.",
-		Example:               "  buildnet profile create nightly.yaml",
-		Args:                  cobra.ExactArgs(1),
-		DisableFlagsInUseLine: true,
-		Annotations:           map[string]string{"exit": profileStatuses},
+		Example: "  buildnet profile create nightly.yaml",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			o.file, o.dir = args[0], dir
 			return a.createProfile(c.Context(), o, as)
 		},
-	}
+	}, asksNode...)
 	c.Flags().BoolVar(&o.project, "project", false, "keep it in .buildnet/profiles of the project")
 	c.Flags().StringVarP(&dir, "dir", "C", ".", "with --project: the project of `DIR`")
 	as.flag(c, "print one JSON object")
@@ -286,11 +279,10 @@ func (a *app) createProfile(ctx context.Context, o createFlags, f format) error 
 	if err != nil {
 		return err
 	}
-	if f == asLine {
-		return a.printJSON(created{p, path})
-	}
-	a.say("profile %s is kept; builds use it with `buildnet build --profile %s`", p.Name, p.Name)
-	return nil
+	return a.answer(f, created{p, path}, func() error {
+		a.say("profile %s is kept; builds use it with `buildnet build --profile %s`", p.Name, p.Name)
+		return nil
+	})
 }
 
 func saveInProject(dir string, p profile.Profile, src []byte) (string, error) {

@@ -23,14 +23,14 @@ func (a *app) queueCommand() *cobra.Command {
 			"tries it is given up, and kept with the causes: a dead letter. A command that fails\n" +
 			"is none: `buildnet builds show` shows it.",
 		Example: "  buildnet queue dead",
-	}, exits(exitOK, exitUsage))
+	})
 	c.AddCommand(a.queueDeadCommand(), a.queueRetryCommand())
 	return c
 }
 
 func (a *app) queueDeadCommand() *cobra.Command {
 	var as format
-	c := &cobra.Command{
+	c := leaf(&cobra.Command{
 		Use:   "dead [--json]",
 		Short: "list the steps that were given up",
 		Long: "Lists the steps of this machine's builds that were given up though their commands\n" +
@@ -38,14 +38,12 @@ func (a *app) queueDeadCommand() *cobra.Command {
 			"are kept for two weeks, 1000 at most. A step is taken off when a build here has a\n" +
 			"good result of it; `buildnet queue retry` makes one. On a node for all users you\n" +
 			"see your own, and root sees all.",
-		Example:               "  buildnet queue dead --json",
-		Args:                  cobra.NoArgs,
-		DisableFlagsInUseLine: true,
-		Annotations:           map[string]string{"exit": exits(exitOK, exitFailed, exitUsage, exitUnreachable)},
+		Example: "  buildnet queue dead --json",
+		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.inSession(c.Context(), func(ctx context.Context, s session) error { return a.listDead(ctx, s, as) })
 		},
-	}
+	}, asksNode...)
 	as.flag(c, "print one JSON array")
 	return c
 }
@@ -105,7 +103,7 @@ type retryFlags struct {
 
 func (a *app) queueRetryCommand() *cobra.Command {
 	var o retryFlags
-	c := &cobra.Command{
+	c := leaf(&cobra.Command{
 		Use:   "retry ID... [--json]\n  buildnet queue retry --all [--json]",
 		Short: "build steps again that were given up",
 		Long: "Builds the steps again, and what they need, in the trees that they are of and with\n" +
@@ -113,16 +111,14 @@ func (a *app) queueRetryCommand() *cobra.Command {
 			"command. Steps of one tree and with the same options are one build. ID is one of\n" +
 			"`buildnet queue dead`, or its beginning; --all leaves out trees of other users.\n" +
 			"A step that has a good result then is taken off the list.",
-		Example:               "  buildnet queue retry 3f9a",
-		DisableFlagsInUseLine: true,
-		Annotations:           map[string]string{"exit": exits(exitOK, exitFailed, exitUsage, exitUnreachable, exitInterrupted)},
+		Example: "  buildnet queue retry 3f9a",
 		RunE: func(c *cobra.Command, args []string) error {
 			if o.all == (len(args) > 0) {
 				return usage{errors.New("name the steps by their IDs, or all with --all; see `buildnet queue dead`")}
 			}
 			return a.retry(c.Context(), args, o)
 		},
-	}
+	}, exitOK, exitFailed, exitUsage, exitUnreachable, exitInterrupted)
 	c.Flags().SortFlags = false
 	c.Flags().BoolVar(&o.all, "all", false, "every step that was given up")
 	c.Flags().BoolVar(&o.json, "json", false, "print one JSON object a line, as it happens; each build ends with build.finished")

@@ -22,7 +22,7 @@ func (a *app) simCommand() *cobra.Command {
 			"from a seed. What decides is what decides on real nodes; what a seed did it does\n" +
 			"again. No node is needed.",
 		Example: "  buildnet sim run leader-dies",
-	}, exits(exitOK, exitUsage))
+	})
 	c.AddCommand(a.simRunCommand(), a.simReplayCommand(), a.simListCommand())
 	return c
 }
@@ -38,17 +38,15 @@ type listed struct {
 
 func (a *app) simListCommand() *cobra.Command {
 	var as format
-	c := &cobra.Command{
+	c := leaf(&cobra.Command{
 		Use:   "list [--json]",
 		Short: "list the scenarios that come with the program",
 		Long: "Lists the scenarios that come with the program; `buildnet sim run` runs one, or a\n" +
 			"file of your own.",
-		Example:               "  buildnet sim list",
-		Args:                  cobra.NoArgs,
-		DisableFlagsInUseLine: true,
-		Annotations:           map[string]string{"exit": exits(exitOK, exitUsage)},
-		RunE:                  func(*cobra.Command, []string) error { return a.listScenarios(as) },
-	}
+		Example: "  buildnet sim list",
+		Args:    cobra.NoArgs,
+		RunE:    func(*cobra.Command, []string) error { return a.listScenarios(as) },
+	}, exitOK, exitUsage)
 	as.flag(c, "print one JSON array")
 	return c
 }

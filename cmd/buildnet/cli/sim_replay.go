@@ -30,7 +30,7 @@ type replayFlags struct {
 
 func (a *app) simReplayCommand() *cobra.Command {
 	var o replayFlags
-	c := &cobra.Command{
+	c := leaf(&cobra.Command{
 		Use:   "replay [BUILD] [--add N@BPU]... [--remove PEER]... [--kill WHO@WHEN]... [--latency A:B=TIME]... [--seeds K] [--json] [--trace FILE] [--report FILE]",
 		Short: "replay a build, and ask what would have been if",
 		Long: "Does a build of `buildnet builds` again in a simulation, with its own steps, timings\n" +
@@ -40,15 +40,13 @@ func (a *app) simReplayCommand() *cobra.Command {
 			"A PEER is a name of `buildnet node ls`, or the beginning or the end of an ID. A step\n" +
 			"costs what it took where it ran; what was known then takes no time. The first Ctrl-C\n" +
 			"ends the runs and prints what there is.",
-		Example:               "  buildnet sim replay 3f9a --add 2@1.5/8 --kill leader@50%",
-		Args:                  cobra.MaximumNArgs(1),
-		DisableFlagsInUseLine: true,
-		Annotations:           map[string]string{"exit": exits(exitOK, exitFailed, exitUsage, exitUnreachable, exitInterrupted)},
+		Example: "  buildnet sim replay 3f9a --add 2@1.5/8 --kill leader@50%",
+		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			o.build = args
 			return a.replay(c.Context(), o)
 		},
-	}
+	}, exitOK, exitFailed, exitUsage, exitUnreachable, exitInterrupted)
 	f := c.Flags()
 	f.SortFlags = false
 	f.StringArrayVar(&o.add, "add", nil, "add `N@BPU` machines, or N@BPU/SLOTS; without SLOTS they have as many as the initiator")

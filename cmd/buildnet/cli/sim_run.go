@@ -35,7 +35,7 @@ type simFlags struct {
 
 func (a *app) simRunCommand() *cobra.Command {
 	var o simFlags
-	c := &cobra.Command{
+	c := leaf(&cobra.Command{
 		Use:   "run SCENARIO|FILE.yaml [--nodes N] [--seed S] [--seeds K] [--json] [--trace FILE] [--report FILE] [--shrink]",
 		Short: "run a scenario",
 		Long: "Runs a scenario of `buildnet sim list`, or one of a file of yours, and says how long\n" +
@@ -47,10 +47,8 @@ func (a *app) simRunCommand() *cobra.Command {
 			"the rules that the protocols promise; a broken one is shown with what led to it and\n" +
 			"ends the command with status 1. The first Ctrl-C ends the run and prints what it\n" +
 			"has.",
-		Example:               "  buildnet sim run office-100 --seeds 20 --report office.html",
-		Args:                  oneScenario,
-		DisableFlagsInUseLine: true,
-		Annotations:           map[string]string{"exit": exits(exitOK, exitFailed, exitUsage, exitInterrupted)},
+		Example: "  buildnet sim run office-100 --seeds 20 --report office.html",
+		Args:    oneScenario,
 		RunE: func(c *cobra.Command, args []string) error {
 			o.name = args[0]
 			if err := o.check(c); err != nil {
@@ -58,7 +56,7 @@ func (a *app) simRunCommand() *cobra.Command {
 			}
 			return a.simulate(c.Context(), o)
 		},
-	}
+	}, exitOK, exitFailed, exitUsage, exitInterrupted)
 	f := c.Flags()
 	f.SortFlags = false
 	f.IntVar(&o.nodes, "nodes", 0, "make the mesh `N` nodes large, in the scenario's proportions")
