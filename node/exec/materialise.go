@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
 
@@ -109,6 +110,11 @@ func (l *layout) file(ctx context.Context, n *repb.FileNode, at string) error {
 	mode := os.FileMode(0o644)
 	if n.GetIsExecutable() {
 		mode = 0o755
+		// A child that another action's start forks meanwhile has this file open
+		// for writing until it executes, and nobody can run it for so long
+		// (ETXTBSY).
+		syscall.ForkLock.RLock()
+		defer syscall.ForkLock.RUnlock()
 	}
 	f, err := os.OpenFile(p, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
