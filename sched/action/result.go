@@ -127,7 +127,7 @@ func (e *Entry) Verify() error {
 	if e.sealed() {
 		return nil
 	}
-	if err := e.Executor.Verify(signedBytes(e.Action, e.encoded), e.Signature); err != nil {
+	if err := genuine.check(e.Executor, signedBytes(e.Action, e.encoded), e.Signature); err != nil {
 		return fmt.Errorf("verify result of %v: %w", e.Action, err)
 	}
 	e.checked = seal{e.Action, e.Executor, string(e.Signature)}
