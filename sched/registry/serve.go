@@ -139,9 +139,12 @@ func (v *visit) read(ctx context.Context) error {
 			return errFlood
 		}
 		v.r.here.renew(v.session)
-		v.box.signal() // the other end hears that this one lives
 		h := atOnce
-		if len(frame.GetQuestions()) > 1 {
+		switch len(frame.GetQuestions()) {
+		case 0:
+			v.box.signal() // it wants to hear that this end lives
+		case 1:
+		default:
 			h = inTime
 		}
 		for _, q := range frame.GetQuestions() {
