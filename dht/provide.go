@@ -21,7 +21,7 @@ const (
 	reannounce = 20 * time.Minute
 	// gatherTime is what an announcement waits for others: a build makes many, and
 	// those who need a blob at once know from its leader where it is.
-	gatherTime = 250 * time.Millisecond
+	gatherTime = time.Second
 	// maxProvided blobs are announced again; those announced longest ago are
 	// forgotten first.
 	maxProvided = 200_000

@@ -30,9 +30,9 @@ const (
 	// maxKept records are kept written; more are dropped: rendezvous knows
 	// them all the same.
 	maxKept = 50_000
-	// gather is how long new records are collected: written together they
-	// cost a message a region and not one a record.
-	gather = 200 * time.Millisecond
+	// gather is how long new records are collected: written together they cost
+	// one search for the peers of a region, and not one each.
+	gather = 2 * time.Second
 	// again is when records are offered again after the DHT took none, as when
 	// no peer is connected yet.
 	again = 5 * time.Second
@@ -175,18 +175,20 @@ func (d *DHT) set(r *dht.IpfsDHT) {
 // tellLoop tells the provider what is new, gathered, and again after it could
 // take nothing.
 func (d *DHT) tellLoop(ctx context.Context, sweep *provider.SweepingProvider) {
-	wake := time.NewTimer(0)
-	defer wake.Stop()
+	wake := time.After(0) // nil while nothing is gathered
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-d.news:
-			wake.Reset(gather)
-		case <-wake.C:
+			if wake == nil {
+				wake = time.After(gather)
+			}
+		case <-wake:
+			wake = nil
 			if err := d.tell(sweep); err != nil {
 				d.log.Debug("records wait to be written", "error", err)
-				wake.Reset(again)
+				wake = time.After(again)
 			}
 		}
 	}
