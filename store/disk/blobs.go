@@ -9,6 +9,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -207,10 +208,15 @@ func (s *Store) Add(ctx context.Context, fn digest.Function, r io.Reader) (diges
 	return d, nil
 }
 
+// heads are the first bytes of blobs that are being written: most have no more.
+var heads = sync.Pool{New: func() any { return new([smallBlob + 1]byte) }}
+
 // write keeps what r holds and returns its digest. If want is not zero, it
 // keeps nothing but want.
 func (s *Store) write(ctx context.Context, fn digest.Function, r io.Reader, want digest.Digest) (digest.Digest, error) {
-	head := make([]byte, smallBlob+1)
+	pooled := heads.Get().(*[smallBlob + 1]byte)
+	defer heads.Put(pooled)
+	head := pooled[:]
 	if !want.IsZero() {
 		head = head[:min(smallBlob, want.Size())+1]
 	}
