@@ -16,7 +16,7 @@ import (
 	"github.com/buildnet/buildnet/node/event"
 )
 
-var profiles = flag.String("overhead.profiles", "", "a directory that takes a CPU profile of each node")
+var profiles = flag.String("overhead.profiles", "", "a directory that takes a CPU profile of each node while it builds")
 
 func TestMain(m *testing.M) {
 	if encoded := os.Getenv(role); encoded != "" {
@@ -66,9 +66,6 @@ func start(b *testing.B, takes time.Duration, kinds ...kind) *fleet {
 			s.Token = f.ask(p, question{Invite: true}).Token
 		}
 		p.peer = f.ask(p, question{}).Peer
-		if *profiles != "" {
-			f.ask(p, question{Profile: filepath.Join(*profiles, fmt.Sprintf("%s%d.pprof", k, i))})
-		}
 	}
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -90,9 +87,9 @@ func (f *fleet) calm() {
 		<-time.After(time.Second)
 		busy := time.Duration(0)
 		f.idle = 0
-		for i, spent := range f.cpu() {
-			busy = max(busy, spent-before[i])
-			f.idle += spent - before[i]
+		for i, now := range f.cpu() {
+			took := now.since(before[i]).all()
+			busy, f.idle = max(busy, took), f.idle+took
 		}
 		if busy < 50*time.Millisecond {
 			return
@@ -137,13 +134,13 @@ func (f *fleet) ask(p *process, q question) answer {
 	return a
 }
 
-// cpu is what each node has used so far, its children included.
-func (f *fleet) cpu() []time.Duration {
-	spent := make([]time.Duration, len(f.nodes))
+// cpu is what each node has used so far.
+func (f *fleet) cpu() []spent {
+	each := make([]spent, len(f.nodes))
 	for i, p := range f.nodes {
-		spent[i] = f.ask(p, question{}).CPU
+		each[i] = f.ask(p, question{}).CPU
 	}
-	return spent
+	return each
 }
 
 // afterwards is how long what a build leaves behind may take: results that are
@@ -151,19 +148,33 @@ func (f *fleet) cpu() []time.Duration {
 const afterwards = time.Second
 
 // build builds a project and returns what each node spent on it.
-func (f *fleet) build(dir string) ([]time.Duration, event.BuildFinished) {
+func (f *fleet) build(dir string) ([]spent, event.BuildFinished) {
 	f.b.Helper()
+	f.profile()
 	before := f.cpu()
 	done := f.ask(f.nodes[0], question{Build: dir}).Finished
 	<-time.After(afterwards)
-	spent := f.cpu()
-	for i := range spent {
-		spent[i] -= before[i]
+	took := f.cpu()
+	for _, p := range f.nodes {
+		f.ask(p, question{Halt: true})
+	}
+	for i := range took {
+		took[i] = took[i].since(before[i])
 	}
 	if !done.OK {
 		f.b.Fatalf("build: %+v", done)
 	}
-	return spent, done
+	return took, done
+}
+
+// profile begins a profile of each node, if they are wanted.
+func (f *fleet) profile() {
+	if *profiles == "" {
+		return
+	}
+	for i, p := range f.nodes {
+		f.ask(p, question{Profile: filepath.Join(*profiles, fmt.Sprintf("%s%d.pprof", p.kind, i))})
+	}
 }
 
 // programs makes a directory with the one program of all machines.

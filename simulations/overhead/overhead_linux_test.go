@@ -3,7 +3,6 @@ package overhead
 import (
 	"crypto/ed25519"
 	"flag"
-	"syscall"
 	"testing"
 	"time"
 
@@ -30,8 +29,8 @@ func measure(b *testing.B, takes time.Duration, kinds ...kind) {
 	dir := project(b, *actions)
 	for b.Loop() {
 		before := yardstick(b)
-		spent, done := f.build(dir)
-		f.report(spent, done)
+		took, done := f.build(dir)
+		f.report(took, done)
 		b.ReportMetric((before+yardstick(b))/2, "µs/signature-check")
 		dir = project(b, *actions)
 	}
@@ -39,22 +38,25 @@ func measure(b *testing.B, takes time.Duration, kinds ...kind) {
 
 // report tells what an action cost in all, and where. It returns the former, in
 // microseconds.
-func (f *fleet) report(spent []time.Duration, done event.BuildFinished) float64 {
-	var all, workers time.Duration
+func (f *fleet) report(took []spent, done event.BuildFinished) float64 {
+	var all, workers, children time.Duration
 	each := func(d time.Duration) float64 { return float64(d.Microseconds()) / float64(done.Steps) }
 	for i, p := range f.nodes {
-		all += spent[i]
+		all, children = all+took[i].all(), children+took[i].Children
 		switch {
 		case i == 0:
-			f.b.ReportMetric(each(spent[i]), "initiator-µs/action")
+			f.b.ReportMetric(each(took[i].all()), "initiator-µs/action")
 		case p.peer == done.Leader:
-			f.b.ReportMetric(each(spent[i]), "leader-µs/action")
+			f.b.ReportMetric(each(took[i].all()), "leader-µs/action")
 		default:
-			workers += spent[i]
+			workers += took[i].all()
 		}
 	}
 	if len(f.nodes) > 1 {
 		f.b.ReportMetric(each(workers), "workers-µs/action")
+	}
+	if children > 0 {
+		f.b.ReportMetric(each(children), "children-µs/action")
 	}
 	f.b.ReportMetric(each(all), "µs/action")
 	wall := time.Duration(done.WallMS*float64(time.Millisecond)) + afterwards
@@ -75,11 +77,11 @@ func yardstick(b *testing.B) float64 {
 		b.Fatal(err)
 	}
 	signature := ed25519.Sign(private, []byte("yard"))
-	start := used(syscall.RUSAGE_SELF)
+	start := spentSoFar()
 	for range checks {
 		if !ed25519.Verify(public, []byte("yard"), signature) {
 			b.Fatal("a good signature is bad")
 		}
 	}
-	return float64((used(syscall.RUSAGE_SELF) - start).Microseconds()) / checks
+	return float64(spentSoFar().since(start).Self.Microseconds()) / checks
 }

@@ -51,7 +51,8 @@ const (
 // are lines of JSON on its standard input and output.
 type question struct {
 	Build   string // directory of the project
-	Profile string // file that takes a CPU profile until the end
+	Profile string // file that takes a CPU profile
+	Halt    bool   // the profile ends
 	Invite  bool
 }
 
@@ -60,7 +61,7 @@ type answer struct {
 	Peer     string
 	Token    string
 	Members  int // that live
-	CPU      time.Duration
+	CPU      spent
 	Finished event.BuildFinished
 }
 
@@ -94,7 +95,6 @@ func live(encoded string) error {
 			return err
 		}
 	}
-	pprof.StopCPUProfile()
 	stop()
 	return <-ended
 }
@@ -125,6 +125,8 @@ func tell(ctx context.Context, n *node.Node, q question) answer {
 				return err
 			}
 			return pprof.StartCPUProfile(f)
+		case q.Halt:
+			pprof.StopCPUProfile()
 		case q.Invite:
 			i, err := n.API().Invite(ctx, api.InviteRequest{Reach: api.Everywhere})
 			a.Token = i.Token
@@ -144,7 +146,7 @@ func tell(ctx context.Context, n *node.Node, q question) answer {
 	if err != nil {
 		a.Error = err.Error()
 	}
-	a.CPU = used(syscall.RUSAGE_SELF) + used(syscall.RUSAGE_CHILDREN)
+	a.CPU = spentSoFar()
 	return a
 }
 
@@ -158,6 +160,20 @@ func alive(ctx context.Context, n *node.Node) (count int, err error) {
 	}
 	return count, err
 }
+
+// spent is what a process has used of the CPU.
+type spent struct {
+	Self     time.Duration
+	Children time.Duration // what it started and has ended
+}
+
+func spentSoFar() spent { return spent{used(syscall.RUSAGE_SELF), used(syscall.RUSAGE_CHILDREN)} }
+
+func (s spent) since(before spent) spent {
+	return spent{s.Self - before.Self, s.Children - before.Children}
+}
+
+func (s spent) all() time.Duration { return s.Self + s.Children }
 
 func used(who int) time.Duration {
 	var u syscall.Rusage
