@@ -188,8 +188,18 @@ func doneMessage(d *steal.Done) (*schedpb.Done, error) {
 	}
 	return &schedpb.Done{
 		Entry: entry, Peer: string(d.Peer), How: uint32(d.How), Holders: names(d.Holders),
-		Timings: timingsMessage(d.Timings), Differs: d.Differs,
+		Timings: timingsMessage(d.Timings), Differs: d.Differs, Choice: choiceMessage(d.Choice),
 	}, nil
+}
+
+func choiceMessage(c *steal.Choice) *schedpb.Choice {
+	if c == nil {
+		return nil
+	}
+	return &schedpb.Choice{
+		Why: uint32(c.Why), Peer: string(c.Peer), Here: int64(c.Here), There: int64(c.There), By: int64(c.By),
+		Came: int64(c.Came), Regret: int64(c.Regret),
+	}
 }
 
 func timingsMessage(t steal.Timings) *schedpb.Timings {

@@ -67,6 +67,7 @@ func messages(t testing.TB) []steal.Message {
 	done := steal.Done{
 		Entry: e, Peer: p.id, How: steal.Executed, Holders: []peer.ID{p.id}, Differs: true,
 		Timings: steal.Timings{Queued: 1, Fetch: 2, Run: 3, Upload: 4},
+		Choice:  &steal.Choice{Why: steal.Kept, Peer: p.id, Here: 5, There: 6, By: 7, Came: 8, Regret: 9},
 	}
 	return []steal.Message{
 		steal.Lead{Plan: a},

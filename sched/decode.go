@@ -260,9 +260,30 @@ func (d *decoder) doneOf(m *schedpb.Done) (steal.Done, error) {
 	if m.GetHow() < uint32(steal.Executed) || m.GetHow() > uint32(steal.Found) {
 		return steal.Done{}, fmt.Errorf("result of %v: it came by way %d", entry.Action, m.GetHow())
 	}
+	choice, err := d.choiceOf(m.GetChoice())
+	if err != nil {
+		return steal.Done{}, err
+	}
 	return steal.Done{
 		Entry: entry, Peer: by, How: steal.How(m.GetHow()), Holders: holders,
-		Timings: timingsOf(m.GetTimings()), Differs: m.GetDiffers(),
+		Timings: timingsOf(m.GetTimings()), Differs: m.GetDiffers(), Choice: choice,
+	}, nil
+}
+
+func (d *decoder) choiceOf(m *schedpb.Choice) (*steal.Choice, error) {
+	if m == nil {
+		return nil, nil
+	}
+	by, err := d.peerOf(m.GetPeer())
+	if err != nil {
+		return nil, err
+	}
+	if m.GetWhy() < uint32(steal.Sent) || m.GetWhy() > uint32(steal.Probed) {
+		return nil, fmt.Errorf("a step went its way for reason %d", m.GetWhy())
+	}
+	return &steal.Choice{
+		Why: steal.Why(m.GetWhy()), Peer: by, Here: timing(m.GetHere()), There: timing(m.GetThere()), By: timing(m.GetBy()),
+		Came: timing(m.GetCame()), Regret: timing(m.GetRegret()),
 	}, nil
 }
 

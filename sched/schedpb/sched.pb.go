@@ -810,6 +810,7 @@ type Done struct {
 	Holders       []string               `protobuf:"bytes,4,rep,name=holders,proto3" json:"holders,omitempty"`
 	Timings       *Timings               `protobuf:"bytes,5,opt,name=timings,proto3" json:"timings,omitempty"`
 	Differs       bool                   `protobuf:"varint,6,opt,name=differs,proto3" json:"differs,omitempty"`
+	Choice        *Choice                `protobuf:"bytes,7,opt,name=choice,proto3" json:"choice,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -886,6 +887,107 @@ func (x *Done) GetDiffers() bool {
 	return false
 }
 
+func (x *Done) GetChoice() *Choice {
+	if x != nil {
+		return x.Choice
+	}
+	return nil
+}
+
+// Choice is where a step was to run, and what came of that. Times are in
+// nanoseconds.
+type Choice struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Why           uint32                 `protobuf:"varint,1,opt,name=why,proto3" json:"why,omitempty"`
+	Peer          string                 `protobuf:"bytes,2,opt,name=peer,proto3" json:"peer,omitempty"`
+	Here          int64                  `protobuf:"varint,3,opt,name=here,proto3" json:"here,omitempty"`
+	There         int64                  `protobuf:"varint,4,opt,name=there,proto3" json:"there,omitempty"`
+	By            int64                  `protobuf:"varint,5,opt,name=by,proto3" json:"by,omitempty"`
+	Came          int64                  `protobuf:"varint,6,opt,name=came,proto3" json:"came,omitempty"`
+	Regret        int64                  `protobuf:"varint,7,opt,name=regret,proto3" json:"regret,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Choice) Reset() {
+	*x = Choice{}
+	mi := &file_sched_schedpb_sched_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Choice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Choice) ProtoMessage() {}
+
+func (x *Choice) ProtoReflect() protoreflect.Message {
+	mi := &file_sched_schedpb_sched_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Choice.ProtoReflect.Descriptor instead.
+func (*Choice) Descriptor() ([]byte, []int) {
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Choice) GetWhy() uint32 {
+	if x != nil {
+		return x.Why
+	}
+	return 0
+}
+
+func (x *Choice) GetPeer() string {
+	if x != nil {
+		return x.Peer
+	}
+	return ""
+}
+
+func (x *Choice) GetHere() int64 {
+	if x != nil {
+		return x.Here
+	}
+	return 0
+}
+
+func (x *Choice) GetThere() int64 {
+	if x != nil {
+		return x.There
+	}
+	return 0
+}
+
+func (x *Choice) GetBy() int64 {
+	if x != nil {
+		return x.By
+	}
+	return 0
+}
+
+func (x *Choice) GetCame() int64 {
+	if x != nil {
+		return x.Came
+	}
+	return 0
+}
+
+func (x *Choice) GetRegret() int64 {
+	if x != nil {
+		return x.Regret
+	}
+	return 0
+}
+
 type Op struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Kind          uint32                 `protobuf:"varint,1,opt,name=kind,proto3" json:"kind,omitempty"`
@@ -900,7 +1002,7 @@ type Op struct {
 
 func (x *Op) Reset() {
 	*x = Op{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[7]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -912,7 +1014,7 @@ func (x *Op) String() string {
 func (*Op) ProtoMessage() {}
 
 func (x *Op) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[7]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -925,7 +1027,7 @@ func (x *Op) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Op.ProtoReflect.Descriptor instead.
 func (*Op) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{7}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Op) GetKind() uint32 {
@@ -981,7 +1083,7 @@ type Append struct {
 
 func (x *Append) Reset() {
 	*x = Append{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[8]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -993,7 +1095,7 @@ func (x *Append) String() string {
 func (*Append) ProtoMessage() {}
 
 func (x *Append) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[8]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1006,7 +1108,7 @@ func (x *Append) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Append.ProtoReflect.Descriptor instead.
 func (*Append) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{8}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Append) GetFirst() uint64 {
@@ -1039,7 +1141,7 @@ type Beat struct {
 
 func (x *Beat) Reset() {
 	*x = Beat{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[9]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1051,7 +1153,7 @@ func (x *Beat) String() string {
 func (*Beat) ProtoMessage() {}
 
 func (x *Beat) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[9]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1064,7 +1166,7 @@ func (x *Beat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Beat.ProtoReflect.Descriptor instead.
 func (*Beat) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{9}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Beat) GetCommit() uint64 {
@@ -1086,7 +1188,7 @@ type Assign struct {
 
 func (x *Assign) Reset() {
 	*x = Assign{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[10]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1098,7 +1200,7 @@ func (x *Assign) String() string {
 func (*Assign) ProtoMessage() {}
 
 func (x *Assign) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[10]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1111,7 +1213,7 @@ func (x *Assign) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assign.ProtoReflect.Descriptor instead.
 func (*Assign) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{10}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Assign) GetStep() uint32 {
@@ -1151,7 +1253,7 @@ type Revoke struct {
 
 func (x *Revoke) Reset() {
 	*x = Revoke{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[11]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1163,7 +1265,7 @@ func (x *Revoke) String() string {
 func (*Revoke) ProtoMessage() {}
 
 func (x *Revoke) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[11]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1176,7 +1278,7 @@ func (x *Revoke) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Revoke.ProtoReflect.Descriptor instead.
 func (*Revoke) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{11}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Revoke) GetStep() uint32 {
@@ -1195,7 +1297,7 @@ type Recall struct {
 
 func (x *Recall) Reset() {
 	*x = Recall{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[12]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1207,7 +1309,7 @@ func (x *Recall) String() string {
 func (*Recall) ProtoMessage() {}
 
 func (x *Recall) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[12]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1220,7 +1322,7 @@ func (x *Recall) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recall.ProtoReflect.Descriptor instead.
 func (*Recall) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{12}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Recall) GetStep() uint32 {
@@ -1240,7 +1342,7 @@ type Confirm struct {
 
 func (x *Confirm) Reset() {
 	*x = Confirm{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[13]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1252,7 +1354,7 @@ func (x *Confirm) String() string {
 func (*Confirm) ProtoMessage() {}
 
 func (x *Confirm) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[13]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1265,7 +1367,7 @@ func (x *Confirm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Confirm.ProtoReflect.Descriptor instead.
 func (*Confirm) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{13}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Confirm) GetStep() uint32 {
@@ -1291,7 +1393,7 @@ type End struct {
 
 func (x *End) Reset() {
 	*x = End{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[14]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1303,7 +1405,7 @@ func (x *End) String() string {
 func (*End) ProtoMessage() {}
 
 func (x *End) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[14]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1316,7 +1418,7 @@ func (x *End) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use End.ProtoReflect.Descriptor instead.
 func (*End) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{14}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *End) GetReason() uint32 {
@@ -1337,7 +1439,7 @@ type Running struct {
 
 func (x *Running) Reset() {
 	*x = Running{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[15]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1349,7 +1451,7 @@ func (x *Running) String() string {
 func (*Running) ProtoMessage() {}
 
 func (x *Running) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[15]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1362,7 +1464,7 @@ func (x *Running) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Running.ProtoReflect.Descriptor instead.
 func (*Running) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{15}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Running) GetStep() uint32 {
@@ -1402,7 +1504,7 @@ type Join struct {
 
 func (x *Join) Reset() {
 	*x = Join{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[16]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1414,7 +1516,7 @@ func (x *Join) String() string {
 func (*Join) ProtoMessage() {}
 
 func (x *Join) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[16]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1427,7 +1529,7 @@ func (x *Join) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Join.ProtoReflect.Descriptor instead.
 func (*Join) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{16}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Join) GetSlots() uint32 {
@@ -1489,7 +1591,7 @@ type Want struct {
 
 func (x *Want) Reset() {
 	*x = Want{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[17]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1501,7 +1603,7 @@ func (x *Want) String() string {
 func (*Want) ProtoMessage() {}
 
 func (x *Want) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[17]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1514,7 +1616,7 @@ func (x *Want) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Want.ProtoReflect.Descriptor instead.
 func (*Want) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{17}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Want) GetSeen() uint64 {
@@ -1540,7 +1642,7 @@ type Resize struct {
 
 func (x *Resize) Reset() {
 	*x = Resize{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[18]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1552,7 +1654,7 @@ func (x *Resize) String() string {
 func (*Resize) ProtoMessage() {}
 
 func (x *Resize) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[18]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1565,7 +1667,7 @@ func (x *Resize) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resize.ProtoReflect.Descriptor instead.
 func (*Resize) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{18}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Resize) GetSlots() uint32 {
@@ -1584,7 +1686,7 @@ type Started struct {
 
 func (x *Started) Reset() {
 	*x = Started{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[19]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1596,7 +1698,7 @@ func (x *Started) String() string {
 func (*Started) ProtoMessage() {}
 
 func (x *Started) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[19]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1609,7 +1711,7 @@ func (x *Started) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Started.ProtoReflect.Descriptor instead.
 func (*Started) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{19}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Started) GetStep() uint32 {
@@ -1629,7 +1731,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[20]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1641,7 +1743,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[20]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1654,7 +1756,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{20}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Failure) GetKind() uint32 {
@@ -1684,7 +1786,7 @@ type Report struct {
 
 func (x *Report) Reset() {
 	*x = Report{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[21]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1696,7 +1798,7 @@ func (x *Report) String() string {
 func (*Report) ProtoMessage() {}
 
 func (x *Report) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[21]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1709,7 +1811,7 @@ func (x *Report) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Report.ProtoReflect.Descriptor instead.
 func (*Report) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{21}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Report) GetStep() uint32 {
@@ -1756,7 +1858,7 @@ type Return struct {
 
 func (x *Return) Reset() {
 	*x = Return{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[22]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1768,7 +1870,7 @@ func (x *Return) String() string {
 func (*Return) ProtoMessage() {}
 
 func (x *Return) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[22]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1781,7 +1883,7 @@ func (x *Return) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Return.ProtoReflect.Descriptor instead.
 func (*Return) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{22}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Return) GetStep() uint32 {
@@ -1800,7 +1902,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[23]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1812,7 +1914,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[23]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1825,7 +1927,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{23}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Ack) GetIndex() uint64 {
@@ -1849,7 +1951,7 @@ type Known struct {
 
 func (x *Known) Reset() {
 	*x = Known{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[24]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1861,7 +1963,7 @@ func (x *Known) String() string {
 func (*Known) ProtoMessage() {}
 
 func (x *Known) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[24]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1874,7 +1976,7 @@ func (x *Known) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Known.ProtoReflect.Descriptor instead.
 func (*Known) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{24}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Known) GetStep() uint32 {
@@ -1917,7 +2019,7 @@ type Toll struct {
 
 func (x *Toll) Reset() {
 	*x = Toll{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[25]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1929,7 +2031,7 @@ func (x *Toll) String() string {
 func (*Toll) ProtoMessage() {}
 
 func (x *Toll) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[25]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1942,7 +2044,7 @@ func (x *Toll) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Toll.ProtoReflect.Descriptor instead.
 func (*Toll) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{25}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Toll) GetStep() uint32 {
@@ -1974,7 +2076,7 @@ type Follow struct {
 
 func (x *Follow) Reset() {
 	*x = Follow{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[26]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1986,7 +2088,7 @@ func (x *Follow) String() string {
 func (*Follow) ProtoMessage() {}
 
 func (x *Follow) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[26]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1999,7 +2101,7 @@ func (x *Follow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Follow.ProtoReflect.Descriptor instead.
 func (*Follow) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{26}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{27}
 }
 
 type Secured struct {
@@ -2012,7 +2114,7 @@ type Secured struct {
 
 func (x *Secured) Reset() {
 	*x = Secured{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[27]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2024,7 +2126,7 @@ func (x *Secured) String() string {
 func (*Secured) ProtoMessage() {}
 
 func (x *Secured) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[27]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2037,7 +2139,7 @@ func (x *Secured) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Secured.ProtoReflect.Descriptor instead.
 func (*Secured) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{27}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Secured) GetStep() uint32 {
@@ -2065,7 +2167,7 @@ type Unsecured struct {
 
 func (x *Unsecured) Reset() {
 	*x = Unsecured{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[28]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2077,7 +2179,7 @@ func (x *Unsecured) String() string {
 func (*Unsecured) ProtoMessage() {}
 
 func (x *Unsecured) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[28]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2090,7 +2192,7 @@ func (x *Unsecured) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unsecured.ProtoReflect.Descriptor instead.
 func (*Unsecured) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{28}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Unsecured) GetStep() uint32 {
@@ -2122,7 +2224,7 @@ type Cancel struct {
 
 func (x *Cancel) Reset() {
 	*x = Cancel{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[29]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2134,7 +2236,7 @@ func (x *Cancel) String() string {
 func (*Cancel) ProtoMessage() {}
 
 func (x *Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[29]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2147,7 +2249,7 @@ func (x *Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
 func (*Cancel) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{29}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{30}
 }
 
 type Refuse struct {
@@ -2159,7 +2261,7 @@ type Refuse struct {
 
 func (x *Refuse) Reset() {
 	*x = Refuse{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[30]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2171,7 +2273,7 @@ func (x *Refuse) String() string {
 func (*Refuse) ProtoMessage() {}
 
 func (x *Refuse) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[30]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2184,7 +2286,7 @@ func (x *Refuse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refuse.ProtoReflect.Descriptor instead.
 func (*Refuse) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{30}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Refuse) GetEpoch() *Epoch {
@@ -2204,7 +2306,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[31]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2216,7 +2318,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[31]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2229,7 +2331,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{31}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Progress) GetStep() uint32 {
@@ -2260,7 +2362,7 @@ type Status struct {
 
 func (x *Status) Reset() {
 	*x = Status{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[32]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2272,7 +2374,7 @@ func (x *Status) String() string {
 func (*Status) ProtoMessage() {}
 
 func (x *Status) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[32]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2285,7 +2387,7 @@ func (x *Status) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Status.ProtoReflect.Descriptor instead.
 func (*Status) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{32}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Status) GetSlots() uint32 {
@@ -2341,7 +2443,7 @@ type Tidings struct {
 
 func (x *Tidings) Reset() {
 	*x = Tidings{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[33]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2353,7 +2455,7 @@ func (x *Tidings) String() string {
 func (*Tidings) ProtoMessage() {}
 
 func (x *Tidings) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[33]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2366,7 +2468,7 @@ func (x *Tidings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tidings.ProtoReflect.Descriptor instead.
 func (*Tidings) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{33}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Tidings) GetPlacements() []*Placement {
@@ -2400,7 +2502,7 @@ type Placement struct {
 
 func (x *Placement) Reset() {
 	*x = Placement{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[34]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2412,7 +2514,7 @@ func (x *Placement) String() string {
 func (*Placement) ProtoMessage() {}
 
 func (x *Placement) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[34]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2425,7 +2527,7 @@ func (x *Placement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Placement.ProtoReflect.Descriptor instead.
 func (*Placement) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{34}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Placement) GetStep() uint32 {
@@ -2453,7 +2555,7 @@ type Advance struct {
 
 func (x *Advance) Reset() {
 	*x = Advance{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[35]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2465,7 +2567,7 @@ func (x *Advance) String() string {
 func (*Advance) ProtoMessage() {}
 
 func (x *Advance) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[35]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2478,7 +2580,7 @@ func (x *Advance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Advance.ProtoReflect.Descriptor instead.
 func (*Advance) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{35}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Advance) GetStep() uint32 {
@@ -2512,7 +2614,7 @@ type PeerStatus struct {
 
 func (x *PeerStatus) Reset() {
 	*x = PeerStatus{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[36]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2524,7 +2626,7 @@ func (x *PeerStatus) String() string {
 func (*PeerStatus) ProtoMessage() {}
 
 func (x *PeerStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[36]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2537,7 +2639,7 @@ func (x *PeerStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeerStatus.ProtoReflect.Descriptor instead.
 func (*PeerStatus) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{36}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *PeerStatus) GetPeer() string {
@@ -2573,7 +2675,7 @@ type Plan struct {
 
 func (x *Plan) Reset() {
 	*x = Plan{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[37]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2585,7 +2687,7 @@ func (x *Plan) String() string {
 func (*Plan) ProtoMessage() {}
 
 func (x *Plan) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[37]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2598,7 +2700,7 @@ func (x *Plan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Plan.ProtoReflect.Descriptor instead.
 func (*Plan) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{37}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Plan) GetGraph() []byte {
@@ -2686,7 +2788,7 @@ type Policy struct {
 
 func (x *Policy) Reset() {
 	*x = Policy{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[38]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2698,7 +2800,7 @@ func (x *Policy) String() string {
 func (*Policy) ProtoMessage() {}
 
 func (x *Policy) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[38]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2711,7 +2813,7 @@ func (x *Policy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Policy.ProtoReflect.Descriptor instead.
 func (*Policy) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{38}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Policy) GetStrategy() uint32 {
@@ -2770,7 +2872,7 @@ type Given struct {
 
 func (x *Given) Reset() {
 	*x = Given{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[39]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2782,7 +2884,7 @@ func (x *Given) String() string {
 func (*Given) ProtoMessage() {}
 
 func (x *Given) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[39]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2795,7 +2897,7 @@ func (x *Given) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Given.ProtoReflect.Descriptor instead.
 func (*Given) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{39}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Given) GetStep() uint32 {
@@ -2881,14 +2983,23 @@ const file_sched_schedpb_sched_proto_rawDesc = "" +
 	"\x06queued\x18\x01 \x01(\x03R\x06queued\x12\x14\n" +
 	"\x05fetch\x18\x02 \x01(\x03R\x05fetch\x12\x10\n" +
 	"\x03run\x18\x03 \x01(\x03R\x03run\x12\x16\n" +
-	"\x06upload\x18\x04 \x01(\x03R\x06upload\"\xa9\x01\n" +
+	"\x06upload\x18\x04 \x01(\x03R\x06upload\"\xd9\x01\n" +
 	"\x04Done\x12\x14\n" +
 	"\x05entry\x18\x01 \x01(\fR\x05entry\x12\x12\n" +
 	"\x04peer\x18\x02 \x01(\tR\x04peer\x12\x10\n" +
 	"\x03how\x18\x03 \x01(\rR\x03how\x12\x18\n" +
 	"\aholders\x18\x04 \x03(\tR\aholders\x121\n" +
 	"\atimings\x18\x05 \x01(\v2\x17.buildnet.sched.TimingsR\atimings\x12\x18\n" +
-	"\adiffers\x18\x06 \x01(\bR\adiffers\"\x94\x01\n" +
+	"\adiffers\x18\x06 \x01(\bR\adiffers\x12.\n" +
+	"\x06choice\x18\a \x01(\v2\x16.buildnet.sched.ChoiceR\x06choice\"\x94\x01\n" +
+	"\x06Choice\x12\x10\n" +
+	"\x03why\x18\x01 \x01(\rR\x03why\x12\x12\n" +
+	"\x04peer\x18\x02 \x01(\tR\x04peer\x12\x12\n" +
+	"\x04here\x18\x03 \x01(\x03R\x04here\x12\x14\n" +
+	"\x05there\x18\x04 \x01(\x03R\x05there\x12\x0e\n" +
+	"\x02by\x18\x05 \x01(\x03R\x02by\x12\x12\n" +
+	"\x04came\x18\x06 \x01(\x03R\x04came\x12\x16\n" +
+	"\x06regret\x18\a \x01(\x03R\x06regret\"\x94\x01\n" +
 	"\x02Op\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x12\n" +
 	"\x04step\x18\x02 \x01(\rR\x04step\x12\x12\n" +
@@ -3037,7 +3148,7 @@ func file_sched_schedpb_sched_proto_rawDescGZIP() []byte {
 	return file_sched_schedpb_sched_proto_rawDescData
 }
 
-var file_sched_schedpb_sched_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
+var file_sched_schedpb_sched_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_sched_schedpb_sched_proto_goTypes = []any{
 	(*Epoch)(nil),      // 0: buildnet.sched.Epoch
 	(*Envelope)(nil),   // 1: buildnet.sched.Envelope
@@ -3046,89 +3157,91 @@ var file_sched_schedpb_sched_proto_goTypes = []any{
 	(*Hello)(nil),      // 4: buildnet.sched.Hello
 	(*Timings)(nil),    // 5: buildnet.sched.Timings
 	(*Done)(nil),       // 6: buildnet.sched.Done
-	(*Op)(nil),         // 7: buildnet.sched.Op
-	(*Append)(nil),     // 8: buildnet.sched.Append
-	(*Beat)(nil),       // 9: buildnet.sched.Beat
-	(*Assign)(nil),     // 10: buildnet.sched.Assign
-	(*Revoke)(nil),     // 11: buildnet.sched.Revoke
-	(*Recall)(nil),     // 12: buildnet.sched.Recall
-	(*Confirm)(nil),    // 13: buildnet.sched.Confirm
-	(*End)(nil),        // 14: buildnet.sched.End
-	(*Running)(nil),    // 15: buildnet.sched.Running
-	(*Join)(nil),       // 16: buildnet.sched.Join
-	(*Want)(nil),       // 17: buildnet.sched.Want
-	(*Resize)(nil),     // 18: buildnet.sched.Resize
-	(*Started)(nil),    // 19: buildnet.sched.Started
-	(*Failure)(nil),    // 20: buildnet.sched.Failure
-	(*Report)(nil),     // 21: buildnet.sched.Report
-	(*Return)(nil),     // 22: buildnet.sched.Return
-	(*Ack)(nil),        // 23: buildnet.sched.Ack
-	(*Known)(nil),      // 24: buildnet.sched.Known
-	(*Toll)(nil),       // 25: buildnet.sched.Toll
-	(*Follow)(nil),     // 26: buildnet.sched.Follow
-	(*Secured)(nil),    // 27: buildnet.sched.Secured
-	(*Unsecured)(nil),  // 28: buildnet.sched.Unsecured
-	(*Cancel)(nil),     // 29: buildnet.sched.Cancel
-	(*Refuse)(nil),     // 30: buildnet.sched.Refuse
-	(*Progress)(nil),   // 31: buildnet.sched.Progress
-	(*Status)(nil),     // 32: buildnet.sched.Status
-	(*Tidings)(nil),    // 33: buildnet.sched.Tidings
-	(*Placement)(nil),  // 34: buildnet.sched.Placement
-	(*Advance)(nil),    // 35: buildnet.sched.Advance
-	(*PeerStatus)(nil), // 36: buildnet.sched.PeerStatus
-	(*Plan)(nil),       // 37: buildnet.sched.Plan
-	(*Policy)(nil),     // 38: buildnet.sched.Policy
-	(*Given)(nil),      // 39: buildnet.sched.Given
+	(*Choice)(nil),     // 7: buildnet.sched.Choice
+	(*Op)(nil),         // 8: buildnet.sched.Op
+	(*Append)(nil),     // 9: buildnet.sched.Append
+	(*Beat)(nil),       // 10: buildnet.sched.Beat
+	(*Assign)(nil),     // 11: buildnet.sched.Assign
+	(*Revoke)(nil),     // 12: buildnet.sched.Revoke
+	(*Recall)(nil),     // 13: buildnet.sched.Recall
+	(*Confirm)(nil),    // 14: buildnet.sched.Confirm
+	(*End)(nil),        // 15: buildnet.sched.End
+	(*Running)(nil),    // 16: buildnet.sched.Running
+	(*Join)(nil),       // 17: buildnet.sched.Join
+	(*Want)(nil),       // 18: buildnet.sched.Want
+	(*Resize)(nil),     // 19: buildnet.sched.Resize
+	(*Started)(nil),    // 20: buildnet.sched.Started
+	(*Failure)(nil),    // 21: buildnet.sched.Failure
+	(*Report)(nil),     // 22: buildnet.sched.Report
+	(*Return)(nil),     // 23: buildnet.sched.Return
+	(*Ack)(nil),        // 24: buildnet.sched.Ack
+	(*Known)(nil),      // 25: buildnet.sched.Known
+	(*Toll)(nil),       // 26: buildnet.sched.Toll
+	(*Follow)(nil),     // 27: buildnet.sched.Follow
+	(*Secured)(nil),    // 28: buildnet.sched.Secured
+	(*Unsecured)(nil),  // 29: buildnet.sched.Unsecured
+	(*Cancel)(nil),     // 30: buildnet.sched.Cancel
+	(*Refuse)(nil),     // 31: buildnet.sched.Refuse
+	(*Progress)(nil),   // 32: buildnet.sched.Progress
+	(*Status)(nil),     // 33: buildnet.sched.Status
+	(*Tidings)(nil),    // 34: buildnet.sched.Tidings
+	(*Placement)(nil),  // 35: buildnet.sched.Placement
+	(*Advance)(nil),    // 36: buildnet.sched.Advance
+	(*PeerStatus)(nil), // 37: buildnet.sched.PeerStatus
+	(*Plan)(nil),       // 38: buildnet.sched.Plan
+	(*Policy)(nil),     // 39: buildnet.sched.Policy
+	(*Given)(nil),      // 40: buildnet.sched.Given
 }
 var file_sched_schedpb_sched_proto_depIdxs = []int32{
 	0,  // 0: buildnet.sched.Envelope.epoch:type_name -> buildnet.sched.Epoch
 	2,  // 1: buildnet.sched.Envelope.lead:type_name -> buildnet.sched.Lead
 	4,  // 2: buildnet.sched.Envelope.hello:type_name -> buildnet.sched.Hello
-	8,  // 3: buildnet.sched.Envelope.append:type_name -> buildnet.sched.Append
-	9,  // 4: buildnet.sched.Envelope.beat:type_name -> buildnet.sched.Beat
-	10, // 5: buildnet.sched.Envelope.assign:type_name -> buildnet.sched.Assign
-	11, // 6: buildnet.sched.Envelope.revoke:type_name -> buildnet.sched.Revoke
-	13, // 7: buildnet.sched.Envelope.confirm:type_name -> buildnet.sched.Confirm
-	14, // 8: buildnet.sched.Envelope.end:type_name -> buildnet.sched.End
-	16, // 9: buildnet.sched.Envelope.join:type_name -> buildnet.sched.Join
-	17, // 10: buildnet.sched.Envelope.want:type_name -> buildnet.sched.Want
-	19, // 11: buildnet.sched.Envelope.started:type_name -> buildnet.sched.Started
-	21, // 12: buildnet.sched.Envelope.report:type_name -> buildnet.sched.Report
-	22, // 13: buildnet.sched.Envelope.return:type_name -> buildnet.sched.Return
-	23, // 14: buildnet.sched.Envelope.ack:type_name -> buildnet.sched.Ack
-	24, // 15: buildnet.sched.Envelope.known:type_name -> buildnet.sched.Known
-	26, // 16: buildnet.sched.Envelope.follow:type_name -> buildnet.sched.Follow
-	27, // 17: buildnet.sched.Envelope.secured:type_name -> buildnet.sched.Secured
-	28, // 18: buildnet.sched.Envelope.unsecured:type_name -> buildnet.sched.Unsecured
-	29, // 19: buildnet.sched.Envelope.cancel:type_name -> buildnet.sched.Cancel
-	30, // 20: buildnet.sched.Envelope.refuse:type_name -> buildnet.sched.Refuse
-	31, // 21: buildnet.sched.Envelope.progress:type_name -> buildnet.sched.Progress
-	32, // 22: buildnet.sched.Envelope.status:type_name -> buildnet.sched.Status
-	33, // 23: buildnet.sched.Envelope.tidings:type_name -> buildnet.sched.Tidings
-	18, // 24: buildnet.sched.Envelope.resize:type_name -> buildnet.sched.Resize
-	12, // 25: buildnet.sched.Envelope.recall:type_name -> buildnet.sched.Recall
-	25, // 26: buildnet.sched.Envelope.toll:type_name -> buildnet.sched.Toll
+	9,  // 3: buildnet.sched.Envelope.append:type_name -> buildnet.sched.Append
+	10, // 4: buildnet.sched.Envelope.beat:type_name -> buildnet.sched.Beat
+	11, // 5: buildnet.sched.Envelope.assign:type_name -> buildnet.sched.Assign
+	12, // 6: buildnet.sched.Envelope.revoke:type_name -> buildnet.sched.Revoke
+	14, // 7: buildnet.sched.Envelope.confirm:type_name -> buildnet.sched.Confirm
+	15, // 8: buildnet.sched.Envelope.end:type_name -> buildnet.sched.End
+	17, // 9: buildnet.sched.Envelope.join:type_name -> buildnet.sched.Join
+	18, // 10: buildnet.sched.Envelope.want:type_name -> buildnet.sched.Want
+	20, // 11: buildnet.sched.Envelope.started:type_name -> buildnet.sched.Started
+	22, // 12: buildnet.sched.Envelope.report:type_name -> buildnet.sched.Report
+	23, // 13: buildnet.sched.Envelope.return:type_name -> buildnet.sched.Return
+	24, // 14: buildnet.sched.Envelope.ack:type_name -> buildnet.sched.Ack
+	25, // 15: buildnet.sched.Envelope.known:type_name -> buildnet.sched.Known
+	27, // 16: buildnet.sched.Envelope.follow:type_name -> buildnet.sched.Follow
+	28, // 17: buildnet.sched.Envelope.secured:type_name -> buildnet.sched.Secured
+	29, // 18: buildnet.sched.Envelope.unsecured:type_name -> buildnet.sched.Unsecured
+	30, // 19: buildnet.sched.Envelope.cancel:type_name -> buildnet.sched.Cancel
+	31, // 20: buildnet.sched.Envelope.refuse:type_name -> buildnet.sched.Refuse
+	32, // 21: buildnet.sched.Envelope.progress:type_name -> buildnet.sched.Progress
+	33, // 22: buildnet.sched.Envelope.status:type_name -> buildnet.sched.Status
+	34, // 23: buildnet.sched.Envelope.tidings:type_name -> buildnet.sched.Tidings
+	19, // 24: buildnet.sched.Envelope.resize:type_name -> buildnet.sched.Resize
+	13, // 25: buildnet.sched.Envelope.recall:type_name -> buildnet.sched.Recall
+	26, // 26: buildnet.sched.Envelope.toll:type_name -> buildnet.sched.Toll
 	3,  // 27: buildnet.sched.Hello.specs:type_name -> buildnet.sched.Spec
 	5,  // 28: buildnet.sched.Done.timings:type_name -> buildnet.sched.Timings
-	6,  // 29: buildnet.sched.Op.done:type_name -> buildnet.sched.Done
-	7,  // 30: buildnet.sched.Append.ops:type_name -> buildnet.sched.Op
-	15, // 31: buildnet.sched.Join.running:type_name -> buildnet.sched.Running
-	20, // 32: buildnet.sched.Report.failure:type_name -> buildnet.sched.Failure
-	5,  // 33: buildnet.sched.Report.timings:type_name -> buildnet.sched.Timings
-	6,  // 34: buildnet.sched.Known.done:type_name -> buildnet.sched.Done
-	0,  // 35: buildnet.sched.Refuse.epoch:type_name -> buildnet.sched.Epoch
-	34, // 36: buildnet.sched.Tidings.placements:type_name -> buildnet.sched.Placement
-	35, // 37: buildnet.sched.Tidings.advances:type_name -> buildnet.sched.Advance
-	36, // 38: buildnet.sched.Tidings.statuses:type_name -> buildnet.sched.PeerStatus
-	32, // 39: buildnet.sched.PeerStatus.status:type_name -> buildnet.sched.Status
-	39, // 40: buildnet.sched.Plan.given:type_name -> buildnet.sched.Given
-	38, // 41: buildnet.sched.Plan.policy:type_name -> buildnet.sched.Policy
-	6,  // 42: buildnet.sched.Given.done:type_name -> buildnet.sched.Done
-	43, // [43:43] is the sub-list for method output_type
-	43, // [43:43] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	7,  // 29: buildnet.sched.Done.choice:type_name -> buildnet.sched.Choice
+	6,  // 30: buildnet.sched.Op.done:type_name -> buildnet.sched.Done
+	8,  // 31: buildnet.sched.Append.ops:type_name -> buildnet.sched.Op
+	16, // 32: buildnet.sched.Join.running:type_name -> buildnet.sched.Running
+	21, // 33: buildnet.sched.Report.failure:type_name -> buildnet.sched.Failure
+	5,  // 34: buildnet.sched.Report.timings:type_name -> buildnet.sched.Timings
+	6,  // 35: buildnet.sched.Known.done:type_name -> buildnet.sched.Done
+	0,  // 36: buildnet.sched.Refuse.epoch:type_name -> buildnet.sched.Epoch
+	35, // 37: buildnet.sched.Tidings.placements:type_name -> buildnet.sched.Placement
+	36, // 38: buildnet.sched.Tidings.advances:type_name -> buildnet.sched.Advance
+	37, // 39: buildnet.sched.Tidings.statuses:type_name -> buildnet.sched.PeerStatus
+	33, // 40: buildnet.sched.PeerStatus.status:type_name -> buildnet.sched.Status
+	40, // 41: buildnet.sched.Plan.given:type_name -> buildnet.sched.Given
+	39, // 42: buildnet.sched.Plan.policy:type_name -> buildnet.sched.Policy
+	6,  // 43: buildnet.sched.Given.done:type_name -> buildnet.sched.Done
+	44, // [44:44] is the sub-list for method output_type
+	44, // [44:44] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_sched_schedpb_sched_proto_init() }
@@ -3170,7 +3283,7 @@ func file_sched_schedpb_sched_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sched_schedpb_sched_proto_rawDesc), len(file_sched_schedpb_sched_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   40,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

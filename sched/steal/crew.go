@@ -64,6 +64,7 @@ type member struct {
 	pace, lag float64
 	late      int
 	arrival   time.Duration
+	line      line
 	status    *Status // what the initiator was not told of yet
 	// seen says that it joined once, worked that it had slots then.
 	seen, worked bool

@@ -36,6 +36,9 @@ type experience struct {
 	all    samples             // BPU-seconds
 	ratios samples             // of what steps took to what was expected
 	work   float64             // BPU-seconds that results were made with
+	// bytes are what a result had on average, of so many.
+	bytes   float64
+	results int
 }
 
 // samples are the last that were taken, for their median.
@@ -87,6 +90,7 @@ func (l *Leader) learn(s Step, m *member, t Timings) {
 		return
 	}
 	l.measure(s, m, t)
+	l.came(s, m, t.Run)
 	step := l.step(s)
 	if l.exp.kinds == nil {
 		l.exp.kinds = map[string]*samples{}
@@ -159,13 +163,7 @@ func (m *member) speed() float64 {
 
 // arrived takes how long a step took from its assignment to its run, where a
 // slot was free.
-func (m *member) arrived(took time.Duration) {
-	if m.arrival == 0 {
-		m.arrival = took
-		return
-	}
-	m.arrival += time.Duration(learning * float64(took-m.arrival))
-}
+func (m *member) arrived(took time.Duration) { average(&m.arrival, took) }
 
 // runTime is how long work takes on m, at the pace that it is known to have.
 func runTime(work, speed float64) time.Duration {
@@ -189,10 +187,38 @@ func (l *Leader) fresh(s Step, m *member, work float64) time.Duration {
 
 // home is how long the outputs of a step take from m to the initiator.
 func (l *Leader) home(s Step, m *member) time.Duration {
-	if m.id == l.opts.Initiator {
+	home := l.crew[l.opts.Initiator]
+	if m == home {
 		return 0
 	}
-	return l.known[m.id].RTT + seconds(float64(l.step(s).OutputBytes)/unknownBandwidth)
+	bytes := float64(m.line.owed) + l.outputs(s)
+	if len(m.hands) > 0 {
+		bytes += float64(len(m.hands)) * l.exp.bytes
+	}
+	return max(m.line.homing, l.way(m)+seconds(bytes/m.bandwidth()))
+}
+
+// way is the round trip between m and the initiator. Where it is not known it is
+// believed to be the longer one of what there is to the two.
+func (l *Leader) way(m *member) time.Duration {
+	return max(m.outlook.rtt, l.crew[l.opts.Initiator].outlook.rtt)
+}
+
+// outputs are the bytes that a step is believed to make.
+func (l *Leader) outputs(s Step) float64 {
+	if b := l.step(s).OutputBytes; b > 0 {
+		return float64(b)
+	}
+	return l.exp.bytes
+}
+
+// made takes how many bytes a step made.
+func (e *experience) made(bytes int64) {
+	if e.results++; e.results < maxSamples {
+		e.bytes += (float64(bytes) - e.bytes) / float64(e.results)
+		return
+	}
+	e.bytes += (float64(bytes) - e.bytes) / maxSamples
 }
 
 // left is how long a run that has taken so long is believed to take yet. One

@@ -83,6 +83,8 @@ type Done struct {
 	// Differs says that a forced execution came out otherwise than the result
 	// that was known.
 	Differs bool
+	// Choice is where it was to run, and what came of that; nil if there was none.
+	Choice *Choice
 }
 
 // Op is one decision of a leader.

@@ -223,12 +223,16 @@ func (l *Leader) lacking(s Step, m *member) int64 {
 
 // measure takes how long the bytes of a step took to m.
 func (l *Leader) measure(s Step, m *member, t Timings) {
-	bytes := l.tasks[s].lacked
-	if bytes < tellingBytes || t.Fetch <= 0 {
+	m.carried(l.tasks[s].lacked, t.Fetch)
+}
+
+// carried takes how long bytes took to m, or from there.
+func (m *member) carried(bytes int64, took time.Duration) {
+	if bytes < tellingBytes || took <= 0 {
 		return
 	}
 	o := &m.outlook
-	measured := float64(bytes) / t.Fetch.Seconds()
+	measured := float64(bytes) / took.Seconds()
 	if o.bandwidth == 0 {
 		o.bandwidth = measured
 		return

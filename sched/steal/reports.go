@@ -217,9 +217,13 @@ func (l *Leader) reported(m *member, r Report) {
 		if mine && r.Entry.Result.OK() {
 			l.learn(r.Step, m, r.Timings)
 		}
+		done := executed(m.id, r, t.known)
+		if mine {
+			done.Choice = l.chose(r.Step, m, r.Timings.Run)
+		}
 		l.raced(r.Step, m)
 		l.withdraw(r.Step, m.id)
-		l.complete(r.Step, executed(m.id, r, t.known))
+		l.complete(r.Step, done)
 		l.confirmLater(m.id, r)
 	case t.phase == Blocked || t.phase == Ready || t.phase == Resolving:
 		l.left(m.id, r.Step)
@@ -357,6 +361,7 @@ func (l *Leader) undecide(s Step) {
 }
 
 func (l *Leader) secure(s Step) {
+	l.settled(s, true)
 	l.append(Op{Kind: OpSecured, Step: s})
 	l.unsecured--
 }

@@ -36,6 +36,7 @@ type round struct {
 	// given it now: nobody's slot is free before less would be there. It is
 	// negative while it is not known.
 	worth float64
+	weighing
 }
 
 // offered is what would become of a step on a member.
@@ -65,6 +66,7 @@ func (l *Leader) newRound(n int) *round {
 func (r *round) give(s Step, m *member) {
 	l := r.l
 	l.tasks[s].lacked = l.lacking(s, m)
+	r.decide(s, m)
 	l.give(s, m)
 	r.worth = -1
 	l.settleAt(s, m)
@@ -159,6 +161,7 @@ func (r *round) smart(s Step) *member {
 	if float64(inputs) < r.leastWorth() {
 		return nil
 	}
+	r.weigh(s, inputs, l.until(s))
 	r.offers = r.offers[:0]
 	for _, m := range r.free {
 		if !r.may(s, m) || !r.holds(s, m) {
@@ -166,11 +169,15 @@ func (r *round) smart(s Step) *member {
 		}
 		// Earlier than its inputs ask for it is not given: much may change before a
 		// slot is free, and what most work waits for must not wait behind it.
-		if o := r.offer(s, m, inputs); o.Wait <= o.Arrive {
+		o := r.offer(s, m, inputs)
+		if o.Wait > o.Arrive {
+			continue
+		}
+		if o, ok := r.send(m, o); ok {
 			r.offers = append(r.offers, offered{m, o})
 		}
 	}
-	if best := r.best(l.until(s)); best != nil {
+	if best := r.best(r.until); best != nil {
 		return best
 	}
 	first, soonest := r.first(s, inputs)
@@ -230,6 +237,9 @@ func (r *round) first(s Step, inputs int64) (*member, time.Duration) {
 			continue
 		}
 		o := r.offer(s, m, inputs)
+		if !r.sends(m, o) {
+			continue
+		}
 		if finish := o.Finish(); first == nil || finish < soonest {
 			first, soonest = m, finish
 		}

@@ -66,6 +66,8 @@ type task struct {
 	hold   Running
 	heldBy peer.ID
 	inputs
+	choice choice
+	debt   debt
 }
 
 func (l *Leader) step(s Step) *action.Step { return &l.opts.Plan.Graph.Steps()[s] }
@@ -261,6 +263,7 @@ func (l *Leader) complete(s Step, d Done) {
 	l.judgeStep(s, &d)
 	l.move(s, Finished)
 	l.append(Op{Kind: OpDone, Step: s, Done: &d})
+	l.owe(s)
 	l.unsecured++
 	switch {
 	case d.How == Executed && ok && l.step(s).Sharing == action.Shared:
@@ -344,6 +347,7 @@ func (l *Leader) reopen(s Step, why string) {
 		return
 	}
 	had, wasOK := r.Result != nil, r.OK()
+	l.settled(s, false)
 	l.append(Op{Kind: OpReopened, Step: s, Text: why})
 	l.move(s, Blocked)
 	t.fresh = true

@@ -1,0 +1,237 @@
+package steal
+
+import (
+	"slices"
+	"time"
+
+	"github.com/buildnet/buildnet/sched/place"
+)
+
+// What follows decides, step by step, whether it pays to send a step to another
+// member than the initiator, which could run it as well: no build is to take
+// longer with a mesh than without. What a step takes elsewhere is its turn
+// there, the way of its inputs, its run, and what was measured of such steps
+// around their runs: until they began, until they were reported, until the
+// initiator had their outputs.
+
+const (
+	// leastUse is the part of what a slot of the initiator does that a slot
+	// elsewhere, or the line to it, has to be good for to be of any use.
+	leastUse = 0.05
+	// underway is how many steps for each slot are on their way to a member, or
+	// run there.
+	underway = 2
+	// handling is what it takes the initiator to send a step: its messages, its
+	// inputs and its outputs.
+	handling = time.Millisecond
+	// distant members are given one step until that has come back: it is not
+	// believed of them that their line is as good as one usually is.
+	distant = 5 * time.Millisecond
+	// Lines mend: a member to which nothing is sent because it would not pay is
+	// given one step, as if nothing were known of it, after a pause that doubles.
+	firstPause, maxPause = 2 * time.Second, 2 * time.Minute
+)
+
+// line is what was measured of a member beside the runs of its steps.
+type line struct {
+	// tail is from the end of a run until its report, homing from there until the
+	// initiator has the outputs; 0 if it is not known.
+	tail, homing time.Duration
+	// owed are the bytes of outputs, of as many steps, that the initiator does not
+	// have yet.
+	owed  int64
+	owing int
+	// trial says that it is tried with one step. It was not to be before next; pause
+	// is how long that was after the last time.
+	trial bool
+	next  time.Time
+	pause time.Duration
+}
+
+// average takes one more time into a moving mean; 0 is none yet.
+func average(mean *time.Duration, took time.Duration) {
+	if took = max(took, 1); *mean > 0 {
+		took = *mean + time.Duration(learning*float64(took-*mean))
+	}
+	*mean = took
+}
+
+// came takes how a step came back from m, which ran it for so long.
+func (l *Leader) came(s Step, m *member, run time.Duration) {
+	if at := l.tasks[s].begunAt(m.id); !at.IsZero() {
+		average(&m.line.tail, l.now.Sub(at)-run)
+	}
+}
+
+// owe notes that the initiator is to bring the outputs of a step to itself.
+func (l *Leader) owe(s Step) {
+	r := &l.record.Steps[s]
+	l.exp.made(outputSize(r))
+	m, ok := l.crew[r.Done.Peer]
+	if !ok || r.Done.How != Executed || m.id == l.opts.Initiator {
+		return
+	}
+	m.line.owed += outputSize(r)
+	m.line.owing++
+	l.tasks[s].debt = debt{m, l.now, m.line.owed}
+}
+
+// debt is outputs that the initiator does not have yet: with bytes before them on
+// the same way.
+type debt struct {
+	by    *member // nil if there is none
+	since time.Time
+	bytes int64
+}
+
+// settled notes that it did, or will not.
+func (l *Leader) settled(s Step, secured bool) {
+	owed := l.tasks[s].debt
+	if owed.by == nil {
+		return
+	}
+	l.tasks[s].debt = debt{}
+	m, took := owed.by, l.now.Sub(owed.since)
+	m.line.owed -= outputSize(&l.record.Steps[s])
+	m.line.owing--
+	m.line.trial = false
+	if secured && took > 0 {
+		average(&m.line.homing, took)
+		m.carried(owed.bytes, took)
+	}
+}
+
+// weighing is the choice where to run the step that is looked at.
+type weighing struct {
+	step Step
+	// home is the initiator, if it could run the step and somebody else could.
+	home        *member
+	here, until time.Duration
+	// other is the member with which the step would be home first but for that,
+	// there is when. pays says that it pays to send it to anybody.
+	other *member
+	there time.Duration
+	pays  bool
+	tried *member // may have the step to find out
+}
+
+// weigh looks at what a step would come to on the initiator. It is needed until
+// a time.
+func (r *round) weigh(s Step, inputs int64, until time.Duration) {
+	r.weighing = weighing{step: s, until: until}
+	home := r.l.crew[r.l.opts.Initiator]
+	if home == nil || len(r.able) < 2 || !slices.Contains(r.able, home) || !r.counts(home) || !r.may(s, home) || !r.couldHold(s, home) {
+		return
+	}
+	r.home, r.here = home, r.offer(s, home, inputs).Finish()
+}
+
+// send reports whether m may be given the step that is weighed, and as what it is
+// offered then.
+func (r *round) send(m *member, o place.Offer) (place.Offer, bool) {
+	if r.sends(m, o) {
+		return o, true
+	}
+	return r.tries(m, o)
+}
+
+// sends reports whether it pays to send the step to m: its outputs have to be
+// here when they are needed, or when those of the initiator would be.
+func (r *round) sends(m *member, o place.Offer) bool {
+	if r.home == nil || m == r.home {
+		return true
+	}
+	there := r.l.there(r.step, m, o)
+	if r.other == nil || there < r.there {
+		r.other, r.there = m, there
+	}
+	pays := r.inTime(there) && !r.l.waitsFor(m) && (there <= r.here || r.l.useful(r.step, m, o))
+	r.pays = r.pays || pays
+	return pays
+}
+
+// tries reports whether m, to which it does not pay to send anything, is to be
+// given the step to find out whether that is so still, and what it is offered
+// as.
+func (r *round) tries(m *member, o place.Offer) (place.Offer, bool) {
+	n := &m.line
+	if len(m.hands) > 0 || n.owing > 0 || n.trial || r.l.now.Before(n.next) || r.tried != nil {
+		return o, false
+	}
+	if n.next.IsZero() {
+		n.next = r.l.now.Add(firstPause)
+		return o, false
+	}
+	o.Arrive = max(o.Move, unknownArrival+2*m.outlook.rtt)
+	if !r.inTime(o.Finish() + r.l.way(m)) {
+		return o, false
+	}
+	r.tried = m
+	return o, true
+}
+
+func (r *round) inTime(there time.Duration) bool {
+	return there <= r.until || there <= time.Duration(asGood*float64(r.here))
+}
+
+// there is how long it takes until the initiator has the outputs of a step that
+// is given to m.
+func (l *Leader) there(s Step, m *member, o place.Offer) time.Duration {
+	return o.Finish() + m.line.tail + l.home(s, m)
+}
+
+// waitsFor reports whether m has a step by which it is to be seen what its line
+// is like.
+func (l *Leader) waitsFor(m *member) bool {
+	unknown := m.line.trial || m.line.homing == 0 && l.way(m) >= distant
+	return unknown && len(m.hands)+m.line.owing > 0
+}
+
+// useful reports whether to send steps like this one to m is worth anything.
+func (l *Leader) useful(s Step, m *member, o place.Offer) bool {
+	if m.arrival == 0 {
+		return true
+	}
+	here := runTime(l.work(s), l.crew[l.opts.Initiator].speed())
+	most := time.Duration(float64(here) / leastUse)
+	around := o.Arrive + m.line.tail + l.home(s, m)
+	moved := o.Move + seconds(l.outputs(s)/m.bandwidth())
+	return here >= handling && around <= underway*most && moved <= most
+}
+
+// decide notes where the step goes that was weighed.
+func (r *round) decide(s Step, m *member) {
+	c := choice{at: r.l.now}
+	w := r.weighing
+	r.weighing = weighing{}
+	if w.home == nil || w.step != s || w.other == nil {
+		r.l.tasks[s].choice = c
+		return
+	}
+	work := r.l.work(s)
+	c.made = &Choice{Why: Sent, Peer: m.id, Here: w.here, There: w.there, By: time.Duration(float64(w.until) / inTime)}
+	c.hereRun, c.thereRun = runTime(work, w.home.speed()), runTime(work, w.other.speed())
+	switch {
+	case m == w.home && w.pays:
+		c.made.Why, c.made.Peer = Shared, w.other.id
+	case m == w.home:
+		c.made.Why, c.made.Peer = Kept, w.other.id
+	case m == w.tried:
+		c.made.Why = Probed
+		m.try(r.l.now)
+	default:
+		m.line.pause, m.line.next = 0, time.Time{}
+	}
+	if c.made.Peer == m.id {
+		c.made.There, c.thereRun = r.l.there(s, m, r.offer(s, m, r.l.tasks[s].inputBytes)), runTime(work, m.speed())
+	}
+	r.l.tasks[s].choice = c
+}
+
+// try forgets what was measured: the step that is sent now tells.
+func (m *member) try(now time.Time) {
+	n := &m.line
+	n.pause = min(max(2*n.pause, firstPause), maxPause)
+	n.trial, n.next = true, now.Add(n.pause)
+	m.arrival, n.tail, n.homing = 0, 0, 0
+}
