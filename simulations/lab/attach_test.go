@@ -3,8 +3,6 @@
 package lab
 
 import (
-	"fmt"
-	"math/rand/v2"
 	"path/filepath"
 	"testing"
 	"time"
@@ -37,45 +35,6 @@ func idOf(t *testing.T, b *Build, ledFor time.Duration) string {
 	}
 	t.Fatal("the build has no beginning")
 	return ""
-}
-
-// TestInitiatorDies kills the node and the command of a build at varying
-// moments: another member goes on, nothing announced runs again, and whoever
-// attaches gets the same bytes.
-func TestInitiatorDies(t *testing.T) {
-	l := New(t)
-	hosts, nodes := mesh(t, l, 4, 0.6, "--slots", "3")
-	for round := range kills {
-		s := Sleepy{Tag: fmt.Sprint("orphan", round), Parts: 90, Step: 500 * time.Millisecond}
-		dir := s.In(t, hosts[0])
-		b := hosts[0].Start(dir)
-		id := idOf(t, b, readyAfter+time.Duration(rand.IntN(4000))*time.Millisecond)
-		nodes[0].Kill()
-		died := time.Now()
-		b.Wait()
-		before := b.Announced(len(b.Events()))
-		to := filepath.Join(hosts[1+round%3].Dir, fmt.Sprintf("rescued%d", round))
-		at := hosts[1+round%3].Attach(id, to)
-		status := at.Wait()
-		switch {
-		case b.ended():
-			t.Logf("round %d: the build ended before its initiator died", round)
-		case status != 0:
-			t.Errorf("round %d: attach: exit status %d: %s %+v", round, status, at.Stderr(), last(at.Events(), 3))
-		default:
-			s.Check(t, to)
-		}
-		for _, n := range nodes[1:] {
-			for _, x := range n.Executions(id + ".2") {
-				if _, announced := before[x.Action]; announced {
-					t.Errorf("round %d: action %s was announced before its initiator died, and begun at %v on %s", round, x.Action, x.Began, n.host.Name)
-				}
-			}
-		}
-		t.Logf("round %d: %d announced before, attached and done %v after", round, len(before), time.Since(died))
-		nodes[0] = hosts[0].Up("--slots", "3")
-		await(t, hosts[0], 4, 15*time.Second)
-	}
 }
 
 // ended reports whether a build told its end.

@@ -15,12 +15,23 @@ import (
 // ticks is the unit of the CPU times in proc_pid_stat(5).
 const ticks = 10 * time.Millisecond
 
-// Burn is a project of steps that want a processor each for as long as they are
-// left to it: longer than any test.
+// Burn is a project of steps that depend on nothing and want a processor each.
 type Burn struct {
-	// Tag is in every command: it tells their processes from others.
+	// Tag is in every command: it tells their processes from others, and
+	// projects with different tags share no action.
 	Tag   string
 	Parts int
+	// Loops is what a step has to do; without it, it goes on for as long as it
+	// is left to that, longer than any test. 100,000 are a tenth of a second.
+	Loops int
+}
+
+// command is what a step runs before its output is there.
+func (b Burn) command() string {
+	if b.Loops == 0 {
+		return fmt.Sprintf(": %s; while :; do :; done", b.Tag)
+	}
+	return fmt.Sprintf(": %s; i=0; while [ $i -lt %d ]; do i=$((i+1)); done", b.Tag, b.Loops)
 }
 
 // In writes the project to a directory of the host, which it returns.
@@ -31,10 +42,10 @@ packages:
   - name: burn
     steps:
       - foreach: "src/*.txt"
-        run: ": %s; while :; do :; done; cat {in} > out/{stem}.out"
+        run: "%s; cat {in} > out/{stem}.out"
         tools: [sh, cat]
         outputs: ["out/{stem}.out"]
-`, b.Tag)}
+`, b.command())}
 	for i := range b.Parts {
 		files[fmt.Sprintf("src/%03d.txt", i)] = fmt.Sprintf("%s %d\n", b.Tag, i)
 	}

@@ -4,23 +4,19 @@ package lab
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"testing"
 	"time"
 
 	"github.com/buildnet/buildnet/node/event"
 )
 
-// crashes is how often a node is killed at a random moment.
-const crashes = 6
-
 // TestCrashAtAnyMoment kills the initiator's node and workers, starts them
 // again at once, and builds on: the stores need no repair and serve what had
 // finished.
 func TestCrashAtAnyMoment(t *testing.T) {
-	l := New(t)
+	l, r := New(t), drawn(t)
 	hosts, nodes := mesh(t, l, 3, 0.6, "--slots", "3")
-	for round := range crashes {
+	for round := range 2 * roundsOf(t) {
 		victim := round % 2 // the initiator and a worker by turns
 		s := Sleepy{Tag: fmt.Sprint("crash", round), Parts: 90, Step: 300 * time.Millisecond}
 		dir := s.In(t, hosts[0])
@@ -28,7 +24,7 @@ func TestCrashAtAnyMoment(t *testing.T) {
 		if !b.Until(func(e event.Event) bool { _, ok := e.(event.BuildStarted); return ok }) {
 			t.Fatalf("round %d: the build did not start: %s", round, b.Stderr())
 		}
-		moment := time.Duration(rand.IntN(3500)) * time.Millisecond
+		moment := between(r, 0, 3500*time.Millisecond)
 		<-time.After(moment)
 		nodes[victim].Kill()
 		nodes[victim] = hosts[victim].Up()

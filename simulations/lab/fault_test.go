@@ -4,7 +4,6 @@ package lab
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,9 +12,6 @@ import (
 
 	"github.com/buildnet/buildnet/node/event"
 )
-
-// kills is how often a kill in mid-build is repeated, at varying moments.
-const kills = 10
 
 // reference builds the demo project on a host outside of any mesh.
 func reference(t *testing.T) map[string]string {
@@ -37,18 +33,18 @@ func finishedSteps(b *Build, n int) bool {
 	})
 }
 
-// TestWorkerDies kills a worker at varying moments: the build succeeds with the
-// same bytes.
+// TestWorkerDies kills a worker of a build of a C project at drawn moments: it
+// succeeds with the same bytes.
 func TestWorkerDies(t *testing.T) {
-	want := reference(t)
+	want, r := reference(t), drawn(t)
 	l := New(t)
 	hosts, nodes := mesh(t, l, 3, 0.6)
-	for round := range kills {
+	for round := range roundsOf(t) {
 		dir := filepath.Join(hosts[0].Dir, fmt.Sprintf("worker%d", round))
 		Project(t, dir)
 		b := hosts[0].Start(dir, "--force")
 		victim := aWorker(b, nodes)
-		finishedSteps(b, 1+rand.IntN(30))
+		finishedSteps(b, 1+r.IntN(30))
 		nodes[victim].Kill()
 		if status := b.Wait(); status != 0 {
 			t.Fatalf("round %d: exit status %d after a worker's death: %s %+v", round, status, b.Stderr(), last(b.Events(), 3))
@@ -56,41 +52,6 @@ func TestWorkerDies(t *testing.T) {
 		SameOutputs(t, Outputs(t, dir), want)
 		nodes[victim] = hosts[victim].Up()
 		await(t, hosts[0], 3, 10*time.Second)
-	}
-}
-
-// TestLeaderDies kills the leader at varying moments: a standby goes on, and
-// nothing announced runs again.
-func TestLeaderDies(t *testing.T) {
-	want := reference(t)
-	l := New(t)
-	hosts, nodes := mesh(t, l, 4, 0.5)
-	standbys := 0
-	for round := range kills {
-		var dir string
-		b, first, victim := ledByAnother(t, nodes, func(try int) *Build {
-			dir = filepath.Join(hosts[0].Dir, fmt.Sprintf("leader%d-%d", round, try))
-			Project(t, dir)
-			return hosts[0].Start(dir, "--force")
-		})
-		if len(first.Standbys) == 0 {
-			t.Fatalf("round %d: no standby keeps the log: %+v", round, first)
-		}
-		finishedSteps(b, 1+rand.IntN(30))
-		nodes[victim].Kill()
-		killed := len(b.Events())
-		if status := b.Wait(); status != 0 {
-			t.Fatalf("round %d: exit status %d after the leader's death: %s %+v", round, status, b.Stderr(), last(b.Events(), 3))
-		}
-		if checkTakeover(t, b, first, killed, nodes) {
-			standbys++
-		}
-		SameOutputs(t, Outputs(t, dir), want)
-		nodes[victim] = hosts[victim].Up()
-		await(t, hosts[0], 4, 10*time.Second)
-	}
-	if standbys < kills/2 {
-		t.Errorf("of %d builds a standby took over %d", kills, standbys)
 	}
 }
 

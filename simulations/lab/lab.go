@@ -25,6 +25,10 @@ import (
 // second.
 const quotaPeriod = 20_000
 
+// hostWeight is as how many programs of the machine a host counts, where the
+// machine is busy with other work than the lab's: it runs several.
+const hostWeight = 2
+
 // serial tells the labs of one test run apart.
 var serial struct {
 	mu sync.Mutex
@@ -131,6 +135,7 @@ type Host struct {
 	// Dir is a directory of its own, Home the node's home in it.
 	Dir, Home string
 	cgroup    string // empty without a quota
+	lowered   []lowered
 	// binds are files mounted over others: pairs of source and target.
 	binds []string
 }
@@ -168,24 +173,15 @@ func (l *Lab) Host(cpus float64) *Host {
 // port is the bridge's end of the host's cable.
 func (h *Host) port() string { return "v" + strconv.Itoa(h.n) }
 
-// setQuota gives the host cpus cores' time.
-func (h *Host) setQuota(cpus float64) {
-	h.cgroup = filepath.Join(h.lab.cgroup, h.Name)
-	if err := os.Mkdir(h.cgroup, 0o755); err != nil {
-		h.t.Fatalf("host %s: %v", h.Name, err)
-	}
-	if h.lab.accounting != "" {
-		if err := os.Mkdir(filepath.Join(h.lab.accounting, h.Name), 0o755); err != nil {
-			h.t.Fatalf("host %s: %v", h.Name, err)
-		}
-	}
-	quota := strconv.Itoa(int(cpus * quotaPeriod))
-	if h.lab.v2 {
-		h.lab.write(filepath.Join(h.cgroup, "cpu.max"), quota+" "+strconv.Itoa(quotaPeriod))
+// weigh has the hosts together count as so many programs beside what else runs
+// on the machine: one group counts as one, whatever is in it.
+func (l *Lab) weigh() {
+	l.t.Helper()
+	if l.v2 {
+		l.write(filepath.Join(l.cgroup, "cpu.weight"), strconv.Itoa(hostWeight*100*l.hosts))
 		return
 	}
-	h.lab.write(filepath.Join(h.cgroup, "cpu.cfs_period_us"), strconv.Itoa(quotaPeriod))
-	h.lab.write(filepath.Join(h.cgroup, "cpu.cfs_quota_us"), quota)
+	l.write(filepath.Join(l.cgroup, "cpu.shares"), strconv.Itoa(hostWeight*1024*l.hosts))
 }
 
 // cgroups are those that a command of the host is in.

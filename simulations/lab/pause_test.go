@@ -10,9 +10,12 @@ import (
 	"github.com/buildnet/buildnet/node/event"
 )
 
-// pauses are shorter and longer than a lease, and longer than a member is
-// suspected.
-var pauses = []time.Duration{700 * time.Millisecond, 3 * time.Second, 12 * time.Second}
+// pauses are shorter and longer than a lease, longer than a member is suspected,
+// and longer than a build.
+var pauses = []time.Duration{700 * time.Millisecond, 3 * time.Second, 12 * time.Second, minute}
+
+// minute is what no build waits for: that of these tests takes some seconds.
+const minute = time.Minute
 
 // TestWorkerIsStopped stops a worker's process in the middle of a build, as a
 // laptop's lid or a debugger does, and lets it go on.
@@ -60,6 +63,9 @@ func stop(t *testing.T, hosts []*Host, nodes []*Node, pause time.Duration, choos
 	nodes[victim].Pause()
 	events := len(b.Events())
 	<-time.After(pause)
+	if pause == minute && running(b) {
+		t.Errorf("%v after a node was stopped the build still waits: %+v", pause, last(b.Events(), 3))
+	}
 	nodes[victim].Resume()
 	if status := b.Wait(); status != 0 {
 		t.Errorf("%v: exit status %d: %s %+v", pause, status, b.Stderr(), last(b.Events(), 3))
@@ -70,5 +76,9 @@ func stop(t *testing.T, hosts []*Host, nodes []*Node, pause time.Duration, choos
 		await(t, h, len(hosts), 30*time.Second)
 	}
 	takesPart(t, hosts[0], nodes[victim])
+	// What it still had to say, it has said by now.
+	s.Check(t, dir)
+	Sound(t, hosts[0])
+	Sound(t, hosts[victim])
 	return b.Finished()
 }

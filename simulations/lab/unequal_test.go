@@ -1,0 +1,146 @@
+//go:build lab && linux
+
+package lab
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/buildnet/buildnet/node/event"
+)
+
+// grind is a project whose steps take a third of a second of a processor each.
+func grind(tag string, parts int) Burn { return Burn{Tag: tag, Parts: parts, Loops: 330_000} }
+
+// plainWork is what the steps of a project take of a processor without BuildNet:
+// a quarter of them is run.
+func plainWork(t *testing.T, h *Host, p Burn) time.Duration {
+	t.Helper()
+	before := h.Used()
+	script := fmt.Sprintf("for part in $(seq %d); do sh -c '%s'; done", p.Parts/4, p.command())
+	if o := h.run("sh", "-c", script); o.Exit != 0 {
+		t.Fatalf("exit status %d: %s", o.Exit, o.Stderr)
+	}
+	return 4 * (h.Used() - before)
+}
+
+// TestFigureUnequalHosts compares builds on hosts of 0.2, 0.4 and 0.8
+// processors with the work that is in them over the power of all.
+func TestFigureUnequalHosts(t *testing.T) {
+	needQuota(t)
+	out := table{{"asked for at the host of", "work, CPU-s", "work / 1.4, s", "took, s", "ratio", "CPU-s of all hosts"}}
+	outside := New(t).Host(2)
+	for _, powers := range [][]float64{{0.8, 0.4, 0.2}, {0.2, 0.4, 0.8}} {
+		hosts := unequal(t, powers)
+		var works, bounds, ratios []float64
+		var builds []taken
+		for n := range 1 + pairsOf(t) {
+			p := grind(fmt.Sprint("unequal", powers[0], "-", n), 60)
+			dir := p.In(t, hosts[0])
+			built := clock(t, hosts, dir)
+			if n == 0 {
+				continue // for what steps cost
+			}
+			work := plainWork(t, outside, p).Seconds()
+			works, bounds, builds = append(works, work), append(bounds, work/total(powers)), append(builds, built)
+			ratios = append(ratios, wallOf(built)/(work/total(powers)))
+		}
+		out.add(fmt.Sprint(powers[0]), spread(works, "%.1f"), spread(bounds, "%.1f"), spread(each(builds, wallOf), "%.1f"),
+			spread(ratios, "%.2f"), spread(each(builds, cpuTaken), "%.1f"))
+		for _, h := range hosts {
+			h.Kill()
+		}
+	}
+	out.print(t)
+}
+
+// unequal makes a mesh of hosts with such quotas.
+func unequal(t *testing.T, powers []float64) (hosts []*Host) {
+	t.Helper()
+	l := New(t)
+	for _, p := range powers {
+		hosts = append(hosts, l.Host(p))
+	}
+	hosts[0].Up()
+	for _, h := range hosts[1:] {
+		h.Up("--join", invite(t, hosts[0], "--lan"))
+	}
+	for _, h := range hosts {
+		await(t, h, len(hosts), time.Minute)
+	}
+	return hosts
+}
+
+func total(xs []float64) (s float64) {
+	for _, x := range xs {
+		s += x
+	}
+	return s
+}
+
+// TestFigureSlowedHost lowers the quota of one of three hosts ten times when
+// half of the steps are announced, and compares what the rest takes with its
+// work over the power that is left.
+func TestFigureSlowedHost(t *testing.T) {
+	needQuota(t)
+	const full, slowed = 0.45, 0.045
+	out := table{{"left at half-time, CPU-s", "bound of it, s", "took, s", "ratio", "CPU-s of all hosts"}}
+	outside := New(t).Host(2)
+	hosts := unequal(t, []float64{full, full, full})
+	var left, bounds, took, ratios, cpu []float64
+	for n := range 1 + pairsOf(t) {
+		p := grind(fmt.Sprint("slowed", n), 60)
+		dir := p.In(t, hosts[0])
+		before := usedBy(hosts)
+		b := hosts[0].Start(dir)
+		finishedSteps(b, p.Parts/2)
+		hosts[2].Limit(slowed)
+		half, begun := time.Now(), 0.0
+		for _, h := range hosts {
+			begun += h.burnt(p.Tag).Seconds()
+		}
+		announced := len(b.Announced(len(b.Events())))
+		if status := b.Wait(); status != 0 {
+			t.Fatalf("exit status %d: %s", status, b.Stderr())
+		}
+		wall, used := time.Since(half).Seconds(), (usedBy(hosts) - before).Seconds()
+		hosts[2].Restore(full)
+		whole(t, dir, p.Parts)
+		if n == 0 {
+			continue // for what steps cost
+		}
+		rest := plainWork(t, outside, p).Seconds()*float64(p.Parts-announced)/float64(p.Parts) - begun
+		bound := rest / (full + full + slowed)
+		left, bounds, took = append(left, rest), append(bounds, bound), append(took, wall)
+		ratios, cpu = append(ratios, wall/bound), append(cpu, used)
+		t.Logf("round %d: %d of %d announced at half-time, bound %.1f s, took %.1f s; %s", n, announced, p.Parts, bound, wall, where(b))
+	}
+	out.add(spread(left, "%.1f"), spread(bounds, "%.1f"), spread(took, "%.1f"), spread(ratios, "%.2f"), spread(cpu, "%.1f"))
+	out.print(t)
+}
+
+// whole checks that a burn's outputs are there.
+func whole(t *testing.T, dir string, parts int) {
+	t.Helper()
+	if made, _ := filepath.Glob(filepath.Join(dir, "out", "*.out")); len(made) != parts {
+		t.Errorf("%s: %d outputs, want %d", dir, len(made), parts)
+	}
+}
+
+// where says where the steps of a build that has ended were executed.
+func where(b *Build) string {
+	f := b.Finished()
+	started := map[string]int{}
+	for _, e := range b.Events() {
+		if s, ok := e.(event.StepStarted); ok {
+			started[s.Step]++
+		}
+	}
+	again := 0
+	for _, n := range started {
+		again += n - 1
+	}
+	return fmt.Sprintf("executed by %v, %d backups", f.ByPeer, again)
+}
