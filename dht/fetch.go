@@ -65,10 +65,11 @@ const (
 // or ctx's. To keep what it brings from being collected, hold ds in a lease
 // before.
 func (d *DHT) Fetch(ctx context.Context, ds []digest.Digest, hints []peer.ID) (int64, error) {
-	return d.fetch(ctx, anything, ds, hints)
+	return d.fetch(ctx, anything, ds, hints, nil)
 }
 
-func (d *DHT) fetch(ctx context.Context, of kind, ds []digest.Digest, hints []peer.ID) (int64, error) {
+// fetch is Fetch. What comes with the blobs goes to p, if there is one.
+func (d *DHT) fetch(ctx context.Context, of kind, ds []digest.Digest, hints []peer.ID, p *parts) (int64, error) {
 	var moved int64
 	for {
 		landings := d.landed()
@@ -84,6 +85,7 @@ func (d *DHT) fetch(ctx context.Context, of kind, ds []digest.Digest, hints []pe
 		}
 		if len(own) > 0 {
 			j := newJob(d, of, own)
+			j.parts = p
 			err := j.run(ctx, hints)
 			moved += j.bytes
 			if err != nil {
@@ -193,6 +195,7 @@ func (d *DHT) land(key digest.Digest, err error) {
 type job struct {
 	d      *DHT
 	kind   kind
+	parts  *parts // takes what comes with an action; nil where nothing may
 	member func(peer.ID) bool
 
 	mu    sync.Mutex

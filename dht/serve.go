@@ -47,6 +47,7 @@ type admission struct {
 type guest struct {
 	streams int // guarded by admission.mu
 	answers *semaphore.Weighted
+	sent    sent
 }
 
 func newAdmission() *admission {
@@ -134,7 +135,10 @@ func (d *DHT) answer(ctx context.Context, from peer.ID, g *guest, req *dhtpb.Req
 				return fmt.Errorf("request for small blobs of more than %d bytes", batchBytes)
 			}
 		}
-		return d.served.with(ctx, g, size, func() error { return d.answerGet(ctx, ds, w) })
+		if req.GetParts() {
+			size += maxPartBytes
+		}
+		return d.served.with(ctx, g, size, func() error { return d.answerGet(ctx, g, req, ds, w) })
 	case dhtpb.Request_PROVIDE:
 		d.table.add(time.Now(), from, ds)
 		return wire.Write(w, &dhtpb.Response{})
@@ -186,7 +190,7 @@ func (d *DHT) answerHave(ctx context.Context, ds []digest.Digest, w io.Writer) e
 
 // answerGet leaves out blobs when answerTime is over. One that cannot be read
 // counts as absent: the asker goes elsewhere.
-func (d *DHT) answerGet(ctx context.Context, ds []digest.Digest, w io.Writer) error {
+func (d *DHT) answerGet(ctx context.Context, g *guest, req *dhtpb.Request, ds []digest.Digest, w io.Writer) error {
 	has, err := d.opts.Blobs.Has(ctx, ds)
 	if err != nil {
 		return fmt.Errorf("look up %d blobs: %w", len(ds), err)
@@ -211,6 +215,12 @@ func (d *DHT) answerGet(ctx context.Context, ds []digest.Digest, w io.Writer) er
 		sent += key.Size()
 	}
 	resp.Present = bitmap(has)
+	if req.GetParts() && len(ds) == 1 && has[0] {
+		resp.Parts = d.parts(ctx, g, ds[0], resp.Blobs[0])
+		for _, content := range resp.Parts {
+			sent += int64(len(content))
+		}
+	}
 	if err := wire.Write(w, resp); err != nil {
 		return err
 	}

@@ -210,7 +210,7 @@ func batches(keys []digest.Digest) [][]digest.Digest {
 // fetchFrom asks one holder, again for those that were too much for an answer.
 func (s *smalls) fetchFrom(ctx context.Context, id peer.ID, keys []digest.Digest) {
 	for len(keys) > 0 {
-		resp, err := s.d.ask(ctx, id, dhtpb.Request_GET, keys)
+		resp, err := s.get(ctx, id, keys)
 		if err != nil {
 			s.failed(id, err, keys...)
 			return
@@ -222,6 +222,13 @@ func (s *smalls) fetchFrom(ctx context.Context, id peer.ID, keys []digest.Digest
 		}
 		keys = rest
 	}
+}
+
+func (s *smalls) get(ctx context.Context, id peer.ID, keys []digest.Digest) (*dhtpb.Response, error) {
+	s.d.count(func(stats *Stats) { stats.Requests++ })
+	req := request(dhtpb.Request_GET, keys)
+	req.Parts = s.parts != nil && len(keys) == 1
+	return s.d.lanes.call(ctx, id, req)
 }
 
 // receive stores an answer's blobs and returns those that the holder has and
@@ -250,6 +257,7 @@ func (s *smalls) receive(ctx context.Context, id peer.ID, keys []digest.Digest, 
 	}
 	if len(resp.GetBlobs()) > 0 {
 		s.d.gave(s.kind, id)
+		s.parts.add(keys[0].Function(), resp.GetParts())
 	}
 	return rest, nil
 }

@@ -1,6 +1,7 @@
 package dht
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -63,6 +64,7 @@ type closure struct {
 	hints []peer.ID
 	hold  Hold
 	moved int64
+	parts parts
 
 	seen  map[digest.Digest]bool // directories
 	files map[digest.Digest]bool
@@ -78,16 +80,45 @@ func (d *DHT) closure(fn digest.Function, hints []peer.ID, hold Hold) *closure {
 
 func (c *closure) fetch(ctx context.Context, of kind, ds ...digest.Digest) error {
 	c.hold(ds...)
-	n, err := c.d.fetch(ctx, of, ds, c.hints)
+	if err := c.unpack(ctx, ds); err != nil {
+		return err
+	}
+	n, err := c.d.fetch(ctx, of, ds, c.hints, nil)
 	c.moved += n
 	return err
+}
+
+// unpack stores those of ds that came as parts of the action.
+func (c *closure) unpack(ctx context.Context, ds []digest.Digest) error {
+	if c.parts.none() {
+		return nil
+	}
+	missing, err := c.d.missing(ctx, ds)
+	if err != nil {
+		return err
+	}
+	for _, key := range missing {
+		content, ok := c.parts.take(key)
+		if !ok {
+			continue
+		}
+		if err := c.d.opts.Blobs.Put(ctx, key, bytes.NewReader(content)); err != nil {
+			return fmt.Errorf("store %v: %w", key, err)
+		}
+		c.moved += key.Size()
+		c.d.count(func(s *Stats) { s.BytesIn += key.Size(); s.BlobsIn++ })
+	}
+	return nil
 }
 
 func (c *closure) action(ctx context.Context, key digest.Digest) error {
 	if err := bounded(key); err != nil {
 		return err
 	}
-	if err := c.fetch(ctx, actions, key); err != nil {
+	c.hold(key)
+	n, err := c.d.fetch(ctx, actions, []digest.Digest{key}, c.hints, &c.parts)
+	c.moved += n
+	if err != nil {
 		return err
 	}
 	content, err := c.d.content(ctx, key)

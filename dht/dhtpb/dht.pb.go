@@ -96,11 +96,13 @@ func (Request_Op) EnumDescriptor() ([]byte, []int) {
 // Request is one question. Questions on a stream are answered in order; the
 // next may be sent before the last is answered.
 type Request struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Op            Request_Op             `protobuf:"varint,1,opt,name=op,proto3,enum=buildnet.dht.Request_Op" json:"op,omitempty"`
-	Digests       [][]byte               `protobuf:"bytes,2,rep,name=digests,proto3" json:"digests,omitempty"`
-	Offset        int64                  `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"`
-	Length        int64                  `protobuf:"varint,4,opt,name=length,proto3" json:"length,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Op      Request_Op             `protobuf:"varint,1,opt,name=op,proto3,enum=buildnet.dht.Request_Op" json:"op,omitempty"`
+	Digests [][]byte               `protobuf:"bytes,2,rep,name=digests,proto3" json:"digests,omitempty"`
+	Offset  int64                  `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"`
+	Length  int64                  `protobuf:"varint,4,opt,name=length,proto3" json:"length,omitempty"`
+	// For GET of one Action: what it is made of is wanted as well.
+	Parts         bool `protobuf:"varint,5,opt,name=parts,proto3" json:"parts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -163,6 +165,13 @@ func (x *Request) GetLength() int64 {
 	return 0
 }
 
+func (x *Request) GetParts() bool {
+	if x != nil {
+		return x.Parts
+	}
+	return false
+}
+
 // Response answers one Request.
 type Response struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -174,7 +183,11 @@ type Response struct {
 	Holders []*Holders `protobuf:"bytes,2,rep,name=holders,proto3" json:"holders,omitempty"`
 	// For GET, the contents of the first of those present, in order; the others
 	// are there but were too much for one answer.
-	Blobs         [][]byte `protobuf:"bytes,3,rep,name=blobs,proto3" json:"blobs,omitempty"`
+	Blobs [][]byte `protobuf:"bytes,3,rep,name=blobs,proto3" json:"blobs,omitempty"`
+	// For GET with parts: the Command, the input root and directories below it
+	// that the holder has, and has not sent on this connection lately. Some may
+	// be left out.
+	Parts         [][]byte `protobuf:"bytes,4,rep,name=parts,proto3" json:"parts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -230,6 +243,13 @@ func (x *Response) GetBlobs() [][]byte {
 	return nil
 }
 
+func (x *Response) GetParts() [][]byte {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
 // Holders are the peers known to hold one digest.
 type Holders struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -279,12 +299,13 @@ var File_dht_dhtpb_dht_proto protoreflect.FileDescriptor
 
 const file_dht_dhtpb_dht_proto_rawDesc = "" +
 	"\n" +
-	"\x13dht/dhtpb/dht.proto\x12\fbuildnet.dht\"\xd1\x01\n" +
+	"\x13dht/dhtpb/dht.proto\x12\fbuildnet.dht\"\xe7\x01\n" +
 	"\aRequest\x12(\n" +
 	"\x02op\x18\x01 \x01(\x0e2\x18.buildnet.dht.Request.OpR\x02op\x12\x18\n" +
 	"\adigests\x18\x02 \x03(\fR\adigests\x12\x16\n" +
 	"\x06offset\x18\x03 \x01(\x03R\x06offset\x12\x16\n" +
-	"\x06length\x18\x04 \x01(\x03R\x06length\"R\n" +
+	"\x06length\x18\x04 \x01(\x03R\x06length\x12\x14\n" +
+	"\x05parts\x18\x05 \x01(\bR\x05parts\"R\n" +
 	"\x02Op\x12\v\n" +
 	"\aUNKNOWN\x10\x00\x12\b\n" +
 	"\x04HAVE\x10\x01\x12\a\n" +
@@ -292,11 +313,12 @@ const file_dht_dhtpb_dht_proto_rawDesc = "" +
 	"\aPROVIDE\x10\x03\x12\b\n" +
 	"\x04FIND\x10\x04\x12\b\n" +
 	"\x04READ\x10\x05\x12\v\n" +
-	"\aOUTLINE\x10\x06\"k\n" +
+	"\aOUTLINE\x10\x06\"\x81\x01\n" +
 	"\bResponse\x12\x18\n" +
 	"\apresent\x18\x01 \x01(\fR\apresent\x12/\n" +
 	"\aholders\x18\x02 \x03(\v2\x15.buildnet.dht.HoldersR\aholders\x12\x14\n" +
-	"\x05blobs\x18\x03 \x03(\fR\x05blobs\"\x1f\n" +
+	"\x05blobs\x18\x03 \x03(\fR\x05blobs\x12\x14\n" +
+	"\x05parts\x18\x04 \x03(\fR\x05parts\"\x1f\n" +
 	"\aHolders\x12\x14\n" +
 	"\x05peers\x18\x01 \x03(\tR\x05peersB.Z,github.com/buildnet/buildnet/dht/dhtpb;dhtpbb\x06proto3"
 
