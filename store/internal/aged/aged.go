@@ -4,6 +4,7 @@
 package aged
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -25,6 +26,9 @@ const (
 	countOdds = 64
 	// keepShare of the bound stays when it was passed, so that passing is rare.
 	keepShare = 0.75
+	// moment is how long a value need not be written again to be as new: the parts
+	// of a node each keep a result that passes through them.
+	moment = time.Minute
 )
 
 // Limits of a Shelf; both must be positive.
@@ -65,12 +69,19 @@ func (s *Shelf) Get(key []byte) ([]byte, error) {
 	return value, nil
 }
 
-// Put keeps a value, and drops the oldest when there are too many.
+// Put keeps a value, and drops the oldest when there are too many. One that was
+// put a moment ago is there.
 func (s *Shelf) Put(key, value []byte) error {
-	if err := s.uncount(key); err != nil {
+	now := time.Now()
+	old, err := s.before(key)
+	if err != nil {
 		return err
 	}
-	if err := s.kv.Put(key, seal(value, time.Now())); err != nil {
+	if v, written, ok := open(old); ok && now.UnixNano()-written < int64(moment) && bytes.Equal(v, value) {
+		return nil
+	}
+	s.uncount(key, old)
+	if err := s.kv.Put(key, seal(value, now)); err != nil {
 		return err
 	}
 	keys, bytes := s.keys.Add(1), s.bytes.Add(int64(len(key)+headBytes+len(value)))
@@ -81,24 +92,30 @@ func (s *Shelf) Put(key, value []byte) error {
 	return nil
 }
 
-// uncount takes a value that is about to go out of the count.
-func (s *Shelf) uncount(key []byte) error {
+// before returns what is there as it was written; nil if nothing is.
+func (s *Shelf) before(key []byte) ([]byte, error) {
 	old, err := s.kv.Get(key)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil
+		return nil, nil
 	}
-	if err == nil {
+	return old, err
+}
+
+// uncount takes what is about to go out of the count.
+func (s *Shelf) uncount(key, old []byte) {
+	if old != nil {
 		s.keys.Add(-1)
 		s.bytes.Add(-int64(len(key) + len(old)))
 	}
-	return err
 }
 
 // Delete removes a value; there may be none.
 func (s *Shelf) Delete(key []byte) error {
-	if err := s.uncount(key); err != nil {
+	old, err := s.before(key)
+	if err != nil {
 		return err
 	}
+	s.uncount(key, old)
 	return s.kv.Delete(key)
 }
 

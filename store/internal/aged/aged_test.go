@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/buildnet/buildnet/store"
 	"github.com/buildnet/buildnet/store/internal/aged"
@@ -100,4 +102,38 @@ func TestClear(t *testing.T) {
 	if err := s.Each(func(key, _ []byte) bool { t.Errorf("%q stays", key); return true }); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// counted counts what is written.
+type counted struct {
+	memory.KV
+	puts int
+}
+
+func (c *counted) Put(key, value []byte) error {
+	c.puts++
+	return c.KV.Put(key, value)
+}
+
+func TestSameValueIsWrittenOnceAMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var kv counted
+		s := aged.New(&kv, aged.Limits{Keys: 10, Bytes: 1000})
+		for i, step := range []struct {
+			value string
+			wait  time.Duration
+			puts  int
+		}{{"one", 0, 1}, {"one", 59 * time.Second, 1}, {"two", 0, 2}, {"two", 0, 2}, {"two", time.Minute, 3}} {
+			<-time.After(step.wait)
+			if err := s.Put([]byte("k"), []byte(step.value)); err != nil {
+				t.Fatal(err)
+			}
+			if kv.puts != step.puts {
+				t.Errorf("step %d: %d written, want %d", i, kv.puts, step.puts)
+			}
+			if n, err := s.Len(); n != 1 || err != nil {
+				t.Errorf("step %d: Len = %d, %v", i, n, err)
+			}
+		}
+	})
 }
