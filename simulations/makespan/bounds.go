@@ -26,17 +26,18 @@ func slots(on []workload.Machine) []float64 {
 // there are all that it depends on, and behind the last all that depend on it,
 // to which the same applies in turn.
 func Sharp(g *workload.Graph, on []workload.Machine) float64 {
-	b := &bounds{speeds: slots(on), costs: make([]float64, len(g.Steps))}
+	b := &bounds{speeds: slots(on), costs: make([]float64, len(g.Steps)), byCost: make([]int, len(g.Steps))}
 	below, above := make([][]int, len(g.Steps)), make([][]int, len(g.Steps))
 	var forth, back []int
 	for i := range g.Steps {
-		b.costs[i] = g.Steps[i].Cost
+		b.costs[i], b.byCost[i] = g.Steps[i].Cost, i
 		below[i] = g.Steps[i].Deps
 		for _, d := range below[i] {
 			above[d] = append(above[d], i)
 		}
 		forth, back = append(forth, i), append(back, len(g.Steps)-1-i)
 	}
+	slices.SortFunc(b.byCost, func(x, y int) int { return cmp.Or(cmp.Compare(b.costs[y], b.costs[x]), cmp.Compare(x, y)) })
 	heads, tails := b.heads(forth, below), b.heads(back, above)
 	bound := workload.LowerBound(g, on).Seconds()
 	for i, c := range b.costs {
@@ -89,57 +90,78 @@ func (b *bounds) costliest(below [][]int, taken []bool) float64 {
 	return cost
 }
 
-type bounds struct{ speeds, costs []float64 }
+type bounds struct {
+	speeds, costs []float64
+	byCost        []int // the steps, the costliest first
+}
 
 // of is how long a set of steps takes at least.
-func (b *bounds) of(set []int) float64 {
-	costs := make([]float64, len(set))
-	for i, s := range set {
-		costs[i] = b.costs[s]
-	}
-	slices.SortFunc(costs, func(a, b float64) int { return cmp.Compare(b, a) })
-	bound, work, speed := 0.0, 0.0, 0.0
-	for k, c := range costs {
-		work += c
+func (b *bounds) of(in func(step int) bool) float64 {
+	bound, work, speed, k := 0.0, 0.0, 0.0, 0
+	for _, s := range b.byCost {
+		if !in(s) {
+			continue
+		}
+		work += b.costs[s]
 		if k < len(b.speeds) {
 			speed += b.speeds[k]
 			bound = max(bound, work/speed)
 		}
+		k++
+	}
+	if k == 0 {
+		return 0
 	}
 	return max(bound, work/speed)
+}
+
+// steps is a set of them, one bit each.
+type steps []uint64
+
+func (s steps) add(step int)      { s[step/64] |= 1 << (step % 64) }
+func (s steps) has(step int) bool { return s[step/64]&(1<<(step%64)) != 0 }
+func (s steps) addAll(other steps) {
+	for i, bits := range other {
+		s[i] |= bits
+	}
 }
 
 // heads are the earliest begins of steps, in an order in which each comes after
 // those that it waits for.
 func (b *bounds) heads(order []int, waits [][]int) []float64 {
 	heads := make([]float64, len(b.costs))
-	before := make([]map[int]bool, len(b.costs))
+	before := make([]steps, len(b.costs))
+	var byHead []int // those that are known, the last to begin first
+	later := func(x, y int) int { return cmp.Or(cmp.Compare(heads[y], heads[x]), cmp.Compare(x, y)) }
 	for _, i := range order {
-		before[i] = map[int]bool{}
+		before[i] = make(steps, len(b.costs)/64+1)
 		for _, d := range waits[i] {
 			heads[i] = max(heads[i], heads[d]+b.costs[d]/b.speeds[0])
-			before[i][d] = true
-			for s := range before[d] {
-				before[i][s] = true
-			}
+			before[i].add(d)
+			before[i].addAll(before[d])
 		}
-		heads[i] = max(heads[i], b.lastOf(before[i], heads))
+		heads[i] = max(heads[i], b.lastOf(before[i], heads, byHead))
+		at, _ := slices.BinarySearchFunc(byHead, i, later)
+		byHead = slices.Insert(byHead, at, i)
 	}
 	return heads
 }
 
 // lastOf is when a set of steps with known heads is done: for some of the
 // thresholds, that, and what those take that begin no earlier.
-func (b *bounds) lastOf(before map[int]bool, heads []float64) float64 {
-	set := make([]int, 0, len(before))
-	for s := range before {
-		set = append(set, s)
+func (b *bounds) lastOf(before steps, heads []float64, byHead []int) float64 {
+	var set []int
+	places := make([]int, len(b.costs)) // in the set, from 1
+	for _, s := range byHead {
+		if before.has(s) {
+			set = append(set, s)
+			places[s] = len(set)
+		}
 	}
-	slices.SortFunc(set, func(x, y int) int { return cmp.Or(cmp.Compare(heads[y], heads[x]), cmp.Compare(x, y)) })
 	last := 0.0
 	for k := range set {
 		if k+1 == len(set) || k < 64 && k%8 == 7 || k%128 == 0 {
-			last = max(last, heads[set[k]]+b.of(set[:k+1]))
+			last = max(last, heads[set[k]]+b.of(func(s int) bool { return places[s] > 0 && places[s] <= k+1 }))
 		}
 	}
 	return last
@@ -155,14 +177,8 @@ func (b *bounds) between(heads, tails []float64) float64 {
 	for h := range thresholds {
 		for t := range thresholds {
 			head, tail := first[h*(len(first)-1)/thresholds], last[t*(len(last)-1)/thresholds]
-			var set []int
-			for i := range heads {
-				if heads[i] >= head && tails[i] >= tail {
-					set = append(set, i)
-				}
-			}
-			if len(set) > 0 {
-				bound = max(bound, head+tail+b.of(set))
+			if of := b.of(func(s int) bool { return heads[s] >= head && tails[s] >= tail }); of > 0 {
+				bound = max(bound, head+tail+of)
 			}
 		}
 	}

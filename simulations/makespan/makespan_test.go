@@ -65,17 +65,17 @@ func TestSmartIsNearTheBound(t *testing.T) {
 	var of, simple []float64
 	for _, shape := range Shapes {
 		for seed := range uint64(2) {
+			var bounds Result
+			bounds.Bounds(Draw(seed, shape, place.Policy{}, Near))
 			for _, c := range []struct {
 				policy place.Policy
 				to     *[]float64
 			}{{place.Policy{}, &of}, {place.Policy{Strategy: place.RoundRobin}, &simple}} {
-				s := Draw(seed, shape, c.policy, Near)
-				r, err := Measure(t.Context(), s)
+				r, err := Measure(t.Context(), Draw(seed, shape, c.policy, Near))
 				if err != nil {
 					t.Fatal(shape, err)
 				}
-				r.Bounds(s)
-				*c.to = append(*c.to, r.Took.Seconds()/r.Sharp)
+				*c.to = append(*c.to, r.Took.Seconds()/bounds.Sharp)
 			}
 		}
 	}
