@@ -75,6 +75,11 @@ func (s *Store) Check(_ context.Context, d digest.Digest) error {
 // check returns a reader of what is kept under d, which it hashes first if it
 // is doubtful.
 func (s *Store) check(d digest.Digest, verified bool) (store.Reader, error) {
+	if verified {
+		if content, ok := s.recent.of(d); ok {
+			return memory{bytes.NewReader(content)}, nil
+		}
+	}
 	r, err := s.read(d)
 	if err != nil {
 		return nil, err
@@ -253,6 +258,7 @@ func (s *Store) writeSmall(d digest.Digest, content []byte, want digest.Digest) 
 		s.unreserve(cost(d.Size()))
 		return digest.Digest{}, full(err)
 	}
+	s.recent.add(d, content)
 	s.keep(b)
 	return d, nil
 }

@@ -65,6 +65,8 @@ type Store struct {
 	// they are held over I/O: what they order is the I/O.
 	ways [64]sync.Mutex
 
+	recent recent
+
 	mu sync.Mutex
 	ix *index
 	// temps numbers temporary files.
