@@ -134,18 +134,7 @@ func (s *smalls) drain(ctx context.Context) error {
 		if len(groups) == 0 {
 			return nil
 		}
-		var fetching sync.WaitGroup
-		for id, keys := range groups {
-			slots := make(chan struct{}, maxLanes)
-			for _, part := range batches(keys) {
-				fetching.Go(func() {
-					slots <- struct{}{}
-					defer func() { <-slots }()
-					s.fetchFrom(ctx, id, part)
-				})
-			}
-		}
-		fetching.Wait()
+		s.fetchGroups(ctx, groups)
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("fetch %d blobs: %w", len(s.left), err)
 		}
@@ -157,6 +146,27 @@ func (s *smalls) drain(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// fetchGroups asks all holders at once, each for some batches at once.
+func (s *smalls) fetchGroups(ctx context.Context, groups map[peer.ID][]digest.Digest) {
+	var fetching sync.WaitGroup
+	for id, keys := range groups {
+		parts := batches(keys)
+		if len(groups) == 1 && len(parts) == 1 {
+			s.fetchFrom(ctx, id, keys) // most are of one question
+			return
+		}
+		slots := make(chan struct{}, maxLanes)
+		for _, part := range parts {
+			fetching.Go(func() {
+				slots <- struct{}{}
+				defer func() { <-slots }()
+				s.fetchFrom(ctx, id, part)
+			})
+		}
+	}
+	fetching.Wait()
 }
 
 // assign gives each blob to one holder that was not tried for it: one that is
