@@ -3,6 +3,8 @@ package steal
 import (
 	"slices"
 	"time"
+
+	"github.com/buildnet/buildnet/sched/place"
 )
 
 const (
@@ -103,28 +105,52 @@ func (l *Leader) assignQueue(n int) {
 	if len(r.free) == 0 {
 		return
 	}
-	queue := slices.Clone(l.queued[n][:min(len(l.queued[n]), maxLook+2*r.slots)])
 	vain, demanding := 0, 0
 	most := min(maxLook, max(leastLook, maxOffers/len(r.able)))
-	for i, s := range queue {
-		if len(r.free) == 0 || vain >= most || l.busy() {
+	ahead := l.upcoming(n, most)
+	for at := 0; at < len(l.queued[n]); {
+		s := l.queued[n][at]
+		if len(r.free) == 0 || vain >= most+maxScan || l.busy() {
 			return
 		}
-		if l.risky(s) {
+		for len(ahead) > 0 && l.deps.order(ahead[0], s) < 0 {
+			r.expect(ahead[0])
+			ahead = ahead[1:]
+		}
+		if r.left = len(l.queued[n]) - at; vain >= most && !r.hopeful(s) {
+			at, vain = at+1, vain+1
 			continue
 		}
-		r.left = len(l.queued[n]) - i
-		switch m := r.choose(s); {
-		case m != nil:
+		if m := r.choose(s); m != nil {
 			r.give(s, m)
-		case r.undemanding(s):
+			continue
+		}
+		at++
+		if r.undemanding(s) {
 			vain++
-		default: // whoever may not have it is of use to those behind it
-			if demanding += len(r.free); demanding > maxDemanding {
-				return
-			}
+		} else if demanding += len(r.free); demanding > maxDemanding { // whoever may not have it is of use to those behind it
+			return
 		}
 	}
+}
+
+// upcoming are the first steps that are about to be in a queue, in its order: who
+// comes first must not be a matter of whose action was found out first.
+func (l *Leader) upcoming(n, most int) []Step {
+	if l.opts.Plan.Modes.Policy.Strategy != place.Smart {
+		return nil
+	}
+	var steps []Step
+	for _, s := range slices.Backward(l.resolving) {
+		if l.now.Sub(l.tasks[s].askedAt) >= soon {
+			break
+		}
+		if l.needOf[s] == n {
+			steps = append(steps, s)
+		}
+	}
+	slices.SortFunc(steps, l.deps.order)
+	return steps[:min(len(steps), most)]
 }
 
 // Limits of the steps of a queue that are looked at in vain: they are kept for
@@ -133,6 +159,9 @@ func (l *Leader) assignQueue(n int) {
 const (
 	maxLook, leastLook = 64, 4
 	maxOffers          = 512
+	// maxScan is how many more are looked at for those who are free, and of no use
+	// to what comes before.
+	maxScan = 256
 	// maxDemanding bounds the members that are looked at for steps which some of
 	// them may not have: they have no memory for it, or it went wrong there.
 	maxDemanding = 1 << 15

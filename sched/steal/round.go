@@ -1,7 +1,6 @@
 package steal
 
 import (
-	"math"
 	"slices"
 	"time"
 
@@ -32,10 +31,7 @@ type round struct {
 	// them.
 	booked map[*member][]time.Time
 	offers []offered
-	// worth are the bytes that a step has to read, at least, for anybody to be
-	// given it now: nobody's slot is free before less would be there. It is
-	// negative while it is not known.
-	worth float64
+	ranks
 	weighing
 }
 
@@ -46,7 +42,7 @@ type offered struct {
 }
 
 func (l *Leader) newRound(n int) *round {
-	r := &round{l: l, need: l.needs[n], worth: -1}
+	r := &round{l: l, need: l.needs[n]}
 	l.power = 0
 	for _, m := range l.order {
 		if m.join != nil {
@@ -68,7 +64,6 @@ func (r *round) give(s Step, m *member) {
 	l.tasks[s].lacked = l.lacking(s, m)
 	r.decide(s, m)
 	l.give(s, m)
-	r.worth = -1
 	l.settleAt(s, m)
 	if free, ok := r.booked[m]; ok {
 		book(free, latest(free[0], l.now).Add(runTime(l.work(s), m.speed())))
@@ -76,6 +71,7 @@ func (r *round) give(s Step, m *member) {
 	if !l.takes(m) {
 		r.free = slices.DeleteFunc(r.free, func(o *member) bool { return o == m })
 	}
+	r.gave(m)
 }
 
 // choose returns who is to have a step now; nil if that is somebody who is busy.
@@ -115,7 +111,7 @@ func (r *round) holds(s Step, m *member) bool {
 
 // undemanding reports whether whoever is free may have the step.
 func (r *round) undemanding(s Step) bool {
-	return !slices.ContainsFunc(r.free, func(m *member) bool { return !r.may(s, m) || !r.holds(s, m) })
+	return r.l.undemanding(s) || !slices.ContainsFunc(r.free, func(m *member) bool { return !r.may(s, m) || !r.holds(s, m) })
 }
 
 // couldHold reports whether m is to have the step when it has nothing else. One
@@ -158,12 +154,13 @@ func (r *round) offer(s Step, m *member, inputs int64) place.Offer {
 func (r *round) smart(s Step) *member {
 	l := r.l
 	inputs := l.localize(s)
-	if float64(inputs) < r.leastWorth() {
+	takers := r.takers(s, inputs)
+	if len(takers) == 0 {
 		return nil
 	}
 	r.weigh(s, inputs, l.until(s))
 	r.offers = r.offers[:0]
-	for _, m := range r.free {
+	for _, m := range takers {
 		if !r.may(s, m) || !r.holds(s, m) {
 			continue
 		}
@@ -186,24 +183,6 @@ func (r *round) smart(s Step) *member {
 	}
 	r.reserve(first, soonest)
 	return nil
-}
-
-// leastWorth works out worth: a crew of hundreds is not looked through for each
-// step while all of it is busy.
-func (r *round) leastWorth() float64 {
-	if r.worth >= 0 {
-		return r.worth
-	}
-	r.worth = math.Inf(1)
-	for _, m := range r.free {
-		wait := r.start(m).Sub(r.l.now)
-		if wait <= m.arrives() {
-			r.worth = 0
-			break
-		}
-		r.worth = min(r.worth, (wait-m.outlook.rtt).Seconds()*m.bandwidth())
-	}
-	return r.worth
 }
 
 // best is the offer with the highest score of those that finish within a time.
@@ -232,7 +211,7 @@ func (r *round) best(within time.Duration) *member {
 func (r *round) first(s Step, inputs int64) (*member, time.Duration) {
 	var first *member
 	var soonest time.Duration
-	for _, m := range r.able {
+	for _, m := range r.contenders(s) {
 		if !r.may(s, m) || !r.counts(m) || !r.couldHold(s, m) {
 			continue
 		}
@@ -256,4 +235,5 @@ func (r *round) reserve(m *member, until time.Duration) {
 		r.booked[m] = slices.Clone(r.l.freeAt(m))
 	}
 	book(r.booked[m], r.l.now.Add(until))
+	r.rebook(m)
 }
