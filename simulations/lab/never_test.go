@@ -122,6 +122,6 @@ func compare(t *testing.T, out *table, mesh string, w work, alone *Host, hosts [
 		one, many = append(one, a), append(many, b)
 		ratios, away = append(ratios, wallOf(b)/wallOf(a)), append(away, float64(f.ByPeer[other]))
 	}
-	out.add(mesh, w.name, spread(each(one, wallOf), "%.2f"), spread(each(many, wallOf), "%.2f"), spread(ratios, "%.2f"),
+	out.add(t, mesh, w.name, spread(each(one, wallOf), "%.2f"), spread(each(many, wallOf), "%.2f"), spread(ratios, "%.2f"),
 		spread(each(one, cpuTaken), "%.2f"), spread(each(many, cpuTaken), "%.2f"), spread(away, "%.0f"))
 }

@@ -71,9 +71,10 @@ func TestTheOwnerGoesFirst(t *testing.T) {
 	}
 }
 
-// hog is an owner who wants all of the processors.
+// hog is an owner who wants all of the processors: one program runs on each, and
+// another waits there.
 func (h *Host) hog() (all []*Process) {
-	for range runtime.NumCPU() {
+	for range 2 * runtime.NumCPU() {
 		all = append(all, h.Spawn("sh", "-c", ": the-owners; while :; do :; done"))
 	}
 	return all

@@ -58,7 +58,13 @@ func cpuTaken(x taken) float64 { return x.cpu.Seconds() }
 // table is lines of a Markdown table, the head first.
 type table [][]string
 
-func (x *table) add(cells ...string) { *x = append(*x, cells) }
+// add adds a line, which is in the test's log from now on: a whole table may take
+// a quarter of an hour.
+func (x *table) add(t *testing.T, cells ...string) {
+	t.Helper()
+	t.Log(strings.Join(cells, " | "))
+	*x = append(*x, cells)
+}
 
 // print puts the table into the test's log.
 func (x table) print(t *testing.T) {

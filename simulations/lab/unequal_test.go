@@ -4,7 +4,10 @@ package lab
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,7 +42,11 @@ func TestFigureUnequalHosts(t *testing.T) {
 		for n := range 1 + pairsOf(t) {
 			p := grind(fmt.Sprint("unequal", powers[0], "-", n), 60)
 			dir := p.In(t, hosts[0])
-			built := clock(t, hosts, dir)
+			began, before := time.Now(), usedBy(hosts)
+			b, _ := hosts[0].Build(dir)
+			built := taken{time.Since(began), usedBy(hosts) - before}
+			whole(t, dir, p.Parts)
+			t.Logf("host of %v, build %d: %.1f s; %s", powers[0], n, wallOf(built), where(b))
 			if n == 0 {
 				continue // for what steps cost
 			}
@@ -47,7 +54,7 @@ func TestFigureUnequalHosts(t *testing.T) {
 			works, bounds, builds = append(works, work), append(bounds, work/total(powers)), append(builds, built)
 			ratios = append(ratios, wallOf(built)/(work/total(powers)))
 		}
-		out.add(fmt.Sprint(powers[0]), spread(works, "%.1f"), spread(bounds, "%.1f"), spread(each(builds, wallOf), "%.1f"),
+		out.add(t, fmt.Sprint(powers[0]), spread(works, "%.1f"), spread(bounds, "%.1f"), spread(each(builds, wallOf), "%.1f"),
 			spread(ratios, "%.2f"), spread(each(builds, cpuTaken), "%.1f"))
 		for _, h := range hosts {
 			h.Kill()
@@ -85,7 +92,7 @@ func total(xs []float64) (s float64) {
 // work over the power that is left.
 func TestFigureSlowedHost(t *testing.T) {
 	needQuota(t)
-	const full, slowed = 0.45, 0.045
+	const full, slowed = 0.5, 0.05
 	out := table{{"left at half-time, CPU-s", "bound of it, s", "took, s", "ratio", "CPU-s of all hosts"}}
 	outside := New(t).Host(2)
 	hosts := unequal(t, []float64{full, full, full})
@@ -117,7 +124,7 @@ func TestFigureSlowedHost(t *testing.T) {
 		ratios, cpu = append(ratios, wall/bound), append(cpu, used)
 		t.Logf("round %d: %d of %d announced at half-time, bound %.1f s, took %.1f s; %s", n, announced, p.Parts, bound, wall, where(b))
 	}
-	out.add(spread(left, "%.1f"), spread(bounds, "%.1f"), spread(took, "%.1f"), spread(ratios, "%.2f"), spread(cpu, "%.1f"))
+	out.add(t, spread(left, "%.1f"), spread(bounds, "%.1f"), spread(took, "%.1f"), spread(ratios, "%.2f"), spread(cpu, "%.1f"))
 	out.print(t)
 }
 
@@ -129,18 +136,25 @@ func whole(t *testing.T, dir string, parts int) {
 	}
 }
 
-// where says where the steps of a build that has ended were executed.
+// where says where the steps of a build that has ended were executed, how many
+// were begun more than once, and how long before the end each host was done.
 func where(b *Build) string {
-	f := b.Finished()
-	started := map[string]int{}
-	for _, e := range b.Events() {
-		if s, ok := e.(event.StepStarted); ok {
-			started[s.Step]++
+	f, begun, again := b.Finished(), map[string]bool{}, 0
+	done, end := map[string]time.Time{}, b.at[len(b.at)-1]
+	for i, e := range b.Events() {
+		switch e := e.(type) {
+		case event.StepStarted:
+			if begun[e.Step] {
+				again++
+			}
+			begun[e.Step] = true
+		case event.StepFinished:
+			done[e.Peer] = b.at[i]
 		}
 	}
-	again := 0
-	for _, n := range started {
-		again += n - 1
+	var hosts []string
+	for _, peer := range slices.Sorted(maps.Keys(f.ByPeer)) {
+		hosts = append(hosts, fmt.Sprintf("%d, the last %.1f s before the end", f.ByPeer[peer], end.Sub(done[peer]).Seconds()))
 	}
-	return fmt.Sprintf("executed by %v, %d backups", f.ByPeer, again)
+	return fmt.Sprintf("steps executed by each: %s; %d begun again", strings.Join(hosts, "; "), again)
 }
