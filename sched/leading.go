@@ -18,7 +18,7 @@ import (
 )
 
 // maxPublishing results of a build are given to their owners at once.
-const maxPublishing = 32
+const maxPublishing = 256
 
 // leading drives the Leader of one epoch of a build.
 type leading struct {

@@ -13,7 +13,7 @@ const maxBox = 8 * maxFrame
 
 // gatherTime is what waits for others that nobody waits for: a frame costs more
 // than what is in it.
-const gatherTime = 20 * time.Millisecond
+const gatherTime = 50 * time.Millisecond
 
 // haste of what is to be written.
 type haste uint8
