@@ -61,18 +61,36 @@ func (r *run) keepsNone(executor peer.ID) bool {
 	return r.req.Modes.Copies == steal.MakerKeeps && executor != r.opts.Self
 }
 
-// hereBefore returns which of the files of a result this node has already.
-func (r *run) hereBefore(ctx context.Context, res *action.Result) (map[digest.Digest]bool, error) {
-	files, _ := blobsOf(res)
-	has, err := r.opts.Store.Has(ctx, files)
+// newcomers are the blobs of a result that were not here before it was brought:
+// what is in a directory is known only when its listing has come.
+type newcomers struct {
+	ctx   context.Context
+	run   *run
+	lacks []digest.Digest
+	err   error
+}
+
+// hold holds blobs that are about to be brought.
+func (n *newcomers) hold(ds ...digest.Digest) {
+	n.run.lease.Hold(ds...)
+	has, err := n.run.opts.Store.Has(n.ctx, ds)
 	if err != nil {
-		return nil, err
+		n.err = err
+		return
 	}
-	before := make(map[digest.Digest]bool, len(files))
-	for i, d := range files {
-		before[d] = has[i]
+	for i, d := range ds {
+		if !has[i] {
+			n.lacks = append(n.lacks, d)
+		}
 	}
-	return before, nil
+}
+
+// bring is fetch, where this node keeps no copy of what it brings.
+func (r *run) bring(ctx context.Context, res *action.Result, holders []peer.ID) error {
+	n := &newcomers{ctx: ctx, run: r}
+	err := r.fetchAnd(ctx, res, holders, n.hold)
+	r.brought.add(n.lacks)
+	return errors.Join(err, n.err)
 }
 
 // letGo drops what is kept elsewhere, when the build needs it no more. What
@@ -121,12 +139,9 @@ func (r *run) closureOf(ctx context.Context, e *action.Entry) ([]digest.Digest, 
 	if !errors.Is(err, store.ErrNotFound) || !r.keepsNone(e.Executor) || r.req.Modes.Local || r.silent[e.Executor] {
 		return blobs, err
 	}
-	if ferr := r.fetch(ctx, &e.Result, []peer.ID{e.Executor}); ferr != nil {
+	if ferr := r.bring(ctx, &e.Result, []peer.ID{e.Executor}); ferr != nil {
 		r.silent[e.Executor] = true
 		return nil, err
 	}
-	if blobs, err = store.Closure(ctx, r.opts.Store, &e.Result); err == nil {
-		r.brought.add(blobs)
-	}
-	return blobs, err
+	return store.Closure(ctx, r.opts.Store, &e.Result)
 }

@@ -76,14 +76,11 @@ func (o *observer) Secure(ctx context.Context, s steal.Step, d *steal.Done) erro
 
 func (o *observer) secure(ctx context.Context, s steal.Step, d *steal.Done) error {
 	r, res := o.run, &d.Entry.Result
-	var before map[digest.Digest]bool
+	fetch := r.fetch
 	if r.keepsNone(d.Entry.Executor) {
-		var err error
-		if before, err = r.hereBefore(ctx, res); err != nil {
-			return fmt.Errorf("outputs of %s: %w", o.step(s).ID, err)
-		}
+		fetch = r.bring
 	}
-	if err := r.fetch(ctx, res, d.Holders); err != nil {
+	if err := fetch(ctx, res, d.Holders); err != nil {
 		return fmt.Errorf("outputs of %s: %w", o.step(s).ID, err)
 	}
 	blobs, err := store.Closure(ctx, r.opts.Store, res)
@@ -91,9 +88,6 @@ func (o *observer) secure(ctx context.Context, s steal.Step, d *steal.Done) erro
 		return fmt.Errorf("outputs of %s: %w", o.step(s).ID, err)
 	}
 	r.lease.Hold(blobs...)
-	if r.keepsNone(d.Entry.Executor) {
-		r.brought.add(slices.DeleteFunc(slices.Clone(blobs), func(d digest.Digest) bool { return before[d] }))
-	}
 	if !res.OK() || o.step(s).Sharing == action.Unshared {
 		return nil
 	}
@@ -105,16 +99,21 @@ func (o *observer) secure(ctx context.Context, s steal.Step, d *steal.Done) erro
 
 // fetch brings what a result names here, from the holders first.
 func (r *run) fetch(ctx context.Context, res *action.Result, holders []peer.ID) error {
+	return r.fetchAnd(ctx, res, holders, r.lease.Hold)
+}
+
+// fetchAnd tells hold of blobs before they are brought.
+func (r *run) fetchAnd(ctx context.Context, res *action.Result, holders []peer.ID, hold func(...digest.Digest)) error {
 	if r.req.Modes.Local {
 		return nil // the store has it, or Closure says what it lacks
 	}
 	files, dirs := blobsOf(res)
-	r.lease.Hold(files...)
+	hold(files...)
 	if err := r.fetchFiles(ctx, files, holders); err != nil {
 		return err
 	}
 	for _, d := range dirs {
-		if _, err := r.opts.Fetcher.FetchTree(ctx, d, holders, r.lease.Hold); err != nil {
+		if _, err := r.opts.Fetcher.FetchTree(ctx, d, holders, hold); err != nil {
 			return err
 		}
 	}
