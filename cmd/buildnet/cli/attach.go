@@ -30,7 +30,7 @@ func (a *app) buildsAttachCommand() *cobra.Command {
 			"how to come to its outputs. Ctrl-C ends only this command. A build can be followed\n" +
 			"for ten minutes after its end.",
 		Example: "  buildnet builds attach 3f9a --output-dir ~/rescued",
-		Args:    cobra.ExactArgs(1),
+		Args:    takes("BUILD"),
 		RunE: func(c *cobra.Command, args []string) error {
 			to, err := outputDir(dir)
 			if err != nil {

@@ -49,6 +49,11 @@ func (a *app) buildCommand() *cobra.Command {
 			if err := o.check(); err != nil {
 				return err
 			}
+			if o.resume {
+				if err := checkResume(c, args); err != nil {
+					return usage{err}
+				}
+			}
 			return a.build(c.Context(), o)
 		},
 	}, exitOK, exitFailed, exitUsage, exitUnreachable, exitInterrupted)
@@ -63,6 +68,20 @@ func (a *app) buildCommand() *cobra.Command {
 	f.IntVarP(&o.jobs, "jobs", "j", 0, "run at most `N` steps at once, on all machines together")
 	o.add(c, "use the mesh as the profile `NAME` says: see `buildnet profile list`")
 	return c
+}
+
+// checkResume refuses what --resume would not heed: a build goes on as it was
+// asked for.
+func checkResume(c *cobra.Command, args []string) error {
+	if err := takes("[BUILD]")(c, args); err != nil {
+		return fmt.Errorf("--resume: %w", err)
+	}
+	for _, name := range []string{"force", "local", "keep-going", "jobs", "profile", "strategy", "partition"} {
+		if c.Flags().Changed(name) {
+			return fmt.Errorf("--resume goes on with a build as it was asked for; leave --%s away, or build anew without --resume", name)
+		}
+	}
+	return nil
 }
 
 // build runs one build from the search for a node to the summary.
@@ -80,9 +99,6 @@ func (a *app) build(ctx context.Context, o buildFlags) error {
 		Env: environment(a.sys.Environ),
 	}
 	if o.resume {
-		if len(o.targets) > 1 {
-			return usage{fmt.Errorf("--resume takes one build at most, %d are named", len(o.targets))}
-		}
 		request.Targets, request.Resume = []string{}, append(o.targets, api.Newest)[0]
 	}
 	return a.showBuilding(ctx, request, a.viewOf(o))

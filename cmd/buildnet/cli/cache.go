@@ -39,7 +39,7 @@ func (a *app) cacheVerb(name, short, long string, run func(context.Context, sess
 		Short:   short,
 		Long:    long,
 		Example: "  buildnet cache " + name,
-		Args:    cobra.NoArgs,
+		Args:    takes(""),
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.inSession(c.Context(), func(ctx context.Context, s session) error { return run(ctx, s, as) })
 		},
@@ -107,7 +107,7 @@ func (a *app) versionCommand() *cobra.Command {
 		Short:   "print the version",
 		Long:    "Prints the version of this program. `buildnet node status` prints that of the node\nthat runs, which may be another one.",
 		Example: "  buildnet version",
-		Args:    cobra.NoArgs,
+		Args:    takes(""),
 		RunE: func(*cobra.Command, []string) error {
 			v := struct {
 				Version string `json:"version"`

@@ -124,6 +124,7 @@ func (a *app) root() *cobra.Command {
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpCommand(&cobra.Command{Use: "no-help-command", Hidden: true})
 	root.SetHelpTemplate(helpTemplate)
+	root.SetFlagErrorFunc(flagFault)
 	root.PersistentFlags().StringVar(&a.home, "home", "", "home `DIR` of the node: identity, mesh, store, socket (default $BUILDNET_HOME, the XDG state directory, /var/lib/buildnet for root)")
 	root.PersistentFlags().SortFlags = false
 	root.PersistentPreRun = func(*cobra.Command, []string) { a.began = true }

@@ -245,7 +245,7 @@ func TestWrongUsageIsStatus2AndSaysWhatToDo(t *testing.T) {
 		}
 	}
 	m.run("mesh", "revoke").want(t, 2, "", "see `buildnet mesh revoke --help`")
-	m.run("nod").want(t, 2, "", `did you mean "node"`)
+	m.run("nod").want(t, 2, "", "did you mean node")
 }
 
 func TestWithoutANode(t *testing.T) {

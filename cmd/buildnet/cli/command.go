@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/buildnet/buildnet/node/api"
 	"github.com/buildnet/buildnet/node/api/client"
+	"github.com/buildnet/buildnet/node/config/near"
 )
 
 // group makes c a command that does nothing but hold others.
@@ -20,13 +22,17 @@ func group(c *cobra.Command) *cobra.Command {
 		if len(args) == 0 {
 			return c.Help()
 		}
-		text := fmt.Sprintf("unknown command %q for %q", args[0], c.CommandPath())
-		if near := c.SuggestionsFor(args[0]); len(near) > 0 {
-			text += fmt.Sprintf("; did you mean %q?", near[0])
-		}
-		return usage{errors.New(text)}
+		return usage{unknownCommand(c, args[0])}
 	}
 	return leaf(c, exitOK, exitUsage)
+}
+
+func unknownCommand(c *cobra.Command, name string) error {
+	var names []string
+	for _, sub := range c.Commands() {
+		names = append(names, sub.Name())
+	}
+	return fmt.Errorf("unknown command %q for %q; %s", name, c.CommandPath(), near.DidYouMean(name, names, "see `"+c.CommandPath()+" --help`"))
 }
 
 // leaf makes c a command whose help tells these exit statuses.
@@ -34,6 +40,44 @@ func leaf(c *cobra.Command, statuses ...int) *cobra.Command {
 	c.Annotations = map[string]string{"exit": exits(statuses...)}
 	c.DisableFlagsInUseLine = true
 	return c
+}
+
+// takes is what a command takes beside its flags: nothing, one NAME, or for
+// [NAME] one at most.
+func takes(what string) cobra.PositionalArgs {
+	name := strings.Trim(what, "[]")
+	return func(_ *cobra.Command, args []string) error {
+		switch {
+		case len(args) == 0 && what == name && name != "":
+			return fmt.Errorf("%s is missing", name)
+		case len(args) == 0:
+			return nil
+		case name == "":
+			return fmt.Errorf("%q is too much: it takes flags alone", args[0])
+		case len(args) > 1:
+			return fmt.Errorf("%d arguments: it takes one %s", len(args), name)
+		case args[0] == "":
+			return fmt.Errorf("%s is empty", name)
+		default:
+			return nil
+		}
+	}
+}
+
+// flagFault says what is wrong with a flag, in words of the command line.
+func flagFault(c *cobra.Command, err error) error {
+	if c.HasSubCommands() && c.Flags().NArg() > 0 {
+		return unknownCommand(c, c.Flags().Arg(0)) // the flag is of a command that there is not
+	}
+	var number *strconv.NumError
+	if !errors.As(err, &number) {
+		return err
+	}
+	text, _, _ := strings.Cut(err.Error(), ": strconv.")
+	if errors.Is(err, strconv.ErrRange) {
+		return fmt.Errorf("%s: the number is too large", text)
+	}
+	return fmt.Errorf("%s: want a number", text)
 }
 
 // asksNode are the exit statuses of a command that asks a node.

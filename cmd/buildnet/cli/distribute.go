@@ -90,7 +90,7 @@ func (a *app) distributeCommand() *cobra.Command {
 			"the profile that is named, or else standard. Members that are away learn it when\n" +
 			"they come back. The last one to say something decides.",
 		Example: "  buildnet distribute --strategy locality",
-		Args:    cobra.NoArgs,
+		Args:    takes(""),
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.distribute(c.Context(), o, as)
 		},

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -32,7 +34,7 @@ func (a *app) meshInviteCommand() *cobra.Command {
 		Long: "Prints a token, alone, on stdout: give it to `buildnet node up --join` on another\n" +
 			"machine. It holds the secret of the mesh: hand it on as you would a password.",
 		Example: "  buildnet mesh invite | ssh other 'buildnet node up --detach --join \"$(cat)\"'",
-		Args:    cobra.NoArgs,
+		Args:    takes(""),
 		RunE: func(c *cobra.Command, _ []string) error {
 			reach := api.Everywhere
 			if lan {
@@ -57,19 +59,47 @@ func (a *app) meshLeaveCommand() *cobra.Command {
 		Use:   "leave [--json]",
 		Short: "take this machine out of the mesh for good",
 		Long: "Tells the mesh that this machine leaves, and forgets the secret; the node goes on\n" +
-			"alone, with its cache. To come back it needs a token of `buildnet mesh invite`.\n" +
-			"`buildnet node down` ends the node without leaving.",
+			"alone, with its cache, as soon as its builds have ended. To come back it needs a\n" +
+			"token of `buildnet mesh invite`. `buildnet node down` ends the node without leaving.",
 		Example: "  buildnet mesh leave",
-		Args:    cobra.NoArgs,
+		Args:    takes(""),
 		RunE: func(c *cobra.Command, _ []string) error {
 			return askNode(c.Context(), a, as, question[api.Left]{
-				func(ctx context.Context, n *client.Client) (api.Left, error) { return n.Leave(ctx) },
+				leaveMesh,
 				func(left api.Left) error { a.say("left mesh %s", left.Mesh); return nil },
 			})
 		},
 	}, asksNode...)
 	as.flag(c, "print one JSON object")
 	return c
+}
+
+// leaveMesh has the node leave, and waits until it answers again: it begins anew
+// without the mesh.
+func leaveMesh(ctx context.Context, n *client.Client) (api.Left, error) {
+	st, err := n.Status(ctx)
+	if err != nil {
+		return api.Left{}, err
+	}
+	since := time.Now()
+	left, err := n.Leave(ctx)
+	if err != nil || st.Ephemeral {
+		return left, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, drainTime)
+	defer cancel()
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for {
+		if st, err := n.Status(ctx); err == nil && st.UptimeS < time.Since(since).Seconds() {
+			return left, nil
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return left, fmt.Errorf("the node has left mesh %s and is not back: %w; see %s in %s", left.Mesh, ctx.Err(), logName, st.Home)
+		}
+	}
 }
 
 func (a *app) meshRevokeCommand() *cobra.Command {
@@ -81,7 +111,7 @@ func (a *app) meshRevokeCommand() *cobra.Command {
 			"`buildnet node ls`, the end of one, or a host name that only one member has. Who\n" +
 			"held the secret still knows it: where that matters, make a new mesh.",
 		Example: "  buildnet mesh revoke old-laptop",
-		Args:    cobra.ExactArgs(1),
+		Args:    takes("PEER"),
 		RunE: func(c *cobra.Command, args []string) error {
 			return askNode(c.Context(), a, as, question[api.Revoked]{
 				func(ctx context.Context, n *client.Client) (api.Revoked, error) {

@@ -58,7 +58,7 @@ func (a *app) nodeUpCommand() *cobra.Command {
 			"needs no flag; others `--join` it once, with a token of `buildnet mesh invite`,\n" +
 			"and find it by themselves from then on.",
 		Example: "  buildnet node up --join \"$(ssh other buildnet mesh invite)\"",
-		Args:    cobra.NoArgs,
+		Args:    takes(""),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if c.Flags().Changed("slots") && o.config.Slots < 1 {
 				return usage{fmt.Errorf("--slots %d: want a positive number, or none for what the machine has", o.config.Slots)}
@@ -143,8 +143,8 @@ func (a *app) printReady(st api.Status, o upFlags) error {
 	if o.json {
 		return a.printJSON(r)
 	}
-	return a.print("ready: peer %s, mesh %s on %s, HTTP on %s, %d slots of %.2f BPU\n",
-		r.Peer, r.Mesh, r.Listen, orNone(r.API), r.Slots, r.BPU)
+	return a.print("ready: peer %s, mesh %s on %s, HTTP on %s, %s of %.2f BPU\n",
+		r.Peer, r.Mesh, r.Listen, orNone(r.API), plural(r.Slots, "slot"), r.BPU)
 }
 
 func orNone(s string) string {
@@ -170,7 +170,7 @@ func (a *app) nodeStatusCommand() *cobra.Command {
 		Long: "Shows how this machine's node is: addresses, strength, isolation, cache, and what\n" +
 			"is wrong, if something is. `buildnet node ls` shows the other members.",
 		Example: "  buildnet node status --json",
-		Args:    cobra.NoArgs,
+		Args:    takes(""),
 		RunE: func(c *cobra.Command, _ []string) error {
 			return askNode(c.Context(), a, as, question[api.Status]{
 				func(ctx context.Context, n *client.Client) (api.Status, error) { return n.Status(ctx) }, a.printStatus,
@@ -229,7 +229,7 @@ func (a *app) nodeLsCommand() *cobra.Command {
 		Long: "Lists the members of the mesh as this machine's node sees them, itself included.\n" +
 			"`buildnet node status` tells more of this one; `buildnet mesh invite` adds others.",
 		Example: "  buildnet node ls",
-		Args:    cobra.NoArgs,
+		Args:    takes(""),
 		RunE: func(c *cobra.Command, _ []string) error {
 			return askNode(c.Context(), a, as, question[[]api.Member]{
 				func(ctx context.Context, n *client.Client) ([]api.Member, error) {
@@ -266,7 +266,7 @@ func (a *app) nodeDownCommand() *cobra.Command {
 			"builds end, and tells the mesh. Returns when the process has ended. The node stays\n" +
 			"a member: `buildnet node up` brings it back, `buildnet mesh leave` is for good.",
 		Example: "  buildnet node down",
-		Args:    cobra.NoArgs,
+		Args:    takes(""),
 		RunE: func(c *cobra.Command, _ []string) error {
 			return askNode(c.Context(), a, as, question[down]{endNode, func(d down) error {
 				a.say("the node of %s has ended", d.home)

@@ -25,7 +25,7 @@ func (a *app) nodeSetCommand() *cobra.Command {
 			"fewer of their steps while you use the machine, and none on battery.\n" +
 			"`buildnet node status` shows what others get just now, and why.",
 		Example: "  buildnet node set --share 0.5 --yield on",
-		Args:    cobra.NoArgs,
+		Args:    takes(""),
 		RunE: func(c *cobra.Command, _ []string) error {
 			r, err := lendRequest(share, yield)
 			if err != nil {

@@ -48,12 +48,18 @@ func TestWhoAskedForJSONGetsTheProblemAsJSON(t *testing.T) {
 		{"mesh invite --json", 3, "unavailable", "`buildnet node up`"},
 		{"distribute --json", 3, "unavailable", "`buildnet node up`"},
 		{"node status --jsn --json", 2, "invalid", "unknown flag: --jsn"},
-		{"nod --json", 2, "invalid", "--help`"},
+		{"nod --json", 2, "invalid", "did you mean node?"},
 		{"build --json --strategy fast -C " + m.project, 2, "invalid", "did you mean fastest?"},
 		{"build --json --partition files -C " + m.project, 2, "invalid", "did you mean file?"},
 		{"build --json -j 0", 2, "invalid", "want a positive number"},
 		{"build --json -C /no/such", 2, "invalid", "/no/such"},
-		{"builds attach --json", 2, "invalid", "see `buildnet builds attach --help`"},
+		{"build --json -j x", 2, "invalid", `invalid argument "x" for "-j, --jobs" flag: want a number; see`},
+		{"build --json -j 99999999999999999999", 2, "invalid", "the number is too large"},
+		{"build --json --resume --strategy fastest -C " + m.project, 2, "invalid", "leave --strategy away"},
+		{"build --json --resume a b -C " + m.project, 2, "invalid", "it takes one BUILD"},
+		{"builds attach --json", 2, "invalid", "BUILD is missing; see `buildnet builds attach --help`"},
+		{"mesh invite --json now", 2, "invalid", `"now" is too much`},
+		{"profile lst --json", 2, "invalid", "did you mean list, use?"},
 		{"profile create --json " + bad, 2, "invalid", "did you mean fastest?"},
 		{"profile use --json", 2, "invalid", "--none"},
 		{"queue retry --json", 2, "invalid", "queue dead"},
@@ -61,6 +67,9 @@ func TestWhoAskedForJSONGetsTheProblemAsJSON(t *testing.T) {
 		{"sim run --json", 2, "invalid", "buildnet sim list"},
 	} {
 		m.run(strings.Fields(c.args)...).wantProblem(t, c.status, c.kind, c.text)
+	}
+	for _, args := range [][]string{{"builds", "attach", "--json", ""}, {"build", "--json", "--resume", "", "-C", m.project}} {
+		m.run(args...).wantProblem(t, 2, "invalid", "BUILD is empty")
 	}
 	m.run("node", "status", "--json=false").want(t, 3, "", "buildnet node up")
 	if r := m.run("node", "status"); r.out != "" {

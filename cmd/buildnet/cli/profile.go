@@ -61,7 +61,7 @@ func (a *app) profileListCommand() *cobra.Command {
 		Long: "Lists the profiles of the program, of this machine and of the project, and marks the\n" +
 			"one that a build here uses. `buildnet profile show` shows one in full.",
 		Example: "  buildnet profile list",
-		Args:    cobra.NoArgs,
+		Args:    takes(""),
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.atShelf(c.Context(), dir, func(_ session, known *shelves) error { return a.listProfiles(known, as) })
 		},
@@ -128,7 +128,7 @@ func (a *app) profileShowCommand() *cobra.Command {
 		Long: "Prints a profile as a file, with every key; without NAME the one that a build here\n" +
 			"uses. What it prints is a start for one of your own: `buildnet profile create`.",
 		Example: "  buildnet profile show speed > mine.yaml",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    takes("[NAME]"),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.atShelf(c.Context(), dir, func(_ session, known *shelves) error { return a.showProfile(known, args, as) })
 		},
@@ -188,7 +188,7 @@ func (a *app) profileUseCommand() *cobra.Command {
 			"names another; with --none they follow the mesh again. NAME is one of the program or\n" +
 			"of this machine. For all machines there is `buildnet distribute`.",
 		Example: "  buildnet profile use bandwidth_saver",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    takes("[NAME]"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if none == (len(args) == 1) {
 				return usage{errors.New("name a profile, or give --none")}
@@ -231,7 +231,7 @@ func (a *app) profileCreateCommand() *cobra.Command {
 			"project, for all who build it. An older one of the same name gives way. To use it:\n" +
 			"`buildnet profile use`, or profile in the project's configuration.",
 		Example: "  buildnet profile create nightly.yaml",
-		Args:    cobra.ExactArgs(1),
+		Args:    takes("FILE.yaml"),
 		RunE: func(c *cobra.Command, args []string) error {
 			o.file, o.dir = args[0], dir
 			return a.createProfile(c.Context(), o, as)

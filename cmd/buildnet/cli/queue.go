@@ -39,7 +39,7 @@ func (a *app) queueDeadCommand() *cobra.Command {
 			"good result of it; `buildnet queue retry` makes one. On a node for all users you\n" +
 			"see your own, and root sees all.",
 		Example: "  buildnet queue dead --json",
-		Args:    cobra.NoArgs,
+		Args:    takes(""),
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.inSession(c.Context(), func(ctx context.Context, s session) error { return a.listDead(ctx, s, as) })
 		},

@@ -44,7 +44,7 @@ func (a *app) simListCommand() *cobra.Command {
 		Long: "Lists the scenarios that come with the program; `buildnet sim run` runs one, or a\n" +
 			"file of your own.",
 		Example: "  buildnet sim list",
-		Args:    cobra.NoArgs,
+		Args:    takes(""),
 		RunE:    func(*cobra.Command, []string) error { return a.listScenarios(as) },
 	}, exitOK, exitUsage)
 	as.flag(c, "print one JSON array")

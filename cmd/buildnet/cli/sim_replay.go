@@ -41,7 +41,7 @@ func (a *app) simReplayCommand() *cobra.Command {
 			"costs what it took where it ran; what was known then takes no time. The first Ctrl-C\n" +
 			"ends the runs and prints what there is.",
 		Example: "  buildnet sim replay 3f9a --add 2@1.5/8 --kill leader@50%",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    takes("[BUILD]"),
 		RunE: func(c *cobra.Command, args []string) error {
 			o.build = args
 			return a.replay(c.Context(), o)
