@@ -30,6 +30,8 @@ type Step struct {
 	Toolchain string
 	// Here steps run on the initiator alone.
 	Here bool
+	// Package is what it belongs to, if anything.
+	Package string
 }
 
 // Nature is what a step does to whoever runs it.
