@@ -49,7 +49,7 @@ func (h *Hearsay) talk(ctx context.Context, id peer.ID, q *hearsaypb.Question) (
 	var a hearsaypb.Answer
 	err = wire.Write(s, q)
 	if err == nil {
-		err = wire.Read(bufio.NewReader(s), &a, maxFrame)
+		err = read(bufio.NewReader(s), &a, boundOfAnswer(q))
 	}
 	if err != nil {
 		_ = s.Reset()
@@ -117,7 +117,7 @@ func (h *Hearsay) answer(ctx context.Context, s peer.Stream) error {
 		return err
 	}
 	var q hearsaypb.Question
-	if err := wire.Read(bufio.NewReader(s), &q, maxFrame); err != nil {
+	if err := read(bufio.NewReader(s), &q, boundOfQuestion()); err != nil {
 		return err
 	}
 	kinds, err := kindsOf(&q)
