@@ -27,6 +27,8 @@ type observer struct {
 	abort   context.CancelCauseFunc
 	eta     *estimate
 	watched *watched
+	choices *choices
+	elected event.LeaderElected       // as it was told last
 	ledger  *ledger                   // nil keeps nothing
 	tries   map[steal.Step][]dead.Try // that came to nothing
 	failed  int
@@ -47,7 +49,19 @@ func (o *observer) Elected(leader peer.ID, standbys []peer.ID, epoch uint64) {
 	for _, id := range standbys {
 		names = append(names, string(id))
 	}
-	o.run.emit(event.LeaderElected{Build: string(o.run.req.ID), Leader: string(leader), Standbys: names, Epoch: epoch})
+	if epoch != o.elected.Epoch {
+		o.elected.Heir = ""
+	}
+	o.elected = event.LeaderElected{Build: string(o.run.req.ID), Leader: string(leader), Standbys: names, Heir: o.elected.Heir, Epoch: epoch}
+	o.run.emit(o.elected)
+}
+
+// bequeathed tells who would go on with the build.
+func (o *observer) bequeathed(heir peer.ID) {
+	if o.elected.Epoch > 0 && o.elected.Heir != string(heir) {
+		o.elected.Heir = string(heir)
+		o.run.emit(o.elected)
+	}
 }
 
 // Started implements sched.Observer.
@@ -159,9 +173,10 @@ func (o *observer) Finished(s steal.Step, d *steal.Done) {
 		}
 	}
 	if ran {
-		o.explain(step, d.Entry.Executor)
+		o.explain(step, d)
 		o.print(step, res)
-		done.ExpectedMS = r.expectedMS(step, d.Entry.Executor)
+		done.ExpectedMS, done.Choice = r.expectedMS(step, d.Entry.Executor), choiceOf(d.Choice)
+		o.choices.finished(step.ID, d, r.speedOf(d.Entry.Executor), time.Now())
 		if r.tree != nil { // who goes on with a build was told when its results were made
 			r.learn(step, d)
 		}
@@ -201,9 +216,9 @@ func (o *observer) printed(res *action.Result) string {
 }
 
 // explain counts why a step ran here and not elsewhere.
-func (o *observer) explain(step *action.Step, by peer.ID) {
+func (o *observer) explain(step *action.Step, d *steal.Done) {
 	r := o.run
-	if by != r.opts.Self {
+	if d.Entry.Executor != r.opts.Self {
 		return
 	}
 	others := slices.ContainsFunc(r.opts.Members(), func(m peer.Member) bool { return !m.Self && m.State == peer.Alive })
@@ -216,6 +231,8 @@ func (o *observer) explain(step *action.Step, by peer.ID) {
 		r.tally.local("sandbox: none runs on the initiator")
 	case !others:
 		r.tally.local("no other member is there")
+	case d.Choice != nil && d.Choice.Why == steal.Kept:
+		r.tally.local("to send them did not pay")
 	default:
 		r.tally.local("this node's share")
 	}

@@ -65,6 +65,7 @@ type run struct {
 	caps     map[peer.ID]peer.Capabilities // as they were at capsAt
 	capsAt   time.Time
 	forecast *event.Forecast
+	choices  *event.Choices
 	leader   peer.ID
 	epoch    uint64
 	blame    blame
@@ -167,7 +168,7 @@ func (r *run) schedule(ctx context.Context, given []steal.Given) error {
 	if r.profile.Network == profile.BatchTransfers {
 		r.batches = &batches{fetch: r.opts.Fetcher.Fetch, ctx: ctx}
 	}
-	o := &observer{run: r, abort: abort, eta: r.estimate(given), watched: newWatched(string(r.req.ID), r.emit)}
+	o := &observer{run: r, abort: abort, eta: r.estimate(given), watched: newWatched(string(r.req.ID), r.emit), choices: newChoices(time.Now())}
 	watching.Go(func() { o.watched.run(ctx) })
 	build := sched.Build{ID: r.req.ID, Plan: plan}
 	if r.opts.Unfinished != nil {
@@ -188,6 +189,7 @@ func (r *run) schedule(ctx context.Context, given []steal.Given) error {
 		return fmt.Errorf("%d %w", o.failed, errSteps)
 	}
 	r.forecast = o.eta.forecast(r.started, time.Now())
+	r.choices = o.choices.summary(r.graph.Steps(), r.hereAlone())
 	return nil
 }
 
@@ -228,7 +230,7 @@ func (r *run) finish(ctx context.Context, err error) error {
 	if err != nil && !errors.Is(err, errSteps) && !f.Cancelled {
 		f.Error = err.Error()
 	}
-	f.Forecast = r.forecast
+	f.Forecast, f.Choices = r.forecast, r.choices
 	f.Policy = r.policy()
 	f.Differs, f.Leader, f.Epoch = r.differs, string(r.leader), r.epoch
 	r.measure(&f)

@@ -135,6 +135,8 @@ func (o *observer) Watched(e *steal.Event) {
 		o.run.emit(event.TaskComplete{Build: build, Step: string(o.step(e.Step).ID), Peer: by, Error: e.Text})
 	case steal.Stated:
 		o.run.emit(o.status(build, by, e.Status))
+	case steal.Bequeathed:
+		o.bequeathed(e.Peer)
 	}
 }
 

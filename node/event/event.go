@@ -36,12 +36,15 @@ type BuildStarted struct {
 	Names map[string]string `json:"names,omitempty"`
 }
 
-// LeaderElected comes at the election and at every take-over.
+// LeaderElected comes at the election and at every take-over, and again when the
+// standbys or the heir change.
 type LeaderElected struct {
 	Build    string   `json:"build"`
 	Leader   string   `json:"leader"`
 	Standbys []string `json:"standbys"`
-	Epoch    uint64   `json:"epoch"`
+	// Heir goes on with the build if this machine dies; absent while nobody does.
+	Heir  string `json:"heir,omitempty"`
+	Epoch uint64 `json:"epoch"`
 }
 
 // BuildExpected comes before the election of a build of which enough is known:
@@ -100,6 +103,8 @@ type StepFinished struct {
 	// ETAMS is how long the rest is expected to take, by the critical path and
 	// by how fast the build went so far; absent when that is not known.
 	ETAMS int64 `json:"eta_ms,omitempty"`
+	// Choice is absent where there was none, or it was not run.
+	Choice *Choice `json:"choice,omitempty"`
 
 	Failure *Failure `json:"failure,omitempty"`
 }
@@ -194,6 +199,9 @@ type BuildFinished struct {
 	// Forecast is how good the expectations of the time were; absent when there
 	// were none, or the build did not come to its end.
 	Forecast *Forecast `json:"forecast,omitempty"`
+	// Choices are absent where no other machine could have run anything, and where
+	// the build did not come to its end.
+	Choices *Choices `json:"choices,omitempty"`
 	// Policy is how the build used the mesh; absent where nothing had changed, and
 	// where another node than its initiator ended it.
 	Policy *Policy `json:"policy,omitempty"`

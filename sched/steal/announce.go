@@ -65,7 +65,10 @@ func (o *Origin) heard(index uint64, op Op) {
 		o.hasFailed(index, op)
 	case OpHeld:
 		o.announceFrom(op.Step)
-	case OpHeir, OpEnded:
+	case OpHeir:
+		o.event(Event{Kind: Bequeathed, Step: -1, Peer: op.Peer, Epoch: o.watch.lead.Number})
+		o.release()
+	case OpEnded:
 		o.release()
 	}
 }

@@ -162,6 +162,9 @@ const (
 	// Moded says that the build goes on in Mode from here; Peers are the workers
 	// that are lost.
 	Moded
+	// Bequeathed says that Peer goes on with the build if its initiator dies; it is
+	// empty if nobody does any more.
+	Bequeathed
 )
 
 // Event is something to tell the user.

@@ -137,6 +137,20 @@ func runTime(e event.StepFinished) string {
 	return text
 }
 
+// whereWhy is a column that says why a step ran where it did, if it could have run
+// elsewhere.
+func (n names) whereWhy(e event.StepFinished) string {
+	c := e.Choice
+	if c == nil {
+		return ""
+	}
+	text := fmt.Sprintf("\t%s: here %s, %s %s", c.Why, wall(float64(c.HereMS)), n.of(c.Peer), wall(float64(c.ThereMS)))
+	if c.RegretMS > 0 {
+		text += ", regret " + wall(float64(c.RegretMS))
+	}
+	return text
+}
+
 // printBuild lists the steps, then tells what else happened.
 func (a *app) printBuild(r api.BuildRecord) error {
 	var (
@@ -157,7 +171,7 @@ func (a *app) printBuild(r api.BuildRecord) error {
 				n = e.Names
 			}
 		case event.StepFinished:
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", e.Status, e.Step, n.of(e.Peer), runTime(e))
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s%s\n", e.Status, e.Step, n.of(e.Peer), runTime(e), n.whereWhy(e))
 			if e.Status == event.Failed {
 				fmt.Fprintln(&talk, n.describeFailure(e))
 			}

@@ -56,7 +56,7 @@ func (n names) describe(e event.Event) string {
 	case event.BuildExpected:
 		return fmt.Sprintf("%s to do, about %s", plural(e.Steps, "step"), age(time.Duration(e.ETAMS)*time.Millisecond))
 	case event.LeaderElected:
-		if e.Epoch > 1 {
+		if e.Epoch > 1 && e.Heir == "" { // whose change is no news for people
 			return fmt.Sprintf("%s leads from now on (epoch %d)", n.of(e.Leader), e.Epoch)
 		}
 	case event.StepFinished:

@@ -11,11 +11,14 @@ import (
 // maxNamed is how many files or steps one line of a summary names.
 const maxNamed = 5
 
-// summaryOf says how a build ended, in one to four lines.
+// summaryOf says how a build ended, in one to five lines.
 func summaryOf(f event.BuildFinished, n names) string {
 	lines := []string{headline(f)}
 	if where := whereRun(f, n); where != "" {
 		lines = append(lines, where)
+	}
+	if chosen := choices(f, n); chosen != "" {
+		lines = append(lines, chosen)
 	}
 	if expected := forecast(f); expected != "" {
 		lines = append(lines, expected)
@@ -88,6 +91,29 @@ func whereRun(f event.BuildFinished, n names) string {
 		parts = append(parts, fmt.Sprintf("%s in, %s out", bytesText(f.BytesIn), bytesText(f.BytesOut)))
 	}
 	return joined(parts)
+}
+
+// choices says whether it paid to send steps to others, and what was kept here
+// because it would not have.
+func choices(f event.BuildFinished, n names) string {
+	c := f.Choices
+	if c == nil {
+		return ""
+	}
+	text := fmt.Sprintf("%s sent away, %d kept as that did not pay", plural(c.Sent+c.Probed, "step"), c.Kept)
+	saved := "about " + wall(float64(c.SavedMS)) + " sooner than alone"
+	if c.SavedMS <= 0 {
+		saved = "no sooner than alone"
+	}
+	text += fmt.Sprintf(": %s, regret %s (%.1f %%)", saved, wall(float64(c.RegretMS)), c.RegretPercent)
+	if len(c.Useless) > 0 {
+		of := make([]string, len(c.Useless))
+		for i, id := range c.Useless {
+			of[i] = n.of(id)
+		}
+		text += "; of no use to this build: " + few(of)
+	}
+	return text
 }
 
 // worthForecast is how long a build must have taken for anybody to ask whether
