@@ -19,6 +19,7 @@ func (n *node) holds(text string) *LaidDown {
 }
 
 func TestWhatIsLaidDownHoldsForAll(t *testing.T) {
+	t.Parallel()
 	c := NewCredentials("test")
 	a := up(t, home(t, c))
 	b, sleeper := a.join(c), a.join(c)
@@ -62,6 +63,7 @@ func TestWhatIsLaidDownHoldsForAll(t *testing.T) {
 }
 
 func TestWhatIsLaidDownIsRememberedInItsMeshAlone(t *testing.T) {
+	t.Parallel()
 	c := NewCredentials("test")
 	a := up(t, home(t, c))
 	if err := a.LayDown(t.Context(), []byte("fast")); err != nil {

@@ -101,6 +101,7 @@ func lanHome(t *testing.T, c Credentials) Options {
 }
 
 func TestMembersFindEachOtherOnTheLAN(t *testing.T) {
+	t.Parallel()
 	if !onLAN(t) {
 		return
 	}
@@ -152,6 +153,7 @@ func TestMembersFindEachOtherOnTheLAN(t *testing.T) {
 }
 
 func TestASleeperAsksWithItsFormerTag(t *testing.T) {
+	t.Parallel()
 	if !onLAN(t) {
 		return
 	}

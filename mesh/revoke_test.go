@@ -17,6 +17,7 @@ func (n *node) agreesWith(other *node) {
 }
 
 func TestRevokedMemberIsOutForGood(t *testing.T) {
+	t.Parallel()
 	c := NewCredentials("test")
 	a := up(t, home(t, c))
 	b, bad, sleeper := a.join(c), a.join(c), a.join(c)
@@ -128,6 +129,7 @@ func refused(t *testing.T, o Options, by *node) {
 }
 
 func TestRevokersAtOnceComeToOneSecret(t *testing.T) {
+	t.Parallel()
 	c := NewCredentials("test")
 	a := up(t, home(t, c))
 	b, x, y := a.join(c), a.join(c), a.join(c)
@@ -154,6 +156,7 @@ func TestRevokersAtOnceComeToOneSecret(t *testing.T) {
 }
 
 func TestRevokingNobody(t *testing.T) {
+	t.Parallel()
 	a := up(t, home(t, NewCredentials("test")))
 	if err := a.Revoke(t.Context(), a.Self()); err == nil {
 		t.Error("a node revoked itself")
