@@ -17,6 +17,9 @@ const (
 	// firstQuarantine doubles with each in a row.
 	firstQuarantine = 2 * time.Second
 	maxQuarantine   = time.Minute
+	// shortBar is how long a step waits at most for another member than that on
+	// which it went wrong: as long as a try may be put off anyway.
+	shortBar = maxBackoff
 )
 
 // Trust is what a leader gives a member to do.
@@ -121,6 +124,32 @@ func (l *Leader) entrusted(n need) (all []*member) {
 		all = slices.DeleteFunc(all, func(m *member) bool { return !l.admits(m) })
 	}
 	return all
+}
+
+// barEnds reports whether a step that went wrong on some is to wait for another
+// that could run it and is given nothing for a short while. It is of no use to
+// wait for suspicions to be decided: that may be by this very step.
+func (l *Leader) barEnds(s Step) bool {
+	return slices.ContainsFunc(l.order, func(m *member) bool {
+		return l.able(l.needs[l.needOf[s]], m) && !slices.Contains(l.tasks[s].avoid, m.id) && l.trusts(m) == Barred &&
+			m.breaker.until.Sub(l.now) <= shortBar && m.breaker.doubts(l.now) < maxStrikes
+	})
+}
+
+// repeats says that a step goes back to a member on which it went wrong, although
+// others could run it: they are not to be given anything for long.
+func (l *Leader) repeats(s Step, m *member) {
+	if !slices.Contains(l.tasks[s].avoid, m.id) {
+		return
+	}
+	for _, o := range l.order {
+		if l.able(l.needs[l.needOf[s]], o) && !slices.Contains(l.tasks[s].avoid, o.id) && !l.admits(o) {
+			l.append(Op{Kind: OpNote, Peer: m.id, Text: fmt.Sprintf(
+				"%s goes to %s again, where it went wrong: %s, which could run it, is given nothing for now", l.step(s).ID, m.id.Short(), o.id.Short(),
+			)})
+			return
+		}
+	}
 }
 
 // taxed reports whether m has all that it is trusted with.

@@ -95,6 +95,23 @@ func TestAStepDoesNotWaitForWhoIsGivenNothing(t *testing.T) {
 	expect(t, "unless nobody else is left", round.others(s), true)
 }
 
+func TestAStepWaitsForAShortBarToEnd(t *testing.T) {
+	r := rule(t, 40, 3)
+	r.wants(1, "peer1")
+	r.reports("peer1", r.starts("peer1"), broken)
+	r.passes(200 * time.Millisecond)
+	s := r.l.queued[0][0]
+	r.l.tasks[s].avoid = []peer.ID{"peer0", "peer1"}
+	r.l.bar(r.l.crew["peer2"], "for a test")
+	may := func() bool { return r.l.newRound(r.l.needOf[s]).may(s, r.l.crew["peer1"]) }
+	expect(t, "it goes back at once", may(), false)
+	r.l.crew["peer2"].breaker.until = r.now.Add(shortBar + 1)
+	expect(t, "it goes back when the other one is barred for long", may(), true)
+	notes := r.logged(OpNote)
+	r.wants(1, "peer1")
+	expect(t, "and that is said", r.logged(OpNote), notes+1)
+}
+
 func TestWhatFailsElsewhereTooIsNobodysFault(t *testing.T) {
 	r := rule(t, 40, 3)
 	for range maxStrikes {

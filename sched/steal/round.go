@@ -63,6 +63,7 @@ func (r *round) give(s Step, m *member) {
 	l := r.l
 	l.tasks[s].lacked = l.lacking(s, m)
 	r.decide(s, m)
+	l.repeats(s, m)
 	l.give(s, m)
 	l.settleAt(s, m)
 	if free, ok := r.booked[m]; ok {
@@ -92,7 +93,7 @@ func (r *round) may(s Step, m *member) bool {
 	if l.record.Steps[s].Tries == MaxTries-1 && m.id != l.opts.Initiator && l.canInitiate(s) {
 		return false // the last try is the initiator's
 	}
-	return len(t.avoid) == 0 || !slices.Contains(t.avoid, m.id) || !r.others(s)
+	return len(t.avoid) == 0 || !slices.Contains(t.avoid, m.id) || !r.others(s) && !l.barEnds(s)
 }
 
 // others reports whether the step could be given to somebody on whom it did not
