@@ -4,53 +4,16 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
+
+	"github.com/buildnet/buildnet/node/config/strict"
 )
 
-// Fault is one thing that is wrong with a configuration.
-type Fault struct {
-	File string
-	// Line is where it is, from 1; 0 if it concerns the file as a whole.
-	Line int
-	// Path is the key that it concerns, such as packages[0].steps[2].run.
-	Path string
-	What string
-	// Do says what to do about it.
-	Do string
-}
-
-// String returns "file:line: path: what; what to do".
-func (f Fault) String() string {
-	var b strings.Builder
-	b.WriteString(f.File)
-	if f.Line > 0 {
-		fmt.Fprintf(&b, ":%d", f.Line)
-	}
-	b.WriteString(": ")
-	if f.Path != "" {
-		b.WriteString(f.Path + ": ")
-	}
-	b.WriteString(f.What)
-	if f.Do != "" {
-		b.WriteString("; " + f.Do)
-	}
-	return b.String()
-}
+// Fault is one thing that is wrong with a configuration. Its column is not told.
+type Fault = strict.Fault
 
 // Faults is the error of Parse and Plan: everything that is wrong, in the
 // order of the file.
-type Faults struct {
-	List []Fault
-}
-
-// Error returns one fault a line.
-func (f *Faults) Error() string {
-	lines := make([]string, len(f.List))
-	for i, one := range f.List {
-		lines[i] = one.String()
-	}
-	return strings.Join(lines, "\n")
-}
+type Faults = strict.Faults
 
 // collector gathers faults about one file.
 type collector struct {

@@ -1,12 +1,9 @@
 package project
 
-import (
-	"bytes"
-	"encoding/json"
-)
+import "github.com/buildnet/buildnet/node/config/strict"
 
 // schema is a fragment of JSON Schema.
-type schema map[string]any
+type schema = strict.Schema
 
 func ref(name string) schema { return schema{"$ref": "#/$defs/" + name} }
 
@@ -25,8 +22,6 @@ func commandSchema(description string) schema {
 // Schema returns the JSON Schema of a configuration, as docs/ publishes it.
 func Schema() ([]byte, error) {
 	root := object(topFields, "version", "packages")
-	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-	root["title"] = "BuildNet project configuration (.buildnet/config.yaml)"
 	pkg := object(packageFields, "name")
 	pkg["oneOf"] = []schema{{"required": []string{"build_cmd"}}, {"required": []string{"steps"}}}
 	root["$defs"] = schema{
@@ -35,14 +30,7 @@ func Schema() ([]byte, error) {
 		"hooks":    object(hookFields),
 		"platform": object(platformFields),
 	}
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(root); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
+	return root.Published("BuildNet project configuration (.buildnet/config.yaml)")
 }
 
 func object[T any](fields []field[T], required ...string) schema {

@@ -25,46 +25,6 @@ import (
 	"github.com/buildnet/buildnet/node/config/near"
 )
 
-// Fault is one thing that is wrong with a file.
-type Fault struct {
-	File         string
-	Line, Column int // from 1; 0 if it concerns the file as a whole
-	// Path is the key that it concerns, such as sites[0].lan.latency.
-	Path string
-	What string
-	// Do says what to do about it.
-	Do string
-}
-
-// String returns "file:line:column: path: what; what to do".
-func (f Fault) String() string {
-	var b strings.Builder
-	b.WriteString(f.File)
-	if f.Line > 0 {
-		fmt.Fprintf(&b, ":%d:%d", f.Line, f.Column)
-	}
-	b.WriteString(": ")
-	if f.Path != "" {
-		b.WriteString(f.Path + ": ")
-	}
-	return b.String() + f.What + "; " + f.Do
-}
-
-// Faults is the error of a Reader: everything that is wrong, in the order of the
-// file.
-type Faults struct {
-	List []Fault
-}
-
-// Error returns one fault a line.
-func (f *Faults) Error() string {
-	lines := make([]string, len(f.List))
-	for i, one := range f.List {
-		lines[i] = one.String()
-	}
-	return strings.Join(lines, "\n")
-}
-
 // Scalar is a type whose values a file writes as one word.
 type Scalar interface {
 	// Set reads the word. Its error says what is wrong with it.

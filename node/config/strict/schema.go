@@ -16,16 +16,21 @@ type Schema map[string]any
 func SchemaOf[T any](title string) ([]byte, error) {
 	defs := Schema{}
 	root := objectOf(reflect.TypeFor[T](), defs)
-	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-	root["title"] = title
 	if len(defs) > 0 {
 		root["$defs"] = defs
 	}
+	return root.Published(title)
+}
+
+// Published returns a whole schema as docs/ has it.
+func (s Schema) Published(title string) ([]byte, error) {
+	s["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+	s["title"] = title
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(root); err != nil {
+	if err := encoder.Encode(s); err != nil {
 		return nil, err
 	}
 	return b.Bytes(), nil
