@@ -83,6 +83,9 @@ type Groups interface {
 	Enter(pid int) error
 	// Weighs reports whether what is there counts less than what is not.
 	Weighs() bool
+	// Memory is the directory in which to make groups that bound the memory of
+	// what runs for others; "" where any group will do.
+	Memory() string
 }
 
 // Executor runs actions. Its methods may be called concurrently.

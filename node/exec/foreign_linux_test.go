@@ -16,7 +16,10 @@ type groups struct {
 	entered int
 	refuses bool
 	light   bool
+	memory  string // of version 2: the directory of the group
 }
+
+func (g *groups) Memory() string { return g.memory }
 
 func (g *groups) Weighs() bool { return g.light }
 

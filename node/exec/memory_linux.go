@@ -16,15 +16,20 @@ type memoryGroup struct {
 	dir    string
 	events string // the file that counts the processes killed
 	peak   string // the file with the most that was used at once
+	nested bool   // it is within the group of what runs for others
 }
 
 var errNoGroup = errors.New("no memory cgroup that this user may divide")
 
-// newMemoryGroup makes a group below the node's own, where it may. limit 0
-// needs none.
-func newMemoryGroup(limit int64, name string) (*memoryGroup, error) {
+// newMemoryGroup makes a group within another, or if that is "" below the node's
+// own, where it may. limit 0 needs none.
+func newMemoryGroup(limit int64, name, within string) (*memoryGroup, error) {
 	if limit <= 0 {
 		return nil, nil
+	}
+	if within != "" {
+		g := &memoryGroup{dir: filepath.Join(within, "buildnet-"+name), events: "memory.events", peak: "memory.peak", nested: true}
+		return g, g.make("memory.max", limit)
 	}
 	own, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
@@ -70,12 +75,14 @@ func (g *memoryGroup) make(file string, limit int64) error {
 	return nil
 }
 
-func (g *memoryGroup) add(pid int) {
+// add puts a process into the group, and reports whether it is among what runs
+// for others by that. Without the group the limit of each process still holds.
+func (g *memoryGroup) add(pid int) (foreign bool) {
 	if g == nil {
-		return
+		return false
 	}
-	// Without it the limit of each process still holds.
-	_ = os.WriteFile(filepath.Join(g.dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0)
+	err := os.WriteFile(filepath.Join(g.dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0)
+	return err == nil && g.nested
 }
 
 // exceeded reports whether the kernel killed a process for the limit.

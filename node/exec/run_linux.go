@@ -36,8 +36,9 @@ func (e *Executor) run(ctx context.Context, l launch, started func()) (outcome, 
 	if err != nil {
 		return outcome{}, err
 	}
-	group, err := newMemoryGroup(l.job.memory, filepath.Base(l.dir.path))
+	group, err := newMemoryGroup(l.job.memory, filepath.Base(l.dir.path), e.memoryPlace(l.job))
 	if err != nil {
+		group = nil
 		e.opts.Log.Debug("memory limit is for each process, not for all of an action", "error", err)
 	}
 	defer group.remove()
@@ -45,11 +46,20 @@ func (e *Executor) run(ctx context.Context, l launch, started func()) (outcome, 
 	if err != nil {
 		return outcome{}, fmt.Errorf("start a sandbox: %w", err)
 	}
-	group.add(r.cmd.Process.Pid)
-	if l.job.foreign && !e.weighed(r.cmd.Process.Pid) {
+	light := group.add(r.cmd.Process.Pid) && e.opts.Groups.Weighs()
+	if l.job.foreign && !light && !e.weighed(r.cmd.Process.Pid) {
 		spec.Nice, spec.Idle = lastNiceness, true
 	}
 	return e.attend(ctx, r, l, attendance{spec: spec, started: started, group: group})
+}
+
+// memoryPlace is where the group of a job's memory has to be: that of another
+// place would take what runs for others out of its group.
+func (e *Executor) memoryPlace(j *job) string {
+	if !j.foreign || e.opts.Groups == nil {
+		return ""
+	}
+	return e.opts.Groups.Memory()
 }
 
 // weighed puts a child that has not begun yet among what runs for others, and

@@ -44,6 +44,9 @@ func (*Group) Weighs() bool { return false }
 // Text says what it is.
 func (*Group) Text() string { return "" }
 
+// Memory is nowhere.
+func (*Group) Memory() string { return "" }
+
 // Enter does nothing.
 func (*Group) Enter(int) error { return errNone }
 

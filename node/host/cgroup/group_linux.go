@@ -26,6 +26,7 @@ type Options struct {
 type Group struct {
 	v2    bool
 	dirs  []string // one for each hierarchy, that of the processor first
+	rest  string   // of version 2: the leaf of what has no group of its own within
 	node  string   // the leaf that the node has moved to, of version 2
 	from  string   // where it came from
 	means Means
@@ -60,6 +61,7 @@ func Open(o Options) (*Group, error) {
 		return nil, err
 	}
 	g.sweep()
+	g.divide()
 	return g, errors.Join(g.Weigh(Low), g.Bound(0))
 }
 
@@ -134,8 +136,46 @@ func (g *Group) enable(dir, leaf string) error {
 	if err != nil {
 		return err
 	}
-	_ = put(dir, subtree, "+io") // not every kernel weighs that
+	_ = put(dir, subtree, "+io")     // not every kernel weighs that
+	_ = put(dir, subtree, "+memory") // see divide
 	return nil
+}
+
+// divide lets groups within bound the memory of single actions. In version 2 a
+// process is in one group, so that one elsewhere would take it out of this. From
+// then on this group holds no processes itself. Where memory may not be divided
+// it stays as it is.
+func (g *Group) divide() {
+	if !g.v2 || put(g.dirs[0], subtree, "+memory") != nil {
+		return
+	}
+	rest := filepath.Join(g.dirs[0], "rest")
+	if makeGroup(rest) != nil {
+		_ = put(g.dirs[0], subtree, "-memory")
+		return
+	}
+	g.rest = rest
+}
+
+// Memory is the directory in which to make groups that bound the memory of what
+// is in the group; "" if it takes none.
+func (g *Group) Memory() string {
+	if g.rest == "" {
+		return ""
+	}
+	return g.dirs[0]
+}
+
+// within are the groups in the group, and the group.
+func (g *Group) within() []string {
+	entries, _ := os.ReadDir(g.dirs[0]) // sorted
+	var all []string
+	for _, e := range entries {
+		if e.IsDir() {
+			all = append(all, filepath.Join(g.dirs[0], e.Name()))
+		}
+	}
+	return append(all, g.dirs[0])
 }
 
 const subtree = "cgroup.subtree_control"
@@ -194,9 +234,11 @@ func (g *Group) sweep() {
 	if g.means.Freeze {
 		_ = g.Freeze(false)
 	}
-	for pid := range strings.FieldsSeq(content(filepath.Join(g.dirs[0], procs))) {
-		if n, err := strconv.Atoi(pid); err == nil && n > 1 {
-			_ = syscall.Kill(n, syscall.SIGKILL)
+	for _, dir := range g.within() {
+		for pid := range strings.FieldsSeq(content(filepath.Join(dir, procs))) {
+			if n, err := strconv.Atoi(pid); err == nil && n > 1 {
+				_ = syscall.Kill(n, syscall.SIGKILL)
+			}
 		}
 	}
 }
@@ -227,7 +269,11 @@ func (g *Group) Text() string {
 
 // Enter puts a process, and what it starts, into the group.
 func (g *Group) Enter(pid int) error {
-	for _, dir := range g.dirs {
+	dirs := g.dirs
+	if g.rest != "" {
+		dirs = []string{g.rest}
+	}
+	for _, dir := range dirs {
 		if err := put(dir, procs, strconv.Itoa(pid)); err != nil {
 			return fmt.Errorf("enter the group %s: %w", dir, err)
 		}
@@ -308,6 +354,13 @@ func (g *Group) Freeze(stop bool) error {
 // killed.
 func (g *Group) Close() error {
 	err := g.Freeze(false)
+	if g.v2 {
+		for _, dir := range g.within() {
+			if dir != g.dirs[0] {
+				err = errors.Join(err, os.Remove(dir))
+			}
+		}
+	}
 	for _, dir := range g.dirs {
 		err = errors.Join(err, os.Remove(dir))
 	}

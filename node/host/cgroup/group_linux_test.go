@@ -80,6 +80,31 @@ func TestGroupOfVersionTwoIsBelowAGroupThatIsGivenToTheNode(t *testing.T) {
 		t.Error(err)
 	}
 	expect(t, root, map[string]string{own + "bn/" + procs: "77"})
+	if g.Memory() != "" {
+		t.Errorf("a group that may not be divided takes groups for memory in %s", g.Memory())
+	}
+}
+
+func TestGroupOfVersionTwoTakesGroupsForMemoryWithinIt(t *testing.T) {
+	const own = "sys/fs/cgroup/user.slice/app/"
+	root := fixture(t, map[string]string{
+		"proc/self/cgroup":    "0::/user.slice/app\n",
+		"proc/self/mountinfo": "41 31 0:38 / /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw\n",
+		own + subtree:         "", own + "bn/cpu.weight": "", own + "bn/cpu.max": "", own + "bn/" + procs: "", own + "bn/" + subtree: "",
+		own + "bn/rest/" + procs: "",
+	})
+	g, err := Open(Options{Root: root, Name: "bn"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if dir := filepath.Join(root, own, "bn"); g.Memory() != dir {
+		t.Errorf("groups for memory are made in %q, want %q", g.Memory(), dir)
+	}
+	if err := g.Enter(77); err != nil {
+		t.Error(err)
+	}
+	// A group whose children have controllers holds no processes itself.
+	expect(t, root, map[string]string{own + "bn/" + subtree: "+memory", own + "bn/rest/" + procs: "77", own + "bn/" + procs: ""})
 }
 
 func TestWithoutAGroupOneIsTold(t *testing.T) {
