@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -49,11 +50,17 @@ var _ sched.Runner = (*runner)(nil)
 // Prepare brings the action and all its inputs here. They are held until the
 // job's context ends, which it does when the job is over.
 func (r *runner) Prepare(ctx context.Context, j sched.Job) *steal.Failure {
-	if j.Alone {
-		return nil // the build has ingested or made all of it here
-	}
 	lease := r.store.Lease()
 	context.AfterFunc(ctx, lease.Release)
+	for _, m := range j.Messages {
+		lease.Hold(m.Digest)
+		if err := r.store.Put(ctx, m.Digest, bytes.NewReader(m.Content)); err != nil {
+			return failureOf(err)
+		}
+	}
+	if j.Alone {
+		return nil // the build has ingested or made all the rest of it here
+	}
 	if _, err := r.dht.FetchAction(ctx, j.Action, j.Holders, lease.Hold); err != nil {
 		return failureOf(err)
 	}

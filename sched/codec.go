@@ -61,6 +61,7 @@ func encodeBody(m *schedpb.Envelope, msg steal.Message) error {
 	case steal.Assign:
 		m.Body = &schedpb.Envelope_Assign{Assign: &schedpb.Assign{
 			Step: uint32(msg.Step), Name: string(msg.Name), Action: msg.Action.Binary(), Holders: names(msg.Holders),
+			Messages: msg.Messages,
 		}}
 	case steal.Revoke:
 		m.Body = &schedpb.Envelope_Revoke{Revoke: &schedpb.Revoke{Step: uint32(msg.Step)}}

@@ -77,7 +77,7 @@ func messages(t testing.TB) []steal.Message {
 			{Kind: steal.OpFailed, Step: 8, Peer: p.id, Text: "why"},
 		}},
 		steal.Beat{Commit: 9},
-		steal.Assign{Step: 1, Name: "n", Action: a, Holders: []peer.ID{p.id}},
+		steal.Assign{Step: 1, Name: "n", Action: a, Holders: []peer.ID{p.id}, Messages: [][]byte{[]byte("a"), {}}},
 		steal.Revoke{Step: 2}, steal.Recall{Step: 5}, steal.Confirm{Step: 3, Action: a}, steal.End{Reason: steal.Cancelled},
 		steal.Join{
 			Slots: 3, OS: "linux", Arch: "amd64", BPU: 1.5, Memory: 1 << 40, Toolchains: []string{"", "t"},
@@ -174,6 +174,14 @@ func TestWhatNoMachineWouldSayIsRefused(t *testing.T) {
 		},
 		"TooManyStepsInAStatus": func(m *schedpb.Envelope) {
 			m.Body = &schedpb.Envelope_Status{Status: &schedpb.Status{Running: make([]uint32, steal.MaxStatusSteps+1)}}
+		},
+		"TooMuchWithAnAssignment": func(m *schedpb.Envelope) {
+			a := digest.Of(digest.BLAKE3, nil).Binary()
+			m.Body = &schedpb.Envelope_Assign{Assign: &schedpb.Assign{Action: a, Messages: [][]byte{make([]byte, maxParcel), {1}}}}
+		},
+		"TooManyWithAnAssignment": func(m *schedpb.Envelope) {
+			a := digest.Of(digest.BLAKE3, nil).Binary()
+			m.Body = &schedpb.Envelope_Assign{Assign: &schedpb.Assign{Action: a, Messages: make([][]byte, maxParcelled+1)}}
 		},
 		"TooManyPeers": func(m *schedpb.Envelope) {
 			ops := []*schedpb.Op{{Kind: uint32(steal.OpStandbys), Peers: make([]string, maxPeers+1)}}

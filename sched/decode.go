@@ -307,7 +307,12 @@ func (d *decoder) assignOf(m *schedpb.Assign) (steal.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	return steal.Assign{Step: s, Name: action.StepID(m.GetName()), Action: a, Holders: holders}, nil
+	if err := checkParcel(m.GetMessages()); err != nil {
+		return nil, err
+	}
+	return steal.Assign{
+		Step: s, Name: action.StepID(m.GetName()), Action: a, Holders: holders, Messages: m.GetMessages(),
+	}, nil
 }
 
 func joinOf(m *schedpb.Join) (steal.Message, error) {

@@ -28,6 +28,7 @@ type leading struct {
 	scope   registry.Scope
 	box     mailbox
 	dirs    *directories
+	parcels parcels
 	publish *semaphore.Weighted
 
 	// Owned by run.
@@ -172,6 +173,10 @@ func (l *leading) send(m steal.Send) {
 	k, ok := l.links[m.To]
 	if !ok {
 		return // it broke; the machine hears of it in its turn
+	}
+	if a, ok := m.Msg.(steal.Assign); ok {
+		a.Messages = l.parcels.of(a.Action)
+		m.Msg = a
 	}
 	if err := k.send(m.Msg); err != nil {
 		l.s.opts.Log.Debug("message not sent", "build", l.build, "peer", m.To, "error", err)

@@ -34,7 +34,7 @@ func (l *leading) resolve(ctx context.Context, r steal.Resolve) steal.Resolved {
 	out := steal.Resolved{Step: r.Step, Attempt: r.Attempt}
 	step := &l.opts.Plan.Graph.Steps()[r.Step]
 	a, err := action.Assemble(ctx, step, r.Results, l.dirs.from(r.Holders))
-	if err == nil {
+	if err == nil && !l.parcels.keep(a) {
 		err = l.s.opts.Blobs.Put(ctx, a.Blobs...)
 	}
 	if err != nil {

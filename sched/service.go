@@ -61,6 +61,9 @@ type Job struct {
 	Action digest.Digest
 	// Holders are said to have the inputs.
 	Holders []peer.ID
+	// Messages came with the step, and are what Action is made of as far as its
+	// leader made it. Prepare keeps them.
+	Messages []action.Blob
 	// Own is the step as this node asked for it; nil in the build of another,
 	// and where Action is not what a step comes to that runs without isolation.
 	// Otherwise what Action says is the leader's word, not this node's.

@@ -80,6 +80,7 @@ func (p *party) prepare(a steal.Assign) {
 	j := &job{key: key, Job: Job{
 		Build: p.build, Step: a.Name, Action: a.Action, Holders: a.Holders, Own: p.origin.step(a),
 		Alone: p.origin != nil && p.origin.alone, Foreign: p.whose() == theirs, Forget: p.forget,
+		Messages: unpack(a.Messages),
 	}}
 	j.Progress = func(percent int) { j.percent.Store(int32(min(max(percent, 0), 100)) + 1) }
 	j.ctx, j.cancel = context.WithCancel(p.ctx)

@@ -380,7 +380,10 @@ func (m *runner) tree(ctx context.Context, root digest.Digest) error {
 // Prepare brings the inputs of an action here.
 func (m *runner) Prepare(ctx context.Context, j sched.Job) *steal.Failure {
 	var a repb.Action
-	err := m.load(ctx, j.Action, &a)
+	err := (*shelf)(m).Put(ctx, j.Messages...)
+	if err == nil {
+		err = m.load(ctx, j.Action, &a)
+	}
 	if err == nil {
 		var root digest.Digest
 		if root, err = action.DigestOf(a.InputRootDigest); err == nil {

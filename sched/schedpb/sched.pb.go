@@ -1177,11 +1177,13 @@ func (x *Beat) GetCommit() uint64 {
 }
 
 type Assign struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Step          uint32                 `protobuf:"varint,1,opt,name=step,proto3" json:"step,omitempty"`
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	Action        []byte                 `protobuf:"bytes,3,opt,name=action,proto3" json:"action,omitempty"`
-	Holders       []string               `protobuf:"bytes,4,rep,name=holders,proto3" json:"holders,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Step    uint32                 `protobuf:"varint,1,opt,name=step,proto3" json:"step,omitempty"`
+	Name    string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Action  []byte                 `protobuf:"bytes,3,opt,name=action,proto3" json:"action,omitempty"`
+	Holders []string               `protobuf:"bytes,4,rep,name=holders,proto3" json:"holders,omitempty"`
+	// messages are blobs that the action is made of; a blob is named by what is in it.
+	Messages      [][]byte `protobuf:"bytes,5,rep,name=messages,proto3" json:"messages,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1240,6 +1242,13 @@ func (x *Assign) GetAction() []byte {
 func (x *Assign) GetHolders() []string {
 	if x != nil {
 		return x.Holders
+	}
+	return nil
+}
+
+func (x *Assign) GetMessages() [][]byte {
+	if x != nil {
+		return x.Messages
 	}
 	return nil
 }
@@ -3012,12 +3021,13 @@ const file_sched_schedpb_sched_proto_rawDesc = "" +
 	"\x03ops\x18\x02 \x03(\v2\x12.buildnet.sched.OpR\x03ops\x12\x16\n" +
 	"\x06commit\x18\x03 \x01(\x04R\x06commit\"\x1e\n" +
 	"\x04Beat\x12\x16\n" +
-	"\x06commit\x18\x01 \x01(\x04R\x06commit\"b\n" +
+	"\x06commit\x18\x01 \x01(\x04R\x06commit\"~\n" +
 	"\x06Assign\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\rR\x04step\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
 	"\x06action\x18\x03 \x01(\fR\x06action\x12\x18\n" +
-	"\aholders\x18\x04 \x03(\tR\aholders\"\x1c\n" +
+	"\aholders\x18\x04 \x03(\tR\aholders\x12\x1a\n" +
+	"\bmessages\x18\x05 \x03(\fR\bmessages\"\x1c\n" +
 	"\x06Revoke\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\rR\x04step\"\x1c\n" +
 	"\x06Recall\x12\x12\n" +

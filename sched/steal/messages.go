@@ -67,6 +67,9 @@ type (
 		Action digest.Digest
 		// Holders are those who have the inputs.
 		Holders []peer.ID
+		// Messages are blobs of which the action is made, as far as they travel with
+		// the assignment. The driver sees to them.
+		Messages [][]byte
 	}
 	// Revoke takes an assignment back.
 	Revoke struct{ Step Step }
