@@ -56,7 +56,7 @@ func TestWaste(t *testing.T) {
 	}
 	ended := backed().run(3000, trace.RunEnded, 2, 0)
 	try(t, func() Rule { return NewWaste() }, &mesh{setting: plain()},
-		trial{"little", done(ended, 1300), ""},
+		trial{"little", done(ended, 1200), ""},
 		trial{"much", done(ended, 3000), "wasted 1.990 BPU-seconds, beside work of 2.998"},
 		trial{"both ended", ended.run(3000, trace.RunEnded, 3, 0).over(9000, 0, int64(steal.Completed)), "wasted 1.990"},
 		trial{"of no backup", done(stream{}.run(1, trace.RunBegan, 3, 0), 5000), ""},

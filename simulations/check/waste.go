@@ -8,9 +8,10 @@ import (
 	"github.com/buildnet/buildnet/simulations/trace"
 )
 
-// wasteOver is what each backup may come to beyond the share that is allowed:
-// the time until a leader hears, looks, and is heard.
-const wasteOver = 300 * time.Millisecond
+// wasteOver is what each backup may come to beyond the share that is allowed: the
+// time until a leader hears, looks, and is heard. It is no more than what its step
+// costs: a run that is short has ended by then.
+const wasteOver = 100 * time.Millisecond
 
 // Waste is the rule that where nothing goes wrong backups come to no more than
 // steal.MaxWaste of what a build executed, in BPU-seconds.
@@ -50,7 +51,8 @@ func (r *Waste) Observe(w World, e *trace.Event) string {
 	case trace.Logged:
 		if e.Text == trace.OpBackup {
 			r.backed[of] = true
-			r.excess[e.Build] += wasteOver.Seconds() * w.Setting().Nodes[e.Peer].BPU
+			s := w.Setting()
+			r.excess[e.Build] += min(wasteOver.Seconds()*s.Nodes[e.Peer].BPU, s.Builds[e.Build].Graph.Steps[e.Step].Cost)
 		}
 	case trace.RunBegan:
 		r.began[wasting{of, e.Node}] = e.At
