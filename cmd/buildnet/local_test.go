@@ -13,6 +13,7 @@ import (
 // The port of the HTTP API may belong to another user's node, or to no node at
 // all: a build must not care.
 func TestNodeOfABuildNeedsNoPort(t *testing.T) {
+	t.Parallel()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", config.DefaultAPI)
 	if err == nil {
 		defer l.Close()

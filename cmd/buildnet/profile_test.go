@@ -118,6 +118,7 @@ func holding(all []listed) string {
 }
 
 func TestProfilesOfAMachine(t *testing.T) {
+	t.Parallel()
 	n := nodetest.Start(t, 1, "")
 	dir := copies(t, 1, "")
 	list := func() []listed { return answer[[]listed](t, n, "profile", "list", "-C", dir) }
@@ -158,6 +159,7 @@ func TestProfilesOfAMachine(t *testing.T) {
 }
 
 func TestProfilesOfAProject(t *testing.T) {
+	t.Parallel()
 	n := nodetest.Start(t, 1, "")
 	dir := copies(t, 1, "profile: night\n")
 	for _, args := range [][]string{
@@ -202,6 +204,7 @@ type meshProfile struct {
 }
 
 func TestTheMeshHasAProfile(t *testing.T) {
+	t.Parallel()
 	nodes := nodetest.Mesh(t, 2, 1)
 	a, b := nodes[0], nodes[1]
 	dir := copies(t, 1, "")
@@ -231,6 +234,7 @@ func TestTheMeshHasAProfile(t *testing.T) {
 }
 
 func TestBandwidthSaverAsksNobody(t *testing.T) {
+	t.Parallel()
 	n := nodetest.Mesh(t, 2, 1)[0]
 	dir := copies(t, 6, "")
 	// A busy machine may need longer to name its tools than one build takes.
@@ -277,6 +281,7 @@ func own(t *testing.T, n *nodetest.Node, name, key string) {
 }
 
 func TestCachePoliciesAndStoragePreferences(t *testing.T) {
+	t.Parallel()
 	const steps = 4
 	nodes := nodetest.Mesh(t, 2, 1)
 	a, b := nodes[0], nodes[1]
