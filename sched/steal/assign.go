@@ -102,15 +102,19 @@ func (l *Leader) assignQueue(n int) {
 		return
 	}
 	r := l.newRound(n)
+	if len(r.able) == 0 {
+		l.waitsForOwner(n)
+	}
 	if len(r.free) == 0 {
 		return
 	}
 	vain, demanding := 0, 0
 	most := min(maxLook, max(leastLook, maxOffers/len(r.able)))
+	scan := min(maxScan, maxScans/len(r.able))
 	ahead := l.upcoming(n, most)
 	for at := 0; at < len(l.queued[n]); {
 		s := l.queued[n][at]
-		if len(r.free) == 0 || vain >= most+maxScan || l.busy() {
+		if len(r.free) == 0 || vain >= most+scan || l.busy() {
 			return
 		}
 		for len(ahead) > 0 && l.deps.order(ahead[0], s) < 0 {
@@ -128,7 +132,12 @@ func (l *Leader) assignQueue(n int) {
 		at++
 		if r.undemanding(s) {
 			vain++
-		} else if demanding += len(r.free); demanding > maxDemanding { // whoever may not have it is of use to those behind it
+			continue
+		}
+		if demanding == 0 {
+			r.waitsForMemory(s)
+		}
+		if demanding += len(r.free); demanding > maxDemanding { // whoever may not have it is of use to those behind it
 			return
 		}
 	}
@@ -160,8 +169,8 @@ const (
 	maxLook, leastLook = 64, 4
 	maxOffers          = 512
 	// maxScan is how many more are looked at for those who are free, and of no use
-	// to what comes before.
-	maxScan = 256
+	// to what comes before: fewer, too, with a large crew.
+	maxScan, maxScans = 256, 4096
 	// maxDemanding bounds the members that are looked at for steps which some of
 	// them may not have: they have no memory for it, or it went wrong there.
 	maxDemanding = 1 << 15

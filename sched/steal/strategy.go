@@ -18,6 +18,8 @@ type placing struct {
 	power   float64 // of the crew, in BPU
 	looks   uint64  // at steps, which outlooks are of
 	still   bool    // nothing has been said that gives anybody work
+	// What steps wait for although members have room.
+	memoryWait, ownerWait wait
 }
 
 // stays reports whether a message gives nobody anything to do, which is most of

@@ -29,6 +29,13 @@ type piece struct {
 // is nobody yet.
 func placed(t *testing.T, p place.Policy, hands []hand, pieces []piece) []string {
 	t.Helper()
+	got, _ := begun(t, p, hands, pieces)
+	return got
+}
+
+// begun is placed, and the leader.
+func begun(t *testing.T, p place.Policy, hands []hand, pieces []piece) ([]string, *Leader) {
+	t.Helper()
 	steps := make([]action.Step, len(pieces))
 	for i, c := range pieces {
 		steps[i] = benchStep(i)
@@ -68,7 +75,7 @@ func placed(t *testing.T, p place.Policy, hands []hand, pieces []piece) []string
 		do(l.Receive(start, handName(i), Want{Free: 2 * h.slots}))
 	}
 	do(l.Receive(start, handName(0), Follow{}))
-	return got
+	return got, l
 }
 
 func handName(i int) peer.ID { return peer.ID(string(rune('a' + i))) }
