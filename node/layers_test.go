@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -148,11 +149,28 @@ func importPath(t *testing.T, spec *ast.ImportSpec) string {
 	return p
 }
 
-// eachFile parses every Go file of the module. dir is slash-separated and
+// eachFile visits every Go file of the module. dir is slash-separated and
 // relative to the module's root.
 func eachFile(t *testing.T, visit func(dir, file string, f *ast.File)) {
 	t.Helper()
-	err := filepath.WalkDir("..", func(p string, d fs.DirEntry, err error) error {
+	all, err := parsed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range all {
+		visit(f.dir, f.name, f.File)
+	}
+}
+
+// file is a Go file of the module.
+type file struct {
+	dir, name string
+	*ast.File
+}
+
+// parsed reads the files once for all tests, which change nothing in them.
+var parsed = sync.OnceValues(func() (all []file, err error) {
+	err = filepath.WalkDir("..", func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -162,7 +180,7 @@ func eachFile(t *testing.T, visit func(dir, file string, f *ast.File)) {
 		if !strings.HasSuffix(p, ".go") {
 			return nil
 		}
-		f, err := parser.ParseFile(token.NewFileSet(), p, nil, parser.ParseComments)
+		f, err := parser.ParseFile(token.NewFileSet(), p, nil, parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
 			return err
 		}
@@ -170,10 +188,8 @@ func eachFile(t *testing.T, visit func(dir, file string, f *ast.File)) {
 		if err != nil {
 			return err
 		}
-		visit(filepath.ToSlash(rel), filepath.Base(p), f)
+		all = append(all, file{filepath.ToSlash(rel), filepath.Base(p), f})
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+	return all, err
+})
