@@ -5,6 +5,7 @@ package heap
 
 import (
 	"os"
+	"runtime"
 	"sync"
 )
 
@@ -22,5 +23,6 @@ var ballast []byte
 var Floor = sync.OnceFunc(func() {
 	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
 		ballast = make([]byte, ballastBytes)
+		runtime.KeepAlive(ballast)
 	}
 })
