@@ -250,6 +250,9 @@ func (b *Build) read(out io.Reader) {
 	lines := bufio.NewScanner(out)
 	lines.Buffer(nil, 64<<20)
 	for lines.Scan() {
+		if bytes.HasPrefix(lines.Bytes(), []byte(`{"event":"error"`)) {
+			continue // of the command, which says it on stderr, too
+		}
 		e, err := event.Decode(lines.Bytes())
 		if err != nil {
 			b.host.t.Errorf("host %s: %v in %q", b.host.Name, err, lines.Text())

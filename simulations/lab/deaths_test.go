@@ -20,14 +20,14 @@ type death struct {
 	hosts int
 	// led says that another than the initiator has to lead.
 	led bool
-	// from and to are when, after the election.
-	from, to time.Duration
+	// to is when at the latest, after the election.
+	to time.Duration
 	// victims are chosen of the nodes, the initiator's being the first.
 	victims func(r *rand.Rand, nodes []*Node, now event.LeaderElected) []int
 }
 
-// deaths are survived by every build, whenever they happen. An initiator's has
-// to leave its heir the time to be one; before that a build ends with it.
+// deaths are survived by every build, whenever they happen. An initiator's leaves
+// an heir that is ready; a younger build ends with it, and is resumed by it.
 var deaths = map[string]death{
 	"leader": {hosts: 4, led: true, to: 4 * time.Second,
 		victims: func(_ *rand.Rand, nodes []*Node, now event.LeaderElected) []int {
@@ -40,7 +40,7 @@ var deaths = map[string]death{
 			}
 			return []int{nodeOf(nodes, now.Leader), nodeOf(nodes, now.Standbys[0])}
 		}},
-	"initiator": {hosts: 4, from: readyAfter, to: 5 * time.Second,
+	"initiator": {hosts: 4, to: 5 * time.Second,
 		victims: func(*rand.Rand, []*Node, event.LeaderElected) []int { return []int{0} }},
 	"half of the workers": {hosts: 6, led: true, to: 4 * time.Second,
 		victims: func(r *rand.Rand, nodes []*Node, now event.LeaderElected) []int {
@@ -49,7 +49,7 @@ var deaths = map[string]death{
 		}},
 	"all workers": {hosts: 4, to: 4 * time.Second,
 		victims: func(*rand.Rand, []*Node, event.LeaderElected) []int { return []int{1, 2, 3} }},
-	"all nodes": {hosts: 3, from: readyAfter, to: 5 * time.Second,
+	"all nodes": {hosts: 3, to: 4 * time.Second,
 		victims: func(*rand.Rand, []*Node, event.LeaderElected) []int { return []int{0, 1, 2} }},
 }
 
@@ -112,7 +112,8 @@ func (c *mourners) survive(d death, tag string) bool {
 	})
 	undisturbed := p.In(c.t, c.outside)
 	alone := c.outside.Start(undisturbed, "--local", "-j", "50")
-	<-time.After(between(c.r, d.from, d.to))
+	moment := between(c.r, 0, d.to)
+	<-time.After(moment)
 	reign := leaderOf(b)
 	victims := d.victims(c.r, c.nodes, reign)
 	if len(victims) == 0 || slices.Contains(victims, -1) {
@@ -126,11 +127,21 @@ func (c *mourners) survive(d death, tag string) bool {
 	}
 	seen := b.seenBy(killed)
 	end, tree := c.ending(b, dir, victims, tag)
-	if status := end.Wait(); status != 0 {
-		c.t.Errorf("%s: %v died; exit status %d: %s %+v", tag, victims, status, end.Stderr(), last(end.Events(), 3))
+	status := end.Wait()
+	if announced := len(b.Announced(seen)); tree != dir && status != 0 && (moment < readyAfter || announced == p.Steps()) {
+		// Too young for an heir, or done and not told.
+		end, tree = c.resume(dir, victims)
+		if status = end.Wait(); status != 0 && announced == p.Steps() {
+			end = c.hosts[0].Start(dir)
+			status = end.Wait()
+		}
+	}
+	if status != 0 {
+		c.t.Errorf("%s: %v died %v after the election with %d of %d announced; exit status %d: %s %+v", tag, victims, moment, len(b.Announced(seen)), p.Steps(), status, end.Stderr(), last(end.Events(), 3))
+		return true
 	}
 	took := time.Since(killed)
-	if status := alone.Wait(); status != 0 {
+	if status = alone.Wait(); status != 0 {
 		c.t.Fatalf("%s: on a host of no mesh: exit status %d: %s", tag, status, alone.Stderr())
 	}
 	SameOutputs(c.t, Outputs(c.t, tree), Outputs(c.t, undisturbed))
@@ -138,8 +149,8 @@ func (c *mourners) survive(d death, tag string) bool {
 	if slices.Contains(victims, nodeOf(c.nodes, reign.Leader)) {
 		c.succession(b, reign, killed)
 	}
-	c.t.Logf("%s: %v died with %d of %d steps announced; all is done %v later, in epoch %d",
-		tag, victims, len(b.Announced(seen)), p.Steps(), took.Round(10*time.Millisecond), end.Finished().Epoch)
+	c.t.Logf("%s: %v died %.1f s after the election with %d of %d steps announced; all is done %.1f s later, in epoch %d of %s",
+		tag, victims, moment.Seconds(), len(b.Announced(seen)), p.Steps(), took.Seconds(), end.Finished().Epoch, end.Finished().Build)
 	return true
 }
 
@@ -210,14 +221,20 @@ func (c *mourners) ending(b *Build, dir string, victims []int, tag string) (end 
 	c.t.Helper()
 	switch {
 	case len(victims) == len(c.nodes):
-		c.revive(victims)
-		return c.hosts[0].start("build", "--json", "-C", dir, "--resume"), dir
+		return c.resume(dir, victims)
 	case slices.Contains(victims, 0):
 		by := c.hosts[1+c.r.IntN(len(c.hosts)-1)]
 		tree = filepath.Join(by.Dir, "rescued-"+tag)
 		return by.Attach(leaderOf(b).Build, tree), tree
 	}
 	return b, dir
+}
+
+// resume goes on with a build where it was asked for.
+func (c *mourners) resume(dir string, victims []int) (end *Build, tree string) {
+	c.t.Helper()
+	c.revive(victims)
+	return c.hosts[0].start("build", "--json", "-C", dir, "--resume"), dir
 }
 
 // seenBy counts the events that were read by a moment.
