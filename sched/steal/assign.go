@@ -28,10 +28,13 @@ func (l *Leader) endHearing() {
 	}
 }
 
-// allJoined reports whether everybody who is called has joined or is lost.
+// allJoined reports whether everybody who is called has joined or is lost. The
+// leader before has been silent for a lease: it is waited for no longer than one
+// that lives needs for an answer.
 func (l *Leader) allJoined() bool {
+	silent := l.now.Sub(l.openedAt) >= BeatEvery
 	return !slices.ContainsFunc(l.order, func(m *member) bool {
-		return m.link != Gone && m.join == nil
+		return m.link != Gone && m.join == nil && !(silent && m.id == l.opts.Predecessor)
 	})
 }
 
