@@ -145,9 +145,12 @@ func choiceOf(c *steal.Choice) *event.Choice {
 	}
 }
 
-// hereAlone is what this machine could do by itself.
+// hereAlone is what this machine does by itself with all slots that the build may
+// have, whatever else it is doing just now: what steps took says that.
 func (r *run) hereAlone() forces {
-	modes := r.req.Modes
-	modes.Local = true
-	return forcesOf(r.opts.Members(), modes)
+	speed, slots := r.speedOf(r.opts.Self), max(r.capsOf(r.opts.Self).Slots, 1)
+	if jobs := r.req.Modes.Jobs; jobs > 0 {
+		slots = min(slots, jobs)
+	}
+	return forces{fastest: speed, power: speed * float64(slots)}
 }
