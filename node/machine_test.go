@@ -29,6 +29,7 @@ func (g given) Execute(context.Context, exec.Request, func()) (*action.Result, e
 }
 
 func TestADeafNodeOfAnotherMachineIsReachedInItsProcess(t *testing.T) {
+	t.Parallel()
 	home := filepath.Join(t.TempDir(), "home")
 	n, err := node.New(node.Config{
 		Home: home, Listen: "127.0.0.1:0", Slots: 3,

@@ -35,6 +35,7 @@ packages:
 }
 
 func TestBuildAloneThenSkipThenRestore(t *testing.T) {
+	t.Parallel()
 	n := nodetest.Start(t, 0, "")
 	root := nodetest.Tree(t, hello)
 	f := n.Build(t, root)
@@ -63,6 +64,7 @@ func TestBuildAloneThenSkipThenRestore(t *testing.T) {
 }
 
 func TestMeshBuildsAndServesWhatItBuilt(t *testing.T) {
+	t.Parallel()
 	nodes := nodetest.Mesh(t, 3, 0)
 	if f := nodes[0].Build(t, nodetest.Tree(t, hello)); !f.OK || f.Executed != 5 {
 		t.Fatalf("first build: %+v", f)
@@ -76,6 +78,7 @@ func TestMeshBuildsAndServesWhatItBuilt(t *testing.T) {
 }
 
 func TestSecondNodeOnAHomeIsRefused(t *testing.T) {
+	t.Parallel()
 	n := nodetest.Start(t, 0, "")
 	again, err := node.New(node.Config{Home: n.Home, Listen: "127.0.0.1:0", API: node.NoAPI})
 	if err != nil {

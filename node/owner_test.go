@@ -13,6 +13,7 @@ import (
 )
 
 func TestOwnerSaysWhatOthersMayUse(t *testing.T) {
+	t.Parallel()
 	n := nodetest.Start(t, 4, "")
 	before, err := n.Client.Status(t.Context())
 	if err != nil || before.Lent.Slots != 4 || before.Lent.Share != 1 || before.Lent.Yield || before.Lent.Means == "" {
@@ -43,6 +44,7 @@ func TestOwnerSaysWhatOthersMayUse(t *testing.T) {
 
 // Each of two changes at once holds, of the one and the other setting.
 func TestOwnerChangesTwoSettingsAtOnce(t *testing.T) {
+	t.Parallel()
 	n := nodetest.Start(t, 4, "")
 	for i := range 20 {
 		share, on := 0.25+0.25*float64(i%2), i%2 == 0

@@ -11,6 +11,7 @@ import (
 )
 
 func TestABuildIsRecordedAndASkipSaysWhyNot(t *testing.T) {
+	t.Parallel()
 	n := nodetest.Start(t, 2, "")
 	root := nodetest.Tree(t, hello)
 	first := n.Build(t, root)

@@ -27,6 +27,7 @@ packages:
 // What steps say of themselves, and workers of theirs, is in the events of the
 // build wherever it runs, and not in its record.
 func TestThoseWhoWatchABuildSeeHowFarItIs(t *testing.T) {
+	t.Parallel()
 	nodes := nodetest.Mesh(t, 2, 1)
 	given, far, done, seen := map[string]string{}, map[string]event.TaskProgress{}, map[string]string{}, map[string]bool{}
 	build := ""
