@@ -12,7 +12,7 @@ import (
 
 const (
 	// allCount is how many members are looked at one by one.
-	allCount = 64
+	allCount = 24
 	// paces are the parts of an octave in which members are about as fast.
 	paces = 8
 )
