@@ -88,6 +88,7 @@ func messages(t testing.TB) []steal.Message {
 		steal.Report{Step: 7, Action: a, Failure: steal.Failure{Kind: steal.NoSpace, Text: "full"}},
 		steal.Return{Step: 8}, steal.Ack{Index: 10}, steal.Known{Step: 9, Done: done, Secured: true},
 		steal.Known{Step: 9, Failed: "why"}, steal.Follow{},
+		steal.Decline{Text: "why"},
 		steal.Toll{Step: 9, Began: []peer.ID{p.id}, Fallen: []peer.ID{p.id, p.id}},
 		steal.Secured{Step: 1, Action: a}, steal.Unsecured{Step: 2, Action: a, Text: "gone"}, steal.Cancel{},
 		steal.Refuse{Epoch: steal.Epoch{Number: 4, Leader: p.id}},

@@ -97,6 +97,8 @@ func (d *decoder) toLeader(m *schedpb.Envelope) (steal.Message, error) {
 		return d.knownOf(body.Known)
 	case *schedpb.Envelope_Toll:
 		return d.tollOf(body.Toll)
+	case *schedpb.Envelope_Decline:
+		return steal.Decline{Text: text(body.Decline.GetText())}, nil
 	case *schedpb.Envelope_Follow:
 		return steal.Follow{}, nil
 	case *schedpb.Envelope_Secured:

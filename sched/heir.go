@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,14 +20,20 @@ const (
 	maxBringing = 2
 	// maxCustodies are builds that a node is the heir of at once.
 	maxCustodies = 16
-	// keepAgain is the pause before an heir tries again what it could not get.
-	keepAgain = time.Second
+	// keepTries is how often an heir tries to get what it is to keep. keepAgain is
+	// the first pause between two tries, maxKeepAgain the longest.
+	keepTries    = 6
+	keepAgain    = 500 * time.Millisecond
+	maxKeepAgain = 8 * time.Second
 	// aliveTime is how long the initiator of a build has to say that it lives.
 	aliveTime = time.Second
 )
 
 // ErrYielded says that an heir gave a build back, whose initiator lives.
 var ErrYielded = errors.New("the build's initiator lives and goes on with it")
+
+// ErrTooMuch says that a build is more than what a node keeps for others.
+var ErrTooMuch = errors.New("it is more than this node keeps for others")
 
 // Heirs keeps on this node what the builds of others need to be gone on with
 // here. All methods may be called concurrently.
@@ -40,9 +48,10 @@ type Heirs interface {
 // concurrently.
 type Custody interface {
 	// Sources brings here all that the plan begins with: what its steps read,
-	// and the outputs of those whose results are given.
+	// and the outputs of those whose results are given. It returns ErrTooMuch where
+	// that is more than this node keeps.
 	Sources(ctx context.Context) error
-	// Secure is as an Observer's.
+	// Secure is as an Observer's. It returns ErrTooMuch as Sources does.
 	Secure(ctx context.Context, step steal.Step, d *steal.Done) error
 	// Inherit returns who is told of the rest of the build, which has another
 	// name from here on, and what is to be called with what became of it.
@@ -70,12 +79,21 @@ func heirOf(b steal.BuildID) steal.BuildID {
 
 // custody drives a Custody beside its party. It is owned by the party.
 type custody struct {
-	keeps    Custody // nil until the plan is here
-	plan     *steal.Plan
-	queue    []steal.Securing
-	bringing int
-	ctx      context.Context
-	cancel   context.CancelFunc
+	keeps     Custody // nil until the plan is here
+	plan      *steal.Plan
+	initiator peer.ID
+	queue     []bringing
+	bringing  int
+	full      bool // this node keeps no more
+	ctx       context.Context
+	cancel    context.CancelFunc
+}
+
+// bringing is a result whose outputs are to be brought here, and how often that
+// failed.
+type bringing struct {
+	steal.Securing
+	tries int
 }
 
 func (p *party) doHeir(out steal.KeeperOutput) {
@@ -86,7 +104,9 @@ func (p *party) doHeir(out steal.KeeperOutput) {
 		p.keep(out.Keep)
 	}
 	if c := p.custody; c != nil {
-		c.queue = append(c.queue, out.Brings...)
+		for _, b := range out.Brings {
+			c.queue = append(c.queue, bringing{Securing: b})
+		}
 		p.bring(c)
 	}
 	if out.Inherit != nil {
@@ -102,52 +122,66 @@ func (p *party) doHeir(out steal.KeeperOutput) {
 func (p *party) keep(k *steal.Custody) {
 	s := p.s
 	p.disown()
-	if s.opts.Heirs == nil || s.opts.OwnBuildsOnly || s.draining() || !s.takeCustody() {
+	if why := s.takeCustody(); why != "" {
+		p.doKeeper(p.keeper.Decline(time.Now(), why))
 		return
 	}
-	c := &custody{}
+	c := &custody{initiator: k.Initiator}
 	c.ctx, c.cancel = context.WithCancel(p.ctx)
 	p.custody = c
 	p.work.Go(func() {
 		defer s.leaveCustody()
 		defer c.cancel()
-		if p.fetchSources(c, k) {
-			p.box.post(func() {
-				if p.custody == c && p.keeper != nil {
-					p.doKeeper(p.keeper.Kept(time.Now()))
-				}
-			})
+		err := p.fetchSources(c, k)
+		kept := p.box.post(func() {
+			switch {
+			case p.custody != c || p.keeper == nil:
+			case err == nil:
+				p.doKeeper(p.keeper.Kept(time.Now()))
+			default:
+				p.disown()
+				p.doKeeper(p.keeper.Decline(time.Now(), err.Error()))
+			}
+		})
+		if kept && err == nil {
 			<-c.ctx.Done()
 		}
 	})
 }
 
-// fetchSources brings the plan, then what it begins with. It tries until it has
-// all of it, or the custody ends.
-func (p *party) fetchSources(c *custody, k *steal.Custody) bool {
+// retryPause is the pause before what failed is tried again: it doubles with each
+// try, and is up to half as long again by chance.
+func retryPause(try int) time.Duration {
+	pause := min(keepAgain<<min(try, 10), maxKeepAgain)
+	return pause + rand.N(pause/2)
+}
+
+// fetchSources brings the plan, then what it begins with.
+func (p *party) fetchSources(c *custody, k *steal.Custody) (err error) {
 	var keeps Custody
-	for {
-		plan, err := p.s.loadPlan(c.ctx, k.Plan, []peer.ID{k.Initiator})
-		if err == nil && keeps == nil {
+	for try := range keepTries {
+		var plan *steal.Plan
+		if plan, err = p.s.loadPlan(c.ctx, k.Plan, []peer.ID{k.Initiator}); err == nil && keeps == nil {
 			keeps = p.s.opts.Heirs.Custody(p.build, k.Initiator, plan)
 			if !p.box.post(func() { p.keeping(c, keeps, plan) }) {
 				keeps.Close()
-				return false
+				return ErrClosed
 			}
 		}
 		if err == nil {
 			err = keeps.Sources(c.ctx)
 		}
-		if err == nil {
-			return true
+		if err == nil || errors.Is(err, ErrTooMuch) {
+			return err
 		}
 		p.s.opts.Log.Debug("build is not kept yet", "build", p.build, "error", err)
 		select {
 		case <-c.ctx.Done():
-			return false
-		case <-time.After(keepAgain):
+			return c.ctx.Err()
+		case <-time.After(retryPause(try)):
 		}
 	}
+	return fmt.Errorf("what it begins with could not be fetched: %w", err)
 }
 
 func (p *party) keeping(c *custody, keeps Custody, plan *steal.Plan) {
@@ -159,26 +193,62 @@ func (p *party) keeping(c *custody, keeps Custody, plan *steal.Plan) {
 	p.bring(c)
 }
 
-// bring fetches outputs of results, a few at a time.
+// bring fetches outputs of results, a few at a time: those first that the
+// initiator made, which nobody else has.
 func (p *party) bring(c *custody) {
-	for c.keeps != nil && c.bringing < maxBringing && len(c.queue) > 0 {
-		next := c.queue[0]
-		c.queue = c.queue[1:]
+	for c.keeps != nil && !c.full && c.bringing < maxBringing && len(c.queue) > 0 {
+		at := max(0, slices.IndexFunc(c.queue, func(b bringing) bool { return b.Done.Peer == c.initiator }))
+		next := c.queue[at]
+		c.queue = slices.Delete(c.queue, at, at+1)
 		c.bringing++
 		p.work.Go(func() {
-			err := c.keeps.Secure(c.ctx, next.Step, next.Done)
+			err := c.keeps.Secure(c.ctx, next.Step, alsoAt(next.Done, c.initiator))
 			p.box.post(func() {
 				c.bringing--
-				if p.custody != c || p.keeper == nil {
-					return
+				if p.custody == c && p.keeper != nil {
+					p.brought(c, next, err)
 				}
-				if err == nil {
-					p.doKeeper(p.keeper.Held(time.Now(), next.Step, next.Done))
-				}
-				p.bring(c)
 			})
 		})
 	}
+}
+
+func (p *party) brought(c *custody, b bringing, err error) {
+	switch {
+	case err == nil:
+		p.doKeeper(p.keeper.Held(time.Now(), b.Step, b.Done))
+	case errors.Is(err, ErrTooMuch):
+		c.full = true
+		p.s.opts.Log.Warn("no more of a build is kept for others", "build", p.build, "error", err)
+	case b.tries+1 >= keepTries:
+		p.s.opts.Log.Warn("outputs are not kept for others", "build", p.build, "step", b.Step, "error", err)
+	default:
+		p.work.Go(func() { p.bringLater(c, bringing{b.Securing, b.tries + 1}) })
+	}
+	p.bring(c)
+}
+
+func (p *party) bringLater(c *custody, b bringing) {
+	select {
+	case <-c.ctx.Done():
+	case <-time.After(retryPause(b.tries)):
+		p.box.post(func() {
+			if p.custody == c && p.keeper != nil {
+				c.queue = append(c.queue, b)
+				p.bring(c)
+			}
+		})
+	}
+}
+
+// alsoAt names the initiator among the holders: it brings all outputs to itself.
+func alsoAt(d *steal.Done, initiator peer.ID) *steal.Done {
+	if slices.Contains(d.Holders, initiator) {
+		return d
+	}
+	held := *d
+	held.Holders = append(slices.Clone(d.Holders), initiator)
+	return &held
 }
 
 // disown ends a custody.
@@ -281,14 +351,22 @@ func (s *Service) inheritedOf(build steal.BuildID, initiator peer.ID) (mine []*i
 	return mine
 }
 
-func (s *Service) takeCustody() bool {
+// takeCustody makes room for one more build, or says why not.
+func (s *Service) takeCustody() (why string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.custodies >= maxCustodies {
-		return false
+	switch {
+	case s.opts.Heirs == nil:
+		return "it keeps no builds of others"
+	case s.opts.OwnBuildsOnly:
+		return "it works for its own builds alone"
+	case s.drains:
+		return "it leaves the mesh"
+	case s.custodies >= maxCustodies:
+		return fmt.Sprintf("it keeps %d builds of others already", s.custodies)
 	}
 	s.custodies++
-	return true
+	return ""
 }
 
 func (s *Service) leaveCustody() {

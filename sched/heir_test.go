@@ -2,8 +2,10 @@ package sched_test
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,7 +26,7 @@ func (w *world) heirsOf(m *machine) sched.Heirs {
 }
 
 func (h *heirs) Custody(_ steal.BuildID, initiator peer.ID, p *steal.Plan) sched.Custody {
-	return &estate{diary: h.m.diary(p.Graph, 0), of: initiator}
+	return &estate{diary: h.m.diary(p.Graph, 0), of: initiator, tries: map[steal.Step]int{}}
 }
 
 func (h *heirs) Alive(_ context.Context, _ steal.BuildID, initiator peer.ID) bool {
@@ -39,9 +41,35 @@ func (h *heirs) Alive(_ context.Context, _ steal.BuildID, initiator peer.ID) boo
 type estate struct {
 	*diary
 	of peer.ID
+
+	mu    sync.Mutex
+	tries map[steal.Step]int
+}
+
+var errBusyHolder = errors.New("the holder is busy")
+
+// Secure fails once for each step.
+func (e *estate) Secure(ctx context.Context, s steal.Step, d *steal.Done) error {
+	e.mu.Lock()
+	e.tries[s]++
+	first := e.tries[s] == 1
+	e.mu.Unlock()
+	if first && !slices.Contains(d.Holders, e.of) {
+		e.m.w.t.Errorf("step %d is looked for at %v alone", s, d.Holders)
+	}
+	if first {
+		return errBusyHolder
+	}
+	e.m.w.mu.Lock()
+	e.m.w.securedByHeir++
+	e.m.w.mu.Unlock()
+	return e.diary.Secure(ctx, s, d)
 }
 
 func (e *estate) Sources(context.Context) error {
+	if e.m.keepless {
+		return sched.ErrTooMuch
+	}
 	from := e.m.w.nodes[e.of]
 	from.mu.Lock()
 	blobs := maps.Clone(from.blobs)
@@ -133,6 +161,32 @@ func TestWhatIsInheritedHasNoMoreOfAMachineThanAnyBuildOfOthers(t *testing.T) {
 			if m := w.nodes[id]; m.most > 1 {
 				t.Errorf("%d ran at once on %s, which lends one slot", m.most, id.Short())
 			}
+		}
+	})
+}
+
+// TestAnHeirThatCannotKeepABuildIsReplaced has the first standby fetch nothing.
+func TestAnHeirThatCannotKeepABuildIsReplaced(t *testing.T) {
+	inWorld(t, 0, func(t *testing.T, w *world) {
+		w.heirs = true
+		for i := range 4 {
+			w.join(byte(i + 1))
+		}
+		asker := w.at(0)
+		w.at(2).keepless = true
+		g := asker.compile(240)
+		d := asker.diary(g, 150)
+		done := asker.start(t.Context(), "b", asker.plan(g, steal.Modes{}, w.ids(1, 2, 3)...), d)
+		<-d.reached
+		w.kill(asker.id)
+		<-done
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		goesOn := slices.ContainsFunc(w.runs, func(r run) bool { return r.job.Build == "b.2" })
+		if !goesOn || w.securedByHeir == 0 {
+			t.Errorf("somebody goes on: %v, with the outputs of %d steps", goesOn, w.securedByHeir)
 		}
 	})
 }

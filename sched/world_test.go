@@ -54,6 +54,8 @@ type world struct {
 	runTime time.Duration
 	log     *slog.Logger
 	heirs   bool // nodes that join from here on may be one
+	// securedByHeir are results that heirs got at their second try.
+	securedByHeir int
 }
 
 type run struct {
@@ -73,12 +75,13 @@ type machine struct {
 	done  sync.WaitGroup
 	slots int
 
-	mu      sync.Mutex
-	dead    bool
-	blobs   map[digest.Digest][]byte
-	entries map[digest.Digest]action.Entry
-	busy    int
-	most    int
+	mu       sync.Mutex
+	dead     bool
+	blobs    map[digest.Digest][]byte
+	entries  map[digest.Digest]action.Entry
+	busy     int
+	keepless bool // as an heir
+	most     int
 }
 
 // inWorld runs a test on n nodes in virtual time.

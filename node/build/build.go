@@ -100,6 +100,9 @@ type Options struct {
 	Settle func(ctx context.Context) string
 	// Moved returns the bytes fetched from and served to peers since the start.
 	Moved func() (in, out int64)
+	// KeepBytes bounds what this node keeps of the builds of others, as their heir;
+	// 0 is the default.
+	KeepBytes int64
 	// Provide tells the mesh that this node holds blobs.
 	Provide func(...digest.Digest)
 	Log     *slog.Logger
@@ -137,6 +140,7 @@ type Builder struct {
 	trees trees
 
 	followers atomic.Int64
+	kept      atomic.Int64 // bytes, for others
 
 	mu    sync.Mutex
 	runs  map[*run]struct{}

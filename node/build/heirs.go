@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -21,28 +22,29 @@ import (
 )
 
 const (
-	// keepBlobs and keepBytes bound what an heir fetches at once: it
-	// waits as long as that took before the next, so that the build itself has
-	// half of every line at least.
-	keepBlobs = 64
-	keepBytes = 4 << 20
-	maxPause  = time.Second
 	// maxKept bounds the blobs that one build's plan begins with.
 	maxKept = 2_000_000
 	// keptFor is how long the outputs of a build that was inherited are kept for
 	// those who come for them.
 	keptFor = 10 * time.Minute
-	// secureTries is how often an heir tries to get what was announced before.
-	secureTries = 3
+	// secureTries is how often an heir tries to get what was announced before, with
+	// a pause of secureAgain at first, and twice as long each time.
+	secureTries = 4
+	secureAgain = 250 * time.Millisecond
 )
 
 // Custody implements sched.Heirs.
 func (b *Builder) Custody(id steal.BuildID, initiator peer.ID, p *steal.Plan) sched.Custody {
-	r := &run{
-		opts: b.opts, req: Request{ID: id, Modes: p.Modes}, emit: func(event.Event) {}, lease: b.opts.Store.Lease(),
+	c := &custodian{b: b, initiator: initiator, plan: p, claimed: map[digest.Digest]struct{}{}}
+	c.spares = newSparing(b.opts.Fetcher, c.claimBytes)
+	opts := b.opts
+	opts.Fetcher = c.spares
+	c.run = &run{
+		opts: opts, req: Request{ID: id, Modes: p.Modes}, emit: func(event.Event) {}, lease: b.opts.Store.Lease(),
 		graph: p.Graph, trees: &b.trees,
 	}
-	return &custodian{b: b, initiator: initiator, plan: p, run: r, tells: &observer{run: r, abort: func(error) {}, tries: map[steal.Step][]dead.Try{}}}
+	c.tells = &observer{run: c.run, abort: func(error) {}, tries: map[steal.Step][]dead.Try{}}
+	return c
 }
 
 // custodian keeps the build of another node, which this one may inherit.
@@ -52,7 +54,46 @@ type custodian struct {
 	plan      *steal.Plan
 	run       *run
 	tells     *observer
+	spares    *sparing
 	inherited bool
+
+	mu      sync.Mutex
+	claimed map[digest.Digest]struct{}
+	bytes   int64 // that this node keeps for the build
+}
+
+// claim counts blobs that are to be kept, each once.
+func (c *custodian) claim(ds ...digest.Digest) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	size := int64(0)
+	var fresh []digest.Digest
+	for _, d := range ds {
+		if _, ok := c.claimed[d]; !ok {
+			c.claimed[d] = struct{}{}
+			fresh = append(fresh, d)
+			size += d.Size()
+		}
+	}
+	err := c.b.keepMore(size)
+	if err == nil {
+		c.bytes += size
+		return nil
+	}
+	for _, d := range fresh {
+		delete(c.claimed, d)
+	}
+	return err
+}
+
+func (c *custodian) claimBytes(n int64) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	err := c.b.keepMore(n)
+	if err == nil {
+		c.bytes += n
+	}
+	return err
 }
 
 // Sources implements sched.Custody.
@@ -93,7 +134,7 @@ func (k *keeping) fresh(list []digest.Digest, ds ...digest.Digest) []digest.Dige
 
 func (k *keeping) all(ctx context.Context) error {
 	for len(k.dirs) > 0 {
-		batch := cut(&k.dirs)
+		batch := cut(&k.dirs, maxSpareBytes)
 		if err := k.get(ctx, batch); err != nil {
 			return err
 		}
@@ -106,39 +147,19 @@ func (k *keeping) all(ctx context.Context) error {
 			return fmt.Errorf("%w plan: it begins with more than %d blobs", action.ErrInvalid, maxKept)
 		}
 	}
-	for len(k.files) > 0 {
-		if err := k.get(ctx, cut(&k.files)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// cut takes as many blobs from the front as are fetched at once.
-func cut(list *[]digest.Digest) []digest.Digest {
-	n, bytes := 0, int64(0)
-	for n < min(len(*list), keepBlobs) && (n == 0 || bytes+(*list)[n].Size() <= keepBytes) {
-		bytes += (*list)[n].Size()
-		n++
-	}
-	batch := (*list)[:n]
-	*list = (*list)[n:]
-	return batch
-}
-
-func (k *keeping) get(ctx context.Context, batch []digest.Digest) error {
-	k.run.lease.Hold(batch...)
-	began := time.Now()
-	moved, err := k.b.opts.Fetcher.Fetch(ctx, batch, []peer.ID{k.initiator})
-	if err != nil || moved == 0 {
+	if err := k.claim(k.files...); err != nil {
 		return err
 	}
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(min(time.Since(began), maxPause)):
-		return nil
+	return k.get(ctx, k.files)
+}
+
+func (k *keeping) get(ctx context.Context, ds []digest.Digest) error {
+	if err := k.claim(ds...); err != nil {
+		return err
 	}
+	k.run.lease.Hold(ds...)
+	_, err := k.spares.Fetch(ctx, ds, []peer.ID{k.initiator})
+	return err
 }
 
 func (k *keeping) open(ctx context.Context, d digest.Digest) error {
@@ -169,12 +190,17 @@ func (k *keeping) open(ctx context.Context, d digest.Digest) error {
 
 // Secure implements sched.Custody.
 func (c *custodian) Secure(ctx context.Context, s steal.Step, d *steal.Done) error {
+	files, dirs := blobsOf(&d.Entry.Result)
+	if err := c.claim(append(files, dirs...)...); err != nil {
+		return fmt.Errorf("outputs of %s: %w", c.plan.Graph.Steps()[s].ID, err)
+	}
 	return c.tells.secure(ctx, s, d)
 }
 
 // Inherit implements sched.Custody.
 func (c *custodian) Inherit(as steal.BuildID) (o sched.Observer, ended func(error)) {
 	c.inherited = true
+	c.spares.begin()
 	r := c.run
 	r.req.ID, r.started = as, time.Now()
 	r.in, r.out = r.opts.Moved()
@@ -214,10 +240,18 @@ func (r *run) giveAgain(g steal.Given) {
 // Close implements sched.Custody.
 func (c *custodian) Close() {
 	if !c.inherited {
-		c.run.lease.Release()
+		c.letGo()
 		return
 	}
-	time.AfterFunc(keptFor, c.run.lease.Release)
+	time.AfterFunc(keptFor, c.letGo)
+}
+
+func (c *custodian) letGo() {
+	c.run.lease.Release()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.b.kept.Add(-c.bytes)
+	c.bytes = 0
 }
 
 // heirObserver tries harder to get what the initiator had announced: it is not
@@ -226,9 +260,15 @@ type heirObserver struct{ *observer }
 
 // Secure implements sched.Observer.
 func (o heirObserver) Secure(ctx context.Context, s steal.Step, d *steal.Done) (err error) {
-	for range secureTries {
-		if err = o.observer.Secure(ctx, s, d); err == nil || ctx.Err() != nil {
+	for try := range secureTries {
+		if err = o.observer.Secure(ctx, s, d); err == nil || try+1 == secureTries {
 			return err
+		}
+		pause := secureAgain << try
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pause + rand.N(pause/2)):
 		}
 	}
 	return err

@@ -26,6 +26,9 @@ type Settings struct {
 	Share float64
 	// Yield gives way to the owner's own use of the machine, and on battery.
 	Yield Switch
+	// KeepForOthersBytes bounds what is kept of the builds of others, to go on with
+	// them when their machine dies; 0 is the default.
+	KeepForOthersBytes int64
 	// Heartbeat is how often leaders hear how this node is; 0 is the default.
 	Heartbeat time.Duration
 }
@@ -56,6 +59,7 @@ type settingsFile struct {
 	Share         *float64 `yaml:"share"`
 	Yield         Switch   `yaml:"yield"`
 	Heartbeat     string   `yaml:"heartbeat"`
+	KeepForOthers string   `yaml:"keep_for_others"`
 }
 
 // LoadSettings reads node.yaml in home; without one it returns the defaults.
@@ -99,6 +103,13 @@ func parseSettings(raw []byte) (Settings, error) {
 			errs = append(errs, fmt.Errorf("cache.max: %s is not between %s and 4 EiB", f.Cache.Max, humanize.IBytes(minCache)))
 		}
 		s.CacheMaxBytes = int64(min(n, 1<<62))
+	}
+	if f.KeepForOthers != "" {
+		n, err := humanize.ParseBytes(f.KeepForOthers)
+		if err != nil || n == 0 || n > 1<<62 {
+			errs = append(errs, fmt.Errorf("keep_for_others: %q is no size; write it like 4GiB", f.KeepForOthers))
+		}
+		s.KeepForOthersBytes = int64(min(n, 1<<62))
 	}
 	beat, err := parseHeartbeat(f.Heartbeat)
 	s.Heartbeat = beat

@@ -111,6 +111,7 @@ type Envelope struct {
 	//	*Envelope_Resize
 	//	*Envelope_Recall
 	//	*Envelope_Toll
+	//	*Envelope_Decline
 	Body          isEnvelope_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -401,6 +402,15 @@ func (x *Envelope) GetToll() *Toll {
 	return nil
 }
 
+func (x *Envelope) GetDecline() *Decline {
+	if x != nil {
+		if x, ok := x.Body.(*Envelope_Decline); ok {
+			return x.Decline
+		}
+	}
+	return nil
+}
+
 type isEnvelope_Body interface {
 	isEnvelope_Body()
 }
@@ -510,6 +520,10 @@ type Envelope_Toll struct {
 	Toll *Toll `protobuf:"bytes,25,opt,name=toll,proto3,oneof"`
 }
 
+type Envelope_Decline struct {
+	Decline *Decline `protobuf:"bytes,26,opt,name=decline,proto3,oneof"`
+}
+
 func (*Envelope_Lead) isEnvelope_Body() {}
 
 func (*Envelope_Hello) isEnvelope_Body() {}
@@ -561,6 +575,8 @@ func (*Envelope_Resize) isEnvelope_Body() {}
 func (*Envelope_Recall) isEnvelope_Body() {}
 
 func (*Envelope_Toll) isEnvelope_Body() {}
+
+func (*Envelope_Decline) isEnvelope_Body() {}
 
 type Lead struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2113,6 +2129,50 @@ func (*Follow) Descriptor() ([]byte, []int) {
 	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{27}
 }
 
+type Decline struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Text          string                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Decline) Reset() {
+	*x = Decline{}
+	mi := &file_sched_schedpb_sched_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Decline) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Decline) ProtoMessage() {}
+
+func (x *Decline) ProtoReflect() protoreflect.Message {
+	mi := &file_sched_schedpb_sched_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Decline.ProtoReflect.Descriptor instead.
+func (*Decline) Descriptor() ([]byte, []int) {
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *Decline) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
 type Secured struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Step          uint32                 `protobuf:"varint,1,opt,name=step,proto3" json:"step,omitempty"`
@@ -2123,7 +2183,7 @@ type Secured struct {
 
 func (x *Secured) Reset() {
 	*x = Secured{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[28]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2135,7 +2195,7 @@ func (x *Secured) String() string {
 func (*Secured) ProtoMessage() {}
 
 func (x *Secured) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[28]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2148,7 +2208,7 @@ func (x *Secured) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Secured.ProtoReflect.Descriptor instead.
 func (*Secured) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{28}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Secured) GetStep() uint32 {
@@ -2176,7 +2236,7 @@ type Unsecured struct {
 
 func (x *Unsecured) Reset() {
 	*x = Unsecured{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[29]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2188,7 +2248,7 @@ func (x *Unsecured) String() string {
 func (*Unsecured) ProtoMessage() {}
 
 func (x *Unsecured) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[29]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2201,7 +2261,7 @@ func (x *Unsecured) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unsecured.ProtoReflect.Descriptor instead.
 func (*Unsecured) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{29}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Unsecured) GetStep() uint32 {
@@ -2233,7 +2293,7 @@ type Cancel struct {
 
 func (x *Cancel) Reset() {
 	*x = Cancel{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[30]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2245,7 +2305,7 @@ func (x *Cancel) String() string {
 func (*Cancel) ProtoMessage() {}
 
 func (x *Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[30]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2258,7 +2318,7 @@ func (x *Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
 func (*Cancel) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{30}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{31}
 }
 
 type Refuse struct {
@@ -2270,7 +2330,7 @@ type Refuse struct {
 
 func (x *Refuse) Reset() {
 	*x = Refuse{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[31]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2282,7 +2342,7 @@ func (x *Refuse) String() string {
 func (*Refuse) ProtoMessage() {}
 
 func (x *Refuse) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[31]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2295,7 +2355,7 @@ func (x *Refuse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refuse.ProtoReflect.Descriptor instead.
 func (*Refuse) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{31}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Refuse) GetEpoch() *Epoch {
@@ -2315,7 +2375,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[32]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2327,7 +2387,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[32]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2340,7 +2400,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{32}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Progress) GetStep() uint32 {
@@ -2371,7 +2431,7 @@ type Status struct {
 
 func (x *Status) Reset() {
 	*x = Status{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[33]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2383,7 +2443,7 @@ func (x *Status) String() string {
 func (*Status) ProtoMessage() {}
 
 func (x *Status) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[33]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2396,7 +2456,7 @@ func (x *Status) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Status.ProtoReflect.Descriptor instead.
 func (*Status) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{33}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Status) GetSlots() uint32 {
@@ -2452,7 +2512,7 @@ type Tidings struct {
 
 func (x *Tidings) Reset() {
 	*x = Tidings{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[34]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2464,7 +2524,7 @@ func (x *Tidings) String() string {
 func (*Tidings) ProtoMessage() {}
 
 func (x *Tidings) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[34]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2477,7 +2537,7 @@ func (x *Tidings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tidings.ProtoReflect.Descriptor instead.
 func (*Tidings) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{34}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Tidings) GetPlacements() []*Placement {
@@ -2511,7 +2571,7 @@ type Placement struct {
 
 func (x *Placement) Reset() {
 	*x = Placement{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[35]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2523,7 +2583,7 @@ func (x *Placement) String() string {
 func (*Placement) ProtoMessage() {}
 
 func (x *Placement) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[35]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2536,7 +2596,7 @@ func (x *Placement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Placement.ProtoReflect.Descriptor instead.
 func (*Placement) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{35}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Placement) GetStep() uint32 {
@@ -2564,7 +2624,7 @@ type Advance struct {
 
 func (x *Advance) Reset() {
 	*x = Advance{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[36]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2576,7 +2636,7 @@ func (x *Advance) String() string {
 func (*Advance) ProtoMessage() {}
 
 func (x *Advance) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[36]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2589,7 +2649,7 @@ func (x *Advance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Advance.ProtoReflect.Descriptor instead.
 func (*Advance) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{36}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Advance) GetStep() uint32 {
@@ -2623,7 +2683,7 @@ type PeerStatus struct {
 
 func (x *PeerStatus) Reset() {
 	*x = PeerStatus{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[37]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2635,7 +2695,7 @@ func (x *PeerStatus) String() string {
 func (*PeerStatus) ProtoMessage() {}
 
 func (x *PeerStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[37]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2648,7 +2708,7 @@ func (x *PeerStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeerStatus.ProtoReflect.Descriptor instead.
 func (*PeerStatus) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{37}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *PeerStatus) GetPeer() string {
@@ -2684,7 +2744,7 @@ type Plan struct {
 
 func (x *Plan) Reset() {
 	*x = Plan{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[38]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2696,7 +2756,7 @@ func (x *Plan) String() string {
 func (*Plan) ProtoMessage() {}
 
 func (x *Plan) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[38]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2709,7 +2769,7 @@ func (x *Plan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Plan.ProtoReflect.Descriptor instead.
 func (*Plan) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{38}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Plan) GetGraph() []byte {
@@ -2797,7 +2857,7 @@ type Policy struct {
 
 func (x *Policy) Reset() {
 	*x = Policy{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[39]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2809,7 +2869,7 @@ func (x *Policy) String() string {
 func (*Policy) ProtoMessage() {}
 
 func (x *Policy) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[39]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2822,7 +2882,7 @@ func (x *Policy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Policy.ProtoReflect.Descriptor instead.
 func (*Policy) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{39}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Policy) GetStrategy() uint32 {
@@ -2881,7 +2941,7 @@ type Given struct {
 
 func (x *Given) Reset() {
 	*x = Given{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[40]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2893,7 +2953,7 @@ func (x *Given) String() string {
 func (*Given) ProtoMessage() {}
 
 func (x *Given) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[40]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2906,7 +2966,7 @@ func (x *Given) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Given.ProtoReflect.Descriptor instead.
 func (*Given) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{40}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Given) GetStep() uint32 {
@@ -2944,8 +3004,7 @@ const file_sched_schedpb_sched_proto_rawDesc = "" +
 	"\x19sched/schedpb/sched.proto\x12\x0ebuildnet.sched\"7\n" +
 	"\x05Epoch\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x16\n" +
-	"\x06leader\x18\x02 \x01(\tR\x06leader\"\xce\n" +
-	"\n" +
+	"\x06leader\x18\x02 \x01(\tR\x06leader\"\x83\v\n" +
 	"\bEnvelope\x12\x14\n" +
 	"\x05build\x18\x01 \x01(\tR\x05build\x12+\n" +
 	"\x05epoch\x18\x02 \x01(\v2\x15.buildnet.sched.EpochR\x05epoch\x12*\n" +
@@ -2975,7 +3034,8 @@ const file_sched_schedpb_sched_proto_rawDesc = "" +
 	"\atidings\x18* \x01(\v2\x17.buildnet.sched.TidingsH\x00R\atidings\x120\n" +
 	"\x06resize\x18\x17 \x01(\v2\x16.buildnet.sched.ResizeH\x00R\x06resize\x120\n" +
 	"\x06recall\x18\x18 \x01(\v2\x16.buildnet.sched.RecallH\x00R\x06recall\x12*\n" +
-	"\x04toll\x18\x19 \x01(\v2\x14.buildnet.sched.TollH\x00R\x04tollB\x06\n" +
+	"\x04toll\x18\x19 \x01(\v2\x14.buildnet.sched.TollH\x00R\x04toll\x123\n" +
+	"\adecline\x18\x1a \x01(\v2\x17.buildnet.sched.DeclineH\x00R\adeclineB\x06\n" +
 	"\x04body\"\x1a\n" +
 	"\x04Lead\x12\x12\n" +
 	"\x04plan\x18\x01 \x01(\fR\x04plan\".\n" +
@@ -3080,7 +3140,9 @@ const file_sched_schedpb_sched_proto_rawDesc = "" +
 	"\x04step\x18\x01 \x01(\rR\x04step\x12\x14\n" +
 	"\x05began\x18\x02 \x03(\tR\x05began\x12\x16\n" +
 	"\x06fallen\x18\x03 \x03(\tR\x06fallen\"\b\n" +
-	"\x06Follow\"5\n" +
+	"\x06Follow\"\x1d\n" +
+	"\aDecline\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\"5\n" +
 	"\aSecured\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\rR\x04step\x12\x16\n" +
 	"\x06action\x18\x02 \x01(\fR\x06action\"K\n" +
@@ -3158,7 +3220,7 @@ func file_sched_schedpb_sched_proto_rawDescGZIP() []byte {
 	return file_sched_schedpb_sched_proto_rawDescData
 }
 
-var file_sched_schedpb_sched_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
+var file_sched_schedpb_sched_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
 var file_sched_schedpb_sched_proto_goTypes = []any{
 	(*Epoch)(nil),      // 0: buildnet.sched.Epoch
 	(*Envelope)(nil),   // 1: buildnet.sched.Envelope
@@ -3188,19 +3250,20 @@ var file_sched_schedpb_sched_proto_goTypes = []any{
 	(*Known)(nil),      // 25: buildnet.sched.Known
 	(*Toll)(nil),       // 26: buildnet.sched.Toll
 	(*Follow)(nil),     // 27: buildnet.sched.Follow
-	(*Secured)(nil),    // 28: buildnet.sched.Secured
-	(*Unsecured)(nil),  // 29: buildnet.sched.Unsecured
-	(*Cancel)(nil),     // 30: buildnet.sched.Cancel
-	(*Refuse)(nil),     // 31: buildnet.sched.Refuse
-	(*Progress)(nil),   // 32: buildnet.sched.Progress
-	(*Status)(nil),     // 33: buildnet.sched.Status
-	(*Tidings)(nil),    // 34: buildnet.sched.Tidings
-	(*Placement)(nil),  // 35: buildnet.sched.Placement
-	(*Advance)(nil),    // 36: buildnet.sched.Advance
-	(*PeerStatus)(nil), // 37: buildnet.sched.PeerStatus
-	(*Plan)(nil),       // 38: buildnet.sched.Plan
-	(*Policy)(nil),     // 39: buildnet.sched.Policy
-	(*Given)(nil),      // 40: buildnet.sched.Given
+	(*Decline)(nil),    // 28: buildnet.sched.Decline
+	(*Secured)(nil),    // 29: buildnet.sched.Secured
+	(*Unsecured)(nil),  // 30: buildnet.sched.Unsecured
+	(*Cancel)(nil),     // 31: buildnet.sched.Cancel
+	(*Refuse)(nil),     // 32: buildnet.sched.Refuse
+	(*Progress)(nil),   // 33: buildnet.sched.Progress
+	(*Status)(nil),     // 34: buildnet.sched.Status
+	(*Tidings)(nil),    // 35: buildnet.sched.Tidings
+	(*Placement)(nil),  // 36: buildnet.sched.Placement
+	(*Advance)(nil),    // 37: buildnet.sched.Advance
+	(*PeerStatus)(nil), // 38: buildnet.sched.PeerStatus
+	(*Plan)(nil),       // 39: buildnet.sched.Plan
+	(*Policy)(nil),     // 40: buildnet.sched.Policy
+	(*Given)(nil),      // 41: buildnet.sched.Given
 }
 var file_sched_schedpb_sched_proto_depIdxs = []int32{
 	0,  // 0: buildnet.sched.Envelope.epoch:type_name -> buildnet.sched.Epoch
@@ -3220,38 +3283,39 @@ var file_sched_schedpb_sched_proto_depIdxs = []int32{
 	24, // 14: buildnet.sched.Envelope.ack:type_name -> buildnet.sched.Ack
 	25, // 15: buildnet.sched.Envelope.known:type_name -> buildnet.sched.Known
 	27, // 16: buildnet.sched.Envelope.follow:type_name -> buildnet.sched.Follow
-	28, // 17: buildnet.sched.Envelope.secured:type_name -> buildnet.sched.Secured
-	29, // 18: buildnet.sched.Envelope.unsecured:type_name -> buildnet.sched.Unsecured
-	30, // 19: buildnet.sched.Envelope.cancel:type_name -> buildnet.sched.Cancel
-	31, // 20: buildnet.sched.Envelope.refuse:type_name -> buildnet.sched.Refuse
-	32, // 21: buildnet.sched.Envelope.progress:type_name -> buildnet.sched.Progress
-	33, // 22: buildnet.sched.Envelope.status:type_name -> buildnet.sched.Status
-	34, // 23: buildnet.sched.Envelope.tidings:type_name -> buildnet.sched.Tidings
+	29, // 17: buildnet.sched.Envelope.secured:type_name -> buildnet.sched.Secured
+	30, // 18: buildnet.sched.Envelope.unsecured:type_name -> buildnet.sched.Unsecured
+	31, // 19: buildnet.sched.Envelope.cancel:type_name -> buildnet.sched.Cancel
+	32, // 20: buildnet.sched.Envelope.refuse:type_name -> buildnet.sched.Refuse
+	33, // 21: buildnet.sched.Envelope.progress:type_name -> buildnet.sched.Progress
+	34, // 22: buildnet.sched.Envelope.status:type_name -> buildnet.sched.Status
+	35, // 23: buildnet.sched.Envelope.tidings:type_name -> buildnet.sched.Tidings
 	19, // 24: buildnet.sched.Envelope.resize:type_name -> buildnet.sched.Resize
 	13, // 25: buildnet.sched.Envelope.recall:type_name -> buildnet.sched.Recall
 	26, // 26: buildnet.sched.Envelope.toll:type_name -> buildnet.sched.Toll
-	3,  // 27: buildnet.sched.Hello.specs:type_name -> buildnet.sched.Spec
-	5,  // 28: buildnet.sched.Done.timings:type_name -> buildnet.sched.Timings
-	7,  // 29: buildnet.sched.Done.choice:type_name -> buildnet.sched.Choice
-	6,  // 30: buildnet.sched.Op.done:type_name -> buildnet.sched.Done
-	8,  // 31: buildnet.sched.Append.ops:type_name -> buildnet.sched.Op
-	16, // 32: buildnet.sched.Join.running:type_name -> buildnet.sched.Running
-	21, // 33: buildnet.sched.Report.failure:type_name -> buildnet.sched.Failure
-	5,  // 34: buildnet.sched.Report.timings:type_name -> buildnet.sched.Timings
-	6,  // 35: buildnet.sched.Known.done:type_name -> buildnet.sched.Done
-	0,  // 36: buildnet.sched.Refuse.epoch:type_name -> buildnet.sched.Epoch
-	35, // 37: buildnet.sched.Tidings.placements:type_name -> buildnet.sched.Placement
-	36, // 38: buildnet.sched.Tidings.advances:type_name -> buildnet.sched.Advance
-	37, // 39: buildnet.sched.Tidings.statuses:type_name -> buildnet.sched.PeerStatus
-	33, // 40: buildnet.sched.PeerStatus.status:type_name -> buildnet.sched.Status
-	40, // 41: buildnet.sched.Plan.given:type_name -> buildnet.sched.Given
-	39, // 42: buildnet.sched.Plan.policy:type_name -> buildnet.sched.Policy
-	6,  // 43: buildnet.sched.Given.done:type_name -> buildnet.sched.Done
-	44, // [44:44] is the sub-list for method output_type
-	44, // [44:44] is the sub-list for method input_type
-	44, // [44:44] is the sub-list for extension type_name
-	44, // [44:44] is the sub-list for extension extendee
-	0,  // [0:44] is the sub-list for field type_name
+	28, // 27: buildnet.sched.Envelope.decline:type_name -> buildnet.sched.Decline
+	3,  // 28: buildnet.sched.Hello.specs:type_name -> buildnet.sched.Spec
+	5,  // 29: buildnet.sched.Done.timings:type_name -> buildnet.sched.Timings
+	7,  // 30: buildnet.sched.Done.choice:type_name -> buildnet.sched.Choice
+	6,  // 31: buildnet.sched.Op.done:type_name -> buildnet.sched.Done
+	8,  // 32: buildnet.sched.Append.ops:type_name -> buildnet.sched.Op
+	16, // 33: buildnet.sched.Join.running:type_name -> buildnet.sched.Running
+	21, // 34: buildnet.sched.Report.failure:type_name -> buildnet.sched.Failure
+	5,  // 35: buildnet.sched.Report.timings:type_name -> buildnet.sched.Timings
+	6,  // 36: buildnet.sched.Known.done:type_name -> buildnet.sched.Done
+	0,  // 37: buildnet.sched.Refuse.epoch:type_name -> buildnet.sched.Epoch
+	36, // 38: buildnet.sched.Tidings.placements:type_name -> buildnet.sched.Placement
+	37, // 39: buildnet.sched.Tidings.advances:type_name -> buildnet.sched.Advance
+	38, // 40: buildnet.sched.Tidings.statuses:type_name -> buildnet.sched.PeerStatus
+	34, // 41: buildnet.sched.PeerStatus.status:type_name -> buildnet.sched.Status
+	41, // 42: buildnet.sched.Plan.given:type_name -> buildnet.sched.Given
+	40, // 43: buildnet.sched.Plan.policy:type_name -> buildnet.sched.Policy
+	6,  // 44: buildnet.sched.Given.done:type_name -> buildnet.sched.Done
+	45, // [45:45] is the sub-list for method output_type
+	45, // [45:45] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_sched_schedpb_sched_proto_init() }
@@ -3286,6 +3350,7 @@ func file_sched_schedpb_sched_proto_init() {
 		(*Envelope_Resize)(nil),
 		(*Envelope_Recall)(nil),
 		(*Envelope_Toll)(nil),
+		(*Envelope_Decline)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -3293,7 +3358,7 @@ func file_sched_schedpb_sched_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sched_schedpb_sched_proto_rawDesc), len(file_sched_schedpb_sched_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   41,
+			NumMessages:   42,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -81,6 +81,8 @@ type member struct {
 	// nothing for long: it keeps no log in this epoch.
 	ackedAt time.Time
 	mute    bool
+	// declined is when it last said that it cannot be the heir.
+	declined time.Time
 }
 
 // free is how many more steps m takes now.

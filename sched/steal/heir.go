@@ -1,6 +1,7 @@
 package steal
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -50,21 +51,50 @@ func (l *Leader) appoint() {
 	if l.record.Ended || !l.following || !l.bequeath || l.now.Sub(l.openedAt) < HeirAfter || l.canInherit(l.record.Heir) {
 		return
 	}
-	heir := peer.ID("")
-	for _, id := range append(slices.Clone(l.record.Standbys), l.opts.Self) {
-		if l.canInherit(id) && l.crew[id].link == Up {
-			heir = id
-			break
-		}
-	}
-	if heir != l.record.Heir {
+	if heir := l.nextHeir(); heir != l.record.Heir {
 		l.nameHeir(heir)
 	}
 }
 
+// muchFaster is how many times the bandwidth of a standby another has to have to
+// be the heir before it: what the heir brings to itself takes of the lines that
+// the build needs.
+const muchFaster = 2
+
+// nextHeir is who is to be the heir: a standby, the first unless another's line is
+// much faster, this node, or anybody else; empty if nobody can.
+func (l *Leader) nextHeir() (heir peer.ID) {
+	can := func(id peer.ID) bool { return l.canInherit(id) && l.crew[id].link == Up }
+	for _, id := range l.record.Standbys {
+		if can(id) && (heir == "" || l.crew[id].bandwidth() > muchFaster*l.crew[heir].bandwidth()) {
+			heir = id
+		}
+	}
+	if heir != "" {
+		return heir
+	}
+	others := append([]peer.ID{l.opts.Self}, l.opts.Plan.Candidates...)
+	if at := slices.IndexFunc(others, can); at >= 0 {
+		return others[at]
+	}
+	return ""
+}
+
+// heirAgain is how long a member is not named again that could not be the heir.
+const heirAgain = 30 * time.Second
+
 func (l *Leader) canInherit(id peer.ID) bool {
 	m, ok := l.crew[id]
-	return ok && m.link != Gone && !m.mute && id != l.opts.Initiator
+	return ok && m.link != Gone && !m.mute && id != l.opts.Initiator && (m.declined.IsZero() || l.now.Sub(m.declined) >= heirAgain)
+}
+
+// declinedBy has another member be the heir.
+func (l *Leader) declinedBy(m *member, why string) {
+	if m.declined.IsZero() {
+		l.append(Op{Kind: OpNote, Peer: m.id, Text: fmt.Sprintf("%s does not keep this build: %s", m.id.Short(), why)})
+	}
+	m.declined = l.now
+	l.disinherit(m.id)
 }
 
 func (l *Leader) nameHeir(id peer.ID) {
@@ -90,8 +120,10 @@ func (l *Leader) disinherit(id peer.ID) {
 	}
 }
 
-func (l *Leader) fromHeir(msg Message) {
+func (l *Leader) fromHeir(m *member, msg Message) {
 	switch msg := msg.(type) {
+	case Decline:
+		l.declinedBy(m, msg.Text)
 	case Follow:
 		if !l.record.Ready {
 			l.heirReady()
@@ -205,6 +237,7 @@ func (k *Keeper) appointed(heir peer.ID, out *KeeperOutput) {
 		}
 		return
 	case k.custody == nil:
+		k.declines = ""
 		k.custody = &custody{brought: map[Step]*Done{}}
 		out.Keep, out.Drop = &Custody{Initiator: k.hello.Initiator, Plan: k.hello.Plan}, false
 		for i := range k.copy.ops {
@@ -242,6 +275,16 @@ func (k *Keeper) Held(now time.Time, s Step, d *Done) KeeperOutput {
 		return KeeperOutput{}
 	}
 	return k.tell(now, Secured{Step: s, Action: d.Entry.Action})
+}
+
+// Decline tells that this node cannot be the heir. What it is asked for as one
+// needs no answer any more.
+func (k *Keeper) Decline(now time.Time, why string) KeeperOutput {
+	if k.over || k.custody == nil {
+		return KeeperOutput{}
+	}
+	k.custody, k.declines = nil, why
+	return k.tell(now, Decline{Text: why})
 }
 
 func (k *Keeper) tell(now time.Time, msg Message) KeeperOutput {

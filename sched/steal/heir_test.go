@@ -262,3 +262,75 @@ func TestWhatWaitedForTheHeirIsAnnouncedByTheNextLeadersLog(t *testing.T) {
 	expect(t, "it waits for the next heir", kinds(o.Receive(soon, two, Beat{Commit: 4})), []EventKind(nil))
 	expect(t, "for so long", kinds(o.Tick(soon.Add(HeldTime))), []EventKind{Announced})
 }
+
+func TestWhoCannotBeTheHeirIsReplaced(t *testing.T) {
+	r := rule(t, 3, 5)
+	says := func(d time.Duration) {
+		for end := r.now.Add(d); r.now.Before(end); {
+			for _, id := range []peer.ID{"peer0", "peer1", "peer2", "peer3", "peer4"} {
+				if r.l.crew[id].link == Up {
+					r.hears(id, Ack{Index: r.l.crew[id].logSent})
+				}
+			}
+			r.passes(BeatEvery)
+		}
+	}
+	says(HeirAfter)
+	for _, next := range []peer.ID{"peer2", "peer3", "peer1"} {
+		expect(t, "the heir", r.l.record.Heir, next)
+		r.hears(next, Decline{Text: "it has no room"})
+		r.hears("peer4", Decline{Text: "it was not asked"})
+		says(BeatEvery)
+	}
+	told := 0
+	for _, op := range r.l.log {
+		if op.Kind == OpNote {
+			told++
+		}
+	}
+	expect(t, "said to the user", told, 3)
+	says(heirAgain)
+	expect(t, "is asked again", r.l.record.Heir != "", true)
+}
+
+func TestAnHeirIsOnAFastLine(t *testing.T) {
+	l, _ := reigning(t)
+	l.record.Standbys = []peer.ID{"peer2", "peer1"}
+	for much, want := range map[float64]peer.ID{muchFaster: "peer2", muchFaster + 0.1: "peer1"} {
+		l.crew["peer2"].outlook.bandwidth, l.crew["peer1"].outlook.bandwidth = 1e6, much*1e6
+		expect(t, "the heir", l.nextHeir(), want)
+	}
+}
+
+func TestAnHeirThatDeclinesSaysSoUntilItIsHeard(t *testing.T) {
+	k, _ := heir(t)
+	expect(t, "it says", said(k.Decline(start, "no room").Replies), []Message{Decline{Text: "no room"}})
+	expect(t, "it is none any more", k.Decline(start, "again").Replies, []Reply(nil))
+	k.Closed(start, first)
+	expect(t, "when its leader speaks to it again", said(k.Receive(start, first, Hello{Initiator: "initiator", Plan: digestOf("plan")}).Replies),
+		[]Message{Decline{Text: "no room"}})
+	k.Receive(start, next, Hello{Initiator: "initiator", Plan: digestOf("plan")})
+	if out := k.Receive(start, next, Append{First: 1, Ops: []Op{{Kind: OpHeir, Peer: "standby"}}}); out.Keep == nil {
+		t.Error("the next leader's heir does not try")
+	}
+}
+
+func TestOfWhomNothingIsKnownIsNotLongStanding(t *testing.T) {
+	l, at := reigning(t)
+	m := l.crew["peer2"]
+	for name, c := range map[string]struct {
+		known *peer.Member
+		want  bool
+	}{
+		"unknown":   {nil, false},
+		"no time":   {&peer.Member{}, false},
+		"new":       {&peer.Member{Since: at.Add(1 - longStanding)}, false},
+		"long here": {&peer.Member{Since: at.Add(-longStanding)}, true},
+	} {
+		delete(l.known, "peer2")
+		if c.known != nil {
+			l.known["peer2"] = *c.known
+		}
+		expect(t, name, l.standing(m), c.want)
+	}
+}

@@ -65,6 +65,8 @@ type Keeper struct {
 	over  bool
 
 	custody *custody // nil unless it is the heir
+	// declines says why it was the heir in this epoch and could not be.
+	declines string
 }
 
 // NewKeeper returns the keeper of a build at this node. heard is the highest
@@ -155,6 +157,9 @@ func (k *Keeper) Receive(now time.Time, of Epoch, msg Message) KeeperOutput {
 		}
 		k.hello = hello
 		k.watch.opened(now)
+		if k.declines != "" {
+			return k.tell(now, Decline{Text: k.declines})
+		}
 		return KeeperOutput{}
 	}
 	if of != k.watch.lead || !k.watch.up {
@@ -191,7 +196,7 @@ func (k *Keeper) follow(now time.Time, e Epoch) {
 	if k.custody != nil && k.copy.isHeir(k.self) {
 		k.custody.whole = k.copy.ops
 	}
-	k.copy = logCopy{}
+	k.copy, k.declines = logCopy{}, ""
 }
 
 // watch looks whether a leader lives.

@@ -349,7 +349,7 @@ func (l *Leader) take(m *member, msg Message) {
 		l.fromInitiator(msg)
 	}
 	if m.id == l.record.Heir {
-		l.fromHeir(msg)
+		l.fromHeir(m, msg)
 	}
 	switch msg := msg.(type) {
 	case Join:

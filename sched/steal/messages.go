@@ -151,6 +151,8 @@ type (
 	// Follow is the initiator's answer to Hello, after every Known and Toll. The heir says
 	// it when it has all that the build began with.
 	Follow struct{}
+	// Decline says that a member that was named the heir cannot be it: Text says why.
+	Decline struct{ Text string }
 	// Secured says that the initiator has all outputs of the step's result. The
 	// heir says it of what the initiator made.
 	Secured struct {
@@ -268,6 +270,7 @@ func (Ack) message()       {}
 func (Known) message()     {}
 func (Toll) message()      {}
 func (Follow) message()    {}
+func (Decline) message()   {}
 func (Secured) message()   {}
 func (Unsecured) message() {}
 func (Cancel) message()    {}

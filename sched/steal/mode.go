@@ -47,9 +47,11 @@ func ParseMode(s string) (Mode, error) {
 // as package elect takes to trust a member to stay.
 const longStanding = 15 * time.Second
 
-// standing reports whether m has been a member for long.
+// standing reports whether m has been a member for long. Of whom nothing is known
+// that is not known either.
 func (l *Leader) standing(m *member) bool {
-	return l.now.Sub(l.known[m.id].Since) >= longStanding
+	known, ok := l.known[m.id]
+	return ok && !known.Since.IsZero() && l.now.Sub(known.Since) >= longStanding
 }
 
 // judge finds out how the build goes on: by who is lost, and who is there.
