@@ -52,7 +52,7 @@ func (a *app) buildsShowCommand() *cobra.Command {
 		Long: "Shows what became of every step of a build, with all that failed steps printed.\n" +
 			"BUILD is an ID of `buildnet builds`, or its beginning; none is the newest.",
 		Example: "  buildnet builds show 3f9a",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    takes("[BUILD]"),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.inSession(c.Context(), func(ctx context.Context, s session) error {
 				return a.showBuild(ctx, s, args, as)
