@@ -58,14 +58,9 @@ type Attachment struct {
 // ErrPlace if Root is no place for its
 // outputs, and the build's own failure like Build.
 func (b *Builder) Attach(ctx context.Context, a Attachment, emit func(event.Event)) error {
-	leave, err := b.queue.enter(ctx, a.Root, a.Build, emit)
-	if err != nil {
-		return err
-	}
-	defer leave()
 	f := &follower{b: b, a: a, emit: emit, lease: b.opts.Store.Lease()}
 	defer f.lease.Release()
-	if _, err := f.destination(ctx); err != nil {
+	if err := f.inTurn(ctx, func(*destination) error { return nil }); err != nil {
 		return err
 	}
 	for pause := findAgain; ; pause = min(2*pause, findTime) {
@@ -188,6 +183,21 @@ type follower struct {
 	last  *event.BuildFinished
 }
 
+// inTurn does something where the outputs go while no build works there. Who only
+// follows holds up nobody.
+func (f *follower) inTurn(ctx context.Context, do func(*destination) error) error {
+	leave, err := f.b.queue.enter(ctx, f.a.Root, f.a.Build, f.emit)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	d, err := f.destination(ctx)
+	if err != nil {
+		return err
+	}
+	return do(d)
+}
+
 // follow tells what a member tells of the build, and brings its outputs here.
 func (f *follower) follow(ctx context.Context, at peer.ID) error {
 	a, lines, s, err := f.b.ask(ctx, at, question{askFollow, f.a.Build})
@@ -250,7 +260,7 @@ func (f *follower) conclude(ctx context.Context, at peer.ID, results []*action.R
 	if f.last == nil {
 		return fmt.Errorf("build %s: %w: it has no end", f.a.Build, errLine)
 	}
-	err := f.place(ctx, at, results)
+	err := f.inTurn(ctx, func(d *destination) error { return d.take(ctx, at, results) })
 	if err != nil {
 		f.last.OK, f.last.Error = false, err.Error()
 	}
@@ -261,13 +271,9 @@ func (f *follower) conclude(ctx context.Context, at peer.ID, results []*action.R
 	return err
 }
 
-// place brings the outputs into the tree. The member that tells of them is not
+// take brings the outputs into the tree. The member that tells of them is not
 // the one that the user has chosen: any may say that it has the build.
-func (f *follower) place(ctx context.Context, at peer.ID, results []*action.Result) error {
-	d, err := f.destination(ctx)
-	if err != nil {
-		return err
-	}
+func (d *destination) take(ctx context.Context, at peer.ID, results []*action.Result) error {
 	var outs []action.Output
 	for _, res := range results {
 		outs = append(outs, res.Outputs...)

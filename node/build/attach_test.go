@@ -245,3 +245,19 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+func TestWhoFollowsABuildHoldsUpNoOther(t *testing.T) {
+	w := newWorld(t, map[string]string{
+		".buildnet/config.yaml": "version: 1\npackages:\n  - name: p\n    steps:\n      - {run: make, inputs: [a], outputs: [out/x]}\n",
+		"a":                     "1",
+	})
+	w.good(Request{ID: "3f9a00000001"})
+	root, held := t.TempDir(), false
+	err := w.builder.Attach(t.Context(), Attachment{Build: "3f9a", Root: root}, func(e event.Event) {
+		_, last := e.(event.BuildFinished)
+		held = held || !last && w.builder.queue.busy(root)
+	})
+	if err != nil || held {
+		t.Errorf("the tree is held: %v, %v", held, err)
+	}
+}
