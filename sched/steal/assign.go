@@ -23,18 +23,29 @@ func (l *Leader) endHearing() {
 		if late || l.now.Sub(l.openedAt) >= FollowTime {
 			l.abandon()
 		}
-	case hearing && (late || l.allJoined()):
+	case hearing && (late || l.allHeard()):
 		l.hearUntil = time.Time{}
 	}
 }
 
-// allJoined reports whether everybody who is called has joined or is lost. The
-// leader before has been silent for a lease: it is waited for no longer than one
-// that lives needs for an answer.
+// allHeard reports whether nobody is left to be heard. The predecessor, whose
+// silence is why this epoch began, is waited for no longer than its answer would
+// take if it lived: a few times what the slowest of the others needed.
+func (l *Leader) allHeard() bool {
+	for _, m := range l.order {
+		if m.link != Gone && m.join == nil && m.id != l.opts.Predecessor {
+			return false
+		}
+	}
+	before := l.crew[l.opts.Predecessor]
+	return before == nil || before.link == Gone || before.join != nil ||
+		l.now.Sub(l.openedAt) >= max(LeastHearing, 3*l.slowest)
+}
+
+// allJoined reports whether everybody who is called has joined or is lost.
 func (l *Leader) allJoined() bool {
-	silent := l.now.Sub(l.openedAt) >= BeatEvery
 	return !slices.ContainsFunc(l.order, func(m *member) bool {
-		return m.link != Gone && m.join == nil && !(silent && m.id == l.opts.Predecessor)
+		return m.link != Gone && m.join == nil
 	})
 }
 

@@ -29,6 +29,9 @@ const (
 	// HearingTime bounds how long a new leader listens to the crew of the old
 	// one before it assigns.
 	HearingTime = 500 * time.Millisecond
+	// LeastHearing is how long it listens to the leader before it at least, whose
+	// silence is why it leads.
+	LeastHearing = 100 * time.Millisecond
 	// FollowTime bounds how long a leader waits for its initiator to follow it.
 	FollowTime = 1500 * time.Millisecond
 )

@@ -8,15 +8,6 @@ import (
 	"github.com/buildnet/buildnet/store/digest"
 )
 
-const (
-	// Rupture is how long a broken stream has to be opened again by its leader
-	// before the leader is taken for dead.
-	Rupture = 500 * time.Millisecond
-	// stagger is how much longer than the one before each in line waits before
-	// it takes over: the standbys in their order, then the initiator.
-	stagger = 250 * time.Millisecond
-)
-
 // maxLogBytes bounds a log that is kept for a leader, roughly: twice that of
 // action.MaxSteps steps with a few outputs each. What is beyond it is not
 // acknowledged.
@@ -165,7 +156,7 @@ func (k *Keeper) Receive(now time.Time, of Epoch, msg Message) KeeperOutput {
 	if of != k.watch.lead || !k.watch.up {
 		return KeeperOutput{}
 	}
-	k.watch.heard = now
+	k.watch.hear(now)
 	switch msg := msg.(type) {
 	case Append:
 		known := k.copy.len()
@@ -192,51 +183,11 @@ func (k *Keeper) Closed(now time.Time, of Epoch) KeeperOutput {
 // follow serves another epoch: its log is a whole one, the old one is dropped.
 func (k *Keeper) follow(now time.Time, e Epoch) {
 	k.guard.admit(e)
-	k.watch.lead, k.watch.heard = e, now
+	k.watch.follow(now, e)
 	if k.custody != nil && k.copy.isHeir(k.self) {
 		k.custody.whole = k.copy.ops
 	}
 	k.copy, k.declines = logCopy{}, ""
-}
-
-// watch looks whether a leader lives.
-type watch struct {
-	lead   Epoch // zero before the first Hello
-	up     bool
-	heard  time.Time
-	broken time.Time // when its stream broke, if it is not up
-}
-
-func (w *watch) opened(now time.Time) { w.up, w.heard = true, now }
-
-func (w *watch) closed(now time.Time) {
-	if w.up {
-		w.up, w.broken = false, now
-	}
-}
-
-func (w *watch) silence(now time.Time) time.Duration { return now.Sub(w.heard) }
-
-// lost reports whether the leader is dead to one who waits so much longer than
-// the first.
-func (w *watch) lost(now time.Time, longer time.Duration) bool {
-	return w.silence(now) >= Lease+longer || !w.up && now.Sub(w.broken) >= Rupture+longer
-}
-
-// due is when lost reports so, unless more is heard.
-func (w *watch) due(longer time.Duration) time.Time {
-	if w.up {
-		return w.heard.Add(Lease + longer)
-	}
-	return earlier(w.heard.Add(Lease+longer), w.broken.Add(Rupture+longer))
-}
-
-// earlier returns the earlier of two times.
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
 }
 
 // logCopy is a leader's log as others keep it.

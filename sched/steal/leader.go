@@ -66,14 +66,15 @@ type Leader struct {
 	known map[peer.ID]peer.Member
 
 	openedAt  time.Time
-	ableAt    []time.Time // by need: when somebody could last run it
-	hearUntil time.Time   // zero when the hearing is over
-	named     bool        // the standbys of this epoch are in the log
-	following bool        // the initiator has told what it knows
-	bequeath  bool        // another could ask for the rest of the plan
-	heritage  heritage    // the heir before this epoch
-	readyAt   uint64      // where the log says that the heir is ready
-	stopping  bool        // a step failed, and the build does not keep going
+	ableAt    []time.Time   // by need: when somebody could last run it
+	hearUntil time.Time     // zero when the hearing is over
+	slowest   time.Duration // until the last so far joined in the hearing
+	named     bool          // the standbys of this epoch are in the log
+	following bool          // the initiator has told what it knows
+	bequeath  bool          // another could ask for the rest of the plan
+	heritage  heritage      // the heir before this epoch
+	readyAt   uint64        // where the log says that the heir is ready
+	stopping  bool          // a step failed, and the build does not keep going
 	ended     bool
 	tidings   tidings
 

@@ -279,7 +279,7 @@ func (o *Origin) Receive(now time.Time, of Epoch, msg Message) OriginOutput {
 	if of != o.watch.lead || !o.watch.up {
 		return o.out
 	}
-	o.watch.heard = now
+	o.watch.hear(now)
 	switch msg := msg.(type) {
 	case Append:
 		o.append(msg)
@@ -441,7 +441,7 @@ func (o *Origin) hello(of Epoch, hello Hello) {
 // follow begins another epoch. Its log is a whole one; until it has told what it
 // has from the one before, that one is kept.
 func (o *Origin) follow(e Epoch) {
-	o.watch.lead = e
+	o.watch.follow(o.now, e)
 	if o.before == nil {
 		o.before, o.tolls = o.copy.ops, o.record.toll()
 	}

@@ -35,6 +35,9 @@ func stepOf(msg Message) (Step, bool) {
 // joined takes a member into the crew and compares what it has in its hands
 // with what it is thought to have: a stream that broke may have lost either.
 func (l *Leader) joined(m *member, j Join) {
+	if !l.hearUntil.IsZero() {
+		l.slowest = l.now.Sub(l.openedAt)
+	}
 	j.Slots = min(max(j.Slots, 0), MaxWant)
 	if len(j.Running) > 2*MaxWant {
 		j.Running = j.Running[:2*MaxWant]

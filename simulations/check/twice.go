@@ -105,12 +105,12 @@ func (r *Twice) calm(w World) bool {
 
 // hasty reports whether a leader gave a step away that another had, from before
 // its time, when it had neither heard that one nor listened long enough. The
-// leader before it has been silent for a lease already: a beat is long enough.
+// leader before it has been silent for a lease already: LeastHearing is long enough.
 func (r *Twice) hasty(s *setting.Setting, build int, a, b *attempt) bool {
 	reign := logOf{build, b.epoch}
 	met, enough := r.met[meeting{reign, a.node}], steal.HearingTime
 	if a.node == a.epoch.Leader {
-		enough = steal.BeatEvery
+		enough = steal.LeastHearing
 	}
 	return a.epoch.Less(b.epoch) && !a.freeAt(b.assigned) && !a.cut && (met == 0 || met > b.assigned) &&
 		b.assigned < r.led[reign]+enough && !r.absent(s, b.epoch.Leader, a.node)
