@@ -32,7 +32,8 @@ type Machine struct {
 	// found out.
 	Power Power
 	Cores float64
-	// Toolchains knows the programs; nil looks at those of this machine.
+	// Toolchains knows the programs, and is run by whoever gives it; nil looks at
+	// those of this machine.
 	Toolchains *toolchain.Prober
 	// Deaf nodes wait for nothing that the kernel would tell them, beside
 	// packets: they ask no LAN for members, watch no files and serve no socket,
@@ -114,10 +115,11 @@ func (n *Node) ears(p *parts) []service {
 	if n.cfg.Machine.Deaf {
 		return nil
 	}
-	return []service{
-		{"watch", func(ctx context.Context) error { return watch(ctx, p.watcher, n.cfg.Log) }},
-		{"toolchains", p.toolchains.Run},
+	ears := []service{{"watch", func(ctx context.Context) error { return watch(ctx, p.watcher, n.cfg.Log) }}}
+	if n.cfg.Machine.Toolchains == nil {
+		ears = append(ears, service{"toolchains", p.toolchains.Run})
 	}
+	return ears
 }
 
 // door is what serves clients.

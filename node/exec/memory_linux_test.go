@@ -38,6 +38,9 @@ func TestTheMemoryGroupOfAForeignActionIsWithinItsGroup(t *testing.T) {
 
 func TestWhoIsInANestedMemoryGroupIsAmongWhatRunsForOthers(t *testing.T) {
 	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		group *memoryGroup
 		want  bool

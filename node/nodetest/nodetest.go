@@ -14,15 +14,10 @@ import (
 	"github.com/buildnet/buildnet/node/api"
 	"github.com/buildnet/buildnet/node/api/client"
 	"github.com/buildnet/buildnet/node/event"
-	"github.com/buildnet/buildnet/node/toolchain"
 )
 
 // startTime bounds the start of a node on a busy machine.
 const startTime = 30 * time.Second
-
-// programs are those of this machine. To look at them is to read some gigabytes,
-// which all nodes of a test share.
-var programs = toolchain.New(toolchain.Options{})
 
 // Node runs until the test ends.
 type Node struct {
@@ -50,7 +45,7 @@ func StartOn(t *testing.T, machine node.Machine, slots int, token string) *Node 
 		t.Fatal(err)
 	}
 	if machine.Toolchains == nil {
-		machine.Toolchains = programs
+		machine.Toolchains = shared.watched(t)
 	}
 	n, err := node.New(node.Config{
 		Home: home, Listen: "127.0.0.1:0", API: "127.0.0.1:0", Slots: slots, Join: token, Machine: machine,

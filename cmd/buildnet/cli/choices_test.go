@@ -11,7 +11,7 @@ func TestASummarySaysWhetherItPaidToSendSteps(t *testing.T) {
 	f := event.BuildFinished{OK: true, Tier: event.Full, Steps: 50, Executed: 50, Choices: &event.Choices{
 		Sent: 12, Kept: 30, AloneMS: 20000, TookMS: 11800, SavedMS: 8200, RegretMS: 236, RegretPercent: 2, Useless: []string{"b"},
 	}}
-	const want = "12 steps sent away, 30 kept as that did not pay: about 8.2s sooner than alone, regret 0.2s (2.0 %); of no use to this build: bob"
+	const want = "12 steps sent away, 30 kept as that did not pay: about 8.20s sooner than alone, regret 0.24s (2.0 %); of no use to this build: bob"
 	if got := summaryOf(f, names{"b": "bob"}); !strings.Contains(got, want) {
 		t.Errorf("the summary is %q, want it to say %q", got, want)
 	}
