@@ -63,10 +63,11 @@ func (l *Leader) able(n need, m *member) bool {
 	return n.lacks(m.join) == ""
 }
 
-// atHome reports whether the initiator takes steps of the need.
+// atHome reports whether the initiator takes steps of the need, or may: it has
+// not joined yet.
 func (l *Leader) atHome(n need) bool {
 	home := l.crew[l.opts.Initiator]
-	return home != nil && home.link != Gone && l.able(n, home)
+	return home != nil && home.link != Gone && (home.join == nil || l.able(n, home))
 }
 
 // impossible says what no member has of that which a need asks for, or returns

@@ -25,12 +25,12 @@ const (
 	MaxStatusSteps = 64
 )
 
-// Progress notes what a running step says of itself: how much of it is done, in
-// per cent. It is said when its time has come.
+// Progress notes what a step says of itself: how much of it is done, in per cent.
+// It is said when its time has come, and the Hand knows that the step runs.
 func (h *Hand) Progress(now time.Time, s Step, a digest.Digest, percent int) HandOutput {
 	h.begin(now)
 	j := h.job(s, a)
-	if h.over || j == nil || j.stage != running {
+	if h.over || j == nil {
 		return h.out
 	}
 	j.percent = min(max(percent, 0), 100)
@@ -54,7 +54,7 @@ func (h *Hand) tell() {
 	for _, j := range h.jobs {
 		switch {
 		case j.percent == j.told:
-		case h.now.Sub(j.toldAt) < ProgressEvery:
+		case j.stage != running || h.now.Sub(j.toldAt) < ProgressEvery:
 			h.stirred = true
 		default:
 			j.told, j.toldAt = j.percent, h.now

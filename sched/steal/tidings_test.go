@@ -33,7 +33,7 @@ func TestHandSaysHowFarAStepIsOnceASecond(t *testing.T) {
 		}
 		return msgs
 	}
-	expect(t, "what does not run has no progress", said(h.Progress(start, 8, job8.Action, 5).Replies), []Message(nil))
+	expect(t, "what does not run has no progress yet", said(h.Progress(start, 8, job8.Action, 5).Replies), []Message(nil))
 	expect(t, "the first", pass(50*time.Millisecond, 10), []Message{Progress{Step: 7, Percent: 10}})
 	for i := range 9 {
 		expect(t, "within a second", pass(time.Duration(100+100*i)*time.Millisecond, 20+i), []Message(nil))
@@ -43,6 +43,16 @@ func TestHandSaysHowFarAStepIsOnceASecond(t *testing.T) {
 		expect(t, "nothing twice", pass(time.Duration(ms)*time.Millisecond, 28), []Message(nil))
 	}
 	expect(t, "how it is", pass(2*time.Second, 28), []Message{Status{Slots: 1, Busy: 1, Waiting: 1, Running: []Step{7}}})
+}
+
+// A command may say how far it is before the Hand is told that it runs, and then
+// say nothing more.
+func TestHandKeepsWhatAStepSaysBeforeItIsKnownToRun(t *testing.T) {
+	h := telling(t)
+	h.Ended(start, Report{Step: 7, Action: job7.Action, Failure: Failure{Kind: Broken}})
+	h.Prepared(start, 8, job8.Action, nil)
+	h.Progress(start, 8, job8.Action, 50)
+	expect(t, "as soon as it runs", said(h.Running(start, 8, job8.Action).Replies), []Message{Started{Step: 8}, Progress{Step: 8, Percent: 50}})
 }
 
 func TestHandTellsTheNextLeaderHowFarItIs(t *testing.T) {
