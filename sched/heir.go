@@ -29,8 +29,8 @@ const (
 	aliveTime = time.Second
 )
 
-// ErrYielded says that an heir gave a build back, whose initiator lives.
-var ErrYielded = errors.New("the build's initiator lives and goes on with it")
+// ErrYielded says that an heir gave a build up, which goes on elsewhere.
+var ErrYielded = errors.New("the build's initiator, or another heir of it, lives and goes on with it")
 
 // ErrTooMuch says that a build is more than what a node keeps for others.
 var ErrTooMuch = errors.New("it is more than this node keeps for others")
@@ -277,78 +277,6 @@ func (p *party) bequeath(i *steal.Inherit) {
 	if !s.spawn(func() { s.inherit(p.build, i, c) }) {
 		c.keeps.Close()
 	}
-}
-
-// inherit goes on with a build, unless its initiator lives.
-func (s *Service) inherit(build steal.BuildID, i *steal.Inherit, c *custody) {
-	defer c.keeps.Close()
-	if s.asksInitiator(build, i.Initiator) {
-		return
-	}
-	ctx, cancel := context.WithCancelCause(s.life)
-	defer cancel(nil)
-	s.mu.Lock()
-	s.inherited[build] = &inheritance{initiator: i.Initiator, yield: cancel}
-	s.mu.Unlock()
-	defer func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.inherited, build)
-	}()
-	as := heirOf(build)
-	s.opts.Log.Info("going on with a build", "build", build, "as", as, "peer", i.Initiator)
-	o, ended := c.keeps.Inherit(as)
-	err := s.Build(ctx, Build{ID: as, Plan: c.plan, Log: i.Log, Lost: i.Initiator, foreign: true}, o)
-	if cause := context.Cause(ctx); err != nil && errors.Is(cause, ErrYielded) {
-		err = cause
-	}
-	ended(err)
-}
-
-func (s *Service) asksInitiator(build steal.BuildID, initiator peer.ID) bool {
-	ctx, cancel := context.WithTimeout(s.life, aliveTime)
-	defer cancel()
-	return s.opts.Heirs.Alive(ctx, build, initiator)
-}
-
-// inheritance is a build that this node goes on with.
-type inheritance struct {
-	initiator peer.ID // of the one before, who is lost
-	yield     context.CancelCauseFunc
-	asks      bool // whether that one lives
-}
-
-// reconcile gives a build back that is led for its initiator, if that says that
-// it lives.
-func (s *Service) reconcile(build steal.BuildID, initiator peer.ID) {
-	mine := s.inheritedOf(build, initiator)
-	if len(mine) == 0 {
-		return
-	}
-	lives := s.asksInitiator(build, initiator)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, i := range mine {
-		if i.asks = false; lives {
-			i.yield(ErrYielded)
-		}
-	}
-}
-
-// inheritedOf returns what goes on here with a build of that initiator, or with
-// what others went on with it as, unless it is being asked for.
-func (s *Service) inheritedOf(build steal.BuildID, initiator peer.ID) (mine []*inheritance) {
-	first, generation := Family(build)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for of, i := range s.inherited { // in any order: all are asked for at once
-		f, g := Family(of)
-		if f == first && !i.asks && (g > generation || g == generation && i.initiator == initiator) {
-			i.asks = true
-			mine = append(mine, i)
-		}
-	}
-	return mine
 }
 
 // takeCustody makes room for one more build, or says why not.

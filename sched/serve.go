@@ -86,7 +86,7 @@ func (s *Service) asked(ctx context.Context, from peer.ID, e envelope, msg steal
 // follow serves a leader until its stream ends.
 func (s *Service) follow(l *link, hello steal.Hello) error {
 	l.hello = hello
-	s.spawn(func() { s.reconcile(l.build, hello.Initiator) })
+	s.spawn(func() { s.reconcile(rival{l.build, hello.Initiator}) })
 	p, err := s.join(l, hello)
 	if err != nil {
 		return err

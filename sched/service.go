@@ -138,16 +138,14 @@ type Service struct {
 	life context.Context
 	end  context.CancelFunc
 
-	mu      sync.Mutex
-	closed  bool
-	parties map[steal.BuildID]*party
-	led     map[ledKey]*leading
-	streams map[peer.ID]int
-	drains  bool
-	running sync.WaitGroup
-	// inherited are the builds that this node goes on with, by the name of the one
-	// before.
-	inherited map[steal.BuildID]*inheritance
+	mu        sync.Mutex
+	closed    bool
+	parties   map[steal.BuildID]*party
+	led       map[ledKey]*leading
+	streams   map[peer.ID]int
+	drains    bool
+	running   sync.WaitGroup
+	inherited map[*inheritance]bool // what this node goes on with
 	custodies int
 }
 
@@ -166,7 +164,7 @@ func New(opts Options) *Service {
 	s := &Service{
 		opts: opts, slots: newSlots(opts.Slots),
 		parties: map[steal.BuildID]*party{}, led: map[ledKey]*leading{}, streams: map[peer.ID]int{},
-		inherited: map[steal.BuildID]*inheritance{},
+		inherited: map[*inheritance]bool{},
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	opts.Network.Handle(Protocol, s.serve)

@@ -31,6 +31,8 @@ type build struct {
 	// the life of the initiator in which it was asked for.
 	forebear *build
 	asked    int
+	// yields says that its initiator, who inherited it, gave it up.
+	yields bool
 
 	begun, over bool
 	settled     int // steps that are announced or given up

@@ -19,6 +19,8 @@ const (
 	keepAgain = time.Second
 	// askTime is how long the initiator of a build has to say that it lives.
 	askTime = time.Second
+	// askAgain is the pause before the initiator of a rival is asked again.
+	askAgain = 2 * time.Second
 )
 
 // custody is what an heir brings to itself: see sched's.
@@ -139,9 +141,10 @@ func (c *custody) brought(s steal.Securing, outputs []*blob, why string) {
 	p.leave()
 }
 
-// knows reports whether the node asked for the build in the life that it lives.
+// knows reports whether the node asked for the build in the life that it lives,
+// and did not give it up.
 func (n *node) knows(b *build) bool {
-	return n.place == b.spec.Initiator && n.life == b.asked
+	return n.place == b.spec.Initiator && n.life == b.asked && !b.yields
 }
 
 // asks finds out from the initiator of a build whether it lives still.
@@ -160,13 +163,20 @@ func (n *node) asks(b *build, then func(yes bool)) {
 	n.later(askTime, func() { yes = false; end(false) })
 }
 
-// inherit goes on with a build whose initiator is dead.
+// inherit goes on with a build whose initiator is dead, unless another heir has
+// begun to.
 func (n *node) inherit(old *build, i *steal.Inherit) {
 	n.asks(old, func(yes bool) {
-		if !yes {
+		if !yes && !n.takesPart(old.id+"'") {
 			n.w.succeed(n, old, i)
 		}
 	})
+}
+
+// takesPart reports whether the node has a part in a build of that name, of which
+// there are several where it has several heirs.
+func (n *node) takesPart(id steal.BuildID) bool {
+	return slices.ContainsFunc(n.parties, func(p *party) bool { return p.b.id == id })
 }
 
 // succeed has a node ask for the rest of a build.
@@ -191,30 +201,56 @@ func (w *World) succeed(n *node, old *build, i *steal.Inherit) {
 	n.originate(b, steal.OriginOptions{Log: i.Log, Lost: i.Initiator})
 }
 
-// reconcile gives a build back whose initiator lives: one that leads it says so.
-func (n *node) reconcile(b *build) {
-	heir := slices.IndexFunc(n.parties, func(p *party) bool { return p.origin != nil && p.b.descends(b) })
-	if heir < 0 || n.parties[heir].yields {
+// reconcile gives up what the node inherited where it is led elsewhere as well,
+// if that one comes first and its initiator says that it lives.
+func (n *node) reconcile(rival *build) {
+	heir := slices.IndexFunc(n.parties, func(p *party) bool { return p.origin != nil && p.b.yieldsTo(rival) })
+	if heir >= 0 && !slices.Contains(n.parties[heir].asks, rival) {
+		p := n.parties[heir]
+		p.asks = append(p.asks, rival)
+		p.yield(rival)
+	}
+}
+
+func (p *party) yield(rival *build) {
+	if p.gone || p.origin == nil || p.b.yields {
 		return
 	}
-	p := n.parties[heir]
-	n.asks(b, func(yes bool) {
-		if yes && !p.gone && p.origin != nil && !p.yields {
-			p.yields = true
-			p.doOrigin(p.origin.machine.Cancel(n.clock()))
+	p.n.asks(rival, func(yes bool) {
+		switch {
+		case yes && !p.gone && p.origin != nil && !p.b.yields:
+			p.b.yields = true
+			p.doOrigin(p.origin.machine.Cancel(p.n.clock()))
 			p.leave()
+		case !yes && p.n.takesPart(rival.id):
+			p.n.later(askAgain, func() { p.yield(rival) })
+		default:
+			p.asks = slices.DeleteFunc(p.asks, func(b *build) bool { return b == rival })
 		}
 	})
 }
 
-// descends reports whether b goes on with another build, or with one that does.
-func (b *build) descends(other *build) bool {
-	for f := b.forebear; f != nil; f = f.forebear {
-		if f == other {
-			return true
-		}
+// yieldsTo reports whether b is given up for another: see sched's inheritance.
+func (b *build) yieldsTo(rival *build) bool {
+	first, before := b.family()
+	family, generation := rival.family()
+	switch {
+	case first != family:
+		return false
+	case generation == before:
+		return b.plan.Earlier(idOf(rival.spec.Initiator), idOf(b.spec.Initiator))
+	default:
+		return generation < before
 	}
-	return false
+}
+
+// family is the build that b goes on with, or the first that those went on with,
+// and how many there are from it to b.
+func (b *build) family() (first *build, generation int) {
+	for generation = 1; b.forebear != nil; generation++ {
+		b = b.forebear
+	}
+	return b, generation
 }
 
 // own is a setting that a run may add builds to.

@@ -60,7 +60,7 @@ func (p *party) doOrigin(out steal.OriginOutput) {
 func (p *party) finish(how steal.Reason) {
 	if how != steal.Completed {
 		text := ""
-		if p.yields {
+		if p.b.yields {
 			text = trace.Yielded
 		}
 		p.b.end(how, text)

@@ -35,18 +35,18 @@ type party struct {
 	due     time.Duration // when the next tick is; 0 if there is none
 	gone    bool
 	custody *custody // nil unless it is the heir
-	yields  bool     // the initiator of what was inherited lives
+	asks    []*build // rivals whose initiators are asked whether they live
 }
 
 // party returns the node's part in a build, beginning it where there is none;
-// nil if it is in too many.
+// nil if it is in too many, or in another's of that name.
 func (n *node) party(b *build, limit int) *party {
 	for _, p := range n.parties {
 		if p.b == b {
 			return p
 		}
 	}
-	if len(n.parties) >= limit {
+	if len(n.parties) >= limit || n.takesPart(b.id) {
 		return nil
 	}
 	p := &party{n: n, b: b, jobs: map[jobKey]*job{}}
@@ -125,7 +125,6 @@ func (p *party) leave() {
 // attach takes the stream of a leader, in the place of an earlier one of its
 // epoch.
 func (p *party) attach(st *stream) {
-	p.n.reconcile(p.b)
 	own := st.hello.Initiator == p.n.id
 	if own != (p.origin != nil) {
 		st.resetUp()

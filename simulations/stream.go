@@ -51,6 +51,7 @@ func (st *stream) failed() {
 
 // welcome takes Hello at the member.
 func (st *stream) welcome() {
+	st.to.reconcile(st.l.b)
 	p := st.to.party(st.l.b, maxBuilds)
 	if p == nil {
 		st.resetUp()

@@ -1,6 +1,7 @@
 package steal
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -38,6 +39,19 @@ func (l *Leader) follow() {
 			l.heirReady()
 		}
 	}
+}
+
+// Earlier reports whether a goes on with a build rather than b, where both were
+// its heir and neither heard of the other: who ranks before, or those who rank
+// before those who do not.
+func (p *Plan) Earlier(a, b peer.ID) bool {
+	rank := func(id peer.ID) int {
+		if at := slices.Index(p.Candidates, id); at >= 0 {
+			return at
+		}
+		return len(p.Candidates)
+	}
+	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b)) < 0
 }
 
 // heritage is the heir that the last leader had.

@@ -334,3 +334,13 @@ func TestOfWhomNothingIsKnownIsNotLongStanding(t *testing.T) {
 		expect(t, name, l.standing(m), c.want)
 	}
 }
+
+func TestOneOfTwoHeirsComesFirst(t *testing.T) {
+	p := &Plan{Candidates: []peer.ID{"peer3", "peer1"}}
+	order := []peer.ID{"peer3", "peer1", "peer0", "peer2"}
+	for i, a := range order {
+		for j, b := range order {
+			expect(t, string(a+" before "+b), p.Earlier(a, b), i < j)
+		}
+	}
+}

@@ -41,7 +41,7 @@ type Violation struct {
 func All() []Rule {
 	return []Rule{
 		NewEpochs(), NewLeaders(), NewCommits(), NewKept(), NewHeirs(), NewStandbys(), NewTurns(), NewFinal(), NewResults(),
-		NewReasons(), NewTwice(), NewShared(), NewSuccession(),
+		NewReasons(), NewTwice(), NewShared(), NewSuccession(), NewContinuations(),
 		NewSlots(), NewEpidemic(), NewCauses(), NewQuiet(), NewEnds(), NewMakespan(),
 		NewBackups(), NewWaste(), NewModes(),
 	}

@@ -4,8 +4,8 @@ package trace
 // begins with nothing.
 const Asked = "asked"
 
-// Yielded is the Text of Over where an heir gives a build back, whose initiator
-// lives.
+// Yielded is the Text of Over where an heir gives a build up, which goes on
+// elsewhere.
 const Yielded = "the initiator lives"
 
 // Names of the ops of a leader's log, as Logged tells them.
