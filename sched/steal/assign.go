@@ -66,7 +66,7 @@ func (l *Leader) able(n need, m *member) bool {
 // atHome reports whether the initiator takes steps of the need, or may: it has
 // not joined yet.
 func (l *Leader) atHome(n need) bool {
-	home := l.crew[l.opts.Initiator]
+	home := l.initiator
 	return home != nil && home.link != Gone && (home.join == nil || l.able(n, home))
 }
 
@@ -209,7 +209,7 @@ func (l *Leader) give(s Step, m *member) {
 }
 
 func (l *Leader) canInitiate(s Step) bool {
-	return l.able(l.needs[l.needOf[s]], l.crew[l.opts.Initiator])
+	return l.able(l.needs[l.needOf[s]], l.initiator)
 }
 
 func outputSize(r *StepRecord) int64 {

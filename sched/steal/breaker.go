@@ -103,7 +103,7 @@ func (l *Leader) trusts(m *member) Trust {
 
 // admits reports whether m is to be given something, where others could have it.
 func (l *Leader) admits(m *member) bool {
-	if m.id == l.opts.Initiator {
+	if m == l.initiator {
 		return true // nobody would have the build otherwise
 	}
 	if l.record.Mode == Conservative && !l.standing(m) {
@@ -113,17 +113,28 @@ func (l *Leader) admits(m *member) bool {
 }
 
 // entrusted are the members that could run steps of a need and are to be given
-// some. If nobody who could is trusted, all are.
-func (l *Leader) entrusted(n need) (all []*member) {
+// some, in a list that is empty yet. If nobody who could is trusted, all are.
+func (l *Leader) entrusted(list []*member, n need) []*member {
+	passed := false
 	for _, m := range l.order {
-		if l.able(n, m) {
-			all = append(all, m)
+		if !l.able(n, m) {
+			continue
+		}
+		if l.admits(m) {
+			list = append(list, m)
+		} else {
+			passed = true
 		}
 	}
-	if slices.ContainsFunc(all, l.admits) {
-		all = slices.DeleteFunc(all, func(m *member) bool { return !l.admits(m) })
+	if len(list) > 0 || !passed {
+		return list
 	}
-	return all
+	for _, m := range l.order {
+		if l.able(n, m) {
+			list = append(list, m)
+		}
+	}
+	return list
 }
 
 // barEnds reports whether a step that went wrong on some is to wait for another
@@ -154,7 +165,7 @@ func (l *Leader) repeats(s Step, m *member) {
 
 // taxed reports whether m has all that it is trusted with.
 func (l *Leader) taxed(m *member) bool {
-	return m.id != l.opts.Initiator && l.trusts(m) != Trusted && len(m.hands) > 0
+	return m != l.initiator && l.trusts(m) != Trusted && len(m.hands) > 0
 }
 
 // suspect notes that something around a step went wrong on a member.

@@ -57,6 +57,7 @@ type member struct {
 	given   uint64
 	hands   map[Step]struct{} // assigned to it
 	outlook outlook
+	seat    seat
 	// pace is how fast steps run on it, against what was expected of them by its
 	// BPU; 0 if none did. lag is that of the latest step that runs there, 0 if
 	// none is late, of which there are late. arrival is how long a step takes to
@@ -174,6 +175,9 @@ func (l *Leader) invite() {
 		}
 		m := &member{id: id, link: Dialling, heard: l.now, dialAt: l.now, hands: map[Step]struct{}{}}
 		l.crew[id] = m
+		if id == l.opts.Initiator {
+			l.initiator = m
+		}
 		l.distance(m)
 		at, _ := slices.BinarySearchFunc(l.order, m, func(a, b *member) int { return a.id.Compare(b.id) })
 		l.order = slices.Insert(l.order, at, m)

@@ -187,8 +187,7 @@ func (l *Leader) fresh(s Step, m *member, work float64) time.Duration {
 
 // home is how long the outputs of a step take from m to the initiator.
 func (l *Leader) home(s Step, m *member) time.Duration {
-	home := l.crew[l.opts.Initiator]
-	if m == home {
+	if m == l.initiator {
 		return 0
 	}
 	bytes := float64(m.line.owed) + l.outputs(s)
@@ -201,7 +200,7 @@ func (l *Leader) home(s Step, m *member) time.Duration {
 // way is the round trip between m and the initiator. Where it is not known it is
 // believed to be the longer one of what there is to the two.
 func (l *Leader) way(m *member) time.Duration {
-	return max(m.outlook.rtt, l.crew[l.opts.Initiator].outlook.rtt)
+	return max(m.outlook.rtt, l.initiator.outlook.rtt)
 }
 
 // outputs are the bytes that a step is believed to make.

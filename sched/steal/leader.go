@@ -63,7 +63,9 @@ type Leader struct {
 
 	crew  map[peer.ID]*member
 	order []*member // of crew, by name
-	known map[peer.ID]peer.Member
+	// initiator is that of crew; nil before it was called.
+	initiator *member
+	known     map[peer.ID]peer.Member
 
 	openedAt  time.Time
 	ableAt    []time.Time   // by need: when somebody could last run it

@@ -26,8 +26,8 @@ func (l *Leader) until(s Step) time.Duration {
 	if by > maxUntil {
 		by = maxUntil
 	}
-	at := l.levels.at.Add(time.Duration(by * float64(time.Second)))
-	return time.Duration(inTime * float64(at.Sub(l.now)))
+	at := l.levels.at.Sub(l.now) + time.Duration(by*float64(time.Second))
+	return time.Duration(inTime * float64(at))
 }
 
 // maxUntil is more seconds than any build has.

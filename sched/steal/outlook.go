@@ -36,7 +36,10 @@ type outlook struct {
 }
 
 // handsChanged says that what was expected of m is out of date.
-func (l *Leader) handsChanged(m *member) { m.outlook.valid, m.outlook.changed = false, l.now }
+func (l *Leader) handsChanged(m *member) {
+	m.outlook.valid, m.outlook.changed = false, l.now
+	m.seat.stale = true
+}
 
 // distance notes how far m is.
 func (l *Leader) distance(m *member) {

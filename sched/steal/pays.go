@@ -1,7 +1,6 @@
 package steal
 
 import (
-	"slices"
 	"time"
 
 	"github.com/buildnet/buildnet/sched/place"
@@ -107,6 +106,7 @@ type weighing struct {
 	// home is the initiator, if it could run the step and somebody else could.
 	home        *member
 	here, until time.Duration
+	hereRun     time.Duration // of here
 	// other is the member with which the step would be home first but for that,
 	// there is when. pays says that it pays to send it to anybody.
 	other *member
@@ -119,34 +119,33 @@ type weighing struct {
 // a time.
 func (r *round) weigh(s Step, inputs int64, until time.Duration) {
 	r.weighing = weighing{step: s, until: until}
-	home := r.l.crew[r.l.opts.Initiator]
-	if home == nil || len(r.able) < 2 || !slices.Contains(r.able, home) || !r.counts(home) || !r.may(s, home) || !r.couldHold(s, home) {
+	home := r.host
+	if home == nil || !r.counts(home) || !r.of(s).plain && (!r.may(s, home) || !r.couldHold(s, home)) {
 		return
 	}
-	r.home, r.here = home, r.offer(s, home, inputs).Finish()
-}
-
-// send reports whether m may be given the step that is weighed, and as what it is
-// offered then.
-func (r *round) send(m *member, o place.Offer) (place.Offer, bool) {
-	if r.sends(m, o) {
-		return o, true
-	}
-	return r.tries(m, o)
+	st := r.offered(s, home, inputs)
+	r.home, r.here, r.hereRun = home, st.finish, st.offer.Run
 }
 
 // sends reports whether it pays to send the step to m: its outputs have to be
 // here when they are needed, or when those of the initiator would be.
-func (r *round) sends(m *member, o place.Offer) bool {
+func (r *round) sends(m *member, st *seat) bool {
 	if r.home == nil || m == r.home {
 		return true
 	}
-	there := r.l.there(r.step, m, o)
+	if st.weighed == st.look {
+		return st.pays
+	}
+	g := r.l.gateOf(m)
+	outputs := r.of(r.step).outputs
+	back := g.back(outputs)
+	there := st.finish + g.tail + back
 	if r.other == nil || there < r.there {
 		r.other, r.there = m, there
 	}
-	pays := r.inTime(there) && !r.l.waitsFor(m) && (there <= r.here || r.l.useful(r.step, m, o))
-	r.pays = r.pays || pays
+	pays := r.inTime(there) && !g.unproven && (there <= r.here || r.useful(g, &st.offer, outputs, back))
+	st.weighed, st.pays = st.look, pays
+	r.weighing.pays = r.weighing.pays || pays
 	return pays
 }
 
@@ -187,16 +186,16 @@ func (l *Leader) waitsFor(m *member) bool {
 	return unknown && len(m.hands)+m.line.owing > 0
 }
 
-// useful reports whether to send steps like this one to m is worth anything.
-func (l *Leader) useful(s Step, m *member, o place.Offer) bool {
-	if m.arrival == 0 {
+// useful reports whether to send steps like the one that is weighed to whoever
+// is behind a gate is worth anything. Its outputs take so long back.
+func (r *round) useful(g *gate, o *place.Offer, outputs float64, back time.Duration) bool {
+	if g.unmeasured {
 		return true
 	}
-	here := runTime(l.work(s), l.crew[l.opts.Initiator].speed())
-	most := time.Duration(float64(here) / leastUse)
-	around := o.Arrive + m.line.tail + l.home(s, m)
-	moved := o.Move + seconds(l.outputs(s)/m.bandwidth())
-	return here >= handling && around <= underway*most && moved <= most
+	most := time.Duration(float64(r.hereRun) / leastUse)
+	around := o.Arrive + g.tail + back
+	moved := o.Move + seconds(outputs/g.bandwidth)
+	return r.hereRun >= handling && around <= underway*most && moved <= most
 }
 
 // decide notes where the step goes that was weighed.
@@ -219,6 +218,7 @@ func (r *round) decide(s Step, m *member) {
 	case m == w.tried:
 		c.made.Why = Probed
 		m.try(r.l.now)
+		m.seat.stale = true
 	default:
 		m.line.pause, m.line.next = 0, time.Time{}
 	}

@@ -27,15 +27,26 @@ type ranks struct {
 	soon  []*member
 	worth float64
 	front []point
-	// ableBy and soonBy are classes of the able ones and of soon; nil before they
-	// are of use.
-	ableBy, soonBy classes
-	few            []*member
+	// ableBy and soonBy are classes of the able ones and of soon, once they were
+	// classed.
+	ableClassed, soonClassed bool
+	ableBy, soonBy           classes
+	few                      []*member
+}
+
+// emptied are ranks that take over the lists of earlier ones.
+func (r *ranks) emptied() ranks {
+	return ranks{soon: r.soon[:0], front: r.front[:0], few: r.few[:0], ableBy: r.ableBy[:0], soonBy: r.soonBy[:0]}
 }
 
 // classes are members that are about as fast, with whoever could begin first at
-// the beginning of each.
-type classes [][]*member
+// the beginning of each. There are none before they are of use.
+type classes []class
+
+type class struct {
+	pace    int
+	members []*member
+}
 
 // point is the soonest begin at a speed.
 type point struct {
@@ -56,10 +67,10 @@ func (r *round) takers(s Step, inputs int64) []*member {
 	switch {
 	case float64(inputs) >= r.worth:
 		return r.free
-	case len(r.soon) <= allCount || !r.l.undemanding(s):
+	case len(r.soon) <= allCount || !r.of(s).plain:
 		return r.soon
-	case r.soonBy == nil:
-		r.soonBy = r.classify(r.soon)
+	case !r.soonClassed:
+		r.soonBy, r.soonClassed = r.classify(r.soonBy, r.soon, false), true
 	}
 	return r.shortlist(s, r.soonBy, r.soon)
 }
@@ -71,15 +82,13 @@ func (r *round) sort() {
 	}
 	r.sorted, r.worth = true, math.Inf(1)
 	for _, m := range r.free {
-		if r.wait(m) <= m.arrives() {
+		if r.wait(m) <= m.seat.arrives {
 			r.soon = append(r.soon, m)
 		} else {
 			r.worth = min(r.worth, r.worthOf(m))
 		}
 	}
 }
-
-func (r *round) wait(m *member) time.Duration { return r.start(m).Sub(r.l.now) }
 
 // worthOf are the bytes that take as long to m as until it has a slot.
 func (r *round) worthOf(m *member) float64 {
@@ -89,7 +98,7 @@ func (r *round) worthOf(m *member) float64 {
 // gave takes into account that m has one step more.
 func (r *round) gave(m *member) {
 	r.front = r.front[:0]
-	if r.sorted && (r.wait(m) > m.arrives() || !r.l.takes(m)) {
+	if r.sorted && (r.wait(m) > m.seat.arrives || !m.seat.takes) {
 		r.soon = slices.DeleteFunc(r.soon, func(o *member) bool { return o == m })
 		r.soonBy = r.without(r.soonBy, m)
 		r.worth = min(r.worth, r.worthOf(m))
@@ -101,8 +110,8 @@ func (r *round) gave(m *member) {
 func (r *round) rebook(m *member) {
 	for _, of := range []classes{r.ableBy, r.soonBy} {
 		for _, c := range of {
-			if c[0] == m {
-				r.lead(c)
+			if c.members[0] == m {
+				r.lead(c.members)
 			}
 		}
 	}
@@ -117,10 +126,10 @@ func (r *round) hopeful(s Step) bool {
 	}
 	if len(r.front) == 0 {
 		for _, m := range r.soon {
-			r.advance(point{max(r.wait(m), m.arrives()), m.speed()})
+			r.advance(point{r.begins(m), m.seat.speed})
 		}
 	}
-	work, until := r.l.work(s), r.l.until(s)
+	work, until := r.of(s).work, r.l.until(s)
 	return slices.ContainsFunc(r.front, func(p point) bool { return p.delay+runTime(work, p.speed) <= until })
 }
 
@@ -137,11 +146,11 @@ func (r *round) advance(p point) {
 // small crew, and in a large one the first of each class, and those who have
 // inputs of it.
 func (r *round) contenders(s Step) []*member {
-	if len(r.able) <= allCount || !r.l.undemanding(s) {
+	if len(r.able) <= allCount || !r.of(s).plain {
 		return r.able
 	}
-	if r.ableBy == nil {
-		r.ableBy = r.classify(slices.DeleteFunc(slices.Clone(r.able), func(m *member) bool { return !r.counts(m) }))
+	if !r.ableClassed {
+		r.ableBy, r.ableClassed = r.classify(r.ableBy, r.able, true), true
 	}
 	return r.shortlist(s, r.ableBy, r.able)
 }
@@ -150,7 +159,7 @@ func (r *round) contenders(s Step) []*member {
 func (r *round) shortlist(s Step, by classes, of []*member) []*member {
 	r.few = r.few[:0]
 	for _, c := range by {
-		r.few = append(r.few, c[0])
+		r.few = append(r.few, c.members[0])
 	}
 	for _, sh := range r.l.tasks[s].shares {
 		if slices.Contains(of, sh.of) && !slices.Contains(r.few, sh.of) {
@@ -165,22 +174,46 @@ func (l *Leader) undemanding(s Step) bool {
 	return l.step(s).Memory == 0 && len(l.tasks[s].avoid) == 0 && l.record.Steps[s].Tries < MaxTries-1
 }
 
-func (r *round) classify(members []*member) classes {
-	by := classes{}
-	at := map[int]int{}
+// classify adds the members, or those of them who count, to classes of which
+// there are none yet.
+func (r *round) classify(by classes, members []*member, counting bool) classes {
 	for _, m := range members {
-		pace := paceClass(m.speed())
-		if _, ok := at[pace]; !ok {
-			at[pace] = len(by)
-			by = append(by, nil)
+		if counting && !r.counts(m) {
+			continue
 		}
-		by[at[pace]] = append(by[at[pace]], m)
+		pace := r.pace(m)
+		at := slices.IndexFunc(by, func(c class) bool { return c.pace == pace })
+		if at < 0 {
+			at = len(by)
+			by = by.another(pace)
+		}
+		by[at].members = append(by[at].members, m)
 	}
 	for _, c := range by {
-		r.lead(c)
+		r.lead(c.members)
 	}
 	return by
 }
+
+// another is by with one more class, which takes over the list of an earlier one.
+func (by classes) another(pace int) classes {
+	n := len(by)
+	by = slices.Grow(by, 1)[:n+1]
+	by[n] = class{pace, by[n].members[:0]}
+	return by
+}
+
+// pace is the class of m.
+func (r *round) pace(m *member) int {
+	st := r.l.seat(m)
+	if st.paced != st.speed {
+		st.paced, st.pace = st.speed, paceClass(st.speed)
+	}
+	return st.pace
+}
+
+// begins is how soon m could begin with a step that it has to be sent.
+func (r *round) begins(m *member) time.Duration { return max(r.wait(m), m.seat.arrives) }
 
 func paceClass(speed float64) int {
 	part, octave := math.Frexp(speed)
@@ -192,7 +225,11 @@ func paceClass(speed float64) int {
 func (r *round) lead(class []*member) {
 	first, soonest, load := 0, time.Duration(math.MaxInt64), 0.0
 	for i, m := range class {
-		at, full := max(r.wait(m), m.arrives()), float64(len(m.hands))/float64(m.join.Slots)
+		at := r.begins(m)
+		if at > soonest {
+			continue
+		}
+		full := float64(len(m.hands)) / float64(m.join.Slots)
 		if at < soonest || at == soonest && (full < load || full == load && m.outlook.rtt < class[first].outlook.rtt) {
 			first, soonest, load = i, at, full
 		}
@@ -201,15 +238,16 @@ func (r *round) lead(class []*member) {
 }
 
 func (r *round) without(by classes, m *member) classes {
-	for i, c := range by {
-		at := slices.Index(c, m)
+	for i := range by {
+		c := &by[i]
+		at := slices.Index(c.members, m)
 		if at < 0 {
 			continue
 		}
-		if by[i] = slices.Delete(c, at, at+1); len(by[i]) == 0 {
+		if c.members = slices.Delete(c.members, at, at+1); len(c.members) == 0 {
 			return slices.Delete(by, i, i+1)
 		}
-		r.lead(by[i])
+		r.lead(c.members)
 		return by
 	}
 	return by

@@ -25,35 +25,41 @@ type round struct {
 	need need
 	// able could run steps of the queue, free has use for more now.
 	able, free []*member
-	slots      int // of able
-	left       int // steps of the queue, with the one that is looked at
-	// booked are slots of able as they are with what was looked at and is kept for
-	// them.
-	booked map[*member][]time.Time
-	offers []offered
+	// host is the initiator, if it is able and not the only one.
+	host   *member
+	slots  int // of able
+	left   int // steps of the queue, with the one that is looked at
+	item   item
+	offers []offer
 	ranks
 	weighing
 }
 
-// offered is what would become of a step on a member.
-type offered struct {
-	by *member
+// offer is what would become of a step on a member.
+type offer struct {
+	by     *member
+	finish time.Duration
 	place.Offer
 }
 
 func (l *Leader) newRound(n int) *round {
-	r := &round{l: l, need: l.needs[n]}
+	r, last := &l.round, l.round
+	*r = round{l: l, need: l.needs[n], able: last.able[:0], free: last.free[:0], offers: last.offers[:0], ranks: last.emptied()}
+	l.rounds++
 	l.power = 0
 	for _, m := range l.order {
 		if m.join != nil {
 			l.power += float64(m.join.Slots) * m.speed()
 		}
 	}
-	r.able = l.entrusted(r.need)
+	r.able = l.entrusted(r.able, r.need)
 	for _, m := range r.able {
 		r.slots += m.join.Slots
-		if l.takes(m) {
+		if l.seat(m).takes {
 			r.free = append(r.free, m)
+		}
+		if m == l.initiator && len(r.able) > 1 {
+			r.host = m
 		}
 	}
 	return r
@@ -66,10 +72,11 @@ func (r *round) give(s Step, m *member) {
 	l.repeats(s, m)
 	l.give(s, m)
 	l.settleAt(s, m)
-	if free, ok := r.booked[m]; ok {
-		book(free, latest(free[0], l.now).Add(runTime(l.work(s), m.speed())))
+	st := l.seat(m)
+	if st.booked {
+		book(st.slots, latest(st.slots[0], l.now).Add(runTime(l.work(s), st.speed)))
 	}
-	if !l.takes(m) {
+	if !st.takes {
 		r.free = slices.DeleteFunc(r.free, func(o *member) bool { return o == m })
 	}
 	r.gave(m)
@@ -112,7 +119,7 @@ func (r *round) holds(s Step, m *member) bool {
 
 // undemanding reports whether whoever is free may have the step.
 func (r *round) undemanding(s Step) bool {
-	return r.l.undemanding(s) || !slices.ContainsFunc(r.free, func(m *member) bool { return !r.may(s, m) || !r.holds(s, m) })
+	return r.of(s).plain || !slices.ContainsFunc(r.free, func(m *member) bool { return !r.may(s, m) || !r.holds(s, m) })
 }
 
 // couldHold reports whether m is to have the step when it has nothing else. One
@@ -127,27 +134,7 @@ func (r *round) couldHold(s Step, m *member) bool {
 
 // counts reports whether m is to be reckoned with: somebody who has a free slot,
 // and has not asked for work for a while, works for another build.
-func (r *round) counts(m *member) bool {
-	return !m.idle() || r.l.takes(m) || r.l.now.Sub(m.outlook.changed) < BeatEvery
-}
-
-// start is when a step that is given to m now could have a slot.
-func (r *round) start(m *member) time.Time {
-	if free, ok := r.booked[m]; ok {
-		return free[0]
-	}
-	return r.l.freeAt(m)[0]
-}
-
-func (r *round) offer(s Step, m *member, inputs int64) place.Offer {
-	l := r.l
-	o := place.Offer{
-		Wait: max(0, r.start(m).Sub(l.now)), Run: runTime(l.work(s), m.speed()), Move: l.moving(inputs, m),
-		RTT: m.outlook.rtt, Busy: len(m.hands), Slots: m.join.Slots,
-	}
-	o.Arrive = max(o.Move, m.arrives())
-	return o
-}
+func (r *round) counts(m *member) bool { return r.l.seat(m).counts }
 
 // smart gives a step to the best of those with which nothing is late, by its
 // score. If that is nobody who is free, it is kept for whoever is done with it
@@ -161,18 +148,21 @@ func (r *round) smart(s Step) *member {
 	}
 	r.weigh(s, inputs, l.until(s))
 	r.offers = r.offers[:0]
+	plain := r.of(s).plain
 	for _, m := range takers {
-		if !r.may(s, m) || !r.holds(s, m) {
+		if !plain && (!r.may(s, m) || !r.holds(s, m)) {
 			continue
 		}
 		// Earlier than its inputs ask for it is not given: much may change before a
 		// slot is free, and what most work waits for must not wait behind it.
-		o := r.offer(s, m, inputs)
-		if o.Wait > o.Arrive {
+		st := r.offered(s, m, inputs)
+		if st.offer.Wait > st.offer.Arrive {
 			continue
 		}
-		if o, ok := r.send(m, o); ok {
-			r.offers = append(r.offers, offered{m, o})
+		if r.sends(m, st) {
+			r.offers = append(r.offers, offer{m, st.finish, st.offer})
+		} else if o, ok := r.tries(m, st.offer); ok {
+			r.offers = append(r.offers, offer{m, o.Finish(), o})
 		}
 	}
 	if best := r.best(r.until); best != nil {
@@ -189,16 +179,17 @@ func (r *round) smart(s Step) *member {
 // best is the offer with the highest score of those that finish within a time.
 func (r *round) best(within time.Duration) *member {
 	var against place.Measures
-	for _, o := range r.offers {
-		if o.Finish() <= within {
+	for i := range r.offers {
+		if o := &r.offers[i]; o.finish <= within {
 			against.Add(o.Offer)
 		}
 	}
 	weights := r.l.weights
 	var best *member
 	highest := -1.0
-	for _, o := range r.offers {
-		if o.Finish() > within {
+	for i := range r.offers {
+		o := &r.offers[i]
+		if o.finish > within {
 			continue
 		}
 		if score := weights.Score(o.Offer, against); score > highest {
@@ -212,16 +203,17 @@ func (r *round) best(within time.Duration) *member {
 func (r *round) first(s Step, inputs int64) (*member, time.Duration) {
 	var first *member
 	var soonest time.Duration
+	plain := r.of(s).plain
 	for _, m := range r.contenders(s) {
-		if !r.may(s, m) || !r.counts(m) || !r.couldHold(s, m) {
+		if !r.counts(m) || !plain && (!r.may(s, m) || !r.couldHold(s, m)) {
 			continue
 		}
-		o := r.offer(s, m, inputs)
-		if !r.sends(m, o) {
+		st := r.offered(s, m, inputs)
+		if !r.sends(m, st) {
 			continue
 		}
-		if finish := o.Finish(); first == nil || finish < soonest {
-			first, soonest = m, finish
+		if first == nil || st.finish < soonest {
+			first, soonest = m, st.finish
 		}
 	}
 	return first, soonest
@@ -229,12 +221,11 @@ func (r *round) first(s Step, inputs int64) (*member, time.Duration) {
 
 // reserve keeps a slot of m until a time from now.
 func (r *round) reserve(m *member, until time.Duration) {
-	if r.booked == nil {
-		r.booked = map[*member][]time.Time{}
+	st := r.l.seat(m)
+	if !st.booked {
+		st.booked, st.slots = true, append(st.slots[:0], r.l.freeAt(m)...)
 	}
-	if _, ok := r.booked[m]; !ok {
-		r.booked[m] = slices.Clone(r.l.freeAt(m))
-	}
-	book(r.booked[m], r.l.now.Add(until))
+	book(st.slots, r.l.now.Add(until))
+	st.waited, st.look = false, 0
 	r.rebook(m)
 }

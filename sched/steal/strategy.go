@@ -17,6 +17,8 @@ type placing struct {
 	levels  levels
 	power   float64 // of the crew, in BPU
 	looks   uint64  // at steps, which outlooks are of
+	rounds  uint64  // which seats are of
+	round   round   // the last one, whose lists the next one takes over
 	still   bool    // nothing has been said that gives anybody work
 	// What steps wait for although members have room.
 	memoryWait, ownerWait wait
