@@ -181,8 +181,18 @@ func seconds(s float64) time.Duration {
 // fresh is how long it takes from now until a step has been run on m, which has
 // a free slot, and its outputs are with the initiator.
 func (l *Leader) fresh(s Step, m *member, work float64) time.Duration {
-	arrival := max(m.arrives(), l.moving(l.localize(s), m))
-	return arrival + runTime(work, m.speed()) + l.home(s, m)
+	l.localize(s)
+	return l.taking(s, m, work)
+}
+
+// taking is fresh, of the step that was localized last.
+func (l *Leader) taking(s Step, m *member, work float64) time.Duration {
+	st := l.seat(m)
+	took := max(st.arrives, l.moving(l.tasks[s].inputBytes, m)) + runTime(work, st.speed)
+	if m == l.initiator {
+		return took
+	}
+	return took + l.gateOf(m).back(l.outputs(s))
 }
 
 // home is how long the outputs of a step take from m to the initiator.

@@ -70,7 +70,12 @@ func (l *Leader) spare() {
 		return
 	}
 	l.observe()
+	l.rounds++
+	best := l.bestOf(idle)
 	for _, b := range l.burdens() {
+		if l.hopeless(b, best) {
+			continue
+		}
 		m := l.quickest(b, idle)
 		if m == nil {
 			continue
@@ -184,24 +189,70 @@ func (t *task) hadSince(id peer.ID) time.Time {
 	return t.givenAt
 }
 
+// bestOf is a point that none of the members is better than.
+func (l *Leader) bestOf(members []*member) point {
+	best := point{delay: longest}
+	for _, m := range members {
+		st := l.seat(m)
+		best.delay, best.speed = min(best.delay, st.arrives), max(best.speed, st.speed)
+	}
+	return best
+}
+
+// hopeless reports whether nothing comes of a look at who could take over a
+// step, as far as can be told without one: members that are idle are no better
+// than best.
+func (l *Leader) hopeless(b burden, best point) bool {
+	t := &l.tasks[b.step]
+	switch {
+	case !l.looked(b.step):
+		return false
+	case !b.gains(best.delay + runTime(b.work, best.speed)):
+		return true
+	case !b.begun:
+		return !l.mayRecall(b)
+	case flawBackups:
+		return false
+	}
+	elapsed := l.now.Sub(t.begunAt(b.on.id))
+	return !l.backs(b) || !b.surely && !l.affords(elapsed.Seconds()*b.on.bpu())
+}
+
+// looked reports whether a look at a step leaves nothing behind of how things
+// are now.
+func (l *Leader) looked(s Step) bool { return l.step(s).Memory == 0 && l.tasks[s].shares != nil }
+
+// gains reports whether a step is done much sooner if it takes so long from now.
+func (b *burden) gains(took time.Duration) bool { return b.left-took >= max(leastGain, took/5) }
+
 // quickest is the idle member that would be done with a step first, if that is
 // much sooner than whoever has it.
 func (l *Leader) quickest(b burden, idle []*member) *member {
+	looked := l.looked(b.step)
+	if looked {
+		l.localize(b.step)
+	}
 	var best *member
 	var soonest time.Duration
 	for _, m := range idle {
-		if m == b.on || !l.able(l.needs[l.needOf[b.step]], m) || slices.Contains(l.tasks[b.step].avoid, m.id) || !l.roomy(b.step, m) {
+		if m == b.on || !looked && !l.suits(b.step, m) {
 			continue
 		}
-		took := l.fresh(b.step, m, b.work)
-		if b.left-took < max(leastGain, took/5) {
+		if !looked {
+			l.localize(b.step)
+		}
+		took := l.taking(b.step, m, b.work)
+		if !b.gains(took) || best != nil && took >= soonest || looked && !l.suits(b.step, m) {
 			continue
 		}
-		if best == nil || took < soonest {
-			best, soonest = m, took
-		}
+		best, soonest = m, took
 	}
 	return best
+}
+
+// suits reports whether a step could be moved to m.
+func (l *Leader) suits(s Step, m *member) bool {
+	return l.able(l.needs[l.needOf[s]], m) && !slices.Contains(l.tasks[s].avoid, m.id) && l.roomy(s, m)
 }
 
 // roomy reports whether a step fits into the memory of m, beside what is in its
@@ -217,24 +268,33 @@ func (l *Leader) roomy(s Step, m *member) bool {
 
 // recall asks for a step that has not begun: if it has meanwhile, it stays.
 func (l *Leader) recall(b burden) {
-	if b.on.link != Up || l.now.Sub(l.tasks[b.step].givenAt) < leastGain {
+	if !l.mayRecall(b) {
 		return
 	}
 	l.tasks[b.step].recalled = true
 	l.send(b.on.id, Recall{Step: b.step})
 }
 
-// mayBack reports whether a step that runs may be given to a second member. A
-// step that cost a worker may be what did it.
+func (l *Leader) mayRecall(b burden) bool {
+	return b.on.link == Up && l.now.Sub(l.tasks[b.step].givenAt) >= leastGain
+}
+
+// mayBack reports whether a step that runs may be given to m as well.
 func (l *Leader) mayBack(b burden, m *member) bool {
+	return flawBackups || l.backs(b) && (b.surely || l.affords(l.stake(b, m)))
+}
+
+// backs reports whether a step that runs may be given to anybody else. One that
+// cost a worker may be what did it.
+func (l *Leader) backs(b burden) bool {
 	r := &l.record.Steps[b.step]
-	switch {
-	case flawBackups:
-		return true
-	case l.record.Mode != Whole, r.Lost+l.doubtful(r) > 0, !l.declares(), l.backups >= max(LeastBackups, l.slots()/BackupShare):
-		return false
-	}
-	return b.surely || l.wasted+l.atStake+l.stake(b, m) <= MaxWaste/overrun*l.exp.work
+	return l.record.Mode == Whole && r.Lost+l.doubtful(r) == 0 && l.declares() &&
+		(l.backups < LeastBackups || l.backups < l.slots()/BackupShare)
+}
+
+// affords reports whether a backup may be in vain that comes to so much.
+func (l *Leader) affords(stake float64) bool {
+	return l.wasted+l.atStake+stake <= MaxWaste/overrun*l.exp.work
 }
 
 // stake is what is in vain, in BPU-seconds, whoever of the two is first.
