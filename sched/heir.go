@@ -84,7 +84,6 @@ type custody struct {
 	initiator peer.ID
 	queue     []bringing
 	bringing  int
-	full      bool // this node keeps no more
 	ctx       context.Context
 	cancel    context.CancelFunc
 }
@@ -196,7 +195,7 @@ func (p *party) keeping(c *custody, keeps Custody, plan *steal.Plan) {
 // bring fetches outputs of results, a few at a time: those first that the
 // initiator made, which nobody else has.
 func (p *party) bring(c *custody) {
-	for c.keeps != nil && !c.full && c.bringing < maxBringing && len(c.queue) > 0 {
+	for c.keeps != nil && c.bringing < maxBringing && len(c.queue) > 0 {
 		at := max(0, slices.IndexFunc(c.queue, func(b bringing) bool { return b.Done.Peer == c.initiator }))
 		next := c.queue[at]
 		c.queue = slices.Delete(c.queue, at, at+1)
@@ -218,8 +217,9 @@ func (p *party) brought(c *custody, b bringing, err error) {
 	case err == nil:
 		p.doKeeper(p.keeper.Held(time.Now(), b.Step, b.Done))
 	case errors.Is(err, ErrTooMuch):
-		c.full = true
-		p.s.opts.Log.Warn("no more of a build is kept for others", "build", p.build, "error", err)
+		p.disown()
+		p.doKeeper(p.keeper.Decline(time.Now(), err.Error()))
+		return
 	case b.tries+1 >= keepTries:
 		p.s.opts.Log.Warn("outputs are not kept for others", "build", p.build, "step", b.Step, "error", err)
 	default:

@@ -26,7 +26,11 @@ func (w *world) heirsOf(m *machine) sched.Heirs {
 }
 
 func (h *heirs) Custody(_ steal.BuildID, initiator peer.ID, p *steal.Plan) sched.Custody {
-	return &estate{diary: h.m.diary(p.Graph, 0), of: initiator, tries: map[steal.Step]int{}}
+	e := &estate{diary: h.m.diary(p.Graph, 0), of: initiator, tries: map[steal.Step]int{}}
+	h.m.w.mu.Lock()
+	defer h.m.w.mu.Unlock()
+	h.m.w.estates = append(h.m.w.estates, e)
+	return e
 }
 
 func (h *heirs) Alive(_ context.Context, _ steal.BuildID, initiator peer.ID) bool {
@@ -44,6 +48,9 @@ type estate struct {
 
 	mu    sync.Mutex
 	tries map[steal.Step]int
+	has   int // outputs of so many steps
+
+	inherited, closed bool
 }
 
 var errBusyHolder = errors.New("the holder is busy")
@@ -60,10 +67,24 @@ func (e *estate) Secure(ctx context.Context, s steal.Step, d *steal.Done) error 
 	if first {
 		return errBusyHolder
 	}
+	if !e.takes() {
+		return sched.ErrTooMuch
+	}
 	e.m.w.mu.Lock()
 	e.m.w.securedByHeir++
 	e.m.w.mu.Unlock()
 	return e.diary.Secure(ctx, s, d)
+}
+
+// takes makes room for the outputs of one more step, if there is any.
+func (e *estate) takes() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.m.room > 0 && e.has >= e.m.room {
+		return false
+	}
+	e.has++
+	return true
 }
 
 func (e *estate) Sources(context.Context) error {
@@ -81,6 +102,9 @@ func (e *estate) Sources(context.Context) error {
 }
 
 func (e *estate) Inherit(steal.BuildID) (sched.Observer, func(error)) {
+	e.mu.Lock()
+	e.inherited = true
+	e.mu.Unlock()
 	return e.diary, func(err error) {
 		if err != nil || len(e.finished) != e.graph.Len() {
 			e.m.w.t.Errorf("what was inherited: %d of %d steps are finished: %v", len(e.finished), e.graph.Len(), err)
@@ -88,7 +112,11 @@ func (e *estate) Inherit(steal.BuildID) (sched.Observer, func(error)) {
 	}
 }
 
-func (*estate) Close() {}
+func (e *estate) Close() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closed = true
+}
 
 // TestWhoeverTakesTheNameOfABuildDoesNotEndWhatIsInherited has another member
 // than the lost initiator ask for a build of that name, and live.
@@ -187,6 +215,40 @@ func TestAnHeirThatCannotKeepABuildIsReplaced(t *testing.T) {
 		goesOn := slices.ContainsFunc(w.runs, func(r run) bool { return r.job.Build == "b.2" })
 		if !goesOn || w.securedByHeir == 0 {
 			t.Errorf("somebody goes on: %v, with the outputs of %d steps", goesOn, w.securedByHeir)
+		}
+	})
+}
+
+// TestAnHeirThatIsFullIsReplaced has the first heir be ready, and have room for
+// the outputs of a few steps.
+func TestAnHeirThatIsFullIsReplaced(t *testing.T) {
+	inWorld(t, 0, func(t *testing.T, w *world) {
+		w.heirs = true
+		for i := range 4 {
+			w.join(byte(i + 1))
+		}
+		asker, full := w.at(0), w.at(2)
+		full.room = 5
+		g := asker.compile(240)
+		d := asker.diary(g, 200)
+		done := asker.start(t.Context(), "b", asker.plan(g, steal.Modes{}, w.ids(1, 2, 3)...), d)
+		<-d.reached
+		w.mu.Lock()
+		first := w.estates[0]
+		w.mu.Unlock()
+		first.mu.Lock()
+		if first.m != full || first.has != full.room || !first.closed {
+			t.Errorf("%s keeps the outputs of %d steps, and has let go of them: %v", first.m.id.Short(), first.has, first.closed)
+		}
+		first.mu.Unlock()
+		w.kill(asker.id)
+		<-done
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if !slices.ContainsFunc(w.estates, func(e *estate) bool { return e.m != full && e.inherited }) {
+			t.Error("nobody else goes on")
 		}
 	})
 }

@@ -56,6 +56,7 @@ type world struct {
 	heirs   bool // nodes that join from here on may be one
 	// securedByHeir are results that heirs got at their second try.
 	securedByHeir int
+	estates       []*estate // that were begun, in order
 }
 
 type run struct {
@@ -81,6 +82,7 @@ type machine struct {
 	entries  map[digest.Digest]action.Entry
 	busy     int
 	keepless bool // as an heir
+	room     int  // for outputs of so many steps as an heir; 0 for all
 	most     int
 }
 
