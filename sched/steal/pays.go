@@ -120,11 +120,12 @@ type weighing struct {
 func (r *round) weigh(s Step, inputs int64, until time.Duration) {
 	r.weighing = weighing{step: s, until: until}
 	home := r.host
-	if home == nil || !r.counts(home) || !r.of(s).plain && (!r.may(s, home) || !r.couldHold(s, home)) {
+	it := r.of(s)
+	if home == nil || !r.counts(home) || !it.plain && (!r.may(s, home) || !r.couldHold(s, home)) {
 		return
 	}
-	st := r.offered(s, home, inputs)
-	r.home, r.here, r.hereRun = home, st.finish, st.offer.Run
+	st := r.look(it, home, inputs)
+	r.home, r.here, r.hereRun = home, st.finish, st.run
 }
 
 // sends reports whether it pays to send the step to m: its outputs have to be
@@ -137,13 +138,13 @@ func (r *round) sends(m *member, st *seat) bool {
 		return st.pays
 	}
 	g := r.l.gateOf(m)
-	outputs := r.of(r.step).outputs
+	outputs := r.item.outputs
 	back := g.back(outputs)
 	there := st.finish + g.tail + back
 	if r.other == nil || there < r.there {
 		r.other, r.there = m, there
 	}
-	pays := r.inTime(there) && !g.unproven && (there <= r.here || r.useful(g, &st.offer, outputs, back))
+	pays := r.inTime(there) && !g.unproven && (there <= r.here || r.useful(g, st, back))
 	st.weighed, st.pays = st.look, pays
 	r.weighing.pays = r.weighing.pays || pays
 	return pays
@@ -152,7 +153,7 @@ func (r *round) sends(m *member, st *seat) bool {
 // tries reports whether m, to which it does not pay to send anything, is to be
 // given the step to find out whether that is so still, and what it is offered
 // as.
-func (r *round) tries(m *member, o place.Offer) (place.Offer, bool) {
+func (r *round) tries(m *member) (o place.Offer, ok bool) {
 	n := &m.line
 	if len(m.hands) > 0 || n.owing > 0 || n.trial || r.l.now.Before(n.next) || r.tried != nil {
 		return o, false
@@ -161,6 +162,7 @@ func (r *round) tries(m *member, o place.Offer) (place.Offer, bool) {
 		n.next = r.l.now.Add(firstPause)
 		return o, false
 	}
+	o = m.offer()
 	o.Arrive = max(o.Move, unknownArrival+2*m.outlook.rtt)
 	if !r.inTime(o.Finish() + r.l.way(m)) {
 		return o, false
@@ -174,9 +176,9 @@ func (r *round) inTime(there time.Duration) bool {
 }
 
 // there is how long it takes until the initiator has the outputs of a step that
-// is given to m.
-func (l *Leader) there(s Step, m *member, o place.Offer) time.Duration {
-	return o.Finish() + m.line.tail + l.home(s, m)
+// is given to m, and done there so soon.
+func (l *Leader) there(s Step, m *member, finish time.Duration) time.Duration {
+	return finish + m.line.tail + l.home(s, m)
 }
 
 // waitsFor reports whether m has a step by which it is to be seen what its line
@@ -186,15 +188,15 @@ func (l *Leader) waitsFor(m *member) bool {
 	return unknown && len(m.hands)+m.line.owing > 0
 }
 
-// useful reports whether to send steps like the one that is weighed to whoever
-// is behind a gate is worth anything. Its outputs take so long back.
-func (r *round) useful(g *gate, o *place.Offer, outputs float64, back time.Duration) bool {
+// useful reports whether to send steps like the one that is weighed through a
+// gate is worth anything, if its outputs take so long back.
+func (r *round) useful(g *gate, st *seat, back time.Duration) bool {
 	if g.unmeasured {
 		return true
 	}
 	most := time.Duration(float64(r.hereRun) / leastUse)
-	around := o.Arrive + g.tail + back
-	moved := o.Move + seconds(outputs/g.bandwidth)
+	around := st.arrive + g.tail + back
+	moved := st.move + seconds(r.item.outputs/g.bandwidth)
 	return r.hereRun >= handling && around <= underway*most && moved <= most
 }
 
@@ -223,7 +225,7 @@ func (r *round) decide(s Step, m *member) {
 		m.line.pause, m.line.next = 0, time.Time{}
 	}
 	if c.made.Peer == m.id {
-		c.made.There, c.thereRun = r.l.there(s, m, r.offer(s, m, r.l.tasks[s].inputBytes)), runTime(work, m.speed())
+		c.made.There, c.thereRun = r.l.there(s, m, r.look(r.of(s), m, r.l.tasks[s].inputBytes).finish), runTime(work, m.speed())
 	}
 	r.l.tasks[s].choice = c
 }

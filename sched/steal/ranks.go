@@ -57,7 +57,7 @@ type point struct {
 // expect keeps a slot for a step that is about to be queued.
 func (r *round) expect(s Step) {
 	if m := r.choose(s); m != nil {
-		r.reserve(m, r.offer(s, m, r.l.localize(s)).Finish())
+		r.reserve(m, r.look(r.of(s), m, r.l.localize(s)).finish)
 	}
 }
 

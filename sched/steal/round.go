@@ -148,20 +148,20 @@ func (r *round) smart(s Step) *member {
 	}
 	r.weigh(s, inputs, l.until(s))
 	r.offers = r.offers[:0]
-	plain := r.of(s).plain
+	it := r.of(s)
 	for _, m := range takers {
-		if !plain && (!r.may(s, m) || !r.holds(s, m)) {
+		if !it.plain && (!r.may(s, m) || !r.holds(s, m)) {
 			continue
 		}
 		// Earlier than its inputs ask for it is not given: much may change before a
 		// slot is free, and what most work waits for must not wait behind it.
-		st := r.offered(s, m, inputs)
-		if st.offer.Wait > st.offer.Arrive {
+		st := r.look(it, m, inputs)
+		if st.wait > st.arrive {
 			continue
 		}
 		if r.sends(m, st) {
-			r.offers = append(r.offers, offer{m, st.finish, st.offer})
-		} else if o, ok := r.tries(m, st.offer); ok {
+			r.offers = append(r.offers, offer{m, st.finish, m.offer()})
+		} else if o, ok := r.tries(m); ok {
 			r.offers = append(r.offers, offer{m, o.Finish(), o})
 		}
 	}
@@ -203,12 +203,12 @@ func (r *round) best(within time.Duration) *member {
 func (r *round) first(s Step, inputs int64) (*member, time.Duration) {
 	var first *member
 	var soonest time.Duration
-	plain := r.of(s).plain
+	it := r.of(s)
 	for _, m := range r.contenders(s) {
-		if !r.counts(m) || !plain && (!r.may(s, m) || !r.couldHold(s, m)) {
+		if !r.counts(m) || !it.plain && (!r.may(s, m) || !r.couldHold(s, m)) {
 			continue
 		}
-		st := r.offered(s, m, inputs)
+		st := r.look(it, m, inputs)
 		if !r.sends(m, st) {
 			continue
 		}

@@ -26,11 +26,11 @@ type seat struct {
 	slots []time.Time
 	gate
 
-	look    uint64 // which offer is of
-	offer   place.Offer
-	finish  time.Duration
-	weighed uint64 // the look which pays is of
-	pays    bool
+	// What became of the step of a look: see place.Offer. pays is of the look
+	// weighed.
+	look, weighed             uint64
+	run, move, arrive, finish time.Duration
+	pays                      bool
 }
 
 // gate is what it depends on whether it pays to send steps to a member, and how
@@ -119,25 +119,29 @@ func (r *round) start(m *member) time.Time {
 	return r.l.freeAt(m)[0]
 }
 
-// offer is what would become of a step on m. It was localized.
-func (r *round) offer(s Step, m *member, inputs int64) place.Offer {
-	return r.offered(s, m, inputs).offer
-}
-
-// offered is the seat of m with what would become of a step on it.
-func (r *round) offered(s Step, m *member, inputs int64) *seat {
+// look is the seat of m with what would become of a step on it that was localized:
+// inputs are the bytes that it reads.
+func (r *round) look(it *item, m *member, inputs int64) *seat {
 	l := r.l
 	st := l.seat(m)
 	if st.look == l.looks {
 		return st
 	}
-	wait := r.wait(m)
+	if !st.waited {
+		r.wait(m)
+	}
 	st.look = l.looks
-	st.offer = place.Offer{
-		Wait: max(0, wait), Run: runTime(r.of(s).work, st.speed), Move: l.moving(inputs, m),
+	st.run, st.move = runTime(it.work, st.speed), l.moving(inputs, m)
+	st.arrive = max(st.move, st.arrives)
+	st.finish = max(st.wait, st.arrive, 0) + max(st.run, 0)
+	return st
+}
+
+// offer is what place has to know of that.
+func (m *member) offer() place.Offer {
+	st := &m.seat
+	return place.Offer{
+		Wait: max(0, st.wait), Run: st.run, Move: st.move, Arrive: st.arrive,
 		RTT: m.outlook.rtt, Busy: len(m.hands), Slots: m.join.Slots,
 	}
-	st.offer.Arrive = max(st.offer.Move, st.arrives)
-	st.finish = st.offer.Finish()
-	return st
 }

@@ -83,7 +83,7 @@ func (r *round) order(s Step) func(a, b *member) int {
 	default: // place.Locality
 		by = func(m *member) float64 { return float64(l.moving(inputs, m)) }
 	}
-	finish := func(m *member) time.Duration { return r.offer(s, m, inputs).Finish() }
+	finish := func(m *member) time.Duration { return r.look(r.of(s), m, inputs).finish }
 	return func(a, b *member) int {
 		return cmp.Or(cmp.Compare(by(a), by(b)), cmp.Compare(finish(a), finish(b)))
 	}
