@@ -29,6 +29,7 @@ type Group struct {
 	rest  string   // of version 2: the leaf of what has no group of its own within
 	node  string   // the leaf that the node has moved to, of version 2
 	from  string   // where it came from
+	given []string // what takes back what the groups below from were given
 	means Means
 }
 
@@ -94,6 +95,7 @@ func openSecond(o Options, own place) (*Group, error) {
 		if err := g.settle(filepath.Join(dir, o.Name)); err == nil {
 			return g, nil
 		}
+		g.moveBack()
 	}
 	if own.below != "." && own.below != "/" {
 		above := filepath.Dir(dir)
@@ -121,7 +123,8 @@ func (g *Group) settle(dir string) error {
 // children have them holds no processes itself: if there are none but this one,
 // it moves to leaf. See cgroup-v2.rst, "No Internal Process Constraint".
 func (g *Group) enable(dir, leaf string) error {
-	if slices.Contains(strings.Fields(content(filepath.Join(dir, subtree))), "cpu") {
+	have := strings.Fields(content(filepath.Join(dir, subtree)))
+	if slices.Contains(have, "cpu") {
 		return nil
 	}
 	err := put(dir, subtree, "+cpu")
@@ -136,8 +139,12 @@ func (g *Group) enable(dir, leaf string) error {
 	if err != nil {
 		return err
 	}
-	_ = put(dir, subtree, "+io")     // not every kernel weighs that
-	_ = put(dir, subtree, "+memory") // see divide
+	g.given = []string{"-cpu"}
+	for _, more := range []string{"io", "memory"} { // not every kernel weighs the first; see divide for the other
+		if !slices.Contains(have, more) && put(dir, subtree, "+"+more) == nil {
+			g.given = append(g.given, "-"+more)
+		}
+	}
 	return nil
 }
 
@@ -191,16 +198,16 @@ func (g *Group) move(dir, leaf string) error {
 	return put(leaf, procs, strconv.Itoa(os.Getpid()))
 }
 
-// moveBack undoes move.
+// moveBack undoes move, once the groups below have no controller of their own
+// any more: until then the group that it came from takes no process.
 func (g *Group) moveBack() {
 	if g.node == "" {
 		return
 	}
-	_ = put(g.from, subtree, "-io")
-	_ = put(g.from, subtree, "-cpu")
+	_ = put(g.from, subtree, strings.Join(g.given, " "))
 	_ = put(g.from, procs, strconv.Itoa(os.Getpid()))
 	_ = os.Remove(g.node)
-	g.node, g.from = "", ""
+	g.node, g.from, g.given = "", "", nil
 }
 
 const procs = "cgroup.procs"

@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -105,6 +106,28 @@ func TestGroupOfVersionTwoTakesGroupsForMemoryWithinIt(t *testing.T) {
 	}
 	// A group whose children have controllers holds no processes itself.
 	expect(t, root, map[string]string{own + "bn/" + subtree: "+memory", own + "bn/rest/" + procs: "77", own + "bn/" + procs: ""})
+}
+
+// A fixture keeps what was written last.
+func TestTheNodeMovesBackOnceTheGroupsBelowHaveNoController(t *testing.T) {
+	for name, tc := range map[string]struct{ had, want string }{
+		"AllAreGiven":     {"", "-cpu -io -memory"},
+		"OneWasThere":     {"memory", "-cpu -io"},
+		"OneIsNamedAlike": {"cpuset", "-cpu -io -memory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const own = "own/"
+			root := fixture(t, map[string]string{own + subtree: tc.had, own + procs: "", own + "leaf/" + procs: ""})
+			dir := filepath.Join(root, own)
+			g := &Group{v2: true}
+			if err := errors.Join(g.enable(dir, ""), g.move(dir, filepath.Join(dir, "leaf"))); err != nil {
+				t.Fatal(err)
+			}
+			expect(t, root, map[string]string{own + procs: ""})
+			g.moveBack()
+			expect(t, root, map[string]string{own + subtree: tc.want, own + procs: strconv.Itoa(os.Getpid())})
+		})
+	}
 }
 
 func TestWithoutAGroupOneIsTold(t *testing.T) {
