@@ -62,7 +62,7 @@ type Job struct {
 	// Holders are said to have the inputs.
 	Holders []peer.ID
 	// Messages came with the step, and are what Action is made of as far as its
-	// leader made it. Prepare keeps them.
+	// leader made it. Prepare keeps them; Run is not given them again.
 	Messages []action.Blob
 	// Own is the step as this node asked for it; nil in the build of another,
 	// and where Action is not what a step comes to that runs without isolation.

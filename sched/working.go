@@ -98,7 +98,7 @@ func (p *party) prepare(a steal.Assign) {
 		failure := p.s.opts.Runner.Prepare(j.ctx, j.Job)
 		fetched := time.Since(begun)
 		p.mine(j, func(h *steal.Hand) steal.HandOutput {
-			j.fetched, j.prepared = fetched, time.Now()
+			j.fetched, j.prepared, j.Messages = fetched, time.Now(), nil
 			if failure != nil {
 				p.drop(key)
 			}

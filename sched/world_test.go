@@ -405,6 +405,9 @@ func (m *runner) Prepare(ctx context.Context, j sched.Job) *steal.Failure {
 func (m *runner) Run(ctx context.Context, j sched.Job, started func()) (*action.Entry, steal.Timings, *steal.Failure) {
 	begun, at := m.begin(j), time.Now()
 	defer m.end()
+	if len(j.Messages) > 0 {
+		m.w.t.Errorf("the messages of %s are still in memory while it runs", j.Step)
+	}
 	started()
 	for _, percent := range []int{50, 100} {
 		select {

@@ -376,8 +376,9 @@ func (h *Hand) assigned(a Assign) {
 			return
 		}
 	}
-	h.jobs = append(h.jobs, &job{Assign: a, stage: preparing})
 	h.out.Prepares = append(h.out.Prepares, a)
+	a.Messages = nil // whoever prepares it keeps them
+	h.jobs = append(h.jobs, &job{Assign: a, stage: preparing})
 }
 
 func (h *Hand) revoked(s Step) {

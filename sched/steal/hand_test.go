@@ -53,6 +53,13 @@ func TestHandRunsWhatItIsGiven(t *testing.T) {
 	expect(t, "runs the next", out.Runs, []Assign{job8})
 }
 
+func TestMessagesOfAnAssignmentAreKeptByWhoeverPreparesIt(t *testing.T) {
+	h, with := serving(t), job7
+	with.Messages = [][]byte{[]byte("seven")}
+	expect(t, "prepares", h.Receive(start, first, with).Prepares, []Assign{with})
+	expect(t, "runs", h.Prepared(start, 7, job7.Action, nil).Runs, []Assign{job7})
+}
+
 func TestHandRefusesALowerEpoch(t *testing.T) {
 	h := serving(t)
 	h.Receive(start, next, Hello{})
