@@ -27,10 +27,10 @@ type ranks struct {
 	soon  []*member
 	worth float64
 	front []point
-	// ableBy and soonBy are classes of the able ones and of soon, once they were
-	// classed.
-	ableClassed, soonClassed bool
+	// ableBy and soonBy are classes of the able ones and of soon, once they are
+	// classed: see ableClassed and soonClassed.
 	ableBy, soonBy           classes
+	ableClassed, soonClassed bool
 	few                      []*member
 }
 
@@ -39,10 +39,10 @@ func (r *ranks) emptied() ranks {
 	return ranks{soon: r.soon[:0], front: r.front[:0], few: r.few[:0], ableBy: r.ableBy[:0], soonBy: r.soonBy[:0]}
 }
 
-// classes are members that are about as fast, with whoever could begin first at
-// the beginning of each. There are none before they are of use.
 type classes []class
 
+// class is members that are about as fast, with whoever could begin first at the
+// beginning.
 type class struct {
 	pace    int
 	members []*member

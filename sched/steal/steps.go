@@ -151,11 +151,15 @@ func (l *Leader) resolve() {
 	for _, q := range l.queued {
 		waiting += len(q)
 	}
+	enough := func() bool { return len(l.resolving) >= maxResolving || len(l.resolving)+waiting >= window }
+	if enough() {
+		return
+	}
 	// What is done with a step changes l.ready, so that it is walked as it was.
 	first := slices.Clone(l.ready[max(0, len(l.ready)-maxResolving-window):])
 	for _, s := range slices.Backward(first) {
 		t := &l.tasks[s]
-		if len(l.resolving) >= maxResolving || len(l.resolving)+waiting >= window {
+		if enough() {
 			return
 		}
 		if l.stopping || t.phase != Ready || l.now.Before(t.notBefore) || t.lacking && !l.inputsSecured(s) || l.risky(s) {
