@@ -146,7 +146,7 @@ func (r *round) sends(m *member, st *seat) bool {
 	}
 	pays := r.inTime(there) && !g.unproven && (there <= r.here || r.useful(g, st, back))
 	st.weighed, st.pays = st.look, pays
-	r.weighing.pays = r.weighing.pays || pays
+	r.pays = r.pays || pays
 	return pays
 }
 

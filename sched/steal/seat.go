@@ -7,27 +7,29 @@ import (
 )
 
 // seat is a member as a round sees it: what would be the same at each step that
-// the round looks at is worked out once. It says nothing that cannot be asked of
-// the member and the leader.
+// the round looks at is worked out once. It says nothing that could not be asked
+// of the member. Within a round only what is given to it changes that, and then
+// it is stale (see handsChanged).
 type seat struct {
 	round uint64 // of which it is
-	stale bool   // something was given to it since
-	// takes and counts are what Leader.takes says, and round.counts.
+	stale bool
+	// takes is what Leader.takes says; counts is for round.counts.
 	takes, counts bool
 	speed         float64
-	// pace is the class of speed, if it is that of paced.
-	paced          float64
-	pace           int
-	arrives        time.Duration
+	arrives       time.Duration
+	// pace is the class of the speed paced.
+	pace  int
+	paced float64
+	// wait is how long it is until a slot is free, if that was asked for: it is
+	// waited then. If it is booked, slots are when each is, with what was looked at
+	// and is kept for them.
 	waited, booked bool
-	// wait is how long until a slot is free, if that was asked for. slots are when
-	// each is, with what was looked at and is kept for them, if there is any.
-	wait  time.Duration
-	slots []time.Time
+	wait           time.Duration
+	slots          []time.Time
 	gate
 
-	// What became of the step of a look: see place.Offer. pays is of the look
-	// weighed.
+	// What would become of the step of a look here: see place.Offer. pays is of the
+	// look weighed.
 	look, weighed             uint64
 	run, move, arrive, finish time.Duration
 	pays                      bool
@@ -68,7 +70,7 @@ func (l *Leader) sit(m *member) {
 	if st.round != l.rounds {
 		st.round, st.booked = l.rounds, false
 	}
-	st.stale, st.waited, st.gate.known, st.look, st.weighed = false, false, false, 0, 0
+	st.stale, st.waited, st.known, st.look, st.weighed = false, false, false, 0, 0
 	st.speed, st.arrives = m.speed(), m.arrives()
 	st.takes = l.takes(m)
 	st.counts = !m.idle() || st.takes || l.now.Sub(m.outlook.changed) < BeatEvery
