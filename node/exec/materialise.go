@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 
 	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
@@ -26,6 +27,8 @@ type layout struct {
 	dir    *scratchDir
 	count  int
 	buffer []byte
+	// programs says that there is something to run.
+	programs bool
 }
 
 // copyBuffer is the size of one read of a blob, in bytes.
@@ -42,7 +45,25 @@ func materialise(ctx context.Context, blobs store.Blobs, j *job, dir *scratchDir
 			return fmt.Errorf("lay out the directories of outputs: %w", err)
 		}
 	}
+	if l.programs {
+		awaitStarts()
+	}
 	return nil
+}
+
+// starts is held, for reading, while a child is started that is not one of
+// vfork: such a one goes on for a while after ForkLock is free again.
+var starts sync.RWMutex
+
+// awaitStarts returns when all children execute that were forked before. Such a
+// child has all open that was open here, and nobody can run for so long what it
+// has open for writing (ETXTBSY). Those that are forked later have no file of
+// ours open that is closed by now.
+func awaitStarts() {
+	syscall.ForkLock.RLock()
+	syscall.ForkLock.RUnlock() //nolint:staticcheck // only the wait is of use
+	starts.Lock()
+	starts.Unlock() //nolint:staticcheck // only the wait is of use
 }
 
 func (l *layout) directory(ctx context.Context, d digest.Digest, at string, depth int) error {
@@ -109,12 +130,7 @@ func (l *layout) file(ctx context.Context, n *repb.FileNode, at string) error {
 	defer r.Close()
 	mode := os.FileMode(0o644)
 	if n.GetIsExecutable() {
-		mode = 0o755
-		// A child that another action's start forks meanwhile has this file open
-		// for writing until it executes, and nobody can run it for so long
-		// (ETXTBSY).
-		syscall.ForkLock.RLock()
-		defer syscall.ForkLock.RUnlock()
+		mode, l.programs = 0o755, true
 	}
 	f, err := os.OpenFile(p, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {

@@ -220,7 +220,9 @@ func start(s *child.Spec) (*running, error) {
 	cmd.ExtraFiles = []*os.File{files[0], files[3]}
 	cmd.Stdout, cmd.Stderr = files[5], files[5]
 	cmd.SysProcAttr = namespaces(s)
-	err := cmd.Start()
+	starts.RLock()
+	err := cmd.Start() // it returns when the child executes
+	starts.RUnlock()
 	for _, theirs := range []int{0, 3, 5} {
 		_ = files[theirs].Close()
 		files[theirs] = nil
