@@ -109,6 +109,8 @@ func encodeToLeader(m *schedpb.Envelope, msg steal.Message) error {
 		m.Body = &schedpb.Envelope_Toll{Toll: &schedpb.Toll{Step: uint32(msg.Step), Began: names(msg.Began), Fallen: names(msg.Fallen)}}
 	case steal.Decline:
 		m.Body = &schedpb.Envelope_Decline{Decline: &schedpb.Decline{Text: text(msg.Text)}}
+	case steal.Occupied:
+		m.Body = &schedpb.Envelope_Occupied{Occupied: &schedpb.Occupied{Build: string(msg.Build), Initiator: string(msg.Initiator)}}
 	case steal.Follow:
 		m.Body = &schedpb.Envelope_Follow{Follow: &schedpb.Follow{}}
 	case steal.Secured:

@@ -88,7 +88,7 @@ func messages(t testing.TB) []steal.Message {
 		steal.Report{Step: 7, Action: a, Failure: steal.Failure{Kind: steal.NoSpace, Text: "full"}},
 		steal.Return{Step: 8}, steal.Ack{Index: 10}, steal.Known{Step: 9, Done: done, Secured: true},
 		steal.Known{Step: 9, Failed: "why"}, steal.Follow{},
-		steal.Decline{Text: "why"},
+		steal.Decline{Text: "why"}, steal.Occupied{Build: "b", Initiator: p.id},
 		steal.Toll{Step: 9, Began: []peer.ID{p.id}, Fallen: []peer.ID{p.id, p.id}},
 		steal.Secured{Step: 1, Action: a}, steal.Unsecured{Step: 2, Action: a, Text: "gone"}, steal.Cancel{},
 		steal.Refuse{Epoch: steal.Epoch{Number: 4, Leader: p.id}},
@@ -160,6 +160,15 @@ func TestWhatNoMachineWouldSayIsRefused(t *testing.T) {
 		"NoPlan":    func(m *schedpb.Envelope) { m.Body = &schedpb.Envelope_Lead{Lead: &schedpb.Lead{}} },
 		"StepTooHigh": func(m *schedpb.Envelope) {
 			m.Body = &schedpb.Envelope_Started{Started: &schedpb.Started{Step: action.MaxSteps}}
+		},
+		"OccupiedByNoBuild": func(m *schedpb.Envelope) {
+			m.Body = &schedpb.Envelope_Occupied{Occupied: &schedpb.Occupied{Initiator: id}}
+		},
+		"OccupiedByALongBuild": func(m *schedpb.Envelope) {
+			m.Body = &schedpb.Envelope_Occupied{Occupied: &schedpb.Occupied{Build: strings.Repeat("b", maxName+1), Initiator: id}}
+		},
+		"OccupiedByNobody": func(m *schedpb.Envelope) {
+			m.Body = &schedpb.Envelope_Occupied{Occupied: &schedpb.Occupied{Build: "b"}}
 		},
 		"NoReason": func(m *schedpb.Envelope) { m.Body = &schedpb.Envelope_End{End: &schedpb.End{}} },
 		"BPUOfNaN": func(m *schedpb.Envelope) {

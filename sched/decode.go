@@ -24,15 +24,15 @@ func newDecoder() *decoder { return &decoder{known: map[string]peer.ID{}} }
 // decode reads an envelope and trusts none of it. Signatures of entries are
 // not checked: see verify.
 func (d *decoder) decode(m *schedpb.Envelope) (envelope, error) {
-	e := envelope{build: steal.BuildID(m.GetBuild())}
-	if e.build == "" || len(e.build) > maxName {
-		return envelope{}, fmt.Errorf("%w: build name of %d bytes", errMalformed, len(e.build))
+	build, err := buildOf(m.GetBuild())
+	if err != nil {
+		return envelope{}, err
 	}
 	epoch, err := d.epochOf(m.GetEpoch())
 	if err != nil {
 		return envelope{}, err
 	}
-	e.epoch = epoch
+	e := envelope{build: build, epoch: epoch}
 	e.msg, err = d.fromLeader(m)
 	if err != nil {
 		return envelope{}, fmt.Errorf("%w: %w", errMalformed, err)
@@ -99,6 +99,8 @@ func (d *decoder) toLeader(m *schedpb.Envelope) (steal.Message, error) {
 		return d.tollOf(body.Toll)
 	case *schedpb.Envelope_Decline:
 		return steal.Decline{Text: text(body.Decline.GetText())}, nil
+	case *schedpb.Envelope_Occupied:
+		return d.occupiedOf(body.Occupied)
 	case *schedpb.Envelope_Follow:
 		return steal.Follow{}, nil
 	case *schedpb.Envelope_Secured:
@@ -120,6 +122,22 @@ func (d *decoder) toLeader(m *schedpb.Envelope) (steal.Message, error) {
 	default:
 		return nil, fmt.Errorf("no body, or one of a later version")
 	}
+}
+
+func (d *decoder) occupiedOf(m *schedpb.Occupied) (steal.Message, error) {
+	build, err := buildOf(m.GetBuild())
+	if err != nil {
+		return nil, err
+	}
+	initiator, err := d.peerOf(m.GetInitiator())
+	return steal.Occupied{Build: build, Initiator: initiator}, err
+}
+
+func buildOf(name string) (steal.BuildID, error) {
+	if name == "" || len(name) > maxName {
+		return "", fmt.Errorf("%w: build name of %d bytes", errMalformed, len(name))
+	}
+	return steal.BuildID(name), nil
 }
 
 func (d *decoder) epochOf(m *schedpb.Epoch) (steal.Epoch, error) {

@@ -219,6 +219,45 @@ func TestAnHeirThatCannotKeepABuildIsReplaced(t *testing.T) {
 	})
 }
 
+// TestWhoServesABuildDoesNotServeItsHeirs has another member go on with a build
+// that is under way.
+func TestWhoServesABuildDoesNotServeItsHeirs(t *testing.T) {
+	inWorld(t, 0, func(t *testing.T, w *world) {
+		for i := range 4 {
+			w.join(byte(i + 1))
+		}
+		asker, heir := w.at(0), w.at(3)
+		g := asker.compile(120)
+		d := asker.diary(g, 20)
+		done := asker.start(t.Context(), "b", asker.plan(g, steal.Modes{}, w.ids(1, 2)...), d)
+		<-d.reached
+		more := heir.compile(120, "ld")
+		again := heir.start(t.Context(), "b.2", heir.plan(more, steal.Modes{}, w.ids(3)...), heir.diary(more, 0))
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		over := time.Now()
+		if err := <-again; err != nil {
+			t.Fatal(err)
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		after := 0
+		for _, r := range w.runs {
+			switch {
+			case r.job.Build != "b.2" || r.by == heir.id:
+			case r.begun.Before(over):
+				t.Errorf("%s runs %s while it serves the build itself", r.by.Short(), r.job.Step)
+			default:
+				after++
+			}
+		}
+		if after == 0 {
+			t.Error("nobody works for the heir when the build is over")
+		}
+	})
+}
+
 // TestAnHeirThatIsFullIsReplaced has the first heir be ready, and have room for
 // the outputs of a few steps.
 func TestAnHeirThatIsFullIsReplaced(t *testing.T) {

@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -120,6 +121,53 @@ func (s *Service) inheritedOf(r rival) (mine []*inheritance) {
 	}
 	return mine
 }
+
+// occupied returns what this node serves of what an heir goes on with as build,
+// if it has a leader: an heir that has met its crew again would have it do what
+// that build has done.
+func (s *Service) occupied(build steal.BuildID, heir peer.ID) (by rival, ok bool) {
+	if _, generation := Family(build); generation == 1 || heir == s.opts.Self {
+		return rival{}, false
+	}
+	for _, p := range s.before(build) {
+		led := make(chan rival, 1)
+		posted := p.box.post(func() {
+			if p.led() {
+				led <- rival{p.build, p.initiator}
+			}
+			close(led)
+		})
+		if !posted {
+			continue
+		}
+		if by, ok = <-led; ok {
+			return by, true
+		}
+	}
+	return rival{}, false
+}
+
+// before are this node's parts in what a build goes on with, the first one first.
+func (s *Service) before(build steal.BuildID) []*party {
+	first, generation := Family(build)
+	var before []*party
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for of, p := range s.parties {
+		if f, g := Family(of); f == first && g < generation {
+			before = append(before, p)
+		}
+	}
+	slices.SortFunc(before, func(a, b *party) int {
+		_, x := Family(a.build)
+		_, y := Family(b.build)
+		return cmp.Compare(x, y)
+	})
+	return before
+}
+
+// led reports whether the build goes on, as far as is known here.
+func (p *party) led() bool { return p.origin != nil || p.keeper != nil && p.keeper.Led(time.Now()) }
 
 // yieldsTo reports whether what self goes on with is given up for a rival: for
 // one that fewer heirs made, or as many, and the last of those comes first.

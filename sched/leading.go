@@ -2,6 +2,7 @@ package sched
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -183,25 +184,34 @@ func (l *leading) send(m steal.Send) {
 	}
 }
 
-// dial opens a stream beside, and reads it.
+var errOccupied = errors.New("it is occupied")
+
+// dial opens a stream beside, and reads it. Of a member that serves what this
+// build goes on with, the initiator is told, who may have to give it up.
 func (l *leading) dial(d steal.Dial) {
 	l.work.Go(func() {
+		var first steal.Message
 		k, err := l.s.dial(l.ctx, d.To, envelope{l.build, l.opts.Epoch, d.Hello})
 		if err == nil {
-			err = k.answered(l.ctx)
+			first, err = k.answer(l.ctx)
+		}
+		if o, ok := first.(steal.Occupied); ok && err == nil {
+			err = fmt.Errorf("%w by build %s of %s", errOccupied, o.Build, o.Initiator)
+			k.reset(err)
+			l.box.post(func() { l.send(steal.Send{To: l.opts.Initiator, Msg: o}) })
 		}
 		if err != nil {
 			l.s.opts.Log.Debug("member not reached", "build", l.build, "peer", d.To, "error", err)
 			l.box.post(func() { l.do(l.machine.Closed(time.Now(), d.To)) })
 			return
 		}
-		if !l.box.post(func() { l.opened(d.To, k) }) {
+		if !l.box.post(func() { l.opened(d.To, k, first) }) {
 			k.reset(ErrClosed)
 		}
 	})
 }
 
-func (l *leading) opened(to peer.ID, k *link) {
+func (l *leading) opened(to peer.ID, k *link, first steal.Message) {
 	if old, ok := l.links[to]; ok {
 		old.reset(ErrClosed)
 	}
@@ -217,6 +227,7 @@ func (l *leading) opened(to peer.ID, k *link) {
 		k.reset(ErrClosed)
 	}
 	l.do(l.machine.Opened(time.Now(), to))
+	l.received(to, k, first)
 }
 
 func (l *leading) received(from peer.ID, k *link, msg steal.Message) {

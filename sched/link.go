@@ -259,23 +259,28 @@ func (l *link) finish() {
 // returns false.
 func (l *link) read(take func(steal.Message) bool) error {
 	for {
-		e, err := readEnvelope(l.r, l.dec)
+		msg, err := l.next()
 		if err != nil {
 			return err
 		}
-		if e.build != l.build || e.epoch != l.epoch {
-			return fmt.Errorf("%w: it is of another build or epoch than its stream", errMalformed)
-		}
-		if !l.trusted {
-			err = verify(e.msg, l.peer)
-		}
-		if err != nil {
-			return err
-		}
-		if !take(e.msg) {
+		if !take(msg) {
 			return ErrClosed
 		}
 	}
+}
+
+func (l *link) next() (steal.Message, error) {
+	e, err := readEnvelope(l.r, l.dec)
+	if err != nil {
+		return nil, err
+	}
+	if e.build != l.build || e.epoch != l.epoch {
+		return nil, fmt.Errorf("%w: it is of another build or epoch than its stream", errMalformed)
+	}
+	if !l.trusted {
+		err = verify(e.msg, l.peer)
+	}
+	return e.msg, err
 }
 
 func readEnvelope(r *bufio.Reader, d *decoder) (envelope, error) {
@@ -310,13 +315,13 @@ func (s *Service) dial(ctx context.Context, to peer.ID, e envelope) (*link, erro
 	return newLink(stream, bufio.NewReaderSize(stream, bufferBytes), to, e), nil
 }
 
-// answered waits until the other end has said something. A stream to a member
+// answer waits until the other end has said something. A stream to a member
 // that has just died opens like any other, and takes what is written to it.
-func (l *link) answered(ctx context.Context) error {
+func (l *link) answer(ctx context.Context) (first steal.Message, err error) {
 	stop := context.AfterFunc(ctx, func() { _ = l.stream.Reset() })
-	err := l.stream.SetDeadline(time.Now().Add(openTime))
+	err = l.stream.SetDeadline(time.Now().Add(openTime))
 	if err == nil {
-		_, err = l.r.Peek(1)
+		first, err = l.next()
 	}
 	if err == nil {
 		err = l.stream.SetDeadline(time.Time{})
@@ -326,9 +331,9 @@ func (l *link) answered(ctx context.Context) error {
 	}
 	if err != nil {
 		_ = l.stream.Reset()
-		return fmt.Errorf("no answer of %s: %w", l.peer, err)
+		return nil, fmt.Errorf("no answer of %s: %w", l.peer, err)
 	}
-	return nil
+	return first, nil
 }
 
 func (s *Service) open(ctx context.Context, to peer.ID) (peer.Stream, error) {

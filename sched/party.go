@@ -226,6 +226,12 @@ func (p *party) take(l *link, msg steal.Message) {
 	if p.links[l.epoch] != l {
 		return
 	}
+	if o, ok := msg.(steal.Occupied); ok {
+		if p.origin != nil {
+			p.s.spawn(func() { p.s.reconcile(rival{o.Build, o.Initiator}) })
+		}
+		return
+	}
 	now := time.Now()
 	if p.hand != nil {
 		p.doHand(p.hand.Receive(now, l.epoch, msg))

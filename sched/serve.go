@@ -87,6 +87,12 @@ func (s *Service) asked(ctx context.Context, from peer.ID, e envelope, msg steal
 func (s *Service) follow(l *link, hello steal.Hello) error {
 	l.hello = hello
 	s.spawn(func() { s.reconcile(rival{l.build, hello.Initiator}) })
+	if r, ok := s.occupied(l.build, hello.Initiator); ok {
+		err := l.send(steal.Occupied{Build: r.build, Initiator: r.initiator})
+		l.finish()
+		l.write()
+		return err
+	}
 	p, err := s.join(l, hello)
 	if err != nil {
 		return err

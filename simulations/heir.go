@@ -244,6 +244,30 @@ func (b *build) yieldsTo(rival *build) bool {
 	}
 }
 
+// occupied returns what the node serves of what an heir goes on with as b, if it
+// has a leader: see sched's.
+func (n *node) occupied(b *build) (by *build) {
+	first, generation := b.family()
+	if generation == 1 || b.spec.Initiator == n.place {
+		return nil
+	}
+	least := generation
+	for _, p := range n.parties {
+		if f, g := p.b.family(); f == first && g < least && p.led() {
+			by, least = p.b, g
+		}
+	}
+	return by
+}
+
+func (p *party) led() bool { return p.origin != nil || p.keeper != nil && p.keeper.Led(p.n.clock()) }
+
+// called returns the build of a name and an initiator.
+func (w *World) called(o steal.Occupied) *build {
+	at := slices.IndexFunc(w.builds, func(b *build) bool { return b.id == o.Build && idOf(b.spec.Initiator) == o.Initiator })
+	return w.builds[at]
+}
+
 // family is the build that b goes on with, or the first that those went on with,
 // and how many there are from it to b.
 func (b *build) family() (first *build, generation int) {

@@ -215,6 +215,10 @@ func (p *party) take(st *stream, msg steal.Message) {
 		p.tellEpoch(trace.Heard, st.l.epoch, nameOf(msg))
 	}
 	p.watch(st.l.epoch, msg)
+	if o, ok := msg.(steal.Occupied); ok {
+		p.n.reconcile(p.n.w.called(o))
+		return
+	}
 	now, e, obeyed := p.n.clock(), st.l.epoch, false
 	if p.hand != nil {
 		out := p.hand.Receive(now, e, msg)

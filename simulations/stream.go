@@ -52,6 +52,11 @@ func (st *stream) failed() {
 // welcome takes Hello at the member.
 func (st *stream) welcome() {
 	st.to.reconcile(st.l.b)
+	if by := st.to.occupied(st.l.b); by != nil {
+		st.reply(steal.Occupied{Build: by.id, Initiator: idOf(by.spec.Initiator)})
+		st.finishUp()
+		return
+	}
 	p := st.to.party(st.l.b, maxBuilds)
 	if p == nil {
 		st.resetUp()
@@ -77,6 +82,13 @@ func (st *stream) reply(m steal.Message) { st.up.say(m) }
 // hears takes a message at the leader.
 func (l *leading) hears(st *stream, m steal.Message) {
 	if l.over || st.over {
+		return
+	}
+	if _, ok := m.(steal.Occupied); ok && !st.opened {
+		if initiator := l.links[l.b.spec.Initiator]; initiator != nil {
+			initiator.send(m)
+		}
+		st.failed()
 		return
 	}
 	if !st.opened {

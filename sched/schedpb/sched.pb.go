@@ -112,6 +112,7 @@ type Envelope struct {
 	//	*Envelope_Recall
 	//	*Envelope_Toll
 	//	*Envelope_Decline
+	//	*Envelope_Occupied
 	Body          isEnvelope_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -411,6 +412,15 @@ func (x *Envelope) GetDecline() *Decline {
 	return nil
 }
 
+func (x *Envelope) GetOccupied() *Occupied {
+	if x != nil {
+		if x, ok := x.Body.(*Envelope_Occupied); ok {
+			return x.Occupied
+		}
+	}
+	return nil
+}
+
 type isEnvelope_Body interface {
 	isEnvelope_Body()
 }
@@ -524,6 +534,10 @@ type Envelope_Decline struct {
 	Decline *Decline `protobuf:"bytes,26,opt,name=decline,proto3,oneof"`
 }
 
+type Envelope_Occupied struct {
+	Occupied *Occupied `protobuf:"bytes,27,opt,name=occupied,proto3,oneof"`
+}
+
 func (*Envelope_Lead) isEnvelope_Body() {}
 
 func (*Envelope_Hello) isEnvelope_Body() {}
@@ -577,6 +591,8 @@ func (*Envelope_Recall) isEnvelope_Body() {}
 func (*Envelope_Toll) isEnvelope_Body() {}
 
 func (*Envelope_Decline) isEnvelope_Body() {}
+
+func (*Envelope_Occupied) isEnvelope_Body() {}
 
 type Lead struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2997,6 +3013,58 @@ func (x *Given) GetSecured() bool {
 	return false
 }
 
+type Occupied struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Build         string                 `protobuf:"bytes,1,opt,name=build,proto3" json:"build,omitempty"`
+	Initiator     string                 `protobuf:"bytes,2,opt,name=initiator,proto3" json:"initiator,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Occupied) Reset() {
+	*x = Occupied{}
+	mi := &file_sched_schedpb_sched_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Occupied) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Occupied) ProtoMessage() {}
+
+func (x *Occupied) ProtoReflect() protoreflect.Message {
+	mi := &file_sched_schedpb_sched_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Occupied.ProtoReflect.Descriptor instead.
+func (*Occupied) Descriptor() ([]byte, []int) {
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *Occupied) GetBuild() string {
+	if x != nil {
+		return x.Build
+	}
+	return ""
+}
+
+func (x *Occupied) GetInitiator() string {
+	if x != nil {
+		return x.Initiator
+	}
+	return ""
+}
+
 var File_sched_schedpb_sched_proto protoreflect.FileDescriptor
 
 const file_sched_schedpb_sched_proto_rawDesc = "" +
@@ -3004,7 +3072,7 @@ const file_sched_schedpb_sched_proto_rawDesc = "" +
 	"\x19sched/schedpb/sched.proto\x12\x0ebuildnet.sched\"7\n" +
 	"\x05Epoch\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x16\n" +
-	"\x06leader\x18\x02 \x01(\tR\x06leader\"\x83\v\n" +
+	"\x06leader\x18\x02 \x01(\tR\x06leader\"\xbb\v\n" +
 	"\bEnvelope\x12\x14\n" +
 	"\x05build\x18\x01 \x01(\tR\x05build\x12+\n" +
 	"\x05epoch\x18\x02 \x01(\v2\x15.buildnet.sched.EpochR\x05epoch\x12*\n" +
@@ -3035,7 +3103,8 @@ const file_sched_schedpb_sched_proto_rawDesc = "" +
 	"\x06resize\x18\x17 \x01(\v2\x16.buildnet.sched.ResizeH\x00R\x06resize\x120\n" +
 	"\x06recall\x18\x18 \x01(\v2\x16.buildnet.sched.RecallH\x00R\x06recall\x12*\n" +
 	"\x04toll\x18\x19 \x01(\v2\x14.buildnet.sched.TollH\x00R\x04toll\x123\n" +
-	"\adecline\x18\x1a \x01(\v2\x17.buildnet.sched.DeclineH\x00R\adeclineB\x06\n" +
+	"\adecline\x18\x1a \x01(\v2\x17.buildnet.sched.DeclineH\x00R\adecline\x126\n" +
+	"\boccupied\x18\x1b \x01(\v2\x18.buildnet.sched.OccupiedH\x00R\boccupiedB\x06\n" +
 	"\x04body\"\x1a\n" +
 	"\x04Lead\x12\x12\n" +
 	"\x04plan\x18\x01 \x01(\fR\x04plan\".\n" +
@@ -3206,7 +3275,10 @@ const file_sched_schedpb_sched_proto_rawDesc = "" +
 	"\x04step\x18\x01 \x01(\rR\x04step\x12\x16\n" +
 	"\x06result\x18\x02 \x01(\fR\x06result\x12(\n" +
 	"\x04done\x18\x03 \x01(\v2\x14.buildnet.sched.DoneR\x04done\x12\x18\n" +
-	"\asecured\x18\x04 \x01(\bR\asecuredB,Z*github.com/buildnet/buildnet/sched/schedpbb\x06proto3"
+	"\asecured\x18\x04 \x01(\bR\asecured\">\n" +
+	"\bOccupied\x12\x14\n" +
+	"\x05build\x18\x01 \x01(\tR\x05build\x12\x1c\n" +
+	"\tinitiator\x18\x02 \x01(\tR\tinitiatorB,Z*github.com/buildnet/buildnet/sched/schedpbb\x06proto3"
 
 var (
 	file_sched_schedpb_sched_proto_rawDescOnce sync.Once
@@ -3220,7 +3292,7 @@ func file_sched_schedpb_sched_proto_rawDescGZIP() []byte {
 	return file_sched_schedpb_sched_proto_rawDescData
 }
 
-var file_sched_schedpb_sched_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
+var file_sched_schedpb_sched_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_sched_schedpb_sched_proto_goTypes = []any{
 	(*Epoch)(nil),      // 0: buildnet.sched.Epoch
 	(*Envelope)(nil),   // 1: buildnet.sched.Envelope
@@ -3264,6 +3336,7 @@ var file_sched_schedpb_sched_proto_goTypes = []any{
 	(*Plan)(nil),       // 39: buildnet.sched.Plan
 	(*Policy)(nil),     // 40: buildnet.sched.Policy
 	(*Given)(nil),      // 41: buildnet.sched.Given
+	(*Occupied)(nil),   // 42: buildnet.sched.Occupied
 }
 var file_sched_schedpb_sched_proto_depIdxs = []int32{
 	0,  // 0: buildnet.sched.Envelope.epoch:type_name -> buildnet.sched.Epoch
@@ -3294,28 +3367,29 @@ var file_sched_schedpb_sched_proto_depIdxs = []int32{
 	13, // 25: buildnet.sched.Envelope.recall:type_name -> buildnet.sched.Recall
 	26, // 26: buildnet.sched.Envelope.toll:type_name -> buildnet.sched.Toll
 	28, // 27: buildnet.sched.Envelope.decline:type_name -> buildnet.sched.Decline
-	3,  // 28: buildnet.sched.Hello.specs:type_name -> buildnet.sched.Spec
-	5,  // 29: buildnet.sched.Done.timings:type_name -> buildnet.sched.Timings
-	7,  // 30: buildnet.sched.Done.choice:type_name -> buildnet.sched.Choice
-	6,  // 31: buildnet.sched.Op.done:type_name -> buildnet.sched.Done
-	8,  // 32: buildnet.sched.Append.ops:type_name -> buildnet.sched.Op
-	16, // 33: buildnet.sched.Join.running:type_name -> buildnet.sched.Running
-	21, // 34: buildnet.sched.Report.failure:type_name -> buildnet.sched.Failure
-	5,  // 35: buildnet.sched.Report.timings:type_name -> buildnet.sched.Timings
-	6,  // 36: buildnet.sched.Known.done:type_name -> buildnet.sched.Done
-	0,  // 37: buildnet.sched.Refuse.epoch:type_name -> buildnet.sched.Epoch
-	36, // 38: buildnet.sched.Tidings.placements:type_name -> buildnet.sched.Placement
-	37, // 39: buildnet.sched.Tidings.advances:type_name -> buildnet.sched.Advance
-	38, // 40: buildnet.sched.Tidings.statuses:type_name -> buildnet.sched.PeerStatus
-	34, // 41: buildnet.sched.PeerStatus.status:type_name -> buildnet.sched.Status
-	41, // 42: buildnet.sched.Plan.given:type_name -> buildnet.sched.Given
-	40, // 43: buildnet.sched.Plan.policy:type_name -> buildnet.sched.Policy
-	6,  // 44: buildnet.sched.Given.done:type_name -> buildnet.sched.Done
-	45, // [45:45] is the sub-list for method output_type
-	45, // [45:45] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	42, // 28: buildnet.sched.Envelope.occupied:type_name -> buildnet.sched.Occupied
+	3,  // 29: buildnet.sched.Hello.specs:type_name -> buildnet.sched.Spec
+	5,  // 30: buildnet.sched.Done.timings:type_name -> buildnet.sched.Timings
+	7,  // 31: buildnet.sched.Done.choice:type_name -> buildnet.sched.Choice
+	6,  // 32: buildnet.sched.Op.done:type_name -> buildnet.sched.Done
+	8,  // 33: buildnet.sched.Append.ops:type_name -> buildnet.sched.Op
+	16, // 34: buildnet.sched.Join.running:type_name -> buildnet.sched.Running
+	21, // 35: buildnet.sched.Report.failure:type_name -> buildnet.sched.Failure
+	5,  // 36: buildnet.sched.Report.timings:type_name -> buildnet.sched.Timings
+	6,  // 37: buildnet.sched.Known.done:type_name -> buildnet.sched.Done
+	0,  // 38: buildnet.sched.Refuse.epoch:type_name -> buildnet.sched.Epoch
+	36, // 39: buildnet.sched.Tidings.placements:type_name -> buildnet.sched.Placement
+	37, // 40: buildnet.sched.Tidings.advances:type_name -> buildnet.sched.Advance
+	38, // 41: buildnet.sched.Tidings.statuses:type_name -> buildnet.sched.PeerStatus
+	34, // 42: buildnet.sched.PeerStatus.status:type_name -> buildnet.sched.Status
+	41, // 43: buildnet.sched.Plan.given:type_name -> buildnet.sched.Given
+	40, // 44: buildnet.sched.Plan.policy:type_name -> buildnet.sched.Policy
+	6,  // 45: buildnet.sched.Given.done:type_name -> buildnet.sched.Done
+	46, // [46:46] is the sub-list for method output_type
+	46, // [46:46] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_sched_schedpb_sched_proto_init() }
@@ -3351,6 +3425,7 @@ func file_sched_schedpb_sched_proto_init() {
 		(*Envelope_Recall)(nil),
 		(*Envelope_Toll)(nil),
 		(*Envelope_Decline)(nil),
+		(*Envelope_Occupied)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -3358,7 +3433,7 @@ func file_sched_schedpb_sched_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sched_schedpb_sched_proto_rawDesc), len(file_sched_schedpb_sched_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   42,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

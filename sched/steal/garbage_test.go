@@ -59,7 +59,7 @@ func (g garbage) running() (rs []Running) {
 }
 
 func (g garbage) toLeader() Message {
-	switch rapid.IntRange(0, 15).Draw(g.t, "to leader") {
+	switch rapid.IntRange(0, 16).Draw(g.t, "to leader") {
 	case 0:
 		return Join{Slots: rapid.IntRange(-1, 4).Draw(g.t, "slots"), OS: g.text(), BPU: -1, Running: g.running()}
 	case 1:
@@ -90,6 +90,8 @@ func (g garbage) toLeader() Message {
 	case 13:
 		return Decline{Text: g.text()}
 	case 14:
+		return Occupied{Build: "b", Initiator: g.peer()}
+	case 15:
 		return Status{Slots: -1, Busy: 1 << 30, Running: []Step{g.step()}, Share: -1}
 	default:
 		return Refuse{Epoch: Epoch{Number: 1, Leader: g.peer()}}

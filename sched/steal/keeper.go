@@ -172,6 +172,11 @@ func (k *Keeper) Receive(now time.Time, of Epoch, msg Message) KeeperOutput {
 	return KeeperOutput{}
 }
 
+// Led reports whether the build has a leader here that was heard lately.
+func (k *Keeper) Led(now time.Time) bool {
+	return !k.over && k.watch.lead != (Epoch{}) && !k.watch.lost(now, 0)
+}
+
 // Closed tells that the stream of the epoch broke.
 func (k *Keeper) Closed(now time.Time, of Epoch) KeeperOutput {
 	if of == k.watch.lead {

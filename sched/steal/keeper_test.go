@@ -84,3 +84,22 @@ func TestKeeperLeavesABuildThatHasEnded(t *testing.T) {
 		t.Errorf("a build that had ended: %+v", out)
 	}
 }
+
+func TestAKeeperIsLedForALease(t *testing.T) {
+	k := NewKeeper("standby", Epoch{})
+	led := func(what string, after time.Duration, want bool) {
+		t.Helper()
+		expect(t, what, k.Led(start.Add(after)), want)
+	}
+	led("nobody has said Hello", 0, false)
+	hello(k, start, first, "standby")
+	led("it was heard", Lease-1, true)
+	led("it is silent", Lease, false)
+	k.Closed(start, first)
+	led("its stream broke", Rupture-1, true)
+	led("it does not come back", Rupture, false)
+	k.Receive(start, first, Hello{Initiator: "initiator", Plan: digestOf("plan")})
+	led("it came back", Rupture, true)
+	k.Receive(start, first, End{Reason: Completed})
+	led("the build is over", 0, false)
+}

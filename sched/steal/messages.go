@@ -153,6 +153,13 @@ type (
 	Follow struct{}
 	// Decline says that a member that was named the heir cannot be it: Text says why.
 	Decline struct{ Text string }
+	// Occupied is the answer to Hello of a member that does not join: it serves
+	// Build, which this one goes on with, and that goes on as well. The leader passes
+	// it to its initiator.
+	Occupied struct {
+		Build     BuildID
+		Initiator peer.ID
+	}
 	// Secured says that the initiator has all outputs of the step's result. The
 	// heir says it of what the initiator made.
 	Secured struct {
@@ -271,6 +278,7 @@ func (Known) message()     {}
 func (Toll) message()      {}
 func (Follow) message()    {}
 func (Decline) message()   {}
+func (Occupied) message()  {}
 func (Secured) message()   {}
 func (Unsecured) message() {}
 func (Cancel) message()    {}
