@@ -16,37 +16,50 @@ const (
 	// maxParcelled is how many messages it has.
 	maxParcelled = 256
 	// maxParcels in bytes, of those that a leader keeps at least; as many again may
-	// be. A step that waits longer is made into an action once more.
+	// be. What is wanted of older ones is in its store.
 	maxParcels = 16 << 20
 )
 
 // parcels are the messages of the actions that a leader has made lately. The zero
 // value is empty.
 type parcels struct {
+	turn     sync.Mutex // of who keeps one
 	mu       sync.Mutex
 	new, old map[digest.Digest][][]byte
-	bytes    int // of new
+	bytes    int // of new; of whose turn it is
 }
 
-// keep takes the messages of an action, and reports whether they are few enough.
-func (p *parcels) keep(a *action.Assembled) bool {
+// fits reports whether the messages of an action are few enough to travel.
+func fits(a *action.Assembled) bool {
+	size := 0
+	for _, b := range a.Blobs {
+		size += len(b.Content)
+	}
+	return size <= maxParcel && len(a.Blobs) <= maxParcelled
+}
+
+// keep takes the messages of an action. What has to go for that, save sees
+// before; until it returns they are still here, and nobody else keeps any.
+func (p *parcels) keep(a *action.Assembled, save func(going map[digest.Digest][][]byte)) {
 	size := 0
 	messages := make([][]byte, len(a.Blobs))
 	for i, b := range a.Blobs {
 		messages[i] = b.Content
 		size += len(b.Content)
 	}
-	if size > maxParcel || len(messages) > maxParcelled {
-		return false
+	p.turn.Lock()
+	defer p.turn.Unlock()
+	full := p.new == nil || p.bytes+size > maxParcels
+	if full && len(p.old) > 0 {
+		save(p.old)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.new == nil || p.bytes+size > maxParcels {
+	if full {
 		p.new, p.old, p.bytes = map[digest.Digest][][]byte{}, p.new, 0
 	}
 	p.new[a.Action] = messages
 	p.bytes += size
-	return true
 }
 
 // of returns the messages of an action; nil if they are in the own store, or

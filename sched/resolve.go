@@ -34,7 +34,7 @@ func (l *leading) resolve(ctx context.Context, r steal.Resolve) steal.Resolved {
 	out := steal.Resolved{Step: r.Step, Attempt: r.Attempt}
 	step := &l.opts.Plan.Graph.Steps()[r.Step]
 	a, err := action.Assemble(ctx, step, r.Results, l.dirs.from(r.Holders))
-	if err == nil && !l.parcels.keep(a) {
+	if err == nil && !fits(a) {
 		err = l.s.opts.Blobs.Put(ctx, a.Blobs...)
 	}
 	if err != nil {
@@ -56,7 +56,35 @@ func (l *leading) resolve(ctx context.Context, r steal.Resolve) steal.Resolved {
 	default:
 		l.claim(ctx, &out, step.Timeout)
 	}
+	if fits(a) { // now, because a claim may take long
+		l.parcels.keep(a, func(going map[digest.Digest][][]byte) { l.save(ctx, going) })
+	}
 	return out
+}
+
+// save puts what open steps are made of into the own store, before it is
+// forgotten: whoever gets such a step then asks this node for it.
+func (l *leading) save(ctx context.Context, going map[digest.Digest][][]byte) {
+	var open []digest.Digest
+	looked := make(chan struct{})
+	if !l.box.post(func() {
+		defer close(looked)
+		for a := range l.machine.Going() {
+			if _, ok := going[a]; ok {
+				open = append(open, a)
+			}
+		}
+	}) {
+		return
+	}
+	<-looked
+	var blobs []action.Blob
+	for _, a := range open {
+		blobs = append(blobs, unpack(going[a])...)
+	}
+	if err := l.s.opts.Blobs.Put(ctx, blobs...); err != nil && ctx.Err() == nil {
+		l.s.opts.Log.Warn("messages of open steps not kept", "build", l.build, "steps", len(open), "error", err)
+	}
 }
 
 // claim waits while another build has the claim, but no longer than an

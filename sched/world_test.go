@@ -84,6 +84,7 @@ type machine struct {
 	keepless bool // as an heir
 	room     int  // for outputs of so many steps as an heir; 0 for all
 	most     int
+	lacked   int // jobs whose action or inputs nobody had
 }
 
 // inWorld runs a test on n nodes in virtual time.
@@ -396,6 +397,9 @@ func (m *runner) Prepare(ctx context.Context, j sched.Job) *steal.Failure {
 		}
 	}
 	if err != nil {
+		m.mu.Lock()
+		m.lacked++
+		m.mu.Unlock()
 		return &steal.Failure{Kind: steal.MissingBlob, Text: err.Error()}
 	}
 	return nil

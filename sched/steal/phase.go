@@ -2,7 +2,10 @@ package steal
 
 import (
 	"fmt"
+	"iter"
 	"slices"
+
+	"github.com/buildnet/buildnet/store/digest"
 )
 
 // Phase is where a step is in its leader's hands. It moves only along
@@ -58,4 +61,16 @@ func (p Phase) String() string {
 		return "unknown"
 	}
 	return names[p]
+}
+
+// Going yields the actions of the steps that wait for a worker or are in the hands
+// of one: they may still be given to another.
+func (l *Leader) Going() iter.Seq[digest.Digest] {
+	return func(yield func(digest.Digest) bool) {
+		for i := range l.tasks {
+			if t := &l.tasks[i]; (t.phase == Queued || t.phase == Assigned) && !yield(t.action) {
+				return
+			}
+		}
+	}
 }
