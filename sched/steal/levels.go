@@ -15,6 +15,7 @@ type levels struct {
 	at    time.Time
 	log   int     // how long the log was
 	power float64 // of the crew, in BPU
+	spans []place.Span
 }
 
 // until is how long a step may take from now on.
@@ -44,7 +45,7 @@ func (l *Leader) outdated() bool {
 
 // level works out when what is left is to be done.
 func (l *Leader) level() {
-	spans := make([]place.Span, 0, len(l.tasks))
+	spans := l.levels.spans[:0]
 	for i := range l.tasks {
 		t, s := &l.tasks[i], Step(i)
 		if t.phase == Finished || t.phase == GivenUp {
@@ -59,7 +60,7 @@ func (l *Leader) level() {
 		}
 		spans = append(spans, span)
 	}
-	l.levels = levels{place.NewLevels(spans, l.cores()), l.now, len(l.log), l.power}
+	l.levels = levels{place.NewLevels(spans, l.cores()), l.now, len(l.log), l.power, spans}
 }
 
 // cores are the slots that the build has, the fastest first, no more of them

@@ -209,10 +209,11 @@ func (r *round) first(s Step, inputs int64) (*member, time.Duration) {
 			continue
 		}
 		st := r.look(it, m, inputs)
-		if !r.sends(m, st) {
+		// Where the step cannot be given nobody asks whether it pays to send it.
+		if first != nil && st.finish >= soonest && len(r.offers) == 0 {
 			continue
 		}
-		if first == nil || st.finish < soonest {
+		if r.sends(m, st) && (first == nil || st.finish < soonest) {
 			first, soonest = m, st.finish
 		}
 	}
