@@ -9,9 +9,9 @@ import (
 
 // Limits of a crew.
 const (
-	// MaxCrew bounds the members that serve one build: a step costs a leader of
-	// that many half a millisecond, so that a core of it hands out 2000 a second,
-	// two to each slot.
+	// MaxCrew bounds the members that serve one build: a step costs the machine
+	// that leads that many 0.2 ms, so that a core hands out 5000 a second as far
+	// as that goes.
 	MaxCrew = 512
 	// Standbys is how many members keep the log besides the initiator.
 	Standbys = 2
