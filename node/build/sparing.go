@@ -103,7 +103,7 @@ func (s *sparing) spare(ctx context.Context, fetch func() (int64, error)) (int64
 func (s *sparing) wait(now time.Time) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return max(0, s.free.Sub(now)-spareBurst)
+	return max(0, s.free.Add(-spareBurst).Sub(now))
 }
 
 // took notes a fetch.

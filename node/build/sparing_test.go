@@ -19,6 +19,9 @@ func blobsOfSize(n int, size int) (ds []digest.Digest) {
 func TestAnHeirTakesLittleOfTheLines(t *testing.T) {
 	s := newSparing(nil, nil)
 	began := time.Now()
+	if pause := s.wait(began); pause != 0 {
+		t.Errorf("before its first fetch it waits for %v", pause)
+	}
 	now, busy := began, time.Duration(0)
 	for range 40 {
 		now = now.Add(s.wait(now))
