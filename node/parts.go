@@ -198,7 +198,8 @@ func (n *Node) connect(p *parts, id mesh.Identity, settings config.Settings) (er
 		Network: p.mesh, Unfinished: p.store.CacheKV("unfinished"), Self: p.mesh.Self(), Store: p.store, State: trees, Watcher: p.watcher, Actions: p.actions,
 		History: p.history, Dead: p.dead, Costs: book, Hearsay: p.hearsay, Toolchains: p.toolchains,
 		Scheduler: p.sched, Fetcher: p.dht, Members: p.mesh.Members, Estimate: p.estimate, Settle: p.settle,
-		Provide: p.dht.Provide, Profiles: p.profiles, Private: p.private, Drop: p.store.Drop, KeepBytes: settings.KeepForOthersBytes, Log: log,
+		Provide: p.dht.Provide, Profiles: p.profiles, Private: p.private, Drop: p.store.Drop, Log: log,
+		KeepBytes: settings.KeepForOthersBytes, StoreBytes: p.store.Stats().MaxBytes,
 		Moved: func() (in, out int64) {
 			s := p.dht.Stats()
 			return s.BytesIn, s.BytesOut

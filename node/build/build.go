@@ -101,8 +101,9 @@ type Options struct {
 	// Moved returns the bytes fetched from and served to peers since the start.
 	Moved func() (in, out int64)
 	// KeepBytes bounds what this node keeps of the builds of others, as their heir;
-	// 0 is the default.
-	KeepBytes int64
+	// 0 is the default. StoreBytes bounds the Store, of which that is a quarter at
+	// most; 0 is not known.
+	KeepBytes, StoreBytes int64
 	// Provide tells the mesh that this node holds blobs.
 	Provide func(...digest.Digest)
 	Log     *slog.Logger

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -36,7 +37,7 @@ const (
 // Custody implements sched.Heirs.
 func (b *Builder) Custody(id steal.BuildID, initiator peer.ID, p *steal.Plan) sched.Custody {
 	c := &custodian{b: b, initiator: initiator, plan: p, claimed: map[digest.Digest]struct{}{}}
-	c.spares = newSparing(b.opts.Fetcher, c.claimBytes)
+	c.spares = newSparing(b.opts.Fetcher, c.claim)
 	opts := b.opts
 	opts.Fetcher = c.spares
 	c.run = &run{
@@ -60,19 +61,28 @@ type custodian struct {
 	mu      sync.Mutex
 	claimed map[digest.Digest]struct{}
 	bytes   int64 // that this node keeps for the build
+	closed  bool
 }
 
-// claim counts blobs that are to be kept, each once.
+// errLetGo says that a custody is over.
+var errLetGo = errors.New("what was kept of this build was let go of")
+
+// claim counts blobs that are to be kept, each once, before they are leased.
 func (c *custodian) claim(ds ...digest.Digest) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.closed {
+		return errLetGo
+	}
 	size := int64(0)
 	var fresh []digest.Digest
 	for _, d := range ds {
 		if _, ok := c.claimed[d]; !ok {
 			c.claimed[d] = struct{}{}
 			fresh = append(fresh, d)
-			size += d.Size()
+			if size += d.Size(); size < 0 { // what a digest says is not checked yet
+				size = math.MaxInt64
+			}
 		}
 	}
 	err := c.b.keepMore(size)
@@ -86,12 +96,11 @@ func (c *custodian) claim(ds ...digest.Digest) error {
 	return err
 }
 
-func (c *custodian) claimBytes(n int64) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	err := c.b.keepMore(n)
-	if err == nil {
-		c.bytes += n
+// tooMuch makes sched.ErrTooMuch of a full store: to try again is of no use while
+// what is here already is leased.
+func tooMuch(err error) error {
+	if errors.Is(err, store.ErrFull) {
+		return fmt.Errorf("%w: %w", sched.ErrTooMuch, err)
 	}
 	return err
 }
@@ -112,7 +121,7 @@ func (c *custodian) Sources(ctx context.Context) error {
 			k.dirs = k.fresh(k.dirs, steps[i].Inputs)
 		}
 	}
-	return k.all(ctx)
+	return tooMuch(k.all(ctx))
 }
 
 // keeping brings trees and files here, each once.
@@ -194,7 +203,7 @@ func (c *custodian) Secure(ctx context.Context, s steal.Step, d *steal.Done) err
 	if err := c.claim(append(files, dirs...)...); err != nil {
 		return fmt.Errorf("outputs of %s: %w", c.plan.Graph.Steps()[s].ID, err)
 	}
-	return c.tells.secure(ctx, s, d)
+	return tooMuch(c.tells.secure(ctx, s, d))
 }
 
 // Inherit implements sched.Custody.
@@ -251,7 +260,7 @@ func (c *custodian) letGo() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.b.kept.Add(-c.bytes)
-	c.bytes = 0
+	c.bytes, c.closed = 0, true
 }
 
 // heirObserver tries harder to get what the initiator had announced: it is not

@@ -24,14 +24,16 @@ const (
 	minSpareBytes              = 64 << 10
 	maxSpareBytes, maxSpareOne = 4 << 20, 64
 	// maxKeptBytes is what a node keeps of the builds of others, all together,
-	// unless it was set: see Options.KeepBytes.
+	// unless it was set: see Options.KeepBytes. It is leased, and a store full of
+	// leases fails the node's own builds: one part of so many is the most.
 	maxKeptBytes = 4 << 30
+	keptPart     = 4
 )
 
 // sparing is a Fetcher that takes little of the lines, until it is in earnest.
 type sparing struct {
 	Fetcher
-	claim func(bytes int64) error
+	claim func(...digest.Digest) error
 
 	turn chan struct{} // holds one token while nobody fetches
 
@@ -41,7 +43,7 @@ type sparing struct {
 	rate    float64   // bytes a second, 0 while not known
 }
 
-func newSparing(f Fetcher, claim func(int64) error) *sparing {
+func newSparing(f Fetcher, claim func(...digest.Digest) error) *sparing {
 	s := &sparing{Fetcher: f, claim: claim, turn: make(chan struct{}, 1)}
 	s.turn <- struct{}{}
 	return s
@@ -64,11 +66,28 @@ func (s *sparing) Fetch(ctx context.Context, ds []digest.Digest, hints []peer.ID
 	return moved, nil
 }
 
-// FetchTree implements Fetcher. What is in a tree shows only when it is here.
+// FetchTree implements Fetcher. What is in a tree shows while it comes: what is
+// too much is not held, and ends the fetch.
 func (s *sparing) FetchTree(ctx context.Context, root digest.Digest, hints []peer.ID, hold func(...digest.Digest)) (int64, error) {
-	n, err := s.spare(ctx, func() (int64, error) { return s.Fetcher.FetchTree(ctx, root, hints, hold) })
-	if err == nil && !s.inEarnest() {
-		err = s.claim(n)
+	if s.inEarnest() {
+		return s.Fetcher.FetchTree(ctx, root, hints, hold)
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var refused error
+	claim := func(ds ...digest.Digest) {
+		if refused == nil {
+			refused = s.claim(ds...)
+		}
+		if refused != nil {
+			stop()
+			return
+		}
+		hold(ds...)
+	}
+	n, err := s.spare(ctx, func() (int64, error) { return s.Fetcher.FetchTree(ctx, root, hints, claim) })
+	if refused != nil {
+		return n, refused
 	}
 	return n, err
 }
@@ -152,17 +171,26 @@ func cut(list *[]digest.Digest, limit int64) []digest.Digest {
 
 // keepMore counts bytes that are kept for others.
 func (b *Builder) keepMore(bytes int64) error {
-	if kept := b.kept.Add(bytes); kept > b.mayKeep() {
-		b.kept.Add(-bytes)
-		return fmt.Errorf("%w: with it that were %s, the limit is %s; set keep_for_others in node.yaml",
-			sched.ErrTooMuch, humanize.IBytes(uint64(max(kept, 0))), humanize.IBytes(uint64(b.mayKeep())))
+	limit := b.mayKeep()
+	for {
+		kept := b.kept.Load()
+		if bytes > limit-kept {
+			return fmt.Errorf("%w: with it that were %s, the limit is %s; set keep_for_others or cache.max in node.yaml",
+				sched.ErrTooMuch, humanize.IBytes(uint64(kept)+uint64(bytes)), humanize.IBytes(uint64(limit)))
+		}
+		if b.kept.CompareAndSwap(kept, kept+bytes) {
+			return nil
+		}
 	}
-	return nil
 }
 
 func (b *Builder) mayKeep() int64 {
+	limit := int64(maxKeptBytes)
 	if b.opts.KeepBytes > 0 {
-		return b.opts.KeepBytes
+		limit = b.opts.KeepBytes
 	}
-	return maxKeptBytes
+	if b.opts.StoreBytes > 0 {
+		limit = min(limit, b.opts.StoreBytes/keptPart)
+	}
+	return limit
 }

@@ -27,7 +27,8 @@ type Settings struct {
 	// Yield gives way to the owner's own use of the machine, and on battery.
 	Yield Switch
 	// KeepForOthersBytes bounds what is kept of the builds of others, to go on with
-	// them when their machine dies; 0 is the default.
+	// them when their machine dies; 0 is the default. It is a quarter of the store at
+	// most.
 	KeepForOthersBytes int64
 	// Heartbeat is how often leaders hear how this node is; 0 is the default.
 	Heartbeat time.Duration
