@@ -19,7 +19,7 @@ type holder struct {
 	blobs map[digest.Digest]string
 }
 
-func (h holder) FetchTree(ctx context.Context, root digest.Digest, _ []peer.ID, hold func(...digest.Digest)) (int64, error) {
+func (h holder) FetchTree(ctx context.Context, _ digest.Digest, _ []peer.ID, hold func(...digest.Digest)) (int64, error) {
 	for d, content := range h.blobs {
 		hold(d)
 		if err := h.to.Put(ctx, d, strings.NewReader(content)); err != nil {
