@@ -239,6 +239,7 @@ func (h *Hand) Drain(now time.Time) HandOutput {
 func (h *Hand) Idle() bool { return len(h.jobs) == 0 && len(h.reports) == 0 }
 
 func (h *Hand) begin(now time.Time) {
+	h.heard = h.heard.Add(overslept(now, h.Due(), h.now))
 	h.now, h.out = now, HandOutput{}
 }
 

@@ -267,7 +267,7 @@ func (k *Keeper) appointed(heir peer.ID, out *KeeperOutput) {
 }
 
 func (k *Keeper) bring(op *Op, out *KeeperOutput) {
-	if d := k.custody.brought[op.Step]; d != nil && sameDone(d, op.Done) {
+	if d := k.custody.brought[op.Step]; op.Done == nil || d != nil && sameDone(d, op.Done) {
 		return
 	}
 	k.custody.brought[op.Step] = op.Done

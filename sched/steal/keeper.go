@@ -70,6 +70,7 @@ func NewKeeper(self peer.ID, heard Epoch) *Keeper {
 
 // Tick tells the time. It is to be called when it is Due.
 func (k *Keeper) Tick(now time.Time) KeeperOutput {
+	k.watch.woke(now, k.Due())
 	switch {
 	case k.over || k.watch.lead == (Epoch{}):
 		return KeeperOutput{}

@@ -35,6 +35,9 @@ func TestKeepersTakeOverInTheirOrder(t *testing.T) {
 			}
 			continue
 		}
+		for at := BeatEvery; at < c.after; at += BeatEvery {
+			k.Tick(start.Add(at))
+		}
 		if out := k.Tick(start.Add(c.after - 1)); out.TakeOver != nil {
 			t.Errorf("%s: too early", name)
 		}

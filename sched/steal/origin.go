@@ -203,6 +203,7 @@ func NewOrigin(opts OriginOptions) *Origin {
 
 // Tick tells the time. It is to be called first, and when it is Due.
 func (o *Origin) Tick(now time.Time) OriginOutput {
+	o.watch.woke(now, o.due())
 	o.begin(now)
 	switch {
 	case o.over:

@@ -155,7 +155,7 @@ func (r *round) sends(m *member, st *seat) bool {
 // as.
 func (r *round) tries(m *member) (o place.Offer, ok bool) {
 	n := &m.line
-	if len(m.hands) > 0 || n.owing > 0 || n.trial || r.l.now.Before(n.next) || r.tried != nil {
+	if len(m.hands) > 0 || n.owing > 0 || r.l.now.Before(n.next) || r.tried != nil {
 		return o, false
 	}
 	if n.next.IsZero() {

@@ -107,6 +107,24 @@ func TestAMemberThatBringsOutputsLateGetsNothingButATry(t *testing.T) {
 	}
 }
 
+func TestATryThatCameToNothingIsNotTheLast(t *testing.T) {
+	r := disappointed(t)
+	r.now = r.now.Add(firstPause)
+	r.wants(2, "peer1")
+	if got := len(r.given["peer1"]); got != 1 {
+		t.Fatalf("gets %d steps after a pause, want one", got)
+	}
+	m := r.l.crew["peer1"]
+	m.arrival, m.line.homing = 20*time.Millisecond, 10*time.Second // as it has been since
+	r.hears("peer1", Return{Step: r.given["peer1"][0]})
+	r.now = r.now.Add(maxPause)
+	before := len(r.given["peer1"])
+	r.wants(2, "peer1")
+	if got := len(r.given["peer1"]) - before; got != 1 {
+		t.Errorf("gets %d steps after the next pause, want one", got)
+	}
+}
+
 func TestWhatIsKeptIsTold(t *testing.T) {
 	r := disappointed(t)
 	got := r.choiceOf(r.does("peer0", 0, 0))

@@ -17,23 +17,43 @@ type watch struct {
 	up     bool
 	heard  time.Time
 	broken time.Time // when its stream broke, if it is not up
+	ran    time.Time // when this was last asked or told
 	rhythm rhythm
 }
 
 // follow watches another leader from now on.
-func (w *watch) follow(now time.Time, e Epoch) { w.lead, w.heard, w.rhythm = e, now, rhythm{} }
+func (w *watch) follow(now time.Time, e Epoch) { w.lead, w.heard, w.ran, w.rhythm = e, now, now, rhythm{} }
 
-func (w *watch) opened(now time.Time) { w.up, w.heard = true, now }
+func (w *watch) opened(now time.Time) { w.up, w.heard, w.ran = true, now, now }
 
 func (w *watch) hear(now time.Time) {
 	w.rhythm.note(now, w.silence(now))
-	w.heard = now
+	w.heard, w.ran = now, now
 }
 
 func (w *watch) closed(now time.Time) {
 	if w.up {
 		w.up, w.broken = false, now
 	}
+}
+
+// woke takes that the process stood still.
+func (w *watch) woke(now, due time.Time) {
+	late := overslept(now, due, w.ran)
+	w.heard, w.broken, w.ran = w.heard.Add(late), w.broken.Add(late), now
+}
+
+// overslept is by how much a call that was due comes late, to a machine that was
+// last called at a time: who did not run did not hear, and what was said meanwhile
+// may not have been read yet. A beat is no matter.
+func overslept(now, due, last time.Time) time.Duration {
+	if due.Before(last) {
+		due = last
+	}
+	if late := now.Sub(due); !due.IsZero() && late > BeatEvery {
+		return late
+	}
+	return 0
 }
 
 func (w *watch) silence(now time.Time) time.Duration { return now.Sub(w.heard) }
@@ -55,9 +75,9 @@ func (w *watch) due(longer time.Duration) time.Time {
 
 const (
 	// leastLease is the Lease of a leader that beats to the millisecond.
-	leastLease = 400 * time.Millisecond
+	leastLease = 500 * time.Millisecond
 	// leaseSlack is what a lease allows beyond twice the longest silence lately.
-	leaseSlack = 200 * time.Millisecond
+	leaseSlack = 300 * time.Millisecond
 	// rhythmSpan is for how long a silence is remembered at least; it is
 	// forgotten after twice that.
 	rhythmSpan = 4 * time.Second

@@ -35,20 +35,53 @@ func beats(n int, every time.Duration) []time.Duration {
 }
 
 func TestALeaseFollowsTheLeadersRhythm(t *testing.T) {
-	stammer := append(beats(20, BeatEvery), 350*time.Millisecond)
+	stammer := append(beats(20, BeatEvery), 300*time.Millisecond)
 	for name, c := range map[string]struct {
 		silences []time.Duration
 		lease    time.Duration
 	}{
 		"not listened to for long yet":     {beats(5, BeatEvery), Lease},
-		"a steady one":                     {beats(20, BeatEvery), 400 * time.Millisecond},
-		"one that always has news":         {beats(2000, time.Millisecond), 400 * time.Millisecond},
+		"a steady one":                     {beats(20, BeatEvery), 500 * time.Millisecond},
+		"one that always has news":         {beats(2000, time.Millisecond), 500 * time.Millisecond},
 		"one that is late now and then":    {append(stammer, beats(30, BeatEvery)...), 900 * time.Millisecond},
-		"one that was, eight seconds ago":  {append(stammer, beats(85, BeatEvery)...), 400 * time.Millisecond},
+		"one that was, eight seconds ago":  {append(stammer, beats(85, BeatEvery)...), 500 * time.Millisecond},
 		"one whose silences are long ones": {beats(20, 600*time.Millisecond), Lease},
 	} {
 		if got := leaseAfter(t, c.silences...); got != c.lease {
 			t.Errorf("%s: lease %v, want %v", name, got, c.lease)
+		}
+	}
+}
+
+// A keeper whose own process stood still has not listened: what its leader said
+// meanwhile waits to be read.
+func TestAKeeperThatStoodStillDoesNotTakeOver(t *testing.T) {
+	for name, c := range map[string]struct {
+		stalls, after time.Duration
+	}{
+		"it ticks as it is due":    {0, Lease},
+		"it stood still a while":   {3 * time.Second, Lease},
+		"it stood still for a day": {24 * time.Hour, Lease},
+	} {
+		k := NewKeeper("standby", Epoch{})
+		hello(k, start, first, "standby", "other")
+		now := start.Add(c.stalls)
+		if c.stalls > 0 {
+			if out := k.Tick(now); out.TakeOver != nil || out.Over {
+				t.Fatalf("%s: it gives up a leader that it could not hear: %+v", name, out)
+			}
+		}
+		for due := k.Due(); ; due = k.Due() {
+			if out := k.Tick(due); out.TakeOver != nil {
+				now = due
+				break
+			}
+			if due.Sub(now) > 2*Lease {
+				t.Fatalf("%s: it never takes over", name)
+			}
+		}
+		if silent := now.Sub(start) - c.stalls; silent > c.after+BeatEvery {
+			t.Errorf("%s: it takes over after %v", name, silent)
 		}
 	}
 }
@@ -66,7 +99,7 @@ func TestANewLeaderAndAnOpenedStreamHaveNoRhythmOfBefore(t *testing.T) {
 	now = now.Add(450 * time.Millisecond)
 	w.opened(now)
 	w.hear(now.Add(BeatEvery))
-	if got := w.rhythm.lease(); got != 400*time.Millisecond {
+	if got := w.rhythm.lease(); got != 500*time.Millisecond {
 		t.Errorf("lease %v after a broken stream: how long that took is no silence of the leader's", got)
 	}
 	w.follow(now, next)
@@ -96,5 +129,21 @@ func TestTheHearingHardlyWaitsForTheLeaderThatFellSilent(t *testing.T) {
 		if !l.hearUntil.IsZero() {
 			t.Errorf("%s: the hearing goes on", name)
 		}
+	}
+}
+
+func TestAHandThatStoodStillGoesOn(t *testing.T) {
+	h := telling(t)
+	now := start.Add(time.Minute)
+	h.Progress(now, 7, job7.Action, 10) // what the job did meanwhile comes first
+	if out := h.Tick(now); out.Over || h.over {
+		t.Fatal("it leaves a leader that it could not hear")
+	}
+	for end := now.Add(Bereft); !h.over && now.Before(end); {
+		now = h.Due()
+		h.Tick(now)
+	}
+	if !h.over {
+		t.Errorf("it goes on with a leader that says nothing for %v", Bereft)
 	}
 }
