@@ -22,7 +22,9 @@ type watch struct {
 }
 
 // follow watches another leader from now on.
-func (w *watch) follow(now time.Time, e Epoch) { w.lead, w.heard, w.ran, w.rhythm = e, now, now, rhythm{} }
+func (w *watch) follow(now time.Time, e Epoch) {
+	w.lead, w.heard, w.ran, w.rhythm = e, now, now, rhythm{}
+}
 
 func (w *watch) opened(now time.Time) { w.up, w.heard, w.ran = true, now, now }
 
