@@ -166,7 +166,9 @@ func (l *Leader) invite() {
 		for id := range l.known {
 			rest = append(rest, id)
 		}
-		slices.Sort(rest)
+		if !flawUnsorted {
+			slices.Sort(rest)
+		}
 		ids = append(ids, rest...)
 	}
 	for _, id := range ids {
@@ -313,8 +315,6 @@ func sortedSteps(set map[Step]struct{}) []Step {
 	for s := range set {
 		steps = append(steps, s)
 	}
-	if !flawUnsorted {
-		slices.Sort(steps)
-	}
+	slices.Sort(steps)
 	return steps
 }
