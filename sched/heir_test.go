@@ -18,6 +18,18 @@ import (
 // heirs keeps what builds of others need with a machine.
 type heirs struct{ m *machine }
 
+// withHeirs runs test in a world of n machines that may keep the builds of others.
+func withHeirs(t *testing.T, n int, test func(t *testing.T, w *world)) {
+	t.Helper()
+	inWorld(t, 0, func(t *testing.T, w *world) {
+		w.heirs = true
+		for i := range n {
+			w.join(byte(i + 1))
+		}
+		test(t, w)
+	})
+}
+
 func (w *world) heirsOf(m *machine) sched.Heirs {
 	if !w.heirs {
 		return nil
@@ -121,11 +133,7 @@ func (e *estate) Close() {
 // TestWhoeverTakesTheNameOfABuildDoesNotEndWhatIsInherited has another member
 // than the lost initiator ask for a build of that name, and live.
 func TestWhoeverTakesTheNameOfABuildDoesNotEndWhatIsInherited(t *testing.T) {
-	inWorld(t, 0, func(t *testing.T, w *world) {
-		w.heirs = true
-		for i := range 4 {
-			w.join(byte(i + 1))
-		}
+	withHeirs(t, 4, func(t *testing.T, w *world) {
 		asker, other := w.at(0), w.at(3)
 		g := asker.compile(120)
 		d := asker.diary(g, 20)
@@ -153,11 +161,7 @@ func TestWhoeverTakesTheNameOfABuildDoesNotEndWhatIsInherited(t *testing.T) {
 // TestWhatIsInheritedHasNoMoreOfAMachineThanAnyBuildOfOthers has the machine of
 // the heir lend one slot of two.
 func TestWhatIsInheritedHasNoMoreOfAMachineThanAnyBuildOfOthers(t *testing.T) {
-	inWorld(t, 0, func(t *testing.T, w *world) {
-		w.heirs = true
-		for i := range 3 {
-			w.join(byte(i + 1))
-		}
+	withHeirs(t, 3, func(t *testing.T, w *world) {
 		asker := w.at(0)
 		for _, i := range []int{1, 2} {
 			w.at(i).Lend(1)
@@ -195,11 +199,7 @@ func TestWhatIsInheritedHasNoMoreOfAMachineThanAnyBuildOfOthers(t *testing.T) {
 
 // TestAnHeirThatCannotKeepABuildIsReplaced has the first standby fetch nothing.
 func TestAnHeirThatCannotKeepABuildIsReplaced(t *testing.T) {
-	inWorld(t, 0, func(t *testing.T, w *world) {
-		w.heirs = true
-		for i := range 4 {
-			w.join(byte(i + 1))
-		}
+	withHeirs(t, 4, func(t *testing.T, w *world) {
 		asker := w.at(0)
 		w.at(2).keepless = true
 		g := asker.compile(240)
@@ -222,10 +222,7 @@ func TestAnHeirThatCannotKeepABuildIsReplaced(t *testing.T) {
 // TestWhoServesABuildDoesNotServeItsHeirs has another member go on with a build
 // that is under way.
 func TestWhoServesABuildDoesNotServeItsHeirs(t *testing.T) {
-	inWorld(t, 0, func(t *testing.T, w *world) {
-		for i := range 4 {
-			w.join(byte(i + 1))
-		}
+	inWorld(t, 4, func(t *testing.T, w *world) {
 		asker, heir := w.at(0), w.at(3)
 		g := asker.compile(120)
 		d := asker.diary(g, 20)
@@ -261,11 +258,7 @@ func TestWhoServesABuildDoesNotServeItsHeirs(t *testing.T) {
 // TestAnHeirThatIsFullIsReplaced has the first heir be ready, and have room for
 // the outputs of a few steps.
 func TestAnHeirThatIsFullIsReplaced(t *testing.T) {
-	inWorld(t, 0, func(t *testing.T, w *world) {
-		w.heirs = true
-		for i := range 4 {
-			w.join(byte(i + 1))
-		}
+	withHeirs(t, 4, func(t *testing.T, w *world) {
 		asker, full := w.at(0), w.at(2)
 		full.room = 5
 		g := asker.compile(240)
