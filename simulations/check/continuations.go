@@ -46,11 +46,12 @@ func (*Continuations) Name() string { return "one continuation a side" }
 
 // Observe keeps which builds go on.
 func (r *Continuations) Observe(w World, e *trace.Event) string {
+	if shakes(e.Kind) {
+		r.changed = e.At
+	}
 	switch e.Kind {
 	case trace.Healed:
 		r.healed, r.changed = true, e.At
-	case trace.Up, trace.Split, trace.Joined, trace.Slowed, trace.Clogged, trace.Broke:
-		r.changed = e.At
 	case trace.Down:
 		r.changed = e.At
 		for first := range r.going {

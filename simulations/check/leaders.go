@@ -43,11 +43,12 @@ func (*Leaders) Name() string { return "one leader a build" }
 
 // Observe keeps who leads.
 func (r *Leaders) Observe(w World, e *trace.Event) string {
+	if shakes(e.Kind) {
+		r.changed = e.At
+	}
 	switch e.Kind {
 	case trace.Healed:
 		r.healed, r.changed = true, e.At
-	case trace.Up, trace.Split, trace.Joined, trace.Slowed, trace.Clogged, trace.Broke:
-		r.changed = e.At
 	case trace.Down:
 		r.changed = e.At
 		for b := range r.reigns {

@@ -52,6 +52,9 @@ func (*Quiet) Name() string { return "nothing runs after its build" }
 // Observe keeps what runs.
 func (r *Quiet) Observe(w World, e *trace.Event) string {
 	r.wrong.Observe(w, e)
+	if shakes(e.Kind) {
+		r.changed = e.At
+	}
 	switch e.Kind {
 	case trace.Began:
 		r.began[e.Build], r.running[e.Build] = e.Node, map[runAt]bool{}
@@ -70,8 +73,6 @@ func (r *Quiet) Observe(w World, e *trace.Event) string {
 		delete(r.running[e.Build], runAt{e.Node, e.Step})
 	case trace.Down:
 		r.died(e)
-	case trace.Up, trace.Split, trace.Joined, trace.Slowed, trace.Clogged, trace.Broke:
-		r.changed = e.At
 	}
 	return r.judge(e.At)
 }

@@ -155,3 +155,14 @@ func (t *troubles) weak(node int, since time.Duration) string {
 		return ""
 	}
 }
+
+// shakes reports whether an event of the kind changes who reaches whom, or how
+// quickly: what holds of a mesh at rest does not right after it.
+func shakes(kind trace.Kind) bool {
+	switch kind {
+	case trace.Up, trace.Split, trace.Joined, trace.Slowed, trace.Clogged, trace.Broke:
+		return true
+	default:
+		return false
+	}
+}
