@@ -76,7 +76,8 @@ func (l *Leader) appoint() {
 const muchFaster = 2
 
 // nextHeir is who is to be the heir: a standby, the first unless another's line is
-// much faster, this node, or anybody else; empty if nobody can.
+// much faster, this node, or the first of the plan's candidates that can; empty if
+// nobody can.
 func (l *Leader) nextHeir() (heir peer.ID) {
 	can := func(id peer.ID) bool { return l.canInherit(id) && l.crew[id].link == Up }
 	for _, id := range l.record.Standbys {
