@@ -166,9 +166,7 @@ func (l *Leader) invite() {
 		for id := range l.known {
 			rest = append(rest, id)
 		}
-		if !flawUnsorted {
-			slices.Sort(rest)
-		}
+		slices.Sort(rest)
 		ids = append(ids, rest...)
 	}
 	for _, id := range ids {
@@ -189,9 +187,12 @@ func (l *Leader) invite() {
 
 // names are those of the crew, sorted.
 func (l *Leader) names() []peer.ID {
-	ids := make([]peer.ID, len(l.order))
-	for i, m := range l.order {
-		ids[i] = m.id
+	ids := make([]peer.ID, 0, len(l.crew))
+	for id := range l.crew {
+		ids = append(ids, id)
+	}
+	if !flawUnsorted {
+		slices.Sort(ids)
 	}
 	return ids
 }
