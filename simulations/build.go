@@ -120,7 +120,9 @@ func (b *build) elect(n *node) {
 	plan.Candidates = append(plan.Candidates, n.id)
 	if !plan.Modes.Local {
 		estimate := func(x, y peer.ID) time.Duration { return b.w.net.RTT(placeOf(x), placeOf(y)) }
-		plan.Candidates = elect.Rank(elect.Candidacy{ID: string(b.id), Initiator: n.id, Now: n.clock()}, n.members(), estimate)
+		plan.Candidates = elect.Rank(elect.Candidacy{
+			ID: string(b.id), Initiator: n.id, Now: n.clock(), Work: plan.Typical(),
+		}, n.members(), estimate)
 	}
 	b.plan = plan
 	b.planBlob = b.w.blob(b.w.named("plan", int64(planBytes*b.graph.Len()), string(b.id)))

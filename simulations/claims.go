@@ -1,6 +1,9 @@
 package simulations
 
 import (
+	"time"
+
+	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/sched/claim"
 	"github.com/buildnet/buildnet/simulations/trace"
 	"github.com/buildnet/buildnet/simulations/workload"
@@ -14,6 +17,9 @@ type asking struct {
 	action digest.Digest
 	over   bool
 	end    func(f *known, ok bool)
+	// start is when the execution may begin; begin tells that, before the end.
+	start claim.Start
+	begin func()
 
 	away   bool  // the own claim is granted
 	at     *lane // where it waits to be answered
@@ -26,9 +32,10 @@ type asking struct {
 
 // claim returns a result, or claims the execution, waiting while another build
 // has it. end is called once, maybe at once: with the result, or with nil for a
-// claim, or not ok if it was released meanwhile.
-func (n *node) claim(l *leading, a digest.Digest, end func(f *known, ok bool)) *asking {
-	c := &asking{n: n, l: l, action: a, end: end}
+// claim, or not ok if it was released meanwhile. begin is called before if the
+// execution may begin before all is answered.
+func (n *node) claim(l *leading, a digest.Digest, patience time.Duration, begin func(), end func(f *known, ok bool)) *asking {
+	c := &asking{n: n, l: l, action: a, begin: begin, end: end, start: n.startOf(a, patience)}
 	n.request(request{action: a, who: claimantOf(claim.Own, l.b), by: l, answer: func(r reply) {
 		switch {
 		case c.over:
@@ -66,6 +73,9 @@ func (c *asking) goAway() {
 		return
 	}
 	c.owners = owners
+	if c.start == claim.AtOnce {
+		c.goAhead()
+	}
 	n.ask(c.action, without(owners[1:], n.place), secondTime, func(k *known) {
 		c.looked = true
 		if k != nil && !c.over {
@@ -85,19 +95,34 @@ func (c *asking) next() {
 		return
 	}
 	if len(c.owners) == 0 {
-		c.claimed = true
-		c.settle()
+		c.gotClaim()
 		return
 	}
 	owner := c.owners[0]
 	c.owners = c.owners[1:]
 	if owner == c.n.place {
 		c.tell(owner)
-		c.claimed = true
-		c.settle()
+		c.gotClaim()
 		return
 	}
 	c.askAt(owner)
+}
+
+// gotClaim goes on when the claim is had, or nobody keeps one.
+func (c *asking) gotClaim() {
+	c.claimed = true
+	if c.start == claim.Claimed {
+		c.begin()
+	}
+	c.settle()
+}
+
+// goAhead begins beside the claim.
+func (c *asking) goAhead() {
+	e := c.l.of(trace.Ahead)
+	e.Peer, e.Digest = c.owners[0], workload.Short(c.action)
+	c.n.w.tell(e)
+	c.begin()
 }
 
 func (c *asking) askAt(owner int) {
@@ -124,8 +149,7 @@ func (c *asking) askAt(owner int) {
 		case got.granted:
 			lane.hold(key)
 			c.tell(owner)
-			c.claimed = true
-			c.settle()
+			c.gotClaim()
 		default:
 			c.next()
 		}
@@ -181,6 +205,33 @@ func (c *asking) drop() {
 		c.at = nil
 	}
 	c.n.letGo(c.l.b, c.action)
+}
+
+// made ends the wait for an action that was executed ahead of it. The result ends
+// the claim wherever it is.
+func (c *asking) made() {
+	c.over = true
+	if c.at != nil {
+		c.at.hold(heldKey{c.l.b, c.action})
+		c.at = nil
+	}
+}
+
+// startOf is when an execution may begin.
+func (n *node) startOf(a digest.Digest, patience time.Duration) claim.Start {
+	if patience <= 0 {
+		return claim.Answered
+	}
+	v := claim.View{
+		Self: n.id, Members: n.members,
+		RTT: func(id peer.ID) time.Duration { return n.w.net.RTT(n.place, placeOf(id)) },
+	}
+	places := n.ownersOf(a)
+	owners := make([]peer.ID, len(places))
+	for i, place := range places {
+		owners[i] = idOf(place)
+	}
+	return v.Start(owners, patience)
 }
 
 // cancel ends the wait.

@@ -53,7 +53,7 @@ func (l *leading) resolve(r steal.Resolve) {
 				l.resolved(out)
 			})
 		default:
-			l.claim(out)
+			l.claim(out, r.Patience)
 		}
 	})
 }
@@ -100,19 +100,26 @@ func (w *World) act(a digest.Digest) *act {
 
 func (l *leading) resolved(out steal.Resolved) { l.do(l.machine.Resolved(l.n.clock(), out)) }
 
-// claim asks for an action while no other build has it.
-func (l *leading) claim(out steal.Resolved) {
+// claim asks for an action while no other build has it. An execution that begins
+// before all is answered hears of no more than a result.
+func (l *leading) claim(out steal.Resolved, patience time.Duration) {
 	n := l.n
 	l.claimed(out.Step, out.Action)
 	var a *asking
-	over := false
+	over, begun := false, false
+	begin := func() {
+		begun = true
+		early := out
+		early.Claimed = true
+		l.resolved(early)
+	}
 	end := func(f *known, ok bool) {
 		over = true
 		l.waiting = slices.DeleteFunc(l.waiting, func(o *asking) bool { return o == a })
 		switch {
 		case !ok:
 			l.unclaimed(out.Action)
-			if l.over {
+			if l.over || begun {
 				return
 			}
 			out.Failure = &steal.Failure{Kind: steal.Broken, Text: "the claim was released"}
@@ -125,15 +132,15 @@ func (l *leading) claim(out steal.Resolved) {
 		case !l.wants(out.Action):
 			n.unclaim(l.b, out.Action)
 		default:
-			out.Claimed = true
+			out.Claimed = !begun
 		}
-		if !l.over {
+		if !l.over && (!begun || f != nil) {
 			l.resolved(out)
 		}
 	}
 	// A claim is waited for as long as an execution may take, and no step of a
 	// workload takes so long.
-	if a = n.claim(l, out.Action, end); !over {
+	if a = n.claim(l, out.Action, patience, begin, end); !over {
 		l.waiting = append(l.waiting, a)
 	}
 }
@@ -173,6 +180,7 @@ func (l *leading) release(a digest.Digest) {
 // publish gives a result to the mesh. The initiator is named as a holder
 // because it is bringing the outputs to itself.
 func (l *leading) publish(e action.Entry) {
+	l.made(e.Action)
 	if l.publishing >= maxPublishing {
 		l.unpublished = append(l.unpublished, e)
 		return
@@ -192,6 +200,17 @@ func (l *leading) publish(e action.Entry) {
 			return
 		}
 		l.letGo()
+	})
+}
+
+// made ends what is asked beside an execution that is over.
+func (l *leading) made(a digest.Digest) {
+	l.waiting = slices.DeleteFunc(l.waiting, func(c *asking) bool {
+		of := c.action == a
+		if of {
+			c.made()
+		}
+		return of
 	})
 }
 

@@ -117,6 +117,29 @@ func TestTheSameSettingRunsTheSameWay(t *testing.T) {
 	}
 }
 
+func TestWorldsSideBySideAreAsIfAlone(t *testing.T) {
+	settings := []*setting.Setting{office(4, workload.Layers(3, 4)), office(6, workload.Compile(20))}
+	settings[1].Seed = 2
+	outcomes, err := RunTogether(t.Context(), settings, func(*setting.Setting) Options { return Options{} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, s := range settings {
+		alone, err := Run(t.Context(), s, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o := outcomes[i]; o.Hash != alone.Hash || o.Events != alone.Events || o.Ended != alone.Ended || o.Stopped {
+			t.Errorf("world %d: %+v, alone %+v", i, o, alone)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if outcomes, err = RunTogether(ctx, settings, func(*setting.Setting) Options { return Options{} }); err != nil || !outcomes[0].Stopped || !outcomes[1].Stopped {
+		t.Errorf("an interrupt: %+v, %v", outcomes, err)
+	}
+}
+
 func TestBuildsThatShareActionsExecuteThemOnce(t *testing.T) {
 	s := office(6, workload.Compile(40), workload.Compile(40))
 	s.Builds[1].At = 1200 * time.Millisecond

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/buildnet/buildnet/sched/claim"
 	"github.com/buildnet/buildnet/simulations/setting"
 	"github.com/buildnet/buildnet/simulations/trace"
 	"github.com/buildnet/buildnet/simulations/workload"
@@ -17,14 +18,17 @@ const unsure = 10 * time.Second
 // them. The second may execute it as well when the first has nothing to give:
 // its execution was lost (see hands), or failed, or its build was over before
 // the result was told; when the claims of the first ended with its leader; when
-// the two have, or may have had, different owners of the action; or when one of
-// them is forced to execute, and claims nothing.
+// the two have, or may have had, different owners of the action; when one of
+// them is forced to execute, and claims nothing; or when one went ahead of its claim
+// and has not got it, where that may be: its leader has no neighbours.
 type Shared struct {
 	unsettled
 	hands  *hands
 	wrong  *troubles
 	runs   map[uint64][]shared
 	claims map[claimOf]claimed
+	// ahead are what is executed beside a claim that is not given, by the leader.
+	ahead map[claimOf]int
 	// reopened are steps whose results were taken back.
 	reopened map[stepOf]bool
 	// published actions, by when an owner kept them first.
@@ -54,7 +58,7 @@ type claimed struct {
 // NewShared returns the rule for one run.
 func NewShared() *Shared {
 	return &Shared{
-		hands: newHands(), wrong: newTroubles(), runs: map[uint64][]shared{}, claims: map[claimOf]claimed{},
+		hands: newHands(), wrong: newTroubles(), runs: map[uint64][]shared{}, claims: map[claimOf]claimed{}, ahead: map[claimOf]int{},
 		reopened: map[stepOf]bool{}, reborn: map[int]bool{}, unrest: map[int]time.Duration{},
 		published: map[uint64]time.Duration{}, stalled: map[int]bool{}, led: map[int]time.Duration{}, over: map[int]time.Duration{},
 	}
@@ -87,7 +91,10 @@ func (r *Shared) Observe(w World, e *trace.Event) string {
 		r.led[e.Build] = e.At
 	case trace.Over:
 		r.over[e.Build] = e.At
+	case trace.Ahead:
+		r.ahead[claimOf{e.Build, e.Digest}] = e.Node
 	case trace.Claimed:
+		delete(r.ahead, claimOf{e.Build, e.Digest})
 		c := claimed{e.Peer, e.Node, e.At}
 		if before, again := r.claims[claimOf{e.Build, e.Digest}]; again {
 			c.at = before.at // it may have been had, and waited with, since
@@ -137,6 +144,27 @@ func (r *Shared) restless(s *setting.Setting, of int, since time.Duration) bool 
 	return false
 }
 
+// races reports whether a build has an action executed beside a claim that it has not
+// got, and may.
+func (r *Shared) races(s *setting.Setting, build int, action uint64) bool {
+	leader, ahead := r.ahead[claimOf{build, action}]
+	return ahead && !r.hasNeighbour(s, leader)
+}
+
+// hasNeighbour reports whether a node that was never away is near another.
+func (r *Shared) hasNeighbour(s *setting.Setting, of int) bool {
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		if i == of || n.Cell != s.Nodes[of].Cell || n.Late > 0 || r.wrong.of(i).down.ever {
+			continue
+		}
+		if wayOf(s, i, of).trip() <= claim.Near {
+			return true
+		}
+	}
+	return false
+}
+
 // excuse names why the second execution may be, or is "".
 func (r *Shared) excuse(w World, first, second shared, action uint64) string {
 	builds := w.Setting().Builds
@@ -168,6 +196,8 @@ func (r *Shared) excuse(w World, first, second shared, action uint64) string {
 		return "the claim ended with the second build's leader, after it had given the step away"
 	case r.restless(w.Setting(), builds[first.build].Initiator, begun-unsure):
 		return "the members may not agree on the owner, or have passed one over that did not answer"
+	case r.races(w.Setting(), first.build, action) || r.races(w.Setting(), second.build, action):
+		return "it was begun beside a claim on the other side of a slow line"
 	}
 	if a.owner != b.owner && (r.reborn[a.owner] || r.reborn[b.owner]) {
 		return "the stream to an owner was one to its former life, and the next owner was asked"

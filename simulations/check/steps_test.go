@@ -188,6 +188,25 @@ func TestShared(t *testing.T) {
 		trial{"a member is suspected", between(stream{}.between(11_000, trace.Suspected, 0, 3)), ""},
 		trial{"twice in one build", first.given(20_000, 1, 1, 0, 3).run(20_001, trace.RunBegan, 3, 0), ""},
 	)
+	ahead := func(s stream, at, build int) stream {
+		return s.add(at, trace.Ahead, func(e *trace.Event) { e.Node, e.Peer, e.Build, e.Digest = 1, 3, build, 7 })
+	}
+	claimed := ahead(stream{}, 10_500, 0).add(10_600, trace.Claimed, func(e *trace.Event) { e.Node, e.Peer, e.Digest = 1, 3, 7 })
+	far := plain()
+	far.Builds = append(far.Builds, s.Builds[1])
+	far.Network.Site = []int{0, 1, 0, 2}
+	far.Network.Sites = make([]network.Site, 3)
+	for _, r := range [][2]int{{0, 1}, {0, 2}, {1, 2}} {
+		far.Network.Routes = append(far.Network.Routes, network.Route{A: r[0], B: r[1], Path: network.Path{Latency: 10 * time.Millisecond}})
+	}
+	try(t, rule, &mesh{setting: far},
+		trial{"the first went ahead", between(ahead(nil, 10_500, 0)), ""},
+		trial{"the second went ahead", between(ahead(nil, 15_000, 1)), ""},
+		trial{"it went ahead, and has got its claim", between(claimed), "had it executed"},
+		trial{"nobody went ahead", between(nil), "had it executed"},
+	)
+	far.Network.Site[1] = 0
+	try(t, rule, &mesh{setting: far}, trial{"it went ahead beside a neighbour", between(ahead(nil, 10_500, 0)), "had it executed"})
 	cells := plain()
 	cells.Builds = append(cells.Builds, s.Builds[1])
 	cells.Nodes[0].Cell, cells.Nodes[1].Cell, cells.Nodes[2].Cell = 1, 1, 1

@@ -57,6 +57,9 @@ func (w way) late(takes, allowed time.Duration) bool {
 // opens is what a stream takes to open, to carry Hello there and Join back.
 func (w way) opens() time.Duration { return 4*w.latency + 3*w.jitter }
 
+// trip is what a round trip takes on average.
+func (w way) trip() time.Duration { return 2*w.latency + w.jitter }
+
 // silent reports whether a Lease may pass without a beat.
 func (w way) silent() bool { return w.late(w.latency+w.jitter, steal.Lease-2*steal.BeatEvery) }
 

@@ -19,8 +19,12 @@ var (
 // beside is a build of a hundred steps, of known cost and unknown outputs, on a
 // machine of two slots of 1 BPU, and others on another site.
 func beside(seed uint64, cost, bytes float64, way network.Path, others ...setting.Node) *setting.Setting {
+	return besides(seed, workload.Compile(100), cost, bytes, way, others...)
+}
+
+// besides is a build of any graph in that place.
+func besides(seed uint64, g *workload.Graph, cost, bytes float64, way network.Path, others ...setting.Node) *setting.Setting {
 	rng := rand.New(rand.NewPCG(seed, 0x616c6f6e65))
-	g := workload.Compile(100)
 	for i := range g.Steps {
 		g.Steps[i].Cost = cost * (0.5 + rng.Float64())
 		g.Steps[i].Hint = g.Steps[i].Cost * (0.8 + 0.4*rng.Float64())

@@ -41,8 +41,18 @@ var costs = []column{
 	{"wall, s", func(m *measured) string { return report.Short(m.Wall) }},
 	{"CPU, s", func(m *measured) string { return report.Short(m.CPU) }},
 	{"CPU, µs a node and log2 of the nodes", func(m *measured) string { return report.Short(1e6 * m.CPU / perNode(m.Nodes)) }},
+	{"the same nodes in worlds of 100: CPU, s", func(m *measured) string { return apart(m, m.Apart) }},
+	{"one world / many", func(m *measured) string { return apart(m, m.CPU/m.Apart) }},
 	{"memory, MiB", func(m *measured) string { return fmt.Sprint(m.Memory >> 20) }},
 	{"hash", func(m *measured) string { return "`" + m.Hash + "`" }},
+}
+
+// apart is a figure of the small worlds, where they were measured.
+func apart(m *measured, figure float64) string {
+	if m.Apart == 0 {
+		return "-"
+	}
+	return report.Short(figure)
 }
 
 // perNode is what a cost is compared with that grows as N log N.

@@ -30,6 +30,9 @@ type measured struct {
 	*measure.Summary
 	Wall float64 `json:"wall_s"`
 	CPU  float64 `json:"cpu_s"`
+	// Apart is the CPU time of the same nodes in worlds of apartSize that know
+	// nothing of one another, side by side in one process; 0 if not measured.
+	Apart float64 `json:"apart_cpu_s,omitempty"`
 	// Memory is the most that the process held, in bytes; 0 where the system
 	// does not tell.
 	Memory int64 `json:"memory_bytes"`
@@ -41,11 +44,14 @@ func main() {
 	seed := flag.Uint64("seed", 1, "seed of every run")
 	one := flag.String("one", "", "run this `SCENARIO` alone and print it as JSON (for the command itself)")
 	nodes := flag.Int("nodes", 0, "size of that one")
+	worlds := flag.Int("worlds", 0, "run so many of that one side by side, from the seed on, and print nothing")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := errors.New("it takes no arguments; see -help")
 	switch {
 	case flag.NArg() > 0:
+	case *one != "" && *worlds > 0:
+		err = runApart(ctx, *one, *nodes, *seed, *worlds)
 	case *one != "":
 		err = printOne(ctx, *one, *nodes, *seed)
 	default:
@@ -81,38 +87,98 @@ func simulate(ctx context.Context, set *setting.Setting) (*measured, error) {
 	simulations.CollectSeldom()
 	m, began := measure.New(set), time.Now()
 	o, err := simulations.Run(ctx, set, simulations.Options{Rules: check.All(), Sinks: []trace.Sink{m}})
-	switch {
-	case err != nil:
+	if err == nil {
+		err = sound(o)
+	}
+	if err != nil {
 		return nil, err
-	case o.Stopped:
-		return nil, context.Canceled
-	case o.Violation != nil:
-		return nil, fmt.Errorf("a rule is broken, %s: %s; `buildnet sim run` with this scenario, size and seed shows how", o.Violation.Rule, o.Violation.Text)
 	}
 	return &measured{Summary: m.Summary(o), Wall: time.Since(began).Seconds()}, nil
 }
 
-// run runs one scenario in a process of its own.
-func run(ctx context.Context, name string, nodes int, seed uint64) (*measured, error) {
-	executable, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("find this program: %w", err)
+// sound refuses what is no measurement.
+func sound(o *simulations.Outcome) error {
+	switch {
+	case o.Stopped:
+		return context.Canceled
+	case o.Violation != nil:
+		return fmt.Errorf("a rule is broken, %s: %s; `buildnet sim run` with this scenario, size and seed shows how", o.Violation.Rule, o.Violation.Text)
 	}
-	c := exec.CommandContext(ctx, executable, "-one", name, "-nodes", strconv.Itoa(nodes), "-seed", strconv.FormatUint(seed, 10))
-	c.Stderr = os.Stderr
-	out, err := c.Output()
+	return nil
+}
+
+// runApart runs worlds of one scenario side by side, each from a seed of its own.
+func runApart(ctx context.Context, name string, nodes int, seed uint64, worlds int) error {
+	s, err := scenario.Builtin(name)
 	if err != nil {
-		return nil, fmt.Errorf("simulate %s of %d nodes, seed %d: %w", name, nodes, seed, err)
+		return err
+	}
+	settings := make([]*setting.Setting, worlds)
+	for i := range settings {
+		if settings[i], err = s.Setting(seed+uint64(i), scenario.Scale{Nodes: nodes}); err != nil {
+			return err
+		}
+	}
+	simulations.CollectSeldom()
+	outcomes, err := simulations.RunTogether(ctx, settings, func(s *setting.Setting) simulations.Options {
+		return simulations.Options{Rules: check.All(), Sinks: []trace.Sink{measure.New(s)}}
+	})
+	if err != nil {
+		return err
+	}
+	for _, o := range outcomes {
+		if err := sound(o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// apartSize is the size of the worlds that a large one is compared with: one
+// gossip group, in which nothing is looked up.
+const apartSize = 100
+
+// run runs one scenario in a process of its own, and, if that makes more than
+// one, the same nodes as small worlds.
+func run(ctx context.Context, name string, nodes int, seed uint64) (*measured, error) {
+	out, state, err := ownProcess(ctx, name, nodes, seed)
+	if err != nil {
+		return nil, err
 	}
 	m := &measured{}
 	if err := json.Unmarshal(out, m); err != nil {
 		return nil, fmt.Errorf("simulate %s of %d nodes: %w", name, nodes, err)
 	}
-	m.CPU = (c.ProcessState.UserTime() + c.ProcessState.SystemTime()).Seconds()
-	m.Memory = peak(c.ProcessState)
+	m.CPU, m.Memory = cpu(state), peak(state)
 	fmt.Fprintf(os.Stderr, "%s, %d nodes: %.1f s, %d MiB\n", name, m.Nodes, m.Wall, m.Memory>>20)
+	if name == planet && m.Nodes >= 2*apartSize {
+		_, state, err = ownProcess(ctx, name, apartSize, seed, "-worlds", strconv.Itoa(m.Nodes/apartSize))
+		if err != nil {
+			return nil, err
+		}
+		m.Apart = cpu(state)
+	}
 	return m, nil
 }
+
+// ownProcess has this program run one scenario alone, and returns what it printed.
+func ownProcess(ctx context.Context, name string, nodes int, seed uint64, more ...string) ([]byte, *os.ProcessState, error) {
+	executable, err := os.Executable()
+	if err != nil {
+		return nil, nil, fmt.Errorf("find this program: %w", err)
+	}
+	args := append([]string{"-one", name, "-nodes", strconv.Itoa(nodes), "-seed", strconv.FormatUint(seed, 10)}, more...)
+	c := exec.CommandContext(ctx, executable, args...)
+	c.Stderr = os.Stderr
+	out, err := c.Output()
+	if err != nil {
+		return nil, nil, fmt.Errorf("simulate %s of %d nodes, seed %d: %w", name, nodes, seed, err)
+	}
+	return out, c.ProcessState, nil
+}
+
+// cpu is what a process used, in seconds.
+func cpu(p *os.ProcessState) float64 { return (p.UserTime() + p.SystemTime()).Seconds() }
 
 // planet is the scenario whose size is varied.
 const planet = "planet-10000"

@@ -25,6 +25,7 @@ var says = [...]string{
 	RunBegan: "%n began to run step %s, action %d", RunEnded: "%n ran step %s, action %d, exit code %v", RunCut: "%n was cut short in step %s, action %d",
 	Sent: "%n sent %v bytes to %p", Looked: "%n looked a key up in %v hops", Fetched: "%n has a blob of %v bytes", Forgot: "%n forgets the build", Lacked: "%n could not get the outputs of step %s: %t",
 	Lent:      "%n lends %v slots",
+	Ahead:     "%n has %d executed beside its claim at %p",
 	Inherited: "%n goes on with build %v, which %p asked for",
 }
 

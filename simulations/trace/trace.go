@@ -113,6 +113,9 @@ const (
 	// Lent says that Node lends Value of its slots to builds of others, from now
 	// on.
 	Lent
+	// Ahead says that Node, a leader, has Digest executed beside its claim at the
+	// owner Peer, which is far.
+	Ahead
 )
 
 // Sink takes events in the order in which they happen. It must not keep the
