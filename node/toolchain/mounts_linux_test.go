@@ -1,8 +1,10 @@
 package toolchain
 
 import (
+	"errors"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -30,4 +32,59 @@ func TestMountTableIsReadAgainWhenItChanges(t *testing.T) {
 	if err != nil || mounts() != string(want) {
 		t.Errorf("the table is not the kernel's: %v", err)
 	}
+}
+
+// TestMountTableIsNotBehindWhatIsSeen mounts and unmounts while it looks: where
+// nothing has changed since the look before, the table is what was seen between
+// the two.
+func TestMountTableIsNotBehindWhatIsSeen(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("none", dir, "tmpfs", 0, ""); err != nil {
+		t.Skipf("mount: %v", err)
+	}
+	var turns sync.WaitGroup
+	over := make(chan struct{})
+	turns.Go(func() {
+		defer close(over)
+		for range 300 {
+			if err := errors.Join(syscall.Unmount(dir, syscall.MNT_DETACH), syscall.Mount("none", dir, "tmpfs", 0, "")); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	defer turns.Wait()
+	for looking := true; looking; {
+		select {
+		case <-over:
+			looking = false
+		default:
+		}
+		text := mounts()
+		mounted := isMount(t, dir)
+		table.mu.Lock()
+		changed, err := table.changed()
+		if changed {
+			table.text = "" // the change was told to this test
+		}
+		table.mu.Unlock()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !changed && strings.Contains(text, dir) != mounted {
+			t.Fatalf("mounted is %t, the table says otherwise", mounted)
+		}
+	}
+	if err := syscall.Unmount(dir, 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func isMount(t *testing.T, dir string) bool {
+	t.Helper()
+	var in, above syscall.Stat_t
+	if err := errors.Join(syscall.Lstat(dir, &in), syscall.Lstat(dir+"/..", &above)); err != nil {
+		t.Fatal(err)
+	}
+	return in.Dev != above.Dev
 }
