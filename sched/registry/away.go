@@ -23,40 +23,48 @@ type heldKey struct {
 // ask looks a result up at some owners, all at once, and returns the first
 // that is good.
 func (r *Registry) ask(ctx context.Context, s Scope, a digest.Digest, from []peer.ID) (Found, bool) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	type answer struct {
-		found Found
-		ok    bool
-	}
-	answers := make(chan answer, len(from))
+	i := newInquiry()
+	defer i.drop()
 	for _, id := range from {
-		go func() {
-			f, err := r.askOne(ctx, s, a, id)
-			answers <- answer{f, err == nil}
-		}()
+		r.lookAt(i, s, a, id)
 	}
-	for range from {
-		if got := <-answers; got.ok {
-			return got.found, true
+	for {
+		told, open := i.take()
+		for _, got := range told {
+			if f, err := r.heard(s, a, got); err == nil {
+				return f, true
+			}
+		}
+		if open == 0 {
+			return Found{}, false
+		}
+		select {
+		case <-ctx.Done():
+			return Found{}, false
+		case <-i.news:
 		}
 	}
-	return Found{}, false
+}
+
+// lookAt asks an owner for a result. One that cannot be asked knows none.
+func (r *Registry) lookAt(i *inquiry, s Scope, a digest.Digest, id peer.ID) {
+	_, _ = r.lanes.ask(id, &schedpb.Question{Body: &schedpb.Question_Lookup{Lookup: &schedpb.Lookup{
+		Action: a.Binary(), Initiator: string(s.Initiator),
+	}}}, atOnce, i)
 }
 
 var errAbsent = errors.New("it knows no result")
 
-func (r *Registry) askOne(ctx context.Context, s Scope, a digest.Digest, id peer.ID) (Found, error) {
-	got, err := r.lanes.call(ctx, id, &schedpb.Question{Body: &schedpb.Question_Lookup{Lookup: &schedpb.Lookup{
-		Action: a.Binary(), Initiator: string(s.Initiator),
-	}}}, atOnce)
-	if err != nil {
-		return Found{}, err
-	}
-	if got.GetVerdict() != uint32(verdictFound) {
+// heard is the result that an owner was asked for.
+func (r *Registry) heard(s Scope, a digest.Digest, got result) (Found, error) {
+	switch {
+	case got.err != nil:
+		return Found{}, got.err
+	case got.answer.GetVerdict() != uint32(verdictFound):
 		return Found{}, errAbsent
+	default:
+		return r.accept(s, a, got.lane.to, got.answer)
 	}
-	return r.accept(s, a, id, got)
 }
 
 // accept checks a result that a peer gave.
@@ -93,60 +101,99 @@ func (r *Registry) claimAway(ctx context.Context, s Scope, a digest.Digest) (Fou
 	if len(ids) == 0 || len(ids) == 1 && ids[0] == r.opts.Self {
 		return Found{}, false, nil
 	}
-	racing, cancel := context.WithCancel(ctx)
-	defer cancel()
-	claimed := make(chan Found, 1)
-	go func() { claimed <- r.claimAt(racing, s, a, ids) }()
-	looking, stop := context.WithTimeout(racing, secondTime)
-	defer stop()
-	f, ok := r.ask(looking, s, a, without(ids, ids[0], r.opts.Self))
-	if ok {
-		cancel()
-		<-claimed
-		return f, true, nil
+	c := &claiming{r: r, s: s, a: a, owners: ids, inquiry: newInquiry()}
+	defer c.inquiry.drop()
+	c.next()
+	for _, id := range without(ids, ids[0], r.opts.Self) {
+		r.lookAt(c.inquiry, s, a, id)
 	}
-	f = <-claimed
-	return f, !f.Entry.Action.IsZero(), ctx.Err()
+	looked := time.NewTimer(secondTime)
+	defer looked.Stop()
+	for late := false; ; {
+		f, known, open := c.look()
+		if known {
+			c.leave()
+			return f, true, nil
+		}
+		if open == 0 || late && !c.claims() {
+			return Found{}, false, ctx.Err()
+		}
+		select {
+		case <-ctx.Done():
+			c.leave()
+			return Found{}, false, ctx.Err()
+		case <-looked.C:
+			late = true
+		case <-c.inquiry.news:
+		}
+	}
 }
 
-// claimAt goes through the owners until one answers. It returns a zero Found
-// if the build is to execute.
-func (r *Registry) claimAt(ctx context.Context, s Scope, a digest.Digest, ids []peer.ID) Found {
-	for _, id := range ids {
-		if id == r.opts.Self || ctx.Err() != nil {
-			return Found{} // the own claim is the claim
-		}
-		f, err := r.claimOne(ctx, s, a, id)
-		if err == nil {
-			return f
-		}
-		r.opts.Log.Debug("no claim at an owner", "peer", id, "action", a, "error", err)
-	}
-	return Found{}
+// claiming is a claim on its way from owner to owner, until one answers. Where
+// none does the build is to execute, and at this node the own claim is the claim.
+type claiming struct {
+	r       *Registry
+	s       Scope
+	a       digest.Digest
+	owners  []peer.ID // that are not asked yet
+	inquiry *inquiry
+	at      asked // where the claim is asked for; zero if it is not
 }
 
-func (r *Registry) claimOne(ctx context.Context, s Scope, a digest.Digest, id peer.ID) (Found, error) {
-	c, err := r.lanes.to(id)
-	if err != nil {
-		return Found{}, err
+func (c *claiming) claims() bool { return c.at != asked{} }
+
+// next asks the next owner that can be asked.
+func (c *claiming) next() {
+	c.at = asked{}
+	for len(c.owners) > 0 && !c.claims() {
+		id := c.owners[0]
+		if c.owners = c.owners[1:]; id == c.r.opts.Self {
+			c.owners = nil
+			return
+		}
+		at, err := c.r.lanes.ask(id, &schedpb.Question{Body: &schedpb.Question_Claim{Claim: &schedpb.Claim{
+			Action: c.a.Binary(), Initiator: string(c.s.Initiator), Build: string(c.s.Build),
+		}}}, atOnce, c.inquiry)
+		if err != nil {
+			c.unclaimed(id, err)
+			continue
+		}
+		c.at = at
 	}
-	key := heldKey{s.Build, a}
-	got, err := c.call(ctx, &schedpb.Question{Body: &schedpb.Question_Claim{Claim: &schedpb.Claim{
-		Action: a.Binary(), Initiator: string(s.Initiator), Build: string(s.Build),
-	}}}, atOnce)
-	switch {
-	case err != nil && ctx.Err() != nil:
-		r.lanes.release(c, key)
-		return Found{}, err
-	case err != nil:
-		return Found{}, err
-	case got.GetVerdict() == uint32(verdictFound):
-		return r.accept(s, a, id, got)
-	case got.GetVerdict() == uint32(verdictGranted):
-		r.lanes.hold(c, key)
-		return Found{}, nil
-	default:
-		return Found{}, errAbsent
+}
+
+func (c *claiming) unclaimed(at peer.ID, err error) {
+	c.r.opts.Log.Debug("no claim at an owner", "peer", at, "action", c.a, "error", err)
+}
+
+// look takes what has come, and returns the result if it is known, and how many
+// answers are owed.
+func (c *claiming) look() (f Found, known bool, open int) {
+	told, _ := c.inquiry.take()
+	for _, got := range told {
+		f, err := c.r.heard(c.s, c.a, got)
+		of := got.asked == c.at
+		if of {
+			c.at = asked{}
+		}
+		switch {
+		case err == nil:
+			return f, true, 0
+		case !of:
+		case got.answer.GetVerdict() == uint32(verdictGranted):
+			c.r.lanes.hold(got.lane, heldKey{c.s.Build, c.a})
+		default:
+			c.unclaimed(got.lane.to, err)
+			c.next()
+		}
+	}
+	return Found{}, false, c.inquiry.owed()
+}
+
+// leave gives up a claim that may be granted yet.
+func (c *claiming) leave() {
+	if c.claims() {
+		c.r.lanes.release(c.at.lane, heldKey{c.s.Build, c.a})
 	}
 }
 
@@ -183,28 +230,35 @@ func (r *Registry) letGo(s Scope, a digest.Digest, told ...peer.ID) {
 // release tells an owner that a claim, or the wait for it, is over. If it does
 // not get there the stream is broken, which ends the claim as well.
 func (l *lanes) release(c *lane, key heldKey) {
-	number, _, err := c.ask(&schedpb.Question{Body: &schedpb.Question_Release{Release: &schedpb.Release{
+	_, _ = c.ask(&schedpb.Question{Body: &schedpb.Question_Release{Release: &schedpb.Release{
 		Action: key.action.Binary(), Build: string(key.build),
-	}}}, atOnce)
-	if err == nil {
-		c.drop(number)
-	}
+	}}}, atOnce, nil)
 }
 
 // offer gives a result to an owner.
 func (r *Registry) offer(ctx context.Context, id peer.ID, f *Found, h haste) error {
-	entry, err := f.Entry.Marshal()
-	if err != nil {
-		return fmt.Errorf("encode result of %v: %w", f.Entry.Action, err)
-	}
-	got, err := r.lanes.call(ctx, id, &schedpb.Question{Body: &schedpb.Question_Offer{Offer: &schedpb.Offer{
-		Entry: entry, Holders: namesOf(merge(f.Holders, nil)),
-	}}}, h)
+	body, err := offerOf(f)
 	if err != nil {
 		return err
 	}
+	got, err := r.lanes.call(ctx, id, &schedpb.Question{Body: body}, h)
+	if err != nil {
+		return err
+	}
+	return taken(id, f, got)
+}
+
+func offerOf(f *Found) (*schedpb.Question_Offer, error) {
+	entry, err := f.Entry.Marshal()
+	if err != nil {
+		return nil, fmt.Errorf("encode result of %v: %w", f.Entry.Action, err)
+	}
+	return &schedpb.Question_Offer{Offer: &schedpb.Offer{Entry: entry, Holders: namesOf(merge(f.Holders, nil))}}, nil
+}
+
+func taken(by peer.ID, f *Found, got *schedpb.Answer) error {
 	if got.GetVerdict() != uint32(verdictTaken) {
-		return fmt.Errorf("%s does not take the result of %v: %w", id, f.Entry.Action, action.ErrInvalid)
+		return fmt.Errorf("%s does not take the result of %v: %w", by, f.Entry.Action, action.ErrInvalid)
 	}
 	return nil
 }

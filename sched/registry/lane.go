@@ -11,6 +11,7 @@ import (
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/mesh/wire"
 	"github.com/buildnet/buildnet/sched/claim"
+	"github.com/buildnet/buildnet/sched/pace"
 	"github.com/buildnet/buildnet/sched/schedpb"
 )
 
@@ -79,7 +80,7 @@ func (l *lanes) to(id peer.ID) (*lane, error) {
 	}
 	c, ok := l.peers[id]
 	if !ok || c.over() {
-		c = &lane{to: id, box: newOutbox[*schedpb.Question](), owed: map[uint64]chan<- result{}}
+		c = &lane{to: id, box: newOutbox[*schedpb.Question](), owed: map[uint64]*inquiry{}}
 		l.peers[id] = c
 		l.running.Go(func() {
 			l.forget(c, c.run(l.life, l.net))
@@ -106,16 +107,18 @@ func (l *lanes) forget(c *lane, why error) {
 
 // call asks a peer and waits for its answer.
 func (l *lanes) call(ctx context.Context, id peer.ID, q *schedpb.Question, h haste) (*schedpb.Answer, error) {
-	c, err := l.to(id)
-	if err != nil {
+	i := newInquiry()
+	if _, err := l.ask(id, q, h, i); err != nil {
 		return nil, fmt.Errorf("ask %s: %w", id, err)
 	}
-	return c.call(ctx, q, h)
-}
-
-type result struct {
-	answer *schedpb.Answer
-	err    error
+	switch got := i.all(ctx); {
+	case len(got) == 0:
+		return nil, fmt.Errorf("ask %s: %w", id, ctx.Err())
+	case got[0].err != nil:
+		return nil, fmt.Errorf("ask %s: %w", id, got[0].err)
+	default:
+		return got[0].answer, nil
+	}
 }
 
 // lane is one stream to an owner. Its answers come in any order.
@@ -125,22 +128,22 @@ type lane struct {
 
 	mu     sync.Mutex
 	number uint64
-	owed   map[uint64]chan<- result
+	owed   map[uint64]*inquiry
 	claims int // that are to be renewed
 	heard  time.Time
 	broken error
 }
 
-// ask queues a question. Its result is sent once, unless it is dropped.
-func (c *lane) ask(q *schedpb.Question, h haste) (uint64, <-chan result, error) {
-	answered := make(chan result, 1)
+// ask queues a question. Whoever it is for gets its result once, unless it is
+// dropped; of one that is for nobody the answer is passed over.
+func (c *lane) ask(q *schedpb.Question, h haste, i *inquiry) (asked, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.broken != nil {
-		return 0, nil, c.broken
+		return asked{}, c.broken
 	}
 	if len(c.owed) >= maxOwed {
-		return 0, nil, errBusy
+		return asked{}, errBusy
 	}
 	if len(c.owed) == 0 {
 		c.heard = time.Now() // it has had nothing to answer
@@ -148,27 +151,14 @@ func (c *lane) ask(q *schedpb.Question, h haste) (uint64, <-chan result, error) 
 	c.number++
 	q.Number = c.number
 	if !c.box.put(q, h) {
-		return 0, nil, errBusy
+		return asked{}, errBusy
 	}
-	c.owed[q.Number] = answered
-	return q.Number, answered, nil
-}
-
-func (c *lane) call(ctx context.Context, q *schedpb.Question, h haste) (*schedpb.Answer, error) {
-	number, answered, err := c.ask(q, h)
-	if err != nil {
-		return nil, fmt.Errorf("ask %s: %w", c.to, err)
+	a := asked{c, q.Number}
+	if i != nil {
+		i.add(a)
+		c.owed[q.Number] = i
 	}
-	select {
-	case <-ctx.Done():
-		c.drop(number)
-		return nil, fmt.Errorf("ask %s: %w", c.to, ctx.Err())
-	case r := <-answered:
-		if r.err != nil {
-			return nil, fmt.Errorf("ask %s: %w", c.to, r.err)
-		}
-		return r.answer, nil
-	}
+	return a, nil
 }
 
 func (c *lane) over() bool {
@@ -195,10 +185,10 @@ func (c *lane) run(ctx context.Context, n peer.Network) error {
 	c.mu.Lock()
 	c.broken = err
 	owed := c.owed
-	c.owed = map[uint64]chan<- result{}
+	c.owed = map[uint64]*inquiry{}
 	c.mu.Unlock()
-	for _, answered := range owed {
-		answered <- result{err: err}
+	for number, i := range owed {
+		i.answered(result{asked: asked{c, number}, err: err})
 	}
 	return err
 }
@@ -280,14 +270,18 @@ func (c *lane) retire() bool {
 }
 
 func (c *lane) write(s peer.Stream, stop <-chan struct{}) error {
+	p := pace.Pace{Every: frameEvery}
 	for {
 		select {
 		case <-stop:
 			return errClosed
 		case <-c.box.filled:
-			if err := wire.Write(s, &schedpb.Questions{Questions: c.box.take()}); err != nil {
-				return err
-			}
+		}
+		if !p.Wait(stop) {
+			return errClosed
+		}
+		if err := wire.Write(s, &schedpb.Questions{Questions: c.box.take()}); err != nil {
+			return err
 		}
 	}
 }
@@ -300,13 +294,13 @@ func (c *lane) read(s peer.Stream) error {
 			return err
 		}
 		for _, a := range c.settle(&frame) {
-			a.to <- a.result
+			a.of.answered(a.result)
 		}
 	}
 }
 
 type settled struct {
-	to     chan<- result
+	of     *inquiry
 	result result
 }
 
@@ -316,9 +310,9 @@ func (c *lane) settle(frame *schedpb.Answers) []settled {
 	c.heard = time.Now()
 	all := make([]settled, 0, len(frame.GetAnswers()))
 	for _, a := range frame.GetAnswers() {
-		if to, ok := c.owed[a.GetNumber()]; ok {
+		if of, ok := c.owed[a.GetNumber()]; ok {
 			delete(c.owed, a.GetNumber())
-			all = append(all, settled{to, result{answer: a}})
+			all = append(all, settled{of, result{asked: asked{c, a.GetNumber()}, answer: a}})
 		}
 	}
 	return all

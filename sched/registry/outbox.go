@@ -15,6 +15,10 @@ const maxBox = 8 * maxFrame
 // than what is in it.
 const gatherTime = 50 * time.Millisecond
 
+// frameEvery is how soon a frame may follow another: what comes after a pause
+// goes at once, where there is much it shares a frame.
+const frameEvery = 4 * time.Millisecond
+
 // haste of what is to be written.
 type haste uint8
 

@@ -19,6 +19,7 @@ import (
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/sched/action"
 	"github.com/buildnet/buildnet/sched/claim"
+	"github.com/buildnet/buildnet/sched/schedpb"
 	"github.com/buildnet/buildnet/store/digest"
 )
 
@@ -273,24 +274,34 @@ func (r *Registry) Publish(ctx context.Context, s Scope, e action.Entry, holders
 func (r *Registry) offerAll(ctx context.Context, f *Found, to []peer.ID) []peer.ID {
 	ctx, cancel := context.WithTimeout(ctx, offerTime)
 	defer cancel()
-	var offers sync.WaitGroup
-	took := make([]bool, len(to))
-	for i, id := range to {
-		offers.Go(func() {
-			err := r.offer(ctx, id, f, inTime)
-			if err != nil {
-				r.owing.Store(true)
-				r.opts.Log.Debug("result not given to its owner", "peer", id, "action", f.Entry.Action, "error", err)
-			}
-			took[i] = err == nil
-		})
+	body, err := offerOf(f)
+	if err != nil {
+		r.ungiven(r.opts.Self, f, err)
+		return nil
 	}
-	offers.Wait()
-	var told []peer.ID
-	for i, id := range to {
-		if took[i] {
-			told = append(told, id)
+	i := newInquiry()
+	for _, id := range to {
+		if _, err := r.lanes.ask(id, &schedpb.Question{Body: body}, inTime, i); err != nil {
+			r.ungiven(id, f, err)
 		}
 	}
+	var told []peer.ID
+	for _, got := range i.all(ctx) {
+		if got.err == nil {
+			got.err = taken(got.lane.to, f, got.answer)
+		}
+		if got.err != nil {
+			r.ungiven(got.lane.to, f, got.err)
+			continue
+		}
+		told = append(told, got.lane.to)
+	}
+	if len(told) < len(to) {
+		r.owing.Store(true)
+	}
 	return told
+}
+
+func (r *Registry) ungiven(to peer.ID, f *Found, err error) {
+	r.opts.Log.Debug("result not given to its owner", "peer", to, "action", f.Entry.Action, "error", err)
 }

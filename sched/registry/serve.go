@@ -14,6 +14,7 @@ import (
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/mesh/wire"
 	"github.com/buildnet/buildnet/sched/claim"
+	"github.com/buildnet/buildnet/sched/pace"
 	"github.com/buildnet/buildnet/sched/schedpb"
 	"github.com/buildnet/buildnet/store/digest"
 )
@@ -86,6 +87,7 @@ type visit struct {
 	work    errgroup.Group
 	flooded atomic.Bool
 	stream  peer.Stream
+	looks   []func() // look-ups of the frame that is read; owned by read
 }
 
 func (r *Registry) serve(ctx context.Context, from peer.ID, s peer.Stream) {
@@ -112,15 +114,19 @@ func (r *Registry) serve(ctx context.Context, from peer.ID, s peer.Stream) {
 }
 
 func (v *visit) write(stop <-chan struct{}) {
+	p := pace.Pace{Every: frameEvery}
 	for {
 		select {
 		case <-stop:
 			return
 		case <-v.box.filled:
-			if err := wire.Write(v.stream, &schedpb.Answers{Answers: v.box.take()}); err != nil {
-				_ = v.stream.Reset()
-				return
-			}
+		}
+		if !p.Wait(stop) {
+			return
+		}
+		if err := wire.Write(v.stream, &schedpb.Answers{Answers: v.box.take()}); err != nil {
+			_ = v.stream.Reset()
+			return
 		}
 	}
 }
@@ -152,6 +158,7 @@ func (v *visit) read(ctx context.Context) error {
 				return err
 			}
 		}
+		v.lookAll()
 	}
 }
 
@@ -228,16 +235,29 @@ func (v *visit) lookup(ctx context.Context, number uint64, m *schedpb.Lookup) er
 	if err != nil {
 		return err
 	}
-	v.work.Go(func() error {
+	v.looks = append(v.looks, func() {
 		f, ok := v.r.known(ctx, a, initiator)
 		if !ok {
 			v.say(number, reply{verdict: verdictAbsent})
-			return nil
+			return
 		}
 		v.say(number, reply{verdictFound, f})
-		return nil
 	})
 	return nil
+}
+
+// lookAll does the look-ups of a frame, beside what comes next.
+func (v *visit) lookAll() {
+	looks := v.looks
+	if v.looks = nil; len(looks) == 0 {
+		return
+	}
+	v.work.Go(func() error {
+		for _, look := range looks {
+			look()
+		}
+		return nil
+	})
 }
 
 func (v *visit) lacking(ctx context.Context, number uint64, m *schedpb.Lacking) error {
