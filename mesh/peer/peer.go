@@ -49,15 +49,11 @@ var ErrBadSignature = errors.New("signature is not of this peer")
 
 // Verify checks that id's key signed message.
 func (id ID) Verify(message, signature []byte) error {
-	raw, err := libp2p.Decode(string(id))
+	k, err := keys.of(id)
 	if err != nil {
-		return fmt.Errorf("peer ID %q: %w", string(id), err)
+		return err
 	}
-	key, err := raw.ExtractPublicKey()
-	if err != nil {
-		return fmt.Errorf("peer ID %q: %w", string(id), err)
-	}
-	if ok, err := key.Verify(message, signature); err != nil || !ok {
+	if ok, err := k.verify(message, signature); err != nil || !ok {
 		return fmt.Errorf("%w: %s", ErrBadSignature, id)
 	}
 	return nil
