@@ -21,6 +21,14 @@ import (
 // maxPublishing results of a build are given to their owners at once.
 const maxPublishing = 256
 
+// turnEvery is how soon a leader takes what has come after it last did: what
+// comes between is done together. A few turns in a row follow at once, so that a
+// step that comes alone does not wait; what presses nobody always does.
+const (
+	turnEvery = 2 * time.Millisecond
+	turnBurst = 3
+)
+
 // leading drives the Leader of one epoch of a build.
 type leading struct {
 	s       *Service
@@ -28,6 +36,7 @@ type leading struct {
 	opts    steal.LeaderOptions
 	scope   registry.Scope
 	box     mailbox
+	inbox   *inbox // what is for the machine, and takes its turn
 	dirs    *directories
 	parcels parcels
 	publish *semaphore.Weighted
@@ -36,6 +45,7 @@ type leading struct {
 	machine *steal.Leader
 	links   map[peer.ID]*link
 	over    bool
+	turns   turns
 
 	ctx    context.Context // of resolving and dialling; ends with the reign
 	cancel context.CancelFunc
@@ -54,8 +64,8 @@ func (s *Service) reign(build steal.BuildID, t *steal.TakeOver, plan *steal.Plan
 		return fmt.Errorf("lead build %s: epoch %d is of %s: %w", build, t.Epoch.Number, t.Epoch.Leader, errMalformed)
 	}
 	l := &leading{
-		s: s, build: build, box: newMailbox(), links: map[peer.ID]*link{}, claims: map[digest.Digest]steal.Step{},
-		latest:  map[steal.Step]digest.Digest{},
+		s: s, build: build, box: newMailbox(), inbox: newInbox(), links: map[peer.ID]*link{},
+		claims: map[digest.Digest]steal.Step{}, latest: map[steal.Step]digest.Digest{}, turns: newTurns(),
 		publish: semaphore.NewWeighted(maxPublishing),
 		scope:   registry.Scope{Build: claim.Build(build), Initiator: t.Initiator, Reach: registry.Mesh},
 		opts: steal.LeaderOptions{
@@ -110,24 +120,48 @@ func (l *leading) run() {
 	defer end()
 	beat := time.NewTicker(steal.BeatEvery)
 	defer beat.Stop()
+	defer l.turns.stop()
 	l.do(l.machine.Tick(time.Now()))
 	for !l.over {
 		select {
 		case <-l.s.life.Done():
 			return
+		case <-l.inbox.filled:
+			if l.turns.due(time.Now(), l.inbox.presses()) {
+				l.takeTurn()
+			}
+		case <-l.turns.timer.C:
+			l.takeTurn()
 		case <-beat.C:
+			l.takeTurn()
 			l.do(l.machine.Tick(time.Now()))
 		case <-changes:
 			l.do(l.machine.Meet(time.Now(), l.s.alive()))
 		case f := <-l.box.in:
+			l.takeTurn() // what came before it
 			f()
 		}
 	}
 }
 
+// takeTurn does all that has come as one.
+func (l *leading) takeTurn() {
+	all, urgent := l.inbox.take()
+	now := time.Now()
+	if l.turns.begin(now, urgent); len(all) == 0 {
+		return
+	}
+	l.do(l.machine.Together(now, func() {
+		for _, f := range all {
+			f()
+		}
+	}))
+}
+
 // leave ends what is left of a reign. What was executed is still published.
 func (l *leading) leave() {
 	close(l.box.done)
+	l.inbox.close()
 	l.cancel()
 	for _, k := range l.links {
 		k.finish()
@@ -158,7 +192,7 @@ func (l *leading) do(out steal.Output) {
 	for _, r := range out.Resolves {
 		l.work.Go(func() {
 			resolved := l.resolve(l.ctx, r)
-			l.box.post(func() { l.do(l.machine.Resolved(time.Now(), resolved)) })
+			l.inbox.put(func() { l.do(l.machine.Resolved(time.Now(), resolved)) }, true)
 		})
 	}
 	for _, p := range out.Publishes {
@@ -218,7 +252,7 @@ func (l *leading) opened(to peer.ID, k *link, first steal.Message) {
 	l.links[to] = k
 	spawned := l.s.spawn(k.write) && l.s.spawn(func() {
 		err := k.read(func(msg steal.Message) bool {
-			return l.box.post(func() { l.received(to, k, msg) })
+			return l.inbox.put(func() { l.received(to, k, msg) }, presses(msg))
 		})
 		k.reset(err)
 		l.box.post(func() { l.closed(to, k, err) })
@@ -233,6 +267,16 @@ func (l *leading) opened(to peer.ID, k *link, first steal.Message) {
 func (l *leading) received(from peer.ID, k *link, msg steal.Message) {
 	if l.links[from] == k {
 		l.do(l.machine.Receive(time.Now(), from, msg))
+	}
+}
+
+// presses reports whether a message may give somebody work.
+func presses(msg steal.Message) pressing {
+	switch msg.(type) {
+	case steal.Ack, steal.Beat, steal.Started, steal.Secured, steal.Progress, steal.Status:
+		return false
+	default:
+		return true
 	}
 }
 

@@ -80,8 +80,9 @@ type Leader struct {
 	ended     bool
 	tidings   tidings
 
-	now time.Time
-	out Output
+	now      time.Time
+	out      Output
+	together bool // in a call of Together
 }
 
 // Output is what a call to a Leader wants done, in this order. It is valid
@@ -318,16 +319,16 @@ func (l *Leader) Receive(now time.Time, from peer.ID, msg Message) Output {
 	l.begin(now)
 	m, ok := l.crew[from]
 	if !ok || l.ended || m.link != Up {
-		return l.out
+		return l.said()
 	}
 	m.heard = now
-	l.still = stays(msg)
+	l.still = stays(msg) && (l.still || !l.together)
 	if s, named := stepOf(msg); named && (s < 0 || int(s) >= len(l.tasks)) {
 		return l.finish()
 	}
 	switch msg := msg.(type) {
 	case Beat:
-		return l.out // it makes nothing possible that was not before
+		return l.said() // it makes nothing possible that was not before
 	case Ack:
 		l.acked(m, msg.Index)
 	case Cancel:
@@ -421,6 +422,7 @@ func (l *Leader) Meet(now time.Time, members []peer.Member) Output {
 // Resolved answers a Resolve.
 func (l *Leader) Resolved(now time.Time, r Resolved) Output {
 	l.begin(now)
+	l.still = false
 	switch {
 	case !l.ended && !l.record.Ended:
 		l.resolved(r)
@@ -430,15 +432,36 @@ func (l *Leader) Resolved(now time.Time, r Resolved) Output {
 	return l.finish()
 }
 
+// Together does several calls of Receive and Resolved as one: f makes them, and
+// what they want done comes of Together. So work is given out, and the log sent,
+// once for all that has come at a time.
+func (l *Leader) Together(now time.Time, f func()) Output {
+	l.begin(now)
+	l.together, l.still = true, true
+	f()
+	l.together, l.now = false, now
+	return l.finish()
+}
+
 func (l *Leader) begin(now time.Time) {
-	l.now, l.still = now, false
-	l.out = Output{}
+	l.now = now
+	if !l.together {
+		l.still, l.out = false, Output{}
+	}
+}
+
+// said is what a call wants done; of a part of Together that is told at its end.
+func (l *Leader) said() Output {
+	if l.together {
+		return Output{}
+	}
+	return l.out
 }
 
 // finish does what any change may have made possible.
 func (l *Leader) finish() Output {
-	if l.ended || len(l.order) == 0 {
-		return l.out
+	if l.together || l.ended || len(l.order) == 0 {
+		return l.said()
 	}
 	l.endHearing()
 	if !l.ended {

@@ -28,7 +28,7 @@ type placing struct {
 // what is said: what little it changes is seen at the next Tick.
 func stays(msg Message) bool {
 	switch msg.(type) {
-	case Ack, Started, Secured:
+	case Ack, Beat, Started, Secured:
 		return true
 	default:
 		return false

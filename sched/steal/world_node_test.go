@@ -19,6 +19,7 @@ func (n *node) tick() {
 	now := n.w.now
 	for _, l := range slices.Clone(n.leading) {
 		if !l.over {
+			l.takeTurn()
 			l.do(l.leader.Tick(now))
 		}
 	}
@@ -57,6 +58,7 @@ func (n *node) lead(t TakeOver) {
 		return
 	}
 	l := &leading{on: n, leader: leader, epoch: t.Epoch, streams: map[peer.ID]*stream{}, dials: map[peer.ID]int{}}
+	l.turns = n.w.rng.IntN(2) == 0
 	n.leading = append(n.leading, l)
 	l.do(leader.Tick(n.w.now))
 }
@@ -95,6 +97,33 @@ func (l *leading) do(o Output) {
 	}
 }
 
+// inTurn gives the leader what has come, at once or with what comes in the next
+// milliseconds.
+func (l *leading) inTurn(f func() Output) {
+	if !l.turns {
+		l.do(f())
+		return
+	}
+	if l.inbox = append(l.inbox, f); len(l.inbox) == 1 {
+		l.on.later(l.on.w.between(0, 10*time.Millisecond), l.takeTurn)
+	}
+}
+
+// takeTurn gives it all of that as one.
+func (l *leading) takeTurn() {
+	all := l.inbox
+	if l.inbox = nil; len(all) == 0 || l.over {
+		return
+	}
+	l.do(l.leader.Together(l.on.w.now, func() {
+		for _, f := range all {
+			if out := f(); out.Over || len(out.Sends)+len(out.Resolves) > 0 {
+				l.on.w.fatalf("what a part of Together wants done is told by itself: %+v", out)
+			}
+		}
+	}))
+}
+
 func (l *leading) dial(d Dial) {
 	w := l.on.w
 	l.dials[d.To]++
@@ -102,6 +131,7 @@ func (l *leading) dial(d Dial) {
 	if !w.reaches(l.on, to) {
 		l.on.later(w.between(10*time.Millisecond, 600*time.Millisecond), func() {
 			if !l.over && l.dials[d.To] == try {
+				l.takeTurn()
 				l.do(l.leader.Closed(w.now, d.To))
 			}
 		})
@@ -113,6 +143,7 @@ func (l *leading) dial(d Dial) {
 		}
 		st := &stream{of: l, to: to, life: to.life}
 		l.streams[d.To] = st
+		l.takeTurn()
 		out := l.leader.Opened(w.now, d.To)
 		st.send(d.Hello)
 		l.do(out)
@@ -135,7 +166,12 @@ func (st *stream) reply(msg Message) {
 			return
 		}
 		w.ledger.replied(l.epoch, st.to.id, msg)
-		l.do(l.leader.Receive(w.now, st.to.id, msg))
+		l.inTurn(func() Output {
+			if l.streams[st.to.id] != st {
+				return Output{}
+			}
+			return l.leader.Receive(w.now, st.to.id, msg)
+		})
 	})
 }
 
@@ -179,6 +215,7 @@ func (st *stream) breakOff() {
 	l.on.later(w.delay(), func() {
 		if !l.over && l.streams[st.to.id] == st {
 			delete(l.streams, st.to.id)
+			l.takeTurn()
 			l.do(l.leader.Closed(w.now, st.to.id))
 		}
 	})
@@ -353,7 +390,7 @@ func (l *leading) resolve(r Resolve) {
 		default:
 			res.Claimed = true
 		}
-		l.do(l.leader.Resolved(w.now, res))
+		l.inTurn(func() Output { return l.leader.Resolved(w.now, res) })
 	})
 }
 

@@ -115,6 +115,8 @@ type leading struct {
 	streams map[peer.ID]*stream
 	dials   map[peer.ID]int
 	over    bool
+	turns   bool // it takes what comes together
+	inbox   []func() Output
 }
 
 // stream is one that a leader opened.
@@ -305,6 +307,7 @@ func (w *world) membershipChanged() {
 			n := w.nodes[id]
 			for _, l := range slices.Clone(n.leading) {
 				if n.alive && !l.over {
+					l.takeTurn()
 					l.do(l.leader.Meet(w.now, w.members(n)))
 				}
 			}
