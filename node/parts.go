@@ -66,6 +66,11 @@ type parts struct {
 
 func (p *parts) bpu() float64 { return p.meter.BPU() }
 
+// slotBPU is what an action gets when all slots are taken.
+func (p *parts) slotBPU() float64 {
+	return p.bpu() * peer.Capabilities{Cores: p.cores, Slots: p.slots}.Share()
+}
+
 // assemble makes the parts, in the order in which they need each other.
 func (n *Node) assemble(ctx context.Context, settings config.Settings, blobs *disk.Store) (*parts, error) {
 	p := &parts{
@@ -172,7 +177,7 @@ func (n *Node) connect(p *parts, id mesh.Identity, settings config.Settings) (er
 	}
 	p.sched = sched.New(sched.Options{
 		Heirs: heirs{p}, Self: p.mesh.Self(), Network: p.mesh, Members: p.mesh.Members, Changes: p.changes, Estimate: p.estimate,
-		Blobs: newMessages(p.store), Results: p.registry, Runner: p.runner, Slots: p.slots, BPU: p.bpu,
+		Blobs: newMessages(p.store), Results: p.registry, Runner: p.runner, Slots: p.slots, BPU: p.slotBPU,
 		Memory: host.Memory(), InUse: host.MemoryInUse, StatusEvery: settings.StatusEvery(), OS: runtime.GOOS, Arch: runtime.GOARCH, Log: log,
 		Fetch: func(ctx context.Context, ds []digest.Digest, hints []peer.ID) error {
 			_, err := p.dht.Fetch(ctx, ds, hints)

@@ -111,7 +111,8 @@ type Options struct {
 	Toolchains func(ctx context.Context, s steal.Spec) string
 	// Slots is how many actions run at once, of all builds together.
 	Slots int
-	BPU   func() float64
+	// BPU is the speed of one slot when all are taken.
+	BPU func() float64
 	// Memory in bytes that actions have here, of all builds together; 0 is not
 	// known.
 	Memory   int64

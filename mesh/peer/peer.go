@@ -114,6 +114,15 @@ type Capabilities struct {
 // Power is the work the whole node can do, in BPU.
 func (c Capabilities) Power() float64 { return c.BPU * c.Cores }
 
+// Share is how much of a core each slot has when all are taken: less than 1 where
+// there are more slots than cores, as on a machine with a quota below one.
+func (c Capabilities) Share() float64 {
+	if c.Cores <= 0 || c.Slots <= 0 {
+		return 1
+	}
+	return min(1, c.Cores/float64(c.Slots))
+}
+
 // Member is one node as another one sees it.
 type Member struct {
 	ID    ID

@@ -120,15 +120,7 @@ func (r *run) expectedMS(step *action.Step, on peer.ID) int64 {
 // speedOf is what a step gets of a member whose slots are all taken, in BPU.
 func (r *run) speedOf(id peer.ID) float64 {
 	c := r.capsOf(id)
-	return c.BPU * shareOf(c)
-}
-
-// shareOf is how much of a core a slot has, where there are more than cores.
-func shareOf(c peer.Capabilities) float64 {
-	if c.Cores <= 0 || c.Slots <= 0 {
-		return 1
-	}
-	return min(1, c.Cores/float64(c.Slots))
+	return c.BPU * c.Share()
 }
 
 // estimate makes the forecast of the build and tells of it, if there is one.
@@ -149,7 +141,7 @@ func (r *run) learn(step *action.Step, d *steal.Done) {
 	most := time.Since(r.started)
 	k := costs.KindsOf(step)
 	err := r.opts.Costs.Learn(k, costs.Run{
-		Wall: min(res.Wall, most), CPU: res.CPU, BPU: caps.BPU, Share: shareOf(caps),
+		Wall: min(res.Wall, most), CPU: res.CPU, BPU: caps.BPU, Share: caps.Share(),
 		Memory: res.MaxRSS, Bytes: outputBytes(res), OK: res.OK(),
 	}, time.Now())
 	if err != nil {
