@@ -24,6 +24,10 @@ const settle = 2 * granularity
 type local struct {
 	path string
 	root *os.Root
+	// top is the descriptor of the root, where files go by descriptors, and
+	// topFile keeps it.
+	top     int
+	topFile *os.File
 }
 
 // Local returns the files below root with the rights of this process.
@@ -40,14 +44,24 @@ func Local(root string) (Files, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open tree: %w", err)
 	}
-	return &local{path: abs, root: r}, nil
+	l := &local{path: abs, root: r}
+	if l.top, l.topFile, err = topOf(r); err != nil {
+		return nil, fmt.Errorf("open tree: %w", errors.Join(err, r.Close()))
+	}
+	return l, nil
 }
 
 // Root implements Files.
 func (l *local) Root() string { return l.path }
 
 // Close implements Files.
-func (l *local) Close() error { return l.root.Close() }
+func (l *local) Close() error {
+	err := l.root.Close()
+	if l.topFile != nil {
+		err = errors.Join(err, l.topFile.Close())
+	}
+	return err
+}
 
 // native returns p as this system writes it.
 func native(p string) string {
@@ -217,6 +231,9 @@ func (l *local) dir(p string) (*os.Root, string, error) {
 
 // Open implements Files.
 func (l *local) Open(_ context.Context, p string) (Source, error) {
+	if f := l.openBelow(p); f != nil {
+		return f, nil
+	}
 	if err := l.notLink(p); err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package worktree
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -23,14 +22,13 @@ const (
 var (
 	// tempToken tells this process from another that had its ID.
 	tempToken = strings.ToLower(rand.Text()[:12])
+	tempOwner = tempPrefix + strconv.Itoa(os.Getpid()) + "." + tempToken + "."
 	tempCount atomic.Uint64
 )
 
 // tempName returns a name that nothing else has: with the process, so that what
 // a dead one left can be told.
-func tempName() string {
-	return fmt.Sprintf("%s%d.%s.%d", tempPrefix, os.Getpid(), tempToken, tempCount.Add(1))
-}
+func tempName() string { return tempOwner + strconv.FormatUint(tempCount.Add(1), 10) }
 
 func isTemp(name string) bool { return strings.HasPrefix(name, tempPrefix) }
 
@@ -45,62 +43,6 @@ func abandoned(name string, modified, now time.Time) bool {
 		return false
 	}
 	return pid == os.Getpid() || !alive(pid) || now.Sub(modified) > tempAge
-}
-
-// Create implements Files.
-func (l *local) Create(_ context.Context, p string, mode Mode) (Temp, error) {
-	d, name, err := l.dir(p)
-	if err != nil {
-		return nil, fmt.Errorf("write %s: %w", p, err)
-	}
-	t := &localTemp{l: l, dir: d, name: name, path: p, temp: tempName()}
-	if t.f, err = d.OpenFile(t.temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, os.FileMode(mode)); err != nil {
-		_ = d.Close()
-		return nil, fmt.Errorf("write %s: %w", p, err)
-	}
-	return t, nil
-}
-
-type localTemp struct {
-	l                *local
-	dir              *os.Root
-	f                *os.File
-	name, path, temp string
-	done             bool
-}
-
-// Write implements io.Writer.
-func (t *localTemp) Write(p []byte) (int, error) { return t.f.Write(p) }
-
-// Commit implements Temp.
-func (t *localTemp) Commit() (Stat, error) {
-	err := t.f.Close()
-	before := time.Now().Add(-settle)
-	err = errors.Join(err, t.dir.Chtimes(t.temp, before, before))
-	if err == nil {
-		err = t.dir.Rename(t.temp, t.name)
-	}
-	if err != nil {
-		t.Abort()
-		return Stat{}, fmt.Errorf("write %s: %w", t.path, err)
-	}
-	defer t.close()
-	return lstat(t.dir, t.name)
-}
-
-// Abort implements Temp.
-func (t *localTemp) Abort() {
-	if t.done {
-		return
-	}
-	t.f.Close()
-	_ = t.dir.Remove(t.temp)
-	t.close()
-}
-
-func (t *localTemp) close() {
-	t.done = true
-	_ = t.dir.Close()
 }
 
 // lstat returns the stat of a name in a directory.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -181,12 +182,16 @@ func (l *listing) fileSet() digest.Digest {
 // each calls f for 0 to n-1, some at a time, until one fails.
 func (t *Tree) each(ctx context.Context, n int, f func(ctx context.Context, i int) error) error {
 	g, groupCtx := errgroup.WithContext(ctx)
-	g.SetLimit(t.parallel)
-	for i := range n {
-		if groupCtx.Err() != nil {
-			break
-		}
-		g.Go(func() error { return f(groupCtx, i) })
+	var next atomic.Int64
+	for range min(n, t.parallel) {
+		g.Go(func() error {
+			for i := int(next.Add(1)) - 1; i < n && groupCtx.Err() == nil; i = int(next.Add(1)) - 1 {
+				if err := f(groupCtx, i); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	}
 	if err := g.Wait(); err != nil {
 		return err

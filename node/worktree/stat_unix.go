@@ -37,17 +37,26 @@ func statOf(st *unix.Stat_t) Stat {
 
 // statIn returns the stat of name in the open directory.
 func statIn(dir *os.File, name string) (Stat, error) {
-	var st unix.Stat_t
-	err := retry(func() error { return unix.Fstatat(int(dir.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW) })
+	s, err := statAt(int(dir.Fd()), name)
 	if err != nil {
-		return Stat{}, &fs.PathError{Op: "stat", Path: dir.Name() + "/" + name, Err: err}
+		err = &fs.PathError{Op: "stat", Path: dir.Name() + "/" + name, Err: err}
+	}
+	return s, err
+}
+
+// statAt is statIn by descriptor. Its errors do not name the file.
+func statAt(dir int, name string) (Stat, error) {
+	var st unix.Stat_t
+	err := retry(func() error { return unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW) })
+	if err != nil {
+		return Stat{}, err
 	}
 	s := statOf(&st)
 	if s.Kind == Symlink {
 		buf := make([]byte, maxTarget)
-		n, err := unix.Readlinkat(int(dir.Fd()), name, buf)
+		n, err := unix.Readlinkat(dir, name, buf)
 		if err != nil {
-			return Stat{}, &fs.PathError{Op: "readlink", Path: dir.Name() + "/" + name, Err: err}
+			return Stat{}, err
 		}
 		s.Target = string(buf[:n])
 	}
@@ -56,9 +65,17 @@ func statIn(dir *os.File, name string) (Stat, error) {
 
 // statFile returns the stat of an open file.
 func statFile(f *os.File) (Stat, error) {
+	s, err := statFD(int(f.Fd()))
+	if err != nil {
+		err = &fs.PathError{Op: "stat", Path: f.Name(), Err: err}
+	}
+	return s, err
+}
+
+func statFD(fd int) (Stat, error) {
 	var st unix.Stat_t
-	if err := retry(func() error { return unix.Fstat(int(f.Fd()), &st) }); err != nil {
-		return Stat{}, &fs.PathError{Op: "stat", Path: f.Name(), Err: err}
+	if err := retry(func() error { return unix.Fstat(fd, &st) }); err != nil {
+		return Stat{}, err
 	}
 	return statOf(&st), nil
 }
