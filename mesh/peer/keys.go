@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// maxKeys are remembered twice over: those of a large crew, at 80 KiB each that
+	// maxKeys are remembered twice over: those of a large crew, at 40 KiB each that
 	// signs much.
 	maxKeys = 64
 	// oftenAfter is how many signatures of a key are checked before it is worth
