@@ -17,7 +17,6 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/buildnet/buildnet/dht/kad"
-	"github.com/buildnet/buildnet/dht/rendezvous"
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/store/digest"
 )
@@ -80,6 +79,7 @@ type DHT struct {
 	provided *announcements
 	served   *admission
 	outlines *outlines
+	ranks    ranks
 	large    *semaphore.Weighted // large blobs on their way
 
 	mu      sync.Mutex
@@ -126,7 +126,7 @@ func New(opts Options) (*DHT, error) {
 
 // Owners returns the n members that keep the locations of key, best first.
 func (d *DHT) Owners(key digest.Digest, n int) []peer.ID {
-	return rendezvous.Rank(d.opts.Members(), key, n)
+	return d.ranks.of(d.opts.Members(), key, n)
 }
 
 // Stats returns a copy of the counts.
