@@ -43,6 +43,7 @@ type here struct {
 	tickets  claim.Ticket
 	sessions claim.Session
 	waits    map[claim.Ticket]waiting
+	news     uint64 // results that were published
 }
 
 func newHere(known func(context.Context, digest.Digest, peer.ID) (Found, bool)) *here {
@@ -124,9 +125,12 @@ func (h *here) claim(ctx context.Context, s Scope, a digest.Digest) (Found, bool
 	}
 }
 
-// request looks for a result, claims, and looks again: one that is published
-// meanwhile is seen, and one that comes later wakes those who wait.
+// request looks for a result, claims, and looks again if one was published
+// meanwhile; one that comes later wakes those who wait.
 func (h *here) request(ctx context.Context, req request, answer func(reply)) {
+	h.mu.Lock()
+	news := h.news
+	h.mu.Unlock()
 	if f, ok := h.known(ctx, req.action, req.initiator); ok {
 		answer(reply{verdictFound, f})
 		h.settle(ctx, req)
@@ -139,12 +143,17 @@ func (h *here) request(ctx context.Context, req request, answer func(reply)) {
 	if v == claim.Waiting {
 		h.waits[ticket] = waiting{req, answer}
 	}
+	again := h.news != news
 	h.mu.Unlock()
 	h.watch()
 	if v == claim.Waiting {
 		return
 	}
-	f, ok := h.known(ctx, req.action, req.initiator)
+	var f Found
+	ok := false
+	if again {
+		f, ok = h.known(ctx, req.action, req.initiator)
+	}
 	if !ok {
 		answer(reply{verdict: verdictGranted})
 		return
@@ -182,6 +191,7 @@ func (h *here) yield(ctx context.Context, req request) {
 // publish answers those who wait for a result and may use it.
 func (h *here) publish(ctx context.Context, f *Found, may func(*action.Entry, peer.ID) bool) {
 	h.mu.Lock()
+	h.news++
 	waits := h.take(h.table.Publish(f.Entry.Action))
 	h.mu.Unlock()
 	for _, w := range waits {
