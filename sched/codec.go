@@ -43,8 +43,15 @@ type envelope struct {
 }
 
 // encode writes an envelope. It fails for what no peer could read.
-func encode(e envelope) (*schedpb.Envelope, error) {
+func encode(e envelope) (*schedpb.Envelope, error) { return encodeAfter(nil, e) }
+
+// encodeAfter is encode where the ops of a log go to several: what was written
+// of them for one is in the messages for the others.
+func encodeAfter(w *written, e envelope) (*schedpb.Envelope, error) {
 	m := &schedpb.Envelope{Build: string(e.build), Epoch: epochMessage(e.epoch)}
+	if a, ok := e.msg.(steal.Append); ok {
+		return m, encodeAppend(m, a, w)
+	}
 	return m, encodeBody(m, e.msg)
 }
 
@@ -54,8 +61,6 @@ func encodeBody(m *schedpb.Envelope, msg steal.Message) error {
 		m.Body = &schedpb.Envelope_Lead{Lead: &schedpb.Lead{Plan: msg.Plan.Binary()}}
 	case steal.Hello:
 		m.Body = &schedpb.Envelope_Hello{Hello: helloMessage(msg)}
-	case steal.Append:
-		return encodeAppend(m, msg)
 	case steal.Beat:
 		m.Body = &schedpb.Envelope_Beat{Beat: &schedpb.Beat{Commit: msg.Commit}}
 	case steal.Assign:
@@ -153,22 +158,58 @@ func joinMessage(j steal.Join) *schedpb.Join {
 	return m
 }
 
-func encodeAppend(m *schedpb.Envelope, a steal.Append) error {
+func encodeAppend(m *schedpb.Envelope, a steal.Append, w *written) error {
 	am := &schedpb.Append{First: a.First, Commit: a.Commit, Ops: make([]*schedpb.Op, 0, len(a.Ops))}
 	for i := range a.Ops {
-		o := &a.Ops[i]
-		om := &schedpb.Op{Kind: uint32(o.Kind), Step: uint32(o.Step), Peer: string(o.Peer), Peers: names(o.Peers), Text: text(o.Text)}
-		if o.Done != nil {
-			d, err := doneMessage(o.Done)
-			if err != nil {
-				return err
-			}
-			om.Done = d
+		om, err := w.op(a.First+uint64(i), &a.Ops[i])
+		if err != nil {
+			return err
 		}
 		am.Ops = append(am.Ops, om)
 	}
 	m.Body = &schedpb.Envelope_Append{Append: am}
 	return nil
+}
+
+func opMessage(o *steal.Op) (*schedpb.Op, error) {
+	m := &schedpb.Op{Kind: uint32(o.Kind), Step: uint32(o.Step), Peer: string(o.Peer), Peers: names(o.Peers), Text: text(o.Text)}
+	if o.Done == nil {
+		return m, nil
+	}
+	var err error
+	m.Done, err = doneMessage(o.Done)
+	return m, err
+}
+
+// maxWritten ops of a log are kept as they were written, the latest.
+const maxWritten = 1024
+
+// written are ops of one log as messages, which nobody changes. A nil one keeps
+// none. It is not safe for concurrent use; what it returns is.
+type written struct {
+	first uint64 // of ops, in the log
+	ops   []*schedpb.Op
+}
+
+// op returns the op that is so far in the log.
+func (w *written) op(index uint64, o *steal.Op) (*schedpb.Op, error) {
+	if w == nil {
+		return opMessage(o)
+	}
+	if at := index - w.first; index >= w.first && at < uint64(len(w.ops)) {
+		return w.ops[at], nil
+	}
+	m, err := opMessage(o)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case len(w.ops) < maxWritten && index == w.first+uint64(len(w.ops)):
+		w.ops = append(w.ops, m)
+	case index >= w.first+uint64(len(w.ops)):
+		w.first, w.ops = index, []*schedpb.Op{m}
+	}
+	return m, nil
 }
 
 func encodeReport(m *schedpb.Envelope, r steal.Report) error {

@@ -336,3 +336,30 @@ func FuzzPlan(f *testing.F) {
 		}
 	})
 }
+
+func TestOpsAreWrittenOnceForAll(t *testing.T) {
+	id := newSigner(t, 1).id
+	epoch := steal.Epoch{Number: 1, Leader: id}
+	ops := make([]steal.Op, 3*maxWritten)
+	for i := range ops {
+		ops[i] = steal.Op{Kind: steal.OpStarted, Step: steal.Step(i), Peer: id}
+	}
+	var w written
+	for _, part := range []struct{ first, n int }{{0, 3}, {0, 3}, {2, 5}, {0, 9}, {9, 2*maxWritten + 5}, {40, 3}, {2100, 30}} {
+		a := steal.Append{First: uint64(part.first + 1), Ops: ops[part.first : part.first+part.n]}
+		m, err := encodeAfter(&w, envelope{"b", epoch, a})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := newDecoder().decode(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, ok := e.msg.(steal.Append); !ok || got.First != a.First || len(got.Ops) != part.n || got.Ops[0].Step != steal.Step(part.first) || got.Ops[part.n-1].Step != steal.Step(part.first+part.n-1) {
+			t.Errorf("ops from %d on, %d of them, came as others", part.first, part.n)
+		}
+		if len(w.ops) > maxWritten {
+			t.Fatalf("%d are kept", len(w.ops))
+		}
+	}
+}

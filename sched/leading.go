@@ -46,11 +46,12 @@ type leading struct {
 	links   map[peer.ID]*link
 	over    bool
 	turns   turns
+	written written
 
 	ctx    context.Context // of resolving and dialling; ends with the reign
 	cancel context.CancelFunc
 	// work is resolving and dialling, published what may go on after the end.
-	work, published sync.WaitGroup
+	work, published *gang
 
 	mu     sync.Mutex
 	claims map[digest.Digest]steal.Step
@@ -66,8 +67,8 @@ func (s *Service) reign(build steal.BuildID, t *steal.TakeOver, plan *steal.Plan
 	l := &leading{
 		s: s, build: build, box: newMailbox(), inbox: newInbox(), links: map[peer.ID]*link{},
 		claims: map[digest.Digest]steal.Step{}, latest: map[steal.Step]digest.Digest{}, turns: newTurns(),
-		publish: semaphore.NewWeighted(maxPublishing),
-		scope:   registry.Scope{Build: claim.Build(build), Initiator: t.Initiator, Reach: registry.Mesh},
+		work: newGang(), published: newGang(), publish: semaphore.NewWeighted(maxPublishing),
+		scope: registry.Scope{Build: claim.Build(build), Initiator: t.Initiator, Reach: registry.Mesh},
 		opts: steal.LeaderOptions{
 			Self: s.opts.Self, Initiator: t.Initiator, Epoch: t.Epoch, Plan: plan, PlanDigest: t.Plan,
 			Log: t.Log, Predecessor: t.Predecessor, Chance: rand.Float64,
@@ -249,7 +250,7 @@ func (l *leading) opened(to peer.ID, k *link, first steal.Message) {
 	if old, ok := l.links[to]; ok {
 		old.reset(ErrClosed)
 	}
-	l.links[to] = k
+	l.links[to], k.written = k, &l.written
 	spawned := l.s.spawn(k.write) && l.s.spawn(func() {
 		err := k.read(func(msg steal.Message) bool {
 			return l.inbox.put(func() { l.received(to, k, msg) }, presses(msg))

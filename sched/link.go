@@ -49,6 +49,7 @@ type link struct {
 	// trusted links are those within this node, which believes itself.
 	trusted bool
 	hello   steal.Hello // at the member's end
+	written *written    // by its leader, for all members; nil elsewhere
 
 	wake chan struct{} // holds one token while there is something to do
 
@@ -72,7 +73,7 @@ func newLink(stream peer.Stream, r *bufio.Reader, p peer.ID, e envelope) *link {
 // send queues a message. What the caller shares with it is free when it
 // returns. After an error nothing more will be sent.
 func (l *link) send(msg steal.Message) error {
-	m, err := encode(envelope{l.build, l.epoch, msg})
+	m, err := encodeAfter(l.written, envelope{l.build, l.epoch, msg})
 	if err != nil {
 		l.reset(err)
 		return err

@@ -21,7 +21,7 @@ type Logger interface {
 // EncodeOps writes ops of a log, no more than MaxOps.
 func EncodeOps(ops []steal.Op) ([]byte, error) {
 	var m schedpb.Envelope
-	if err := encodeAppend(&m, steal.Append{First: 1, Ops: ops}); err != nil {
+	if err := encodeAppend(&m, steal.Append{First: 1, Ops: ops}, nil); err != nil {
 		return nil, err
 	}
 	return proto.Marshal(m.GetAppend())
