@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/buildnet/buildnet/store"
@@ -128,6 +129,9 @@ func (s *Store) open() error {
 		FS: s.fs, Cache: cache, MemTableSize: memTableBytes, Logger: pebbleLog{s.log},
 		FormatMajorVersion: pebble.FormatNewest,
 	}
+	// Most keys that are asked for are not there: a filter says so without a look
+	// into each table. 10 bits a key let one of 100 pass.
+	opts.Levels[0].FilterPolicy = bloom.FilterPolicy(10)
 	db, err := pebble.Open(s.path("pebble"), opts)
 	if err != nil {
 		return err
@@ -231,4 +235,4 @@ func (s *Store) holds(d digest.Digest) bool {
 	return ok
 }
 
-func empty(d digest.Digest) bool { return d == digest.Of(d.Function(), nil) }
+func empty(d digest.Digest) bool { return d.Size() == 0 && d == digest.Of(d.Function(), nil) }

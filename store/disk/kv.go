@@ -2,7 +2,6 @@ package disk
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -32,15 +31,26 @@ func (k kv) key(key []byte) []byte { return append(bytes.Clone(k.prefix), key...
 
 // Get implements store.KV.
 func (k kv) Get(key []byte) ([]byte, error) {
-	value, err := k.s.get(k.key(key))
-	if errors.Is(err, pebble.ErrNotFound) {
-		err = store.ErrNotFound
-	}
-	if err != nil {
-		return nil, fmt.Errorf("get %s%q: %w", k.prefix, key, err)
+	full := k.key(key)
+	value, err := k.s.get(full)
+	switch {
+	case err == pebble.ErrNotFound: //nolint:errorlint // as pebble returns it
+		return nil, absent(full)
+	case err != nil:
+		return nil, fmt.Errorf("get %q: %w", full, err)
 	}
 	return value, nil
 }
+
+// absent is the store.ErrNotFound of a key. Most are asked for to learn just that,
+// and nobody reads the text.
+type absent []byte
+
+// Error implements error.
+func (key absent) Error() string { return fmt.Sprintf("get %q: %v", []byte(key), store.ErrNotFound) }
+
+// Unwrap lets errors.Is see what it is.
+func (absent) Unwrap() error { return store.ErrNotFound }
 
 // Put implements store.KV.
 func (k kv) Put(key, value []byte) error {
