@@ -67,8 +67,11 @@ func (r *run) hintRules(places []int) {
 // all: there nobody else's word counts.
 func (r *run) hintsOf(k costs.Kind) (action.Hints, bool) {
 	e, ok := r.opts.Costs.Known(k)
+	if !ok {
+		return action.Hints{}, false
+	}
 	own, _ := r.opts.Costs.Own(k)
-	return action.Hints{Cost: e.Work(), Memory: int64(own.Memory), OutputBytes: int64(e.Output)}, ok
+	return action.Hints{Cost: e.Work(), Memory: int64(own.Memory), OutputBytes: int64(e.Output)}, true
 }
 
 // left are the places of the steps that are not given.
@@ -170,8 +173,11 @@ func (r *run) capsOf(id peer.ID) peer.Capabilities {
 	return peer.Capabilities{BPU: 1, Cores: 1, Slots: 1}
 }
 
-// tellCosts has others told what was learned.
+// tellCosts keeps what was learned, and has others told.
 func (r *run) tellCosts() {
+	if err := r.opts.Costs.Flush(); err != nil {
+		r.opts.Log.Debug("what steps took is not kept", "build", r.req.ID, "error", err)
+	}
 	if len(r.learned) > 0 && !r.req.Modes.Local {
 		r.opts.Hearsay.Tell(r.learned)
 	}

@@ -7,6 +7,7 @@ package costs
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -21,34 +22,87 @@ var (
 	heardLimits = aged.Limits{Keys: 200_000, Bytes: 64 << 20}
 )
 
+// maxUnwritten kinds that were learned of wait to be written: all steps of a build
+// are of few rules.
+const maxUnwritten = 512
+
 // Book is a node's knowledge. All methods may be called concurrently.
 type Book struct {
 	own, heard *aged.Shelf
 	// write orders updates, over their I/O: each reads what it changes.
 	write sync.Mutex
+
+	mu        sync.Mutex
+	unwritten map[Kind]Estimate // of own
 }
 
 // New returns the book that own and heard hold; losing some of it does no harm.
 // It reads nothing.
 func New(own, heard store.KV) *Book {
-	return &Book{own: aged.New(own, ownLimits), heard: aged.New(heard, heardLimits)}
+	return &Book{own: aged.New(own, ownLimits), heard: aged.New(heard, heardLimits), unwritten: map[Kind]Estimate{}}
 }
 
 // Learn takes in a run of a step of these kinds, which a build of this node has
-// seen.
+// seen. It is known at once, and written with others: see Flush.
 func (b *Book) Learn(k Kinds, r Run, now time.Time) error {
 	b.write.Lock()
 	defer b.write.Unlock()
 	for _, kind := range []Kind{k.Step, k.Rule} {
-		old, err := read(b.own, kind)
-		if err == nil {
-			err = b.own.Put(kind[:], old.After(r, now).encode())
-		}
+		old, err := b.readOwn(kind)
 		if err != nil {
 			return fmt.Errorf("learn cost of kind %v: %w", kind, err)
 		}
+		if b.learned(kind, old.After(r, now)) < maxUnwritten {
+			continue
+		}
+		if err := b.flush(); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// learned notes what is to be written, and returns how much that is.
+func (b *Book) learned(k Kind, e Estimate) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.unwritten[k] = e
+	return len(b.unwritten)
+}
+
+// Flush writes what was learned. Who learns calls it at the end: what is not
+// written when the process ends is lost.
+func (b *Book) Flush() error {
+	b.write.Lock()
+	defer b.write.Unlock()
+	return b.flush()
+}
+
+// flush is Flush for who holds write. What cannot be written is forgotten.
+func (b *Book) flush() (err error) {
+	b.mu.Lock()
+	all := maps.Clone(b.unwritten)
+	b.mu.Unlock()
+	for kind, e := range all {
+		if failed := b.own.Put(kind[:], e.encode()); failed != nil {
+			err = fmt.Errorf("keep cost of kind %v: %w", kind, failed)
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.unwritten) // nobody learns meanwhile
+	return err
+}
+
+// readOwn is read for what this node's builds have seen.
+func (b *Book) readOwn(k Kind) (Estimate, error) {
+	b.mu.Lock()
+	e, ok := b.unwritten[k]
+	b.mu.Unlock()
+	if ok {
+		return e, nil
+	}
+	return read(b.own, k)
 }
 
 // Hear takes in what a member tells of a kind.
@@ -68,14 +122,14 @@ func (b *Book) Hear(k Kind, told Estimate, now time.Time) error {
 // Own returns what this node's builds have seen of a kind; without any
 // successful run it is nothing.
 func (b *Book) Own(k Kind) (Estimate, bool) {
-	e, err := read(b.own, k)
+	e, err := b.readOwn(k)
 	return e, err == nil && e.Runs > 0
 }
 
 // Known returns what is known of a kind here, from whomever; without any
 // successful run it is nothing.
 func (b *Book) Known(k Kind) (Estimate, bool) {
-	own, err := read(b.own, k)
+	own, err := b.readOwn(k)
 	if err != nil || own.Runs >= trusted {
 		return own, err == nil
 	}

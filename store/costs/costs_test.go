@@ -2,6 +2,7 @@ package costs
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math"
 	"testing"
@@ -268,7 +269,7 @@ func TestBookOutlivesItsProcessAndWhatOthersWrote(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := b.Hear(kinds("b").Step, after(Estimate{}, 7), start); err != nil {
+	if err := errors.Join(b.Flush(), b.Hear(kinds("b").Step, after(Estimate{}, 7), start)); err != nil {
 		t.Fatal(err)
 	}
 	again := New(own, heard)
@@ -286,6 +287,32 @@ func TestBookOutlivesItsProcessAndWhatOthersWrote(t *testing.T) {
 	}
 	if _, err := again.own.Get(old[:]); err == nil {
 		t.Error("it stays")
+	}
+}
+
+// What is lost without a Flush is bounded.
+func TestWhatIsLearnedIsWrittenInParts(t *testing.T) {
+	b, own, heard := books()
+	const n = 3 * maxUnwritten
+	for i := range n {
+		if err := b.Learn(kinds(fmt.Sprint(i)), run(3), start); err != nil {
+			t.Fatal(err)
+		}
+	}
+	count := func() (known int) {
+		again := New(own, heard)
+		for i := range n {
+			if _, ok := again.Known(kinds(fmt.Sprint(i)).Step); ok {
+				known++
+			}
+		}
+		return known
+	}
+	if got := count(); got <= n-maxUnwritten || got == n {
+		t.Errorf("%d of %d are written", got, n)
+	}
+	if err := b.Flush(); err != nil || count() != n {
+		t.Errorf("after a flush %d of %d are written: %v", count(), n, err)
 	}
 }
 
