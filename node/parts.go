@@ -166,14 +166,15 @@ func (n *Node) connect(p *parts, id mesh.Identity, settings config.Settings) (er
 		return err
 	}
 	p.registry = registry.New(registry.Options{
-		Self: p.mesh.Self(), Network: p.mesh, Owners: p.dht.Owners, Changes: p.changes, Store: p.actions,
+		Self: p.mesh.Self(), Network: p.mesh, Owners: p.dht.Owners, Changes: p.changes,
+		Store:        ownResults{p.actions, p.mesh.Self(), p.solitary},
 		ShareReduced: settings.ShareReduced, Log: log,
 	})
 	level, _ := p.exec.Isolation()
 	reduced := level != action.Full && !settings.ShareReduced
 	p.runner = &runner{
 		self: p.mesh.Self(), sign: id.Sign, store: p.store, dht: p.dht, exec: p.exec,
-		toolchains: p.toolchains, actions: p.actions, reduced: reduced, log: log,
+		toolchains: p.toolchains, actions: p.actions, solitary: p.solitary, reduced: reduced, log: log,
 	}
 	p.sched = sched.New(sched.Options{
 		Heirs: heirs{p}, Self: p.mesh.Self(), Network: p.mesh, Members: p.mesh.Members, Changes: p.changes, Estimate: p.estimate,
@@ -249,6 +250,9 @@ func (p *parts) alive() []peer.ID {
 	}
 	return ids
 }
+
+// solitary reports whether this node is the only one that answers.
+func (p *parts) solitary() bool { return len(p.alive()) == 1 }
 
 // changes turns the mesh's events into a signal that something changed.
 func (p *parts) changes() (<-chan struct{}, func()) {

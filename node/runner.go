@@ -38,6 +38,8 @@ type runner struct {
 	exec       Executor
 	toolchains *toolchain.Prober
 	actions    *actions.Cache
+	// solitary reports that no other member is there.
+	solitary func() bool
 	// reduced says that this node's isolation is for its own commands alone.
 	reduced bool
 	log     *slog.Logger
@@ -58,8 +60,9 @@ func (r *runner) Prepare(ctx context.Context, j sched.Job) *steal.Failure {
 			return failureOf(err)
 		}
 	}
-	if j.Alone {
-		return nil // the build has ingested or made all the rest of it here
+	// The build has ingested or made all the rest of it here, or nobody has it.
+	if j.Alone || j.Own != nil && r.solitary() {
+		return nil
 	}
 	if _, err := r.dht.FetchAction(ctx, j.Action, j.Holders, lease.Hold); err != nil {
 		return failureOf(err)
@@ -195,11 +198,17 @@ func (r *runner) checkToolchain(ctx context.Context, p *repb.Platform) *steal.Fa
 }
 
 // keep signs a result, caches it if others may use it, and announces its
-// outputs.
+// outputs. While there are others the signature is checked: a node whose memory is
+// bad had better not give its results to them.
 func (r *runner) keep(ctx context.Context, j sched.Job, res action.Result, cached bool) (*action.Entry, error) {
 	entry, err := action.SignEntry(j.Action, res, r.self, r.sign)
 	if err != nil {
 		return nil, err
+	}
+	if !r.solitary() {
+		if err := entry.Verify(); err != nil {
+			return nil, err
+		}
 	}
 	blobs, err := store.Closure(ctx, r.store, &res)
 	if err != nil {
@@ -209,7 +218,7 @@ func (r *runner) keep(ctx context.Context, j sched.Job, res action.Result, cache
 		return &entry, nil // the leader knows where the outputs are
 	}
 	if cached && res.OK() {
-		if err := r.actions.Put(ctx, entry); err != nil {
+		if err := r.actions.PutOwn(ctx, entry); err != nil {
 			return nil, err
 		}
 		r.dht.ProvideRoot(j.Action)

@@ -291,8 +291,10 @@ func (l *ledger) begin(before *unfinished) (err error) {
 // resumed is the log of the build that this one resumes, if it is of the same
 // steps: without those whose results are given.
 func (r *run) resumed(given []steal.Given) []steal.Op {
-	sum, err := sumOf(r.graph)
-	if r.req.resumes == nil || err != nil || r.req.resumes.Graph != sum {
+	if r.req.resumes == nil {
+		return nil
+	}
+	if sum, err := sumOf(r.graph); err != nil || r.req.resumes.Graph != sum {
 		return nil
 	}
 	ops, err := logOf(r.opts.Unfinished, r.req.ID)
@@ -310,7 +312,9 @@ func (r *run) resumed(given []steal.Given) []steal.Op {
 		case steal.OpFailed: // it may come to more now
 		case steal.OpNote, steal.OpQuarantined, steal.OpTrusted:
 		default:
-			if !known[op.Step] {
+			// While nobody else was there it was signed without a look at that.
+			good := op.Done == nil || op.Done.Entry.Verify() == nil
+			if good && !known[op.Step] {
 				left = append(left, op)
 			}
 		}

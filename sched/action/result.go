@@ -1,6 +1,7 @@
 package action
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"time"
@@ -138,6 +139,11 @@ func (e *Entry) Verify() error {
 func (e *Entry) sealed() bool {
 	c := &e.checked
 	return c.signature != "" && c.action == e.Action && c.executor == e.Executor && c.signature == string(e.Signature)
+}
+
+// Same reports whether both say the same of the same, and are signed alike.
+func (e *Entry) Same(o *Entry) bool {
+	return e.Action == o.Action && e.Executor == o.Executor && bytes.Equal(e.Signature, o.Signature) && bytes.Equal(e.encoded, o.encoded)
 }
 
 // signedBytes starts with a text that no other signature of a node's key has,

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/buildnet/buildnet/sched/action"
 	"github.com/buildnet/buildnet/store"
@@ -22,7 +23,10 @@ var limits = aged.Limits{Keys: 200_000, Bytes: 256 << 20}
 var ErrFailed = errors.New("results of failed actions are not cached")
 
 // Cache is an action cache. All methods may be called concurrently.
-type Cache struct{ shelf *aged.Shelf }
+type Cache struct {
+	shelf  *aged.Shelf
+	latest latest
+}
 
 // New returns the cache that kv holds; losing its newest entries in an unclean
 // stop does no harm. It reads nothing.
@@ -34,6 +38,7 @@ func New(kv store.KV) *Cache { return &Cache{shelf: aged.New(kv, limits)} }
 func (c *Cache) Get(_ context.Context, a digest.Digest) (action.Entry, error) {
 	raw, err := c.shelf.Get(a.Binary())
 	if err != nil {
+		c.latest.drop(a)
 		return action.Entry{}, fmt.Errorf("result of %v: %w", a, err)
 	}
 	e, err := action.UnmarshalEntry(raw)
@@ -49,11 +54,23 @@ func (c *Cache) Get(_ context.Context, a digest.Digest) (action.Entry, error) {
 // Put keeps an entry whose signature is its executor's; it returns ErrFailed
 // if the action had failed.
 func (c *Cache) Put(_ context.Context, e action.Entry) error {
-	if !e.Result.OK() {
-		return fmt.Errorf("keep result of %v: %w", e.Action, ErrFailed)
+	now := time.Now()
+	if c.latest.has(&e, now) {
+		return nil
 	}
 	if err := e.Verify(); err != nil {
 		return fmt.Errorf("keep result of %v: %w", e.Action, err)
+	}
+	return c.put(e, now)
+}
+
+// PutOwn is Put for an entry that this node has signed just now. Its signature is
+// not checked: whoever gives it to others has to.
+func (c *Cache) PutOwn(_ context.Context, e action.Entry) error { return c.put(e, time.Now()) }
+
+func (c *Cache) put(e action.Entry, now time.Time) error {
+	if !e.Result.OK() {
+		return fmt.Errorf("keep result of %v: %w", e.Action, ErrFailed)
 	}
 	raw, err := e.Marshal()
 	if err != nil {
@@ -65,11 +82,13 @@ func (c *Cache) Put(_ context.Context, e action.Entry) error {
 	if err := c.shelf.Put(e.Action.Binary(), raw); err != nil {
 		return fmt.Errorf("keep result of %v: %w", e.Action, err)
 	}
+	c.latest.add(e, now)
 	return nil
 }
 
 // Delete drops an entry; there may be none.
 func (c *Cache) Delete(a digest.Digest) error {
+	defer c.latest.drop(a)
 	if err := c.shelf.Delete(a.Binary()); err != nil {
 		return fmt.Errorf("drop result of %v: %w", a, err)
 	}
@@ -101,6 +120,7 @@ func (c *Cache) Len() int {
 
 // Clear drops everything.
 func (c *Cache) Clear() error {
+	defer c.latest.clear()
 	if err := c.shelf.Clear(); err != nil {
 		return fmt.Errorf("clear results: %w", err)
 	}

@@ -141,3 +141,60 @@ func TestDamagedEntriesWereNeverThere(t *testing.T) {
 		}
 	}
 }
+
+// counting counts writes.
+type counting struct {
+	memory.KV
+	puts int
+}
+
+func (c *counting) Put(key, value []byte) error {
+	c.puts++
+	return c.KV.Put(key, value)
+}
+
+func TestAnEntryOfAMomentAgoIsNotWrittenAgain(t *testing.T) {
+	x, kv := newExecutor(t), &counting{}
+	c := actions.New(kv)
+	e, other := x.entry(t, "a", result("1")), x.entry(t, "a", result("2"))
+	put := func(want int, e action.Entry) {
+		t.Helper()
+		if err := c.Put(t.Context(), e); err != nil || kv.puts != want {
+			t.Errorf("%d writes, want %d; %v", kv.puts, want, err)
+		}
+	}
+	put(1, e)
+	put(1, e)
+	put(2, other)
+	put(3, e)
+	if err := c.Delete(e.Action); err != nil {
+		t.Fatal(err)
+	}
+	put(4, e)
+	if err := c.Clear(); err != nil {
+		t.Fatal(err)
+	}
+	put(5, e)
+	if err := kv.Delete(e.Action.Binary()); err != nil { // as if the disk had lost it
+		t.Fatal(err)
+	}
+	if _, err := c.Get(t.Context(), e.Action); !errors.Is(err, store.ErrNotFound) {
+		t.Fatal(err)
+	}
+	put(6, e)
+}
+
+func TestOnlyOwnEntriesAreKeptUnchecked(t *testing.T) {
+	e := newExecutor(t).entry(t, "a", result("1"))
+	e.Signature[0] ^= 1
+	c := actions.New(&memory.KV{})
+	if err := c.Put(t.Context(), e); err == nil {
+		t.Error("a bad signature is kept")
+	}
+	if err := c.PutOwn(t.Context(), e); err != nil {
+		t.Error(err)
+	}
+	if got, err := c.Get(t.Context(), e.Action); err != nil || got.Verify() == nil {
+		t.Errorf("%v, and its signature is good", err)
+	}
+}
