@@ -78,6 +78,7 @@ func (s *Service) reign(build steal.BuildID, t *steal.TakeOver, plan *steal.Plan
 		l.scope.Reach = registry.Alone
 	}
 	l.dirs = newDirectories(s, t.Initiator)
+	l.dirs.ahead = newAhead(plan.Graph.Steps(), l.work)
 	key, limit := ledKey{build, t.Epoch}, maxLed
 	if t.Initiator == s.opts.Self {
 		limit += maxOwn

@@ -33,7 +33,7 @@ var errMissing = errors.New("blob is missing")
 func (l *leading) resolve(ctx context.Context, r steal.Resolve) steal.Resolved {
 	out := steal.Resolved{Step: r.Step, Attempt: r.Attempt}
 	step := &l.opts.Plan.Graph.Steps()[r.Step]
-	a, err := action.Assemble(ctx, step, r.Results, l.dirs.from(r.Holders))
+	a, err := action.Assemble(ctx, step, r.Results, l.dirs.of(r.Step, r.Holders))
 	if err == nil && !fits(a) {
 		err = l.s.opts.Blobs.Put(ctx, a.Blobs...)
 	}
@@ -130,6 +130,7 @@ type directories struct {
 	mu    sync.Mutex
 	known map[digest.Digest]*repb.Directory
 	bytes int64 // of known, encoded
+	ahead *ahead
 }
 
 func newDirectories(s *Service, initiator peer.ID) *directories {
@@ -140,9 +141,13 @@ func newDirectories(s *Service, initiator peer.ID) *directories {
 type heldBy struct {
 	*directories
 	holders []peer.ID
+	step    steal.Step // that is assembled; -1 if it does not matter
 }
 
-func (d *directories) from(holders []peer.ID) heldBy { return heldBy{d, holders} }
+func (d *directories) from(holders []peer.ID) heldBy { return heldBy{d, holders, -1} }
+
+// of is from for a step of the plan.
+func (d *directories) of(s steal.Step, holders []peer.ID) heldBy { return heldBy{d, holders, s} }
 
 // Directory returns the message called d.
 func (h heldBy) Directory(ctx context.Context, d digest.Digest) (*repb.Directory, error) {
@@ -152,7 +157,11 @@ func (h heldBy) Directory(ctx context.Context, d digest.Digest) (*repb.Directory
 	if ok {
 		return dir, nil
 	}
-	b, err := h.s.blob(ctx, d, maxDirectory, h.holders)
+	b, err := h.s.opts.Blobs.Get(ctx, d, maxDirectory)
+	if err != nil {
+		h.bringAhead(ctx)
+		b, err = h.s.blob(ctx, d, maxDirectory, h.holders)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errMissing, err)
 	}
