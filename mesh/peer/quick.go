@@ -56,14 +56,24 @@ func double(p *edwards25519.Point, n int) {
 }
 
 // add adds the digits at every other place from the first on, times what they
-// stand for.
+// stand for. What that takes of the multiples is fetched at once: they may not be
+// in a cache, and each addition waits for the one before.
 func (q *quick) add(r *edwards25519.Point, ds *[windows]int8, first int) {
-	for i := first; i < windows; i += 2 {
-		switch d := ds[i]; {
+	var terms [windows / 2]edwards25519.Point
+	for i := range terms {
+		switch d := ds[2*i+first]; {
 		case d > 0:
-			r.Add(r, &q.multiples[i/2][d-1])
+			terms[i] = q.multiples[i][d-1]
 		case d < 0:
-			r.Subtract(r, &q.multiples[i/2][-d-1])
+			terms[i] = q.multiples[i][-d-1]
+		}
+	}
+	for i := range terms {
+		switch d := ds[2*i+first]; {
+		case d > 0:
+			r.Add(r, &terms[i])
+		case d < 0:
+			r.Subtract(r, &terms[i])
 		}
 	}
 }
