@@ -95,7 +95,7 @@ func (n *Node) prober(settings config.Settings, blobs *disk.Store) *toolchain.Pr
 	return toolchain.New(toolchain.Options{KV: blobs.CacheKV("toolchain"), Dirs: settings.ToolchainDirs, Log: n.cfg.Log})
 }
 
-func (n *Node) executor(settings config.Settings, blobs *disk.Store, o *owner) (Executor, error) {
+func (n *Node) executor(settings config.Settings, blobs store.Blobs, o *owner) (Executor, error) {
 	if f := n.cfg.Machine.Executor; f != nil {
 		return f(blobs)
 	}

@@ -38,6 +38,7 @@ const maxTrees = 1000
 // parts are what a node is made of.
 type parts struct {
 	store      *disk.Store
+	handed     *handed // as the executor sees it
 	actions    *actions.Cache
 	private    *actions.Cache // of builds that give their results to nobody
 	history    *history.History
@@ -88,7 +89,8 @@ func (n *Node) assemble(ctx context.Context, settings config.Settings, blobs *di
 	}
 	var err error
 	p.owner = n.newOwner(p, settings)
-	p.exec, err = n.executor(settings, blobs, p.owner)
+	p.handed = newHanded(blobs)
+	p.exec, err = n.executor(settings, p.handed, p.owner)
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +175,7 @@ func (n *Node) connect(p *parts, id mesh.Identity, settings config.Settings) (er
 	level, _ := p.exec.Isolation()
 	reduced := level != action.Full && !settings.ShareReduced
 	p.runner = &runner{
-		self: p.mesh.Self(), sign: id.Sign, store: p.store, dht: p.dht, exec: p.exec,
+		self: p.mesh.Self(), sign: id.Sign, store: p.store, handed: p.handed, dht: p.dht, exec: p.exec,
 		toolchains: p.toolchains, actions: p.actions, solitary: p.solitary, reduced: reduced, log: log,
 	}
 	p.sched = sched.New(sched.Options{

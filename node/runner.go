@@ -34,6 +34,7 @@ type runner struct {
 	self       peer.ID
 	sign       func([]byte) ([]byte, error)
 	store      *disk.Store
+	handed     *handed
 	dht        *dht.DHT
 	exec       Executor
 	toolchains *toolchain.Prober
@@ -52,6 +53,11 @@ var _ sched.Runner = (*runner)(nil)
 // Prepare brings the action and all its inputs here. They are held until the
 // job's context ends, which it does when the job is over.
 func (r *runner) Prepare(ctx context.Context, j sched.Job) *steal.Failure {
+	// The build has ingested or made the inputs here, or nobody has them.
+	if j.Alone || j.Own != nil && r.solitary() {
+		context.AfterFunc(ctx, r.handed.hold(j.Messages))
+		return nil
+	}
 	lease := r.store.Lease()
 	context.AfterFunc(ctx, lease.Release)
 	for _, m := range j.Messages {
@@ -59,10 +65,6 @@ func (r *runner) Prepare(ctx context.Context, j sched.Job) *steal.Failure {
 		if err := r.store.Put(ctx, m.Digest, bytes.NewReader(m.Content)); err != nil {
 			return failureOf(err)
 		}
-	}
-	// The build has ingested or made all the rest of it here, or nobody has it.
-	if j.Alone || j.Own != nil && r.solitary() {
-		return nil
 	}
 	if _, err := r.dht.FetchAction(ctx, j.Action, j.Holders, lease.Hold); err != nil {
 		return failureOf(err)
@@ -139,7 +141,7 @@ func (r *runner) task(ctx context.Context, d digest.Digest) (task, error) {
 }
 
 func (r *runner) message(ctx context.Context, d digest.Digest, m proto.Message) error {
-	content, err := store.ReadAll(ctx, r.store, d, maxMessage)
+	content, err := store.ReadAll(ctx, r.handed, d, maxMessage)
 	if err != nil {
 		return err
 	}

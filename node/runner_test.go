@@ -71,7 +71,7 @@ func TestLeaderCannotHaveACommandRunWithTheNodesRights(t *testing.T) {
 		"reduced, another command":             {command("y", plain), plain, step("x", nil), true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := &runner{store: store, reduced: c.reduced}
+			r := &runner{store: store, handed: newHanded(store), reduced: c.reduced}
 			task, err := r.task(t.Context(), keep(&repb.Action{CommandDigest: action.ReapiDigest(c.command), Platform: c.platform}))
 			if err != nil {
 				t.Fatal(err)
