@@ -48,11 +48,11 @@ func (r *run) lookUp(ctx context.Context, s *action.Step) (*action.Entry, error)
 			return nil, nil
 		}
 	}
-	a, err := action.Assemble(ctx, s, r.outcomes, r.dirs)
+	a, err := action.Name(ctx, s, r.outcomes, r.dirs)
 	if err != nil {
 		return nil, fmt.Errorf("step %s: %w", s.ID, err)
 	}
-	entry, err := r.entryOf(ctx, a.Action)
+	entry, err := r.entryOf(ctx, a)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}

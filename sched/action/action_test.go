@@ -141,6 +141,9 @@ func TestAssembleKeysWhatTheCommandCanSeeAndNothingElse(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if name, err := action.Name(t.Context(), &st, r, s); err != nil || name != a.Action {
+			t.Errorf("its name is %v, %v; want %v", name, err, a.Action)
+		}
 		return a.Action
 	}
 	want := key(base(), results("1"))
@@ -167,6 +170,18 @@ func TestAssembleKeysWhatTheCommandCanSeeAndNothingElse(t *testing.T) {
 				t.Errorf("key is the same: %v, want %v", got == want, tc.same)
 			}
 		})
+	}
+}
+
+func TestNameReadsNoDirectoryThatStaysAsItIs(t *testing.T) {
+	s := shelf{}
+	st := step("p", s.tree(t, "a.c"), "a.o")
+	a, err := action.Assemble(t.Context(), &st, nil, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if name, err := action.Name(t.Context(), &st, nil, shelf{}); err != nil || name != a.Action {
+		t.Errorf("%v, %v; want %v", name, err, a.Action)
 	}
 }
 

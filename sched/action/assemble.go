@@ -28,7 +28,36 @@ type Assembled struct {
 // input contents become the same action, whatever their names and wherever
 // their project lies.
 func Assemble(ctx context.Context, s *Step, results map[StepID]*Result, source Directories) (*Assembled, error) {
-	root, blobs, err := inputRoot(ctx, s, results, source)
+	tree, err := inputs(ctx, s, results, source)
+	if err != nil {
+		return nil, fmt.Errorf("assemble %s: %w", s.ID, err)
+	}
+	// The root is among the messages in any case.
+	if err := tree.Mkdir(ctx, s.Dir); err != nil {
+		return nil, fmt.Errorf("assemble %s: %w", s.ID, err)
+	}
+	return s.assembled(tree)
+}
+
+// Name returns the digest of the action that Assemble makes, for those who need
+// nothing else of it: a directory that nothing is put into is not read.
+func Name(ctx context.Context, s *Step, results map[StepID]*Result, source Directories) (digest.Digest, error) {
+	tree, err := inputs(ctx, s, results, source)
+	if err == nil && s.Dir != "" {
+		err = tree.Mkdir(ctx, s.Dir)
+	}
+	if err != nil {
+		return digest.Digest{}, fmt.Errorf("name the action of %s: %w", s.ID, err)
+	}
+	a, err := s.assembled(tree)
+	if err != nil {
+		return digest.Digest{}, err
+	}
+	return a.Action, nil
+}
+
+func (s *Step) assembled(tree *Tree) (*Assembled, error) {
+	root, blobs, err := tree.Encode()
 	if err != nil {
 		return nil, fmt.Errorf("assemble %s: %w", s.ID, err)
 	}
@@ -49,26 +78,24 @@ func Assemble(ctx context.Context, s *Step, results map[StepID]*Result, source D
 	return &Assembled{Action: action.Digest, InputRoot: root, Blobs: append(blobs, command, action)}, nil
 }
 
-func inputRoot(ctx context.Context, s *Step, results map[StepID]*Result, source Directories) (digest.Digest, []Blob, error) {
+// inputs is the tree of a step's sources and of what it reads of results.
+func inputs(ctx context.Context, s *Step, results map[StepID]*Result, source Directories) (*Tree, error) {
 	tree := NewTree(source, s.Inputs)
 	for _, d := range s.Deps {
 		r, ok := results[d.Step]
 		if !ok {
-			return digest.Digest{}, nil, fmt.Errorf("no result of %s", d.Step)
+			return nil, fmt.Errorf("no result of %s", d.Step)
 		}
 		for _, o := range r.Outputs {
 			if d.Paths != nil && !slices.Contains(d.Paths, o.Path) {
 				continue
 			}
 			if err := tree.Put(ctx, o); err != nil {
-				return digest.Digest{}, nil, fmt.Errorf("output of %s: %w", d.Step, err)
+				return nil, fmt.Errorf("output of %s: %w", d.Step, err)
 			}
 		}
 	}
-	if err := tree.Mkdir(ctx, s.Dir); err != nil {
-		return digest.Digest{}, nil, err
-	}
-	return tree.Encode()
+	return tree, nil
 }
 
 // Command returns the Command message of s: all of its action but what it reads.
