@@ -25,7 +25,8 @@ const (
 	writeEvery = 500 * time.Millisecond
 	// checkpointEvery and checkpointOps are when what is left of a log that does
 	// not matter any more goes: all that was written becomes a checkpoint, and the
-	// log goes on after it.
+	// log goes on after it. One that has more ops is followed by as many before the
+	// next.
 	checkpointEvery = 30 * time.Second
 	checkpointOps   = 4096
 	// maxUnfinished bounds the builds that can be resumed; beyond it the oldest go.
@@ -75,6 +76,7 @@ type ledger struct {
 
 	// Owned by run: what is written of which log.
 	written, log, checkpoint, part, since int
+	kept                                  int // ops of the last checkpoint
 	checkpointed                          time.Time
 }
 
@@ -114,7 +116,7 @@ func (l *ledger) write(now time.Time) error {
 	switch {
 	case logs == l.log && len(all) == l.written:
 		return nil
-	case logs == l.log && len(all)-l.since < checkpointOps && now.Sub(l.checkpointed) < checkpointEvery:
+	case logs == l.log && len(all)-l.since < max(checkpointOps, l.kept) && now.Sub(l.checkpointed) < checkpointEvery:
 		if err := l.put(all[l.written:]); err != nil {
 			return err
 		}
@@ -137,13 +139,14 @@ func (l *ledger) compact(all []steal.Op, now time.Time) error {
 	if err := remove(l.kv, partsOf(l.of.ID, l.checkpoint)); err != nil {
 		return err
 	}
-	if err := l.put(steal.Bequest(all, l.self)); err != nil {
+	left := steal.Bequest(all, l.self)
+	if err := l.put(left); err != nil {
 		return err
 	}
 	if err := l.kv.Put([]byte(headPrefix+l.of.ID), fmt.Append(nil, l.checkpoint)); err != nil {
 		return fmt.Errorf("keep the log of build %s: %w", l.of.ID, err)
 	}
-	l.since, l.checkpointed = len(all), now
+	l.since, l.kept, l.checkpointed = len(all), len(left), now
 	return remove(l.kv, partsOf(l.of.ID, before))
 }
 

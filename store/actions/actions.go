@@ -39,6 +39,9 @@ func (c *Cache) Get(_ context.Context, a digest.Digest) (action.Entry, error) {
 	raw, err := c.shelf.Get(a.Binary())
 	if err != nil {
 		c.latest.drop(a)
+		if errors.Is(err, store.ErrNotFound) {
+			return action.Entry{}, err // most are: no text is made of it
+		}
 		return action.Entry{}, fmt.Errorf("result of %v: %w", a, err)
 	}
 	e, err := action.UnmarshalEntry(raw)
