@@ -57,6 +57,8 @@ type leading struct {
 	claims map[digest.Digest]steal.Step
 	// latest is what each step claimed last.
 	latest map[steal.Step]digest.Digest
+	// besides are the claims that are waited for while their actions are executed.
+	besides map[digest.Digest][]*beside
 }
 
 // reign makes this node the leader of a build, as t says.
@@ -193,12 +195,19 @@ func (l *leading) do(out steal.Output) {
 	}
 	for _, r := range out.Resolves {
 		l.work.Go(func() {
-			resolved := l.resolve(l.ctx, r)
-			l.inbox.put(func() { l.do(l.machine.Resolved(time.Now(), resolved)) }, true)
+			if resolved, tell := l.resolve(l.ctx, r); tell {
+				l.resolved(resolved)
+			}
 		})
 	}
 	for _, p := range out.Publishes {
-		l.published.Go(func() { l.tell(p.Entry) })
+		waits := l.made(p.Entry.Action)
+		l.published.Go(func() {
+			for _, b := range waits {
+				<-b.over
+			}
+			l.tell(p.Entry)
+		})
 	}
 	for _, a := range out.Releases {
 		l.release(a)

@@ -105,7 +105,9 @@ func (s *Service) plan(ctx context.Context, b Build) (Build, action.Blob, error)
 	case plan.Modes.Local:
 		plan.Candidates = []peer.ID{s.opts.Self}
 	case len(plan.Candidates) == 0:
-		plan.Candidates = elect.Rank(elect.Candidacy{ID: string(b.ID), Initiator: s.opts.Self, Now: time.Now()}, s.alive(), s.opts.Estimate)
+		plan.Candidates = elect.Rank(elect.Candidacy{
+			ID: string(b.ID), Initiator: s.opts.Self, Now: time.Now(), Work: plan.Typical(),
+		}, s.alive(), s.opts.Estimate)
 	}
 	encoded, err := encodePlan(&plan)
 	if err != nil {

@@ -29,9 +29,10 @@ const (
 
 var errMissing = errors.New("blob is missing")
 
-// resolve makes a step into an action, and looks whether it is known.
-func (l *leading) resolve(ctx context.Context, r steal.Resolve) steal.Resolved {
-	out := steal.Resolved{Step: r.Step, Attempt: r.Attempt}
+// resolve makes a step into an action, and looks whether it is known. Nothing is left
+// to tell of one that was told while it was looked for, and is not known.
+func (l *leading) resolve(ctx context.Context, r steal.Resolve) (out steal.Resolved, tell bool) {
+	out = steal.Resolved{Step: r.Step, Attempt: r.Attempt}
 	step := &l.opts.Plan.Graph.Steps()[r.Step]
 	a, err := action.Assemble(ctx, step, r.Results, l.dirs.of(r.Step, r.Holders))
 	if err == nil && !fits(a) {
@@ -39,9 +40,15 @@ func (l *leading) resolve(ctx context.Context, r steal.Resolve) steal.Resolved {
 	}
 	if err != nil {
 		out.Failure, out.Invalid = failureOf(err)
-		return out
+		return out, true
 	}
 	out.Action = a.Action
+	keep := sync.OnceFunc(func() {
+		if fits(a) {
+			l.parcels.keep(a, func(going map[digest.Digest][][]byte) { l.save(ctx, going) })
+		}
+	})
+	tell = true
 	switch {
 	case step.Sharing == action.Unshared || l.opts.Plan.Modes.Exchange == steal.GiveOnly:
 	case l.opts.Plan.Modes.Exchange == steal.TakeOnly && !r.Fresh:
@@ -54,12 +61,10 @@ func (l *leading) resolve(ctx context.Context, r steal.Resolve) steal.Resolved {
 			out.Known = &f.Entry
 		}
 	default:
-		l.claim(ctx, &out, step.Timeout)
+		tell = l.claim(ctx, &out, step.Timeout, r.Patience, keep)
 	}
-	if fits(a) { // now, because a claim may take long
-		l.parcels.keep(a, func(going map[digest.Digest][][]byte) { l.save(ctx, going) })
-	}
-	return out
+	keep() // now, because a claim may take long
+	return out, tell
 }
 
 // save puts what open steps are made of into the own store, before it is
@@ -84,30 +89,6 @@ func (l *leading) save(ctx context.Context, going map[digest.Digest][][]byte) {
 	}
 	if err := l.s.opts.Blobs.Put(ctx, blobs...); err != nil && ctx.Err() == nil {
 		l.s.opts.Log.Warn("messages of open steps not kept", "build", l.build, "steps", len(open), "error", err)
-	}
-}
-
-// claim waits while another build has the claim, but no longer than an
-// execution may take: one that is renewed for ever holds up nobody for ever.
-func (l *leading) claim(ctx context.Context, out *steal.Resolved, timeout time.Duration) {
-	l.claimed(out.Step, out.Action)
-	waiting, cancel := context.WithTimeout(ctx, timeout+claimSlack)
-	defer cancel()
-	f, known, err := l.s.opts.Results.Claim(waiting, l.scope, out.Action)
-	switch {
-	case err != nil && ctx.Err() == nil && waiting.Err() != nil:
-		l.unclaimed(out.Action) // it is executed without a claim
-	case err != nil:
-		l.unclaimed(out.Action)
-		out.Failure = &steal.Failure{Kind: steal.Broken, Text: err.Error()}
-	case known:
-		l.unclaimed(out.Action)
-		out.Found, out.Holders = &f.Entry, f.Holders
-	case !l.wants(out.Action):
-		// The step has become another action meanwhile.
-		l.s.opts.Results.Release(l.scope, out.Action)
-	default:
-		out.Claimed = true
 	}
 }
 

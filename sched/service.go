@@ -49,7 +49,9 @@ type Blobs interface {
 // Results are the results and claims of the mesh: see registry.Registry.
 type Results interface {
 	Lookup(ctx context.Context, s registry.Scope, actions []digest.Digest) map[digest.Digest]registry.Found
-	Claim(ctx context.Context, s registry.Scope, a digest.Digest) (f registry.Found, known bool, err error)
+	Claim(ctx context.Context, s registry.Scope, a digest.Digest, e registry.Early) (f registry.Found, known bool, err error)
+	// Owners are those who are asked, best first; this node may be one.
+	Owners(s registry.Scope, a digest.Digest) []peer.ID
 	Release(s registry.Scope, a digest.Digest)
 	Publish(ctx context.Context, s registry.Scope, e action.Entry, holders []peer.ID) error
 }

@@ -191,7 +191,7 @@ func TestClaimThatNeverEndsIsNotWaitedForForEver(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		over := make(chan error, 1)
 		go func() { over <- stranger.Run(ctx) }()
-		if _, known, err := stranger.Claim(ctx, registry.Scope{Build: "z", Initiator: id, Reach: registry.Mesh}, a.Action); known || err != nil {
+		if _, known, err := stranger.Claim(ctx, registry.Scope{Build: "z", Initiator: id, Reach: registry.Mesh}, a.Action, registry.Early{}); known || err != nil {
 			t.Fatal(known, err)
 		}
 		d := m.diary(g, 0)

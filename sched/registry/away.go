@@ -93,34 +93,41 @@ func (r *Registry) accuse(from peer.ID, err error) {
 
 // claimAway claims at the first owner that answers, while it asks the others
 // for the result: the first one may have come only now.
-func (r *Registry) claimAway(ctx context.Context, s Scope, a digest.Digest) (Found, bool, error) {
-	if s.Reach == Alone {
-		return Found{}, false, nil
-	}
-	ids := r.opts.Owners(a, owners)
+func (r *Registry) claimAway(ctx context.Context, s Scope, a digest.Digest, e Early) (Found, bool, error) {
+	ids := r.Owners(s, a)
 	if len(ids) == 0 || len(ids) == 1 && ids[0] == r.opts.Self {
 		return Found{}, false, nil
 	}
 	c := &claiming{r: r, s: s, a: a, owners: ids, inquiry: newInquiry()}
+	c.inquiry.grants = e.Start == claim.Claimed
 	defer c.inquiry.drop()
+	e.begin(claim.AtOnce)
 	c.next()
 	for _, id := range without(ids, ids[0], r.opts.Self) {
 		r.lookAt(c.inquiry, s, a, id)
 	}
 	looked := time.NewTimer(secondTime)
 	defer looked.Stop()
-	for late := false; ; {
+	for late, begun := false, false; ; {
 		f, known, open := c.look()
 		if known {
 			c.leave()
 			return f, true, nil
+		}
+		if !begun && !c.claims() {
+			begun = true
+			e.begin(claim.Claimed)
 		}
 		if open == 0 || late && !c.claims() {
 			return Found{}, false, ctx.Err()
 		}
 		select {
 		case <-ctx.Done():
-			c.leave()
+			if errors.Is(context.Cause(ctx), ErrMade) {
+				c.keep()
+			} else {
+				c.leave()
+			}
 			return Found{}, false, ctx.Err()
 		case <-looked.C:
 			late = true
@@ -194,6 +201,13 @@ func (c *claiming) look() (f Found, known bool, open int) {
 func (c *claiming) leave() {
 	if c.claims() {
 		c.r.lanes.release(c.at.lane, heldKey{c.s.Build, c.a})
+	}
+}
+
+// keep leaves a claim that may be granted yet to Publish.
+func (c *claiming) keep() {
+	if c.claims() {
+		c.r.lanes.hold(c.at.lane, heldKey{c.s.Build, c.a})
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 // most owners know nothing of an action.
 type inquiry struct {
 	news chan struct{} // holds one token while there is something to look at
+	// grants says that a claim which is given is news before the rest is there.
+	grants bool
 
 	mu   sync.Mutex
 	open []asked
@@ -49,7 +51,7 @@ func (i *inquiry) answered(r result) {
 		i.open = slices.Delete(i.open, at, at+1)
 		i.told = append(i.told, r)
 	}
-	wake := at >= 0 && (len(i.open) == 0 || r.says())
+	wake := at >= 0 && (len(i.open) == 0 || r.says(i.grants))
 	i.mu.Unlock()
 	if wake {
 		select {
@@ -61,12 +63,12 @@ func (i *inquiry) answered(r result) {
 
 // says reports whether anything follows from the result before the others are
 // there.
-func (r *result) says() bool {
+func (r *result) says(grants bool) bool {
 	if r.err != nil {
 		return true
 	}
 	v := verdict(min(r.answer.GetVerdict(), uint32(verdictRefused)))
-	return v == verdictFound || v == verdictRefused
+	return v == verdictFound || v == verdictRefused || grants && v == verdictGranted
 }
 
 // take returns what has come since the last call, and how many answers are owed.

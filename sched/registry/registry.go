@@ -202,11 +202,38 @@ func (r *Registry) shares(e *action.Entry) bool {
 	return e.Result.Isolation == action.Full || r.opts.ShareReduced
 }
 
+// ErrMade is the cause with which the context of a Claim ends whose action was
+// executed meanwhile. The claim is left to Publish: it ends where the result is
+// told, and nobody has it between.
+var ErrMade = errors.New("the action was executed meanwhile")
+
+// Early is how an execution begins before all that was asked is answered. Its zero
+// value does not.
+type Early struct {
+	Start claim.Start
+	// Begin is called once at most, by Claim and before that returns.
+	Begin func()
+}
+
+func (e Early) begin(at claim.Start) {
+	if e.Start == at && e.Begin != nil {
+		e.Begin()
+	}
+}
+
+// Owners are those that Claim asks about an action, best first; this node may be one.
+func (r *Registry) Owners(s Scope, a digest.Digest) []peer.ID {
+	if s.Reach == Alone {
+		return nil
+	}
+	return r.opts.Owners(a, owners)
+}
+
 // Claim returns the result of an action if it is known. If not, it claims the
 // execution for the build, waiting while another build has it: for that one's
 // result, or for the end of its claim. A claim ends with Publish or Release.
 // Where no owner answers the build goes ahead without one. The error is ctx's.
-func (r *Registry) Claim(ctx context.Context, s Scope, a digest.Digest) (f Found, known bool, err error) {
+func (r *Registry) Claim(ctx context.Context, s Scope, a digest.Digest, e Early) (f Found, known bool, err error) {
 	f, known, err = r.here.claim(ctx, s, a)
 	if known {
 		r.letGo(s, a) // what the build has from an earlier try
@@ -214,8 +241,9 @@ func (r *Registry) Claim(ctx context.Context, s Scope, a digest.Digest) (f Found
 	if err != nil || known {
 		return f, known, err
 	}
-	f, known, err = r.claimAway(ctx, s, a)
+	f, known, err = r.claimAway(ctx, s, a, e)
 	switch {
+	case err != nil && errors.Is(context.Cause(ctx), ErrMade):
 	case err != nil:
 		r.Release(s, a)
 	case known:

@@ -207,7 +207,7 @@ type claimed struct {
 func (n *node) claim(ctx context.Context, build claim.Build, a digest.Digest) <-chan claimed {
 	c := make(chan claimed, 1)
 	go func() {
-		f, known, err := n.Claim(ctx, n.scope(build), a)
+		f, known, err := n.Claim(ctx, n.scope(build), a, registry.Early{})
 		c <- claimed{known, f, err}
 	}()
 	return c
@@ -429,14 +429,14 @@ func TestAloneAsksNobody(t *testing.T) {
 		one.mu.Unlock()
 		scope := one.scope("y")
 		scope.Reach = registry.Alone
-		if _, known, err := one.Claim(t.Context(), scope, a); known || err != nil {
+		if _, known, err := one.Claim(t.Context(), scope, a, registry.Early{}); known || err != nil {
 			t.Errorf("Claim = %v, %v, want it granted", known, err)
 		}
 		other := scope
 		other.Build = "z"
 		second := make(chan claimed, 1)
 		go func() {
-			f, known, err := one.Claim(t.Context(), other, a)
+			f, known, err := one.Claim(t.Context(), other, a, registry.Early{})
 			second <- claimed{known, f, err}
 		}()
 		waits(t, second)

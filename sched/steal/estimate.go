@@ -23,8 +23,9 @@ const (
 	// unknownArrival stands for how long a step takes from its assignment to its
 	// run, on a member that ran none.
 	unknownArrival = 30 * time.Millisecond
-	// unknownBandwidth stands for that to a member, in bytes a second.
-	unknownBandwidth = 12.5e6
+	// unknownBandwidth stands for that to a member, in bytes a second; unknownFar for
+	// that to a distant one that was tried.
+	unknownBandwidth, unknownFar = 12.5e6, 1.25e6
 	// longest is what anything is believed to take at most: what is said may be any
 	// number, and times are added up.
 	longest = 30 * 24 * time.Hour

@@ -57,7 +57,7 @@ type Leader struct {
 	// BPU-seconds.
 	atStake, wasted float64
 	exp             experience
-	lookAt          time.Time // when to look for slow steps again
+	lookAt, lateAt  time.Time // when to look for slow steps again, and for late ones
 	unsecured       int       // results that the initiator does not have yet
 	placing
 
@@ -110,38 +110,9 @@ type Dial struct {
 	Hello Hello
 }
 
-// Resolve asks for a step to be made into an action. Unless Fresh, a known
-// result is as good as an execution.
-type Resolve struct {
-	Step    Step
-	Attempt uint64
-	Fresh   bool
-	// Results are those of the step's dependencies, and Holders who has them.
-	Results map[action.StepID]*action.Result
-	Holders []peer.ID
-}
-
 // Publish is a result for everybody.
 type Publish struct {
 	Entry action.Entry
-}
-
-// Resolved answers a Resolve.
-type Resolved struct {
-	Step    Step
-	Attempt uint64
-	Action  digest.Digest
-	// Found is a result to take instead of an execution; Holders have it.
-	Found   *action.Entry
-	Holders []peer.ID
-	// Known is the result that a Fresh resolve did not take.
-	Known *action.Entry
-	// Claimed says that others wait for this build's result.
-	Claimed bool
-	// Failure is set if there is no action.
-	Failure *Failure
-	// Invalid says that the failure is of the step itself and final.
-	Invalid bool
 }
 
 type confirmation struct {

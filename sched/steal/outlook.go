@@ -13,8 +13,10 @@ const (
 	// sourceBytes stands for the sources of a step, whose sizes a leader does
 	// not know: they are with the initiator.
 	sourceBytes = 64 << 10
-	// tellingBytes are enough for the time that they took to tell of a bandwidth.
-	tellingBytes = 1 << 20
+	// tellingBytes are enough for the time that they took to tell of a bandwidth; of
+	// a distant member, fewer are if they take several round trips.
+	tellingBytes, tellingFar = 1 << 20, 64 << 10
+	tellingTrips             = 3
 )
 
 // outlook is what is expected of a member, as of the last change of its hands.
@@ -212,6 +214,9 @@ func (m *member) bandwidth() float64 {
 	if m.outlook.bandwidth > 0 {
 		return m.outlook.bandwidth
 	}
+	if m.outlook.rtt >= distant && m.line.homing > 0 {
+		return unknownFar // so little came that it said nothing
+	}
 	return unknownBandwidth
 }
 
@@ -231,11 +236,28 @@ func (l *Leader) measure(s Step, m *member, t Timings) {
 
 // carried takes how long bytes took to m, or from there.
 func (m *member) carried(bytes int64, took time.Duration) {
-	if bytes < tellingBytes || took <= 0 {
+	if bytes >= tellingBytes && took > 0 {
+		m.carries(float64(bytes) / took.Seconds())
+	}
+}
+
+// homed takes how long outputs took from m to the initiator: of a distant member
+// fewer bytes tell of its line, since their number is known.
+func (m *member) homed(bytes int64, took time.Duration) {
+	o := &m.outlook
+	if o.rtt < distant || bytes < tellingFar || took < tellingTrips*o.rtt {
+		m.carried(bytes, took)
 		return
 	}
+	carried := float64(bytes) / (took - o.rtt).Seconds()
+	if o.bandwidth = max(o.bandwidth, carried); carried < o.bandwidth { // what else was on the line counts less
+		m.carries(carried)
+	}
+}
+
+// carries takes one more bandwidth into the moving mean.
+func (m *member) carries(measured float64) {
 	o := &m.outlook
-	measured := float64(bytes) / took.Seconds()
 	if o.bandwidth == 0 {
 		o.bandwidth = measured
 		return

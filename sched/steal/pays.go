@@ -26,6 +26,13 @@ const (
 	// distant members are given one step until that has come back: it is not
 	// believed of them that their line is as good as one usually is.
 	distant = 5 * time.Millisecond
+	// fathoming is how many times the way to a distant member and back steps of a
+	// kind that nobody has measured have to run before one is sent there: they may be
+	// over sooner than it would be there.
+	fathoming = 2
+	// byFar is how many times as soon there as here a step has to be done that was
+	// late on its way before.
+	byFar = 3
 	// Lines mend: a member to which nothing is sent because it would not pay is
 	// given one step, as if nothing were known of it, after a pause that doubles.
 	firstPause, maxPause = 2 * time.Second, 2 * time.Minute
@@ -96,7 +103,7 @@ func (l *Leader) settled(s Step, secured bool) {
 	m.line.trial = false
 	if secured && took > 0 {
 		average(&m.line.homing, took)
-		m.carried(owed.bytes, took)
+		m.homed(owed.bytes, took)
 	}
 }
 
@@ -144,7 +151,7 @@ func (r *round) sends(m *member, st *seat) bool {
 	if r.other == nil || there < r.there {
 		r.other, r.there = m, there
 	}
-	pays := r.inTime(there) && !g.unproven && (there <= r.here || r.useful(g, st, back))
+	pays := r.inTime(there) && !g.unproven && r.fathomed(m, g, there) && (there <= r.here || r.useful(g, st, back))
 	st.weighed, st.pays = st.look, pays
 	r.pays = r.pays || pays
 	return pays
@@ -155,7 +162,7 @@ func (r *round) sends(m *member, st *seat) bool {
 // as.
 func (r *round) tries(m *member) (o place.Offer, ok bool) {
 	n := &m.line
-	if len(m.hands) > 0 || n.owing > 0 || r.l.now.Before(n.next) || r.tried != nil {
+	if len(m.hands) > 0 || n.owing > 0 || r.l.now.Before(n.next) || r.tried != nil || r.l.tasks[r.step].wasLate {
 		return o, false
 	}
 	if n.next.IsZero() {
@@ -169,6 +176,48 @@ func (r *round) tries(m *member) (o place.Offer, ok bool) {
 	}
 	r.tried = m
 	return o, true
+}
+
+// fathomed reports whether enough is known of what the step that is weighed takes to
+// send it so far: it, or others of its kind, were measured, or one runs for long. One
+// that was late on its way stays, unless it is there sooner by far.
+func (r *round) fathomed(m *member, g *gate, there time.Duration) bool {
+	step := r.l.step(r.step)
+	switch {
+	case g.way < distant:
+		return true
+	case r.l.tasks[r.step].wasLate && byFar*there > r.here:
+		return false
+	case step.Cost > 0:
+		return true
+	}
+	of := kind(step)
+	if r.l.exp.kinds[of].median() > 0 {
+		return true
+	}
+	if !r.fathom.known || r.fathom.kind != of {
+		r.fathom = fathom{true, of, r.l.longestRun(of)}
+	}
+	return r.fathom.longest >= fathoming*(m.arrives()+g.way)
+}
+
+// fathom is how long a step of a kind runs by now, at most.
+type fathom struct {
+	known   bool
+	kind    string
+	longest time.Duration
+}
+
+func (l *Leader) longestRun(of string) time.Duration {
+	longest := time.Duration(0)
+	for _, m := range l.order {
+		for s := range m.hands { // the most of them, in any order
+			if at := l.tasks[s].begunAt(m.id); !at.IsZero() && kind(l.step(s)) == of {
+				longest = max(longest, l.now.Sub(at))
+			}
+		}
+	}
+	return longest
 }
 
 func (r *round) inTime(there time.Duration) bool {

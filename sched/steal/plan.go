@@ -18,6 +18,22 @@ type Plan struct {
 	Modes      Modes
 }
 
+// Typical is what a step of known cost comes to on average, in BPU-seconds; 0 if
+// there is none.
+func (p *Plan) Typical() float64 {
+	sum, known := 0.0, 0
+	for i := range p.Graph.Steps() {
+		if c := p.Graph.Steps()[i].Cost; c > 0 {
+			sum += c
+			known++
+		}
+	}
+	if known == 0 {
+		return 0
+	}
+	return sum / float64(known)
+}
+
 // Modes are the user's wishes for a build.
 type Modes struct {
 	// Force executes every step although its result is known.

@@ -31,6 +31,7 @@ type round struct {
 	left   int // steps of the queue, with the one that is looked at
 	item   item
 	offers []offer
+	fathom fathom
 	ranks
 	weighing
 }
@@ -46,10 +47,11 @@ func (l *Leader) newRound(n int) *round {
 	r, last := &l.round, l.round
 	*r = round{l: l, need: l.needs[n], able: last.able[:0], free: last.free[:0], offers: last.offers[:0], ranks: last.emptied()}
 	l.rounds++
-	l.power = 0
+	l.power, l.fastest = 0, 0
 	for _, m := range l.order {
 		if m.join != nil {
 			l.power += float64(m.join.Slots) * m.speed()
+			l.fastest = max(l.fastest, m.bpu())
 		}
 	}
 	r.able = l.entrusted(r.able, r.need)

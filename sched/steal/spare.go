@@ -133,7 +133,7 @@ func (l *Leader) burdens() []burden {
 
 func (l *Leader) burdensOf(m *member) []burden {
 	var list []burden
-	total := time.Duration(0)
+	total, lacks := time.Duration(0), l.lacksInputs(m)
 	for _, s := range sortedSteps(m.hands) {
 		t := &l.tasks[s]
 		work, measured := l.expect(s)
@@ -149,6 +149,9 @@ func (l *Leader) burdensOf(m *member) []burden {
 			b.surely = measured && l.straggles(m, runTime(work, m.bpu()), elapsed)
 		} else {
 			b.left = runTime(work, m.speed())
+			if late := l.now.Sub(t.givenAt) - m.arrives(); lacks && late > 0 && !t.wasLate {
+				b.left += late
+			}
 		}
 		total += b.left
 		if t.backup == "" && !t.recalled {
@@ -274,7 +277,7 @@ func (l *Leader) recall(b burden) {
 	if !l.mayRecall(b) {
 		return
 	}
-	l.tasks[b.step].recalled = true
+	l.tasks[b.step].recalled, l.tasks[b.step].wasLate = true, true
 	l.send(b.on.id, Recall{Step: b.step})
 }
 

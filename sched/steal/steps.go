@@ -56,6 +56,9 @@ type task struct {
 	backedAt    time.Time // when the backup began to run it, like startedAt
 	stake, most float64
 	recalled    bool // its worker was asked for it, unless it runs it
+	// wasLate says that it was asked for once: that it is late again says as much of
+	// whoever else had it.
+	wasLate bool
 	// avoid are the members on which it went wrong.
 	avoid []peer.ID
 	// suspects are those of whom it is not clear yet whether it was they.
@@ -133,129 +136,8 @@ func (l *Leader) schedule() {
 	for n := range l.queued {
 		l.assignQueue(n)
 	}
+	l.callBack()
 	l.spare()
-}
-
-// resolve starts on ready steps while there is use for them.
-func (l *Leader) resolve() {
-	if len(l.ready) == 0 {
-		return
-	}
-	window := minQueued
-	for _, m := range l.order {
-		if j := m.join; j != nil {
-			window += 2 * min(j.Slots, MaxWant)
-		}
-	}
-	waiting := 0
-	for _, q := range l.queued {
-		waiting += len(q)
-	}
-	enough := func() bool { return len(l.resolving) >= maxResolving || len(l.resolving)+waiting >= window }
-	if enough() {
-		return
-	}
-	// What is done with a step changes l.ready, so that it is walked as it was.
-	first := slices.Clone(l.ready[max(0, len(l.ready)-maxResolving-window):])
-	for _, s := range slices.Backward(first) {
-		t := &l.tasks[s]
-		if enough() {
-			return
-		}
-		if l.stopping || t.phase != Ready || l.now.Before(t.notBefore) || t.lacking && !l.inputsSecured(s) || l.risky(s) {
-			continue
-		}
-		if lack := l.impossible(l.needOf[s]); lack != "" {
-			l.giveUp(s, lack)
-			continue
-		}
-		if l.record.Steps[s].Lost >= MaxLost {
-			l.giveUp(s, killer(l.record.Steps[s].Lost))
-			continue
-		}
-		l.move(s, Resolving)
-		t.attempt++
-		results, holders := l.inputs(s)
-		l.out.Resolves = append(l.out.Resolves, Resolve{
-			Step: s, Attempt: t.attempt, Fresh: t.fresh || l.opts.Plan.Modes.Force, Results: results, Holders: holders,
-		})
-	}
-}
-
-func (l *Leader) inputsSecured(s Step) bool {
-	return !slices.ContainsFunc(l.deps.below[s], func(on Step) bool { return !l.record.Steps[on].Secured })
-}
-
-// inputs returns what s depends on, and who has it.
-func (l *Leader) inputs(s Step) (map[action.StepID]*action.Result, []peer.ID) {
-	results := make(map[action.StepID]*action.Result, len(l.deps.below[s]))
-	for _, on := range l.deps.below[s] {
-		results[l.step(on).ID] = l.record.Steps[on].Result
-	}
-	return results, l.holders(s)
-}
-
-func (l *Leader) holders(s Step) []peer.ID {
-	holders := []peer.ID{l.opts.Initiator}
-	add := func(id peer.ID) {
-		if len(holders) < maxHolders && !slices.Contains(holders, id) {
-			holders = append(holders, id)
-		}
-	}
-	add(l.opts.Self)
-	for _, on := range l.deps.below[s] {
-		if d := l.record.Steps[on].Done; d != nil {
-			for _, id := range d.Holders {
-				add(id)
-			}
-		}
-	}
-	return holders
-}
-
-// resolved goes on with a step that has become an action.
-func (l *Leader) resolved(r Resolved) {
-	if r.Step < 0 || int(r.Step) >= len(l.tasks) {
-		return
-	}
-	t := &l.tasks[r.Step]
-	if t.phase != Resolving || t.attempt != r.Attempt {
-		l.belated(t, r)
-		return
-	}
-	l.reclaim(t, r.Action, r.Claimed)
-	t.known = r.Known
-	switch {
-	case r.Failure != nil && r.Invalid:
-		l.giveUp(r.Step, r.Failure.Text)
-	case r.Failure != nil:
-		l.tried(r.Step, "", *r.Failure)
-	case l.adopt(r.Step):
-	case r.Found != nil && l.step(r.Step).Fits(&r.Found.Result) == nil:
-		l.complete(r.Step, Done{Entry: *r.Found, Peer: r.Found.Executor, How: Found, Holders: r.Holders})
-	default:
-		l.move(r.Step, Queued)
-	}
-}
-
-// belated takes the claim of an attempt that was given up. The one that goes on
-// may have claimed the same action, which is one claim.
-func (l *Leader) belated(t *task, r Resolved) {
-	switch {
-	case !r.Claimed || (t.phase == Queued || t.phase == Assigned) && t.action == r.Action:
-	case t.phase == Resolving:
-		l.reclaim(t, r.Action, true)
-	default:
-		l.out.Releases = append(l.out.Releases, r.Action)
-	}
-}
-
-// reclaim notes what a step claims, and lets go of what it claimed before.
-func (l *Leader) reclaim(t *task, a digest.Digest, claimed bool) {
-	if t.claimed && t.action != a {
-		l.out.Releases = append(l.out.Releases, t.action)
-	}
-	t.action, t.claimed = a, claimed
 }
 
 // complete logs a result.

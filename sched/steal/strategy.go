@@ -16,6 +16,7 @@ type placing struct {
 	turn    peer.ID            // who had the last step of a round
 	levels  levels
 	power   float64 // of the crew, in BPU
+	fastest float64 // core of the crew, in BPU
 	looks   uint64  // at steps, which outlooks are of
 	rounds  uint64  // which seats are of
 	round   round   // the last one, whose lists the next one takes over

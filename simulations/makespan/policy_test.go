@@ -25,7 +25,7 @@ const (
 )
 
 // The steps: chains that end in one step.
-const chains, length = 5, 20
+const chains, length = 5, 21
 
 // placement is where the steps of a build ran, and how long it took.
 type placement struct {
@@ -65,7 +65,7 @@ func run(t *testing.T, policy place.Policy) *placement {
 		Name: "policy", Seed: 1, Limit: time.Hour, Membership: setting.StandardMembership(), Lookup: setting.StandardLookup(),
 		Overheads: setting.StandardOverheads(),
 		Nodes:     []setting.Node{{BPU: 1, Slots: 2}, {BPU: 4, Slots: 2}, {BPU: 2, Slots: 6}, {BPU: 1, Slots: 2}},
-		Builds:    []setting.Build{{Name: "policy", Graph: g, Modes: steal.Modes{Policy: policy}}},
+		Builds:    []setting.Build{{Name: "policy", Graph: g, Modes: steal.Modes{Policy: policy, Force: true}}},
 	}
 	s.Network.Sites = []network.Site{{Name: "here", Local: lan}, {Name: "there", Local: lan}}
 	s.Network.Routes = []network.Route{{A: 0, B: 1, Path: network.Path{Latency: 25 * time.Millisecond, Bandwidth: 125e6}}}

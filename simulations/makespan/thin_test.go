@@ -26,7 +26,7 @@ var (
 	farm  = setting.Node{BPU: 4, Slots: 16}
 )
 
-func chains(n, length int) func(*rand.Rand) *workload.Graph {
+func chainsOf(n, length int) func(*rand.Rand) *workload.Graph {
 	return func(*rand.Rand) *workload.Graph { return workload.Chains(n, length) }
 }
 
@@ -39,17 +39,17 @@ func compile(n int) func(*rand.Rand) *workload.Graph {
 }
 
 var thins = []thin{
-	{"a chain of 50 ms", chains(1, 100), 0.05, true, equal, 1.03, 1.03},
-	{"a short chain of 50 ms", chains(1, 40), 0.05, true, equal, 1.03, 1.03},
-	{"a chain of 300 ms", chains(1, 40), 0.3, true, equal, 1.03, 1.03},
-	{"four chains of 50 ms", chains(4, 50), 0.05, true, equal, 1.03, 1.03},
+	{"a chain of 50 ms", chainsOf(1, 100), 0.05, true, equal, 1.03, 1.03},
+	{"a short chain of 50 ms", chainsOf(1, 40), 0.05, true, equal, 1.03, 1.03},
+	{"a chain of 300 ms", chainsOf(1, 40), 0.3, true, equal, 1.03, 1.03},
+	{"four chains of 50 ms", chainsOf(4, 50), 0.05, true, equal, 1.03, 1.03},
 	{"a tangle of 50 ms, four wide", tangle(4, 40), 0.05, true, equal, 1.03, 1.03},
 	{"a tangle of 50 ms, sixteen wide", tangle(16, 20), 0.05, true, equal, 1.03, 1.03},
-	{"a chain of 50 ms beside a farm", chains(1, 100), 0.05, true, farm, 1.03, 1.03},
+	{"a chain of 50 ms beside a farm", chainsOf(1, 100), 0.05, true, farm, 1.03, 1.03},
 	{"a tangle of 50 ms beside a farm", tangle(4, 40), 0.05, true, farm, 1.03, 1.03},
 	{"a tangle of 1 s beside a farm", tangle(8, 10), 1, true, farm, 0.5, 0.5},
 	{"a hundred compiles of 50 ms", compile(100), 0.05, true, equal, 1.03, 1.03},
-	{"unhinted, a chain of 50 ms", chains(1, 40), 0.05, false, equal, 1.1, 1.1},
+	{"unhinted, a chain of 50 ms", chainsOf(1, 40), 0.05, false, equal, 1.1, 1.1},
 	{"unhinted, a tangle of 50 ms", tangle(4, 40), 0.05, false, equal, 1.1, 1.1},
 	{"unhinted, twenty compiles of 50 ms", compile(20), 0.05, false, equal, 1.1, 1.1},
 	{"unhinted, a hundred compiles of 50 ms", compile(100), 0.05, false, equal, 1.1, 1.1},
@@ -63,9 +63,10 @@ func (c *thin) of(t testing.TB, seed uint64) float64 {
 	took := func(others ...setting.Node) float64 {
 		rng := rand.New(rand.NewPCG(seed, 0x7468696e))
 		s := besides(seed, c.graph(rng), c.cost, 30e3, far, others...)
-		if !c.hinted {
-			for i := range s.Builds[0].Graph.Steps {
-				s.Builds[0].Graph.Steps[i].Hint = 0
+		for i := range s.Builds[0].Graph.Steps {
+			step := &s.Builds[0].Graph.Steps[i]
+			if step.SizeHint = step.OutputBytes; !c.hinted {
+				step.Hint, step.SizeHint = 0, 0
 			}
 		}
 		r, err := Measure(t.Context(), s)

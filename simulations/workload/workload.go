@@ -20,8 +20,10 @@ type Step struct {
 	Deps []int
 	// Cost is the work of it, in BPU-seconds on one core.
 	Cost float64
-	// Hint is what the scheduler believes of Cost beforehand; 0 if nothing.
-	Hint float64
+	// Hint is what the scheduler believes of Cost beforehand, SizeHint of
+	// OutputBytes; 0 if nothing.
+	Hint     float64
+	SizeHint int64
 	// InputBytes are the sources, which the initiator has; OutputBytes is what
 	// it makes, as one blob.
 	InputBytes, OutputBytes int64
