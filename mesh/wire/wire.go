@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"google.golang.org/protobuf/proto"
 )
@@ -21,10 +22,34 @@ const MaxFrame = 4 << 20
 // ErrFrameTooLong says that a peer announced a frame above the limit.
 var ErrFrameTooLong = errors.New("frame is too long")
 
+// maxKept in bytes: larger frames are rare, and their memory is not kept.
+const maxKept = 64 << 10
+
+// frames are buffers that nobody uses. What is decoded of one is copied.
+var frames = sync.Pool{New: func() any { return new([]byte) }}
+
+// take returns a buffer of at least so many bytes.
+func take(size int) *[]byte {
+	buf := frames.Get().(*[]byte) //nolint:forcetypeassert // there are no others
+	if cap(*buf) < size {
+		*buf = make([]byte, max(size, 1<<10))
+	}
+	*buf = (*buf)[:cap(*buf)]
+	return buf
+}
+
+func give(buf *[]byte) {
+	if cap(*buf) <= maxKept {
+		frames.Put(buf)
+	}
+}
+
 // Write writes one frame with a single call to w.
 func Write(w io.Writer, m proto.Message) error {
 	size := proto.Size(m)
-	frame := binary.AppendUvarint(make([]byte, 0, size+binary.MaxVarintLen32), uint64(size))
+	buf := take(size + binary.MaxVarintLen32)
+	defer give(buf)
+	frame := binary.AppendUvarint((*buf)[:0], uint64(size))
 	frame, err := proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(frame, m)
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", m.ProtoReflect().Descriptor().Name(), err)
@@ -49,7 +74,9 @@ func Read(r *bufio.Reader, m proto.Message, limit int) error {
 	if size > uint64(limit) {
 		return fmt.Errorf("read %s of %d bytes: %w, the limit is %d", name, size, ErrFrameTooLong, limit)
 	}
-	frame := make([]byte, size)
+	buf := take(int(size))
+	defer give(buf)
+	frame := (*buf)[:size]
 	if _, err := io.ReadFull(r, frame); err != nil {
 		return fmt.Errorf("read %s of %d bytes: %w", name, size, err)
 	}
