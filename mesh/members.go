@@ -22,6 +22,7 @@ const stale = 100 * time.Millisecond
 // some times.
 type roster struct {
 	all   []peer.Member
+	alive []peer.ID // see Alive
 	since time.Time
 	// turn counts changes: what was looked at before one is not kept after it.
 	turn uint64
@@ -45,9 +46,31 @@ func (m *Mesh) Members() []peer.Member {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.roster.turn == turn {
-		m.roster.all, m.roster.since = slices.Clone(all), time.Now()
+		m.roster.all, m.roster.alive, m.roster.since = slices.Clone(all), m.alive(all), time.Now()
 	}
 	return all
+}
+
+// Alive returns this node and those of Members that live, by ID. It is not to be
+// changed.
+func (m *Mesh) Alive() []peer.ID {
+	m.mu.Lock()
+	ids, fresh := m.roster.alive, time.Since(m.roster.since) < stale
+	m.mu.Unlock()
+	if fresh {
+		return ids
+	}
+	return m.alive(m.Members())
+}
+
+func (m *Mesh) alive(all []peer.Member) []peer.ID {
+	ids := append(make([]peer.ID, 0, 1+len(all)), m.Self())
+	for i := range all {
+		if all[i].State == peer.Alive && !all[i].Self {
+			ids = append(ids, all[i].ID)
+		}
+	}
+	return ids
 }
 
 // turned says that membership is not what it was.

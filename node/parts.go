@@ -243,15 +243,7 @@ func (p *parts) estimate(a, b peer.ID) time.Duration {
 }
 
 // alive returns the members that answer, this node included.
-func (p *parts) alive() []peer.ID {
-	ids := []peer.ID{p.mesh.Self()}
-	for _, m := range p.mesh.Members() {
-		if m.State == peer.Alive && !m.Self {
-			ids = append(ids, m.ID)
-		}
-	}
-	return ids
-}
+func (p *parts) alive() []peer.ID { return p.mesh.Alive() }
 
 // solitary reports whether this node is the only one that answers.
 func (p *parts) solitary() bool { return len(p.alive()) == 1 }
