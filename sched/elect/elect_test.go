@@ -57,6 +57,40 @@ func TestTheBetterOneLeads(t *testing.T) {
 	}
 }
 
+func TestWhoIsFarLeadsNoShortSteps(t *testing.T) {
+	weak, near, farm := member("weak", 1), member("near", 1), member("farm", 64)
+	way := map[peer.ID]time.Duration{"farm": 20 * time.Millisecond, "near": time.Millisecond}
+	for name, c := range map[string]struct {
+		work    float64
+		members []peer.Member
+		leads   peer.ID
+	}{
+		"short steps":            {0.05, []peer.Member{farm, weak}, "weak"},
+		"long steps":             {2, []peer.Member{farm, weak}, "farm"},
+		"longer than any number": {math.Inf(1), []peer.Member{farm, weak}, "farm"},
+		"unknown steps":          {0, []peer.Member{farm, weak}, "weak"},
+		"no number":              {math.NaN(), []peer.Member{farm, weak}, "weak"},
+		"of a strong initiator":  {2, []peer.Member{farm, member("weak", 32)}, "weak"},
+	} {
+		of := asked("build", "weak")
+		of.Work = c.work
+		got := Rank(of, c.members, func(a, _ peer.ID) time.Duration { return way[a] })
+		if got[0] != c.leads {
+			t.Errorf("%s: ranked %v, want %s first", name, got, c.leads)
+		}
+	}
+	led := map[peer.ID]bool{}
+	for i := range 20 {
+		got := Rank(asked(fmt.Sprint("build", i), "weak"), []peer.Member{farm, weak, near}, func(a, _ peer.ID) time.Duration { return way[a] })
+		if led[got[0]] = true; got[2] != "farm" {
+			t.Errorf("ranked %v, want the far one last", got)
+		}
+	}
+	if len(led) != 2 {
+		t.Errorf("of two that are near %v lead", led)
+	}
+}
+
 func TestEqualsTakeTurns(t *testing.T) {
 	members := []peer.Member{member("a", 1), member("b", 1.4), member("c", 1.9)}
 	leads := map[peer.ID]int{}
