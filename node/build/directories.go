@@ -1,6 +1,7 @@
 package build
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
@@ -51,7 +52,7 @@ func (d *directories) keep(ctx context.Context, lease store.Lease, blobs []actio
 			continue
 		}
 		lease.Hold(b.Digest)
-		if _, err := store.AddBytes(ctx, d.blobs, b.Content); err != nil {
+		if err := d.blobs.Put(ctx, b.Digest, bytes.NewReader(b.Content)); err != nil {
 			return fmt.Errorf("keep %v: %w", b.Digest, err)
 		}
 		d.kept[b.Digest] = true

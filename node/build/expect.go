@@ -34,7 +34,7 @@ func (r *run) expect(ctx context.Context, given []steal.Given) {
 // the others.
 func (r *run) hintSteps(places []int) (unknown []int) {
 	for _, at := range places {
-		if h, ok := r.hintsOf(costs.KindsOf(&r.graph.Steps()[at]).Step); ok {
+		if h, ok := r.hintsOf(costs.StepOf(&r.graph.Steps()[at])); ok {
 			r.graph.Hint(at, h)
 		} else {
 			unknown = append(unknown, at)
@@ -51,7 +51,7 @@ func (r *run) hintRules(places []int) {
 	}
 	rules := map[costs.Kind]known{}
 	for _, at := range places {
-		k := costs.KindsOf(&r.graph.Steps()[at]).Rule
+		k := costs.RuleOf(&r.graph.Steps()[at])
 		h, looked := rules[k]
 		if !looked {
 			h.Hints, h.ok = r.hintsOf(k)

@@ -35,11 +35,14 @@ func openat(dir int, name string, flags int, mode uint32) (fd int, err error) {
 // descend opens a directory of the tree to which no link leads. Its path is
 // clean.
 func (l *local) descend(dir string) (int, error) {
-	at, err := openat(l.top, ".", dirFlags, 0)
-	for name := range strings.SplitSeq(dir, "/") {
-		if err != nil || name == "" {
-			break
-		}
+	first, rest, deeper := strings.Cut(dir, "/")
+	if dir == "" {
+		first = "."
+	}
+	at, err := openat(l.top, first, dirFlags, 0)
+	for err == nil && deeper {
+		var name string
+		name, rest, deeper = strings.Cut(rest, "/")
 		above := at
 		at, err = openat(above, name, dirFlags, 0)
 		_ = unix.Close(above)

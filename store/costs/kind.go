@@ -34,12 +34,19 @@ type Kinds struct {
 // A step without outputs, a check, has no ending. The digest of the toolchain
 // is no part of either: a compiler's next version takes about as long.
 func KindsOf(s *action.Step) Kinds {
+	return Kinds{Step: StepOf(s), Rule: RuleOf(s)}
+}
+
+// StepOf returns the kind that is a step alone.
+func StepOf(s *action.Step) Kind {
 	spec, _ := s.Property(action.PropertyToolchainSpec)
-	tool := path.Base(s.Argv[0])
-	return Kinds{
-		Step: kindOf("step", s.Package, string(s.ID), tool, spec),
-		Rule: kindOf("rule", tool, spec, ending(s.Outputs)),
-	}
+	return kindOf("step", s.Package, string(s.ID), path.Base(s.Argv[0]), spec)
+}
+
+// RuleOf returns the kind that is a step's rule.
+func RuleOf(s *action.Step) Kind {
+	spec, _ := s.Property(action.PropertyToolchainSpec)
+	return kindOf("rule", path.Base(s.Argv[0]), spec, ending(s.Outputs))
 }
 
 func ending(outputs []string) string {
