@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"time"
 
 	"github.com/buildnet/buildnet/dht"
@@ -247,9 +246,7 @@ func (p *parts) estimate(a, b peer.ID) time.Duration {
 func (p *parts) alive() []peer.ID { return p.mesh.Alive() }
 
 // solitary reports whether this node is the only one that answers.
-func (p *parts) solitary() bool {
-	return !slices.ContainsFunc(p.mesh.Members(), func(m peer.Member) bool { return m.State == peer.Alive && !m.Self })
-}
+func (p *parts) solitary() bool { return len(p.alive()) == 1 }
 
 // changes turns the mesh's events into a signal that something changed.
 func (p *parts) changes() (<-chan struct{}, func()) {
