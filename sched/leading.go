@@ -69,7 +69,8 @@ func (s *Service) reign(build steal.BuildID, t *steal.TakeOver, plan *steal.Plan
 	l := &leading{
 		s: s, build: build, box: newMailbox(), inbox: newInbox(), links: map[peer.ID]*link{},
 		claims: map[digest.Digest]steal.Step{}, latest: map[steal.Step]digest.Digest{}, turns: newTurns(),
-		work: newGang(), published: newGang(), publish: semaphore.NewWeighted(maxPublishing),
+		besides: map[digest.Digest][]*beside{},
+		work:    newGang(), published: newGang(), publish: semaphore.NewWeighted(maxPublishing),
 		scope: registry.Scope{Build: claim.Build(build), Initiator: t.Initiator, Reach: registry.Mesh},
 		opts: steal.LeaderOptions{
 			Self: s.opts.Self, Initiator: t.Initiator, Epoch: t.Epoch, Plan: plan, PlanDigest: t.Plan,

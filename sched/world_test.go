@@ -52,6 +52,7 @@ type world struct {
 	watch   map[chan struct{}]bool
 	runs    []run
 	runTime time.Duration
+	rtt     time.Duration // between any two
 	log     *slog.Logger
 	heirs   bool // nodes that join from here on may be one
 	// securedByHeir are results that heirs got at their second try.
@@ -104,7 +105,7 @@ func inWorld(t *testing.T, n int, test func(t *testing.T, w *world)) {
 func newWorld(t testing.TB) *world {
 	return &world{
 		t: t, net: peertest.NewNetwork(), nodes: map[peer.ID]*machine{}, cut: map[[2]peer.ID]bool{},
-		watch: map[chan struct{}]bool{}, runTime: runTime, log: slog.New(slog.DiscardHandler),
+		watch: map[chan struct{}]bool{}, runTime: runTime, rtt: time.Millisecond, log: slog.New(slog.DiscardHandler),
 	}
 }
 
@@ -126,7 +127,7 @@ func (w *world) joinOver(id peer.ID, key ed25519.PrivateKey, net peer.Network) *
 	results := registry.New(registry.Options{Self: id, Network: net, Owners: w.owners, Changes: w.changes, Store: m})
 	m.Service = sched.New(sched.Options{
 		Self: id, Network: net, Members: func() []peer.Member { return w.members(id) }, Changes: w.changes,
-		Estimate: func(_, _ peer.ID) time.Duration { return time.Millisecond },
+		Estimate: func(_, _ peer.ID) time.Duration { return w.rtt },
 		Blobs:    (*shelf)(m), Fetch: m.fetch, Results: results, Runner: (*runner)(m),
 		Toolchains: func(context.Context, steal.Spec) string { return "" },
 		Slots:      m.slots, BPU: func() float64 { return 1 }, OS: "linux", Arch: "amd64", StatusEvery: time.Second,
