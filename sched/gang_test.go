@@ -28,7 +28,7 @@ func TestAGangDoesAllAndEnds(t *testing.T) {
 }
 
 func TestNobodyWaitsForTheOthersOfAGang(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	synctest.Test(t, func(*testing.T) {
 		g := newGang()
 		first := make(chan struct{})
 		g.Go(func() { <-first })
