@@ -99,7 +99,7 @@ type (
 	Join struct {
 		Slots    int
 		OS, Arch string
-		BPU      float64 // of one slot
+		BPU      float64
 		// Memory in bytes that the worker gives to actions; 0 is not known, and no
 		// bound.
 		Memory int64

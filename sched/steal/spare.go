@@ -37,9 +37,6 @@ const (
 	BackupShare = 10
 	// LeastBackups there may be always.
 	LeastBackups = 2
-	// muchSooner is how many times sooner a backup has to be done, as far as is
-	// known, for it to be the first for certain.
-	muchSooner = 3
 	// surelyLate is how many times its expected run a step has to have taken, all
 	// by itself, for it to be a straggler whatever it was expected to take;
 	// lateTogether is that where another one is as late on the same member; and
@@ -287,11 +284,7 @@ func (l *Leader) mayRecall(b burden) bool {
 
 // mayBack reports whether a step that runs may be given to m as well.
 func (l *Leader) mayBack(b burden, m *member) bool {
-	if flawBackups {
-		return true
-	}
-	vain, _ := l.stake(b, m)
-	return l.backs(b) && (b.surely || l.affords(vain))
+	return flawBackups || l.backs(b) && (b.surely || l.affords(l.stake(b, m)))
 }
 
 // backs reports whether a step that runs may be given to anybody else. One that
@@ -307,18 +300,11 @@ func (l *Leader) affords(stake float64) bool {
 	return l.wasted+l.atStake+stake <= MaxWaste/overrun*l.exp.work
 }
 
-// stake is what is in vain, in BPU-seconds: whoever of the two is first, or, where
-// m is going to be by far, what the other one runs until then. most is what either
-// may run.
-func (l *Leader) stake(b burden, m *member) (vain, most float64) {
+// stake is what is in vain, in BPU-seconds, whoever of the two is first.
+func (l *Leader) stake(b burden, m *member) float64 {
 	took := l.fresh(b.step, m, b.work)
 	elapsed := l.now.Sub(l.tasks[b.step].begunAt(b.on.id))
-	vain = (elapsed + took).Seconds() * b.on.bpu()
-	most = max(vain, min(took, b.left).Seconds()*m.bpu())
-	if took <= b.left/muchSooner {
-		return vain, most
-	}
-	return most, most
+	return max((elapsed+took).Seconds()*b.on.bpu(), min(took, b.left).Seconds()*m.bpu())
 }
 
 // declares reports whether what is logged now goes out now.
@@ -339,11 +325,11 @@ func (l *Leader) slots() int {
 
 func (l *Leader) giveBackup(b burden, m *member) {
 	t := &l.tasks[b.step]
-	vain, most := l.stake(b, m)
+	stake := l.stake(b, m)
 	l.append(Op{Kind: OpBackup, Step: b.step, Peer: m.id})
 	l.back(b.step, m)
-	if t.stake, t.most = vain, most; b.surely {
-		t.stake, t.most = 0, 0
+	if t.stake = stake; b.surely {
+		t.stake = 0
 	}
 	l.atStake += t.stake
 	m.given++
@@ -357,11 +343,11 @@ func (l *Leader) endVain() {
 	}
 	for i := range l.tasks {
 		t, s := &l.tasks[i], Step(i)
-		if t.backup == "" || t.most == 0 {
+		if t.backup == "" || t.stake == 0 {
 			continue
 		}
 		spent := max(l.spent(t, t.worker), l.spent(t, t.backup))
-		if m := l.crew[t.backup]; spent > overrun*t.most && m.link == Up {
+		if m := l.crew[t.backup]; spent > overrun*t.stake && m.link == Up {
 			l.wasted += l.spent(t, m.id)
 			l.revoke(m.id, s)
 			l.leave(s, m.id)

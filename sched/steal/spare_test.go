@@ -172,30 +172,6 @@ func TestAStepThatIsLateIsGivenToAnotherAsWell(t *testing.T) {
 	expect(t, "results", r.logged(OpDone), 2)
 }
 
-func TestWhatASlowMemberRunsIsDoneByAFastOneThatHasNothingToDo(t *testing.T) {
-	r := rule(t, 12, 3)
-	run := func() {
-		r.wants(1, "peer0")
-		s := r.starts("peer0")
-		r.passes(time.Second)
-		r.reports("peer0", s, Failure{})
-	}
-	for range 9 {
-		run()
-	}
-	r.wants(1, "peer2")
-	slow := r.starts("peer2")
-	r.l.crew["peer2"].join.BPU = 1.0 / 8
-	run()
-	expect(t, "is queued", len(r.l.queued[0]), 0)
-	expect(t, "in time", r.logged(OpBackup), 0)
-	r.wants(1, "peer0")
-	r.passes(BeatEvery)
-	expect(t, "declared", r.logged(OpBackup), 1)
-	expect(t, "costs what the slow one runs until then", r.l.atStake > 0 && r.l.atStake < 1.0/3, true)
-	expect(t, "who has it", append(r.given["peer0"], r.given["peer1"]...), []Step{slow})
-}
-
 func TestAStepThatAnotherBuildMakesKeepsNobodyFromABackup(t *testing.T) {
 	for name, c := range map[string]struct {
 		age  time.Duration

@@ -51,11 +51,11 @@ type task struct {
 	worker    peer.ID
 	givenAt   time.Time // to whoever got it last
 	// backup has it as well; it is empty most of the time. stake is what may be
-	// in vain of that, most what either may run, in BPU-seconds.
-	backup      peer.ID
-	backedAt    time.Time // when the backup began to run it, like startedAt
-	stake, most float64
-	recalled    bool // its worker was asked for it, unless it runs it
+	// in vain of that, in BPU-seconds.
+	backup   peer.ID
+	backedAt time.Time // when the backup began to run it, like startedAt
+	stake    float64
+	recalled bool // its worker was asked for it, unless it runs it
 	// wasLate says that it was asked for once: that it is late again says as much of
 	// whoever else had it.
 	wasLate bool
