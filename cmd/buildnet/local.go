@@ -10,11 +10,12 @@ import (
 	"github.com/buildnet/buildnet/mesh"
 	"github.com/buildnet/buildnet/node"
 	"github.com/buildnet/buildnet/node/heap"
+	"github.com/buildnet/buildnet/node/host"
 )
 
 // startNode is the cli.Starter of a real node.
 func startNode(c cli.NodeConfig) (cli.Node, error) {
-	heap.Floor()
+	heap.Floor(host.Memory())
 	if c.Lifetime == cli.Ephemeral {
 		// Nobody looks for it there, and another node may have the port.
 		c.API = node.NoAPI

@@ -17,6 +17,7 @@ import (
 	"github.com/buildnet/buildnet/node/api"
 	"github.com/buildnet/buildnet/node/event"
 	"github.com/buildnet/buildnet/node/heap"
+	"github.com/buildnet/buildnet/node/host"
 	"github.com/buildnet/buildnet/node/toolchain"
 	"github.com/buildnet/buildnet/store"
 )
@@ -71,7 +72,7 @@ func live(encoded string) error {
 	if err := json.Unmarshal([]byte(encoded), &s); err != nil {
 		return err
 	}
-	heap.Floor()
+	heap.Floor(host.Memory())
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	n, err := node.New(s.config())
