@@ -61,7 +61,8 @@ func (s *Step) assembled(tree *Tree) (*Assembled, error) {
 	if err != nil {
 		return nil, fmt.Errorf("assemble %s: %w", s.ID, err)
 	}
-	command, err := s.Command()
+	message := s.command()
+	command, err := EncodeBlob(message)
 	if err != nil {
 		return nil, fmt.Errorf("assemble %s: %w", s.ID, err)
 	}
@@ -70,7 +71,7 @@ func (s *Step) assembled(tree *Tree) (*Assembled, error) {
 		InputRootDigest: ReapiDigest(root),
 		Timeout:         durationpb.New(s.Timeout),
 		DoNotCache:      s.Sharing == Unshared,
-		Platform:        platformMessage(s.Platform),
+		Platform:        message.Platform,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("assemble %s: %w", s.ID, err)
@@ -132,9 +133,11 @@ func relativeTo(dir, p string) string {
 }
 
 func platformMessage(ps []Property) *repb.Platform {
-	m := &repb.Platform{}
-	for _, p := range ps {
-		m.Properties = append(m.Properties, &repb.Platform_Property{Name: p.Name, Value: p.Value})
+	all := make([]repb.Platform_Property, len(ps))
+	m := &repb.Platform{Properties: make([]*repb.Platform_Property, len(ps))}
+	for i, p := range ps {
+		all[i].Name, all[i].Value = p.Name, p.Value
+		m.Properties[i] = &all[i]
 	}
 	return m
 }
