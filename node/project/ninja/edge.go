@@ -90,7 +90,7 @@ func (e *Edge) plain(name string) (string, bool) {
 	if isPathList(name) {
 		return "", false
 	}
-	if v, ok := e.Scope.own(name); ok {
+	if v, ok := e.own(name); ok {
 		return v, true
 	}
 	v := e.Rule.bound(name)
@@ -98,6 +98,14 @@ func (e *Edge) plain(name string) (string, bool) {
 		return e.Scope.parent.Lookup(name), true
 	}
 	return v.text, len(v.pieces) == 0
+}
+
+// own returns the value that name has in the edge's own scope.
+func (e *Edge) own(name string) (string, bool) {
+	if e.dyndepRestat && name == "restat" {
+		return "1", true
+	}
+	return e.Scope.own(name)
 }
 
 func isPathList(name string) bool { return name == "in" || name == "out" || name == "in_newline" }
@@ -132,7 +140,7 @@ func (x *expansion) variable(name string, nested bool) error {
 	if at := slices.Index(x.open, name); at >= 0 {
 		return &CycleError{append(slices.Clone(x.open[at:]), name)}
 	}
-	if v, ok := x.edge.Scope.own(name); ok {
+	if v, ok := x.edge.own(name); ok {
 		return x.text(v)
 	}
 	v := x.edge.Rule.bound(name)

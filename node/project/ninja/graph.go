@@ -20,9 +20,14 @@ type Graph struct {
 	// the one without a name and without a limit, and the console's.
 	Pools []*Pool
 
-	byPath map[string]*Node
-	nodes  []Node // what is left of the last block
-	edges  []Edge
+	byPath     map[string]*Node
+	poolByName map[string]*Pool
+
+	// What is left of the last blocks: one allocation serves many.
+	nodes    []Node
+	edges    []Edge
+	nodeRefs []*Node
+	edgeRefs []*Edge
 }
 
 // Node is a file, whether it exists or not.
@@ -62,6 +67,8 @@ type Edge struct {
 	// FromDeps marks the phony edge of a file that only recorded dependencies
 	// name: that it is missing is then no fault, but makes its readers dirty.
 	FromDeps bool
+
+	dyndepRestat bool // the dyndep file says so
 }
 
 // Rule is a command with variables in it. Its bindings are expanded for each
@@ -100,12 +107,10 @@ var phony = &Rule{Name: "phony"}
 // NewGraph returns a graph with the rule phony and the two pools that always
 // exist.
 func NewGraph() *Graph {
-	g := &Graph{
-		Scope:  NewScope(nil),
-		Pools:  []*Pool{{}, {Name: consolePool, Depth: 1}},
-		byPath: map[string]*Node{},
-	}
+	g := &Graph{Scope: NewScope(nil), byPath: map[string]*Node{}, poolByName: map[string]*Pool{}}
 	g.Scope.addRule(phony)
+	g.AddPool("", 0)
+	g.AddPool(consolePool, 1)
 	return g
 }
 
@@ -129,14 +134,21 @@ func (g *Graph) Node(path string) *Node {
 // Lookup returns the node of path, nil if there is none.
 func (g *Graph) Lookup(path string) *Node { return g.byPath[path] }
 
+// expect makes room for the graph of a manifest of that many bytes. A path
+// takes about a hundred of them where it is first named.
+func (g *Graph) expect(bytes int) {
+	g.byPath = make(map[string]*Node, min(bytes/100, 1<<20))
+}
+
 // Pool returns the pool of that name, nil if there is none.
-func (g *Graph) Pool(name string) *Pool {
-	for _, p := range g.Pools {
-		if p.Name == name {
-			return p
-		}
-	}
-	return nil
+func (g *Graph) Pool(name string) *Pool { return g.poolByName[name] }
+
+// AddPool appends a pool. There must be none of that name.
+func (g *Graph) AddPool(name string, depth int) *Pool {
+	p := &Pool{name, depth}
+	g.Pools = append(g.Pools, p)
+	g.poolByName[name] = p
+	return p
 }
 
 // AddEdge appends an edge without files, in the outermost scope.
@@ -151,6 +163,27 @@ func (g *Graph) AddEdge(rule *Rule) *Edge {
 	return e
 }
 
+// nodeSlots returns an empty list with room for n nodes.
+func (g *Graph) nodeSlots(n int) []*Node {
+	if n > len(g.nodeRefs) {
+		g.nodeRefs = make([]*Node, max(n, blockSize(len(g.Nodes))))
+	}
+	s := g.nodeRefs[:0:n]
+	g.nodeRefs = g.nodeRefs[n:]
+	return s
+}
+
+// edgeSlot returns an empty list with room for one edge: most files have one
+// reader.
+func (g *Graph) edgeSlot() []*Edge {
+	if len(g.edgeRefs) == 0 {
+		g.edgeRefs = make([]*Edge, blockSize(len(g.Nodes)))
+	}
+	s := g.edgeRefs[:0:1]
+	g.edgeRefs = g.edgeRefs[1:]
+	return s
+}
+
 // blockSize lets blocks grow with the graph, so that a small one costs little
 // and a large one few allocations.
 func blockSize(have int) int { return min(max(have, 16), 1024) }
@@ -159,6 +192,9 @@ func blockSize(have int) int { return min(max(have, 16), 1024) }
 func (g *Graph) AddIn(e *Edge, path string) {
 	n := g.Node(path)
 	e.Inputs = append(e.Inputs, n)
+	if n.Out == nil {
+		n.Out = g.edgeSlot()
+	}
 	n.Out = append(n.Out, e)
 }
 
