@@ -20,8 +20,9 @@ const module = "github.com/buildnet/buildnet/"
 // vocabulary is what the parts share: it may be imported from everywhere.
 var vocabulary = []string{"mesh/peer", "mesh/wire", "store/digest", "sched/action"}
 
-// leaves are the packages of node that other packages of node may import.
-var leaves = []string{"node/config", "node/event", "node/auth", "node/telemetry"}
+// leaves are the packages of node that other packages of node may import. Those
+// of node/project/ninja are pure: a language and what follows from it.
+var leaves = []string{"node/config", "node/event", "node/auth", "node/telemetry", "node/project/ninja"}
 
 var topLevel = []string{"go.mod", "go.sum", "Makefile", "README.md", "LICENSE", "cmd", "node", "mesh", "dht", "sched", "store", "simulations", "docs"}
 

@@ -98,7 +98,7 @@ func parseCommand(line []byte, version int) (output string, c Command, ok bool) 
 	}
 	c = Command{Start: int(number(fields[0])), End: int(number(fields[1])), Mtime: number(fields[2])}
 	if version < currentCommands {
-		c.Hash = Hash(fields[4])
+		c.Hash = Hash([]byte(fields[4]))
 	} else {
 		// A hash that cannot be read is no command's: the output is built again.
 		c.Hash, _ = strconv.ParseUint(fields[4], 16, 64)

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"slices"
@@ -58,9 +59,12 @@ func NewDeps() *Deps { return &Deps{ids: map[string]uint32{}} }
 // makes no sense is not used.
 func ReadDeps(data []byte) (*Deps, Loaded) {
 	d := NewDeps()
+	if len(data) == 0 {
+		return d, Loaded{}
+	}
 	header := DepsHeader()
-	if !strings.HasPrefix(string(data), string(header)) {
-		if len(data) == len(header) && string(data[:len(depsSignature)+1]) == depsSignature+"\x01" {
+	if !bytes.HasPrefix(data, header) {
+		if bytes.HasPrefix(data, []byte(depsSignature+"\x01\x00\x00\x00")) {
 			return d, Loaded{Warning: "deps log version change; rebuilding"}
 		}
 		return d, Loaded{Warning: "bad deps log signature or version; starting over"}
@@ -132,6 +136,7 @@ func (d *Deps) takePath(body []byte) bool {
 }
 
 func (d *Deps) number(path string) {
+	path = strings.Clone(path) // it may be part of a longer text
 	d.ids[path] = uint32(len(d.paths))
 	d.paths = append(d.paths, path)
 	d.found = append(d.found, nil)

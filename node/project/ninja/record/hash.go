@@ -10,8 +10,8 @@ const (
 
 // Hash is how .ninja_log names a command: Austin Appleby's MurmurHash64A (the
 // 64-bit MurmurHash2) under ninja's seed.
-func Hash(command string) uint64 {
-	data := []byte(command)
+func Hash(command []byte) uint64 {
+	data := command
 	h := hashSeed ^ uint64(len(data))*hashMul
 	for ; len(data) >= 8; data = data[8:] {
 		k := binary.LittleEndian.Uint64(data) * hashMul
