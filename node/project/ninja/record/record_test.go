@@ -156,7 +156,7 @@ func TestRestatCommands(t *testing.T) {
 // hashes are of commands of up to two blocks of eight bytes and a bit, as ninja
 // 1.11.1 has written them into a log.
 var hashes = map[string]uint64{
-	":":                   0x98fe9d468fefab13,
+	": ":                  0x98fe9d468fefab13,
 	": x":                 0x5f0c5062bfb4c432,
 	": xx":                0xf97dd016e19f984a,
 	": xxx":               0xf0a4c9bfa3f79987,
