@@ -1,0 +1,97 @@
+package ninja
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/shirou/gopsutil/v4/load"
+	"golang.org/x/term"
+)
+
+// Process is what Main needs of the process that it is in.
+type Process struct {
+	Stdin, Stdout, Stderr *os.File
+	// Environ is as os.Environ has it. Commands get it as it is.
+	Environ []string
+	// Getenv returns a variable of Environ.
+	Getenv func(string) (string, bool)
+	// Runner is nil for this machine.
+	Runner Runner
+}
+
+// ThisProcess is the process as the system has made it.
+func ThisProcess() Process {
+	return Process{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(), Getenv: os.LookupEnv}
+}
+
+// Main is the program ninja: it returns the exit code. args are without the
+// program's name.
+func Main(ctx context.Context, args []string, p Process) int {
+	o, err := Parse(args, p.Getenv)
+	if err != nil {
+		return p.answer(err)
+	}
+	return p.Build(ctx, o)
+}
+
+// answer prints what Parse has returned instead of options.
+func (p Process) answer(err error) int {
+	var a *Answer
+	if !errors.As(err, &a) {
+		fmt.Fprintf(p.Stderr, "ninja: error: %v\n", err)
+		return exitFailed
+	}
+	_, _ = io.WriteString(p.Stdout, a.Stdout)
+	_, _ = io.WriteString(p.Stderr, a.Stderr)
+	return a.Code
+}
+
+// Build is Run in this process's world.
+func (p Process) Build(ctx context.Context, o Options) int {
+	dir, err := filepath.Abs(o.Dir)
+	if err == nil {
+		_, err = os.ReadDir(dir)
+	}
+	if err != nil {
+		fmt.Fprintf(p.Stderr, "ninja: fatal: chdir to '%s' - %s\n", o.Dir, reason(err))
+		return exitFailed
+	}
+	w := World{Dir: dir, Stdout: p.Stdout, Stderr: p.Stderr, Screen: p.screen(), Runner: p.Runner, Load: loadAverage}
+	if w.Runner == nil {
+		w.Runner = Local{Dir: dir, Env: p.Environ, Stdin: p.Stdin, Stdout: p.Stdout, Stderr: p.Stderr}
+	}
+	return Run(ctx, o, w)
+}
+
+// screen finds out what stdout is. CLICOLOR_FORCE has colours passed on to what
+// is no terminal.
+func (p Process) screen() Screen {
+	fd := int(p.Stdout.Fd())
+	kind, known := p.Getenv("TERM")
+	s := Screen{Smart: known && kind != "dumb" && term.IsTerminal(fd)}
+	s.Color = s.Smart
+	if force, ok := p.Getenv("CLICOLOR_FORCE"); ok && force != "0" {
+		s.Color = true
+	}
+	s.Width = func() int {
+		width, _, err := term.GetSize(fd)
+		if err != nil {
+			return 0
+		}
+		return width
+	}
+	return s
+}
+
+// loadAverage is that of the last minute; what cannot be known bounds nothing.
+func loadAverage() float64 {
+	average, err := load.Avg()
+	if err != nil {
+		return 0
+	}
+	return average.Load1
+}

@@ -1,0 +1,65 @@
+package ninja
+
+import "context"
+
+// Runner runs commands, here or elsewhere. It is used by several goroutines at
+// once.
+type Runner interface {
+	// Run runs one command to its end. When ctx is done it ends the command and
+	// answers Interrupted; no process of it may be left then. The directories of
+	// the outputs and the response file exist; what the command makes has to be
+	// in the working tree when Run returns.
+	Run(ctx context.Context, job Job) Result
+}
+
+// Job is one command of a build. Paths are relative to the build's directory,
+// or absolute.
+type Job struct {
+	// Command is for /bin/sh -c.
+	Command string
+	// Ins are all inputs, with those that earlier runs were found to read.
+	// OrderOnlyIns is how many at the end may be read without being named by
+	// the depfile, and do not count as changes.
+	Ins          []string
+	OrderOnlyIns int
+	Outs         []string
+	// Rspfile, if any, is written by the caller and holds RspfileContent.
+	Rspfile, RspfileContent string
+	// Depfile, if any, is written by the command: Deps says what becomes of it.
+	Depfile string
+	// Deps is gcc, msvc or empty: how the command tells what it read.
+	Deps string
+	// Pool is the name of the pool, empty for the common one. A job of the
+	// console pool has the terminal to itself.
+	Pool string
+	// Generator marks a command that makes manifests: it may read anything.
+	Generator bool
+	// Restat marks a command that may leave outputs as they are.
+	Restat bool
+
+	// includesPrefix is what msvc writes before the name of an included file.
+	includesPrefix string
+}
+
+// ConsolePool is the pool whose jobs have the terminal, one at a time.
+const ConsolePool = "console"
+
+// Console reports whether the job has the terminal to itself.
+func (j Job) Console() bool { return j.Pool == ConsolePool }
+
+// Status is how a command ended.
+type Status uint8
+
+const (
+	Failed Status = iota
+	Succeeded
+	// Interrupted means that the user ended it: the build stops.
+	Interrupted
+)
+
+// Result is what a command left.
+type Result struct {
+	Status Status
+	// Output is what it wrote to stdout and stderr; nothing of a console job.
+	Output []byte
+}
