@@ -129,7 +129,7 @@ func (p *parser) block() (*Scope, error) {
 	if !p.indented() {
 		return p.scope, nil
 	}
-	scope := NewScope(p.scope)
+	own := Scope{vars: p.vars[:0]}
 	for more := true; more; more = p.indented() {
 		name, v, err := p.let()
 		if err != nil {
@@ -139,9 +139,10 @@ func (p *parser) block() (*Scope, error) {
 		if err != nil {
 			return nil, err
 		}
-		scope.Bind(name, value)
+		own.Bind(name, value)
 	}
-	return scope, nil
+	p.vars = own.vars
+	return p.graph.edgeScope(p.scope, own.vars), nil
 }
 
 func (p *parser) choosePool(e *Edge) error {

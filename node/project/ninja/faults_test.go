@@ -74,7 +74,7 @@ var faults = []struct {
 	{"StrayByte", manifest("a = 1", "  %"), "input:2: unexpected indent\n"},
 	{"StrayCarriageReturn", memory{"input": "a = b\rc\n"}, "input:1: lexing error\na = b\rc\n     ^ near here"},
 	{"CommentWithoutLineEnd", memory{"input": "a = 1\n# open"}, "input:2: lexing error\n"},
-	{"LongLine", manifest("b = " + strings.Repeat("long ", 20), "a "+strings.Repeat("b", 90)),
+	{"LongLine", manifest("b = "+strings.Repeat("long ", 20), "a "+strings.Repeat("b", 90)),
 		"input:2: expected '=', got identifier\na " + strings.Repeat("b", 70) + "...\n  ^ near here"},
 	{"FarOnALongLine", manifest("a = " + strings.Repeat("long ", 20) + "$("),
 		"input:1: bad $-escape (literal $ must be written as $$)\n"},

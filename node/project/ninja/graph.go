@@ -28,6 +28,8 @@ type Graph struct {
 	edges    []Edge
 	nodeRefs []*Node
 	edgeRefs []*Edge
+	scopes   []Scope
+	vars     []variable
 }
 
 // Node is a file, whether it exists or not.
@@ -158,7 +160,7 @@ func (g *Graph) AddEdge(rule *Rule) *Edge {
 	}
 	e := &g.edges[0]
 	g.edges = g.edges[1:]
-	*e = Edge{ID: len(g.Edges), Rule: rule, Pool: g.Pools[0], Scope: g.Scope}
+	e.ID, e.Rule, e.Pool, e.Scope = len(g.Edges), rule, g.Pools[0], g.Scope
 	g.Edges = append(g.Edges, e)
 	return e
 }
@@ -181,6 +183,27 @@ func (g *Graph) edgeSlot() []*Edge {
 	}
 	s := g.edgeRefs[:0:1]
 	g.edgeRefs = g.edgeRefs[1:]
+	return s
+}
+
+// edgeScope returns a scope with those variables, which it copies.
+func (g *Graph) edgeScope(parent *Scope, vars []variable) *Scope {
+	if len(vars) > manyVars {
+		s := NewScope(parent)
+		for _, v := range vars {
+			s.Bind(v.name, v.value)
+		}
+		return s
+	}
+	if len(g.scopes) == 0 {
+		g.scopes = make([]Scope, blockSize(len(g.Edges)))
+	}
+	if len(g.vars) < len(vars) {
+		g.vars = make([]variable, max(len(vars), 4*blockSize(len(g.Edges))))
+	}
+	s, n := &g.scopes[0], copy(g.vars, vars)
+	s.parent, s.vars = parent, g.vars[:n:n]
+	g.scopes, g.vars = g.scopes[1:], g.vars[n:]
 	return s
 }
 

@@ -96,6 +96,7 @@ type loading struct {
 
 	// The lists of the statement that is being read.
 	outs, ins, validations []Value
+	vars                   []variable
 	buf                    []byte
 }
 
