@@ -122,12 +122,22 @@ func liveIn(g *ninja.Graph) func(output string) bool {
 	}
 }
 
-// touch makes the record of commands even if nothing is in it.
+// touch makes the record of commands even if nothing is in it, for generators
+// that look.
 func (l *logs) touch() error {
 	if l.dry {
 		return nil
 	}
 	return l.disk.Append(l.commandsPath, []byte(record.CommandsHeader), nil)
+}
+
+// close makes both files even if nothing is in them, as ninja does before it
+// reads a new manifest.
+func (l *logs) close() error {
+	if l.dry {
+		return nil
+	}
+	return errors.Join(l.touch(), l.disk.Append(l.depsPath, record.DepsHeader(), nil))
 }
 
 func (l *logs) recordCommand(outputs []string, c record.Command) error {

@@ -151,7 +151,7 @@ func (s *session) build(ctx context.Context, g *ninja.Graph, l *logs) (code int,
 		return exitOK, false, nil
 	}
 	if again {
-		return 0, true, l.touch()
+		return 0, true, l.close()
 	}
 	code, err = s.targets(ctx, b, g)
 	return code, false, err
