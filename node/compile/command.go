@@ -1,0 +1,195 @@
+// Package compile reads the command lines of C and C++ compilers: what one
+// reads, what it makes, where it looks for headers, and whether another machine
+// may run it. It is pure. Start reading at Command, then at Read.
+package compile
+
+import (
+	"errors"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/buildnet/buildnet/sched/action"
+)
+
+// Family is a kind of compiler driver.
+type Family uint8
+
+const (
+	GCC Family = iota + 1
+	Clang
+)
+
+// Mode is how far a command goes.
+type Mode uint8
+
+const (
+	ToLink     Mode = iota // as without -c: an executable
+	ToObject               // -c
+	ToAssembly             // -S
+	ToText                 // -E, -M
+	ToCheck                // -fsyntax-only
+)
+
+// Language is a language by its name in -x.
+type Language string
+
+// The languages that are looked into.
+const (
+	C            Language = "c"
+	CXX          Language = "c++"
+	CText        Language = "cpp-output"
+	CXXText      Language = "c++-cpp-output"
+	Assembler    Language = "assembler"
+	AssemblerCPP Language = "assembler-with-cpp"
+	Linked       Language = "" // an object or a library: for the linker
+)
+
+// Preprocessed reports whether the preprocessor has work in l.
+func (l Language) Preprocessed() bool { return l == C || l == CXX || l == AssemblerCPP }
+
+// Source is a file that is compiled.
+type Source struct {
+	Path     string
+	Language Language
+}
+
+// Chain is where in the order of look-ups a directory stands.
+type Chain uint8
+
+const (
+	Quote   Chain = iota // -iquote
+	Bracket              // -I, CPATH
+	System               // -isystem, C_INCLUDE_PATH
+	After                // -idirafter
+)
+
+// Dir is a directory to look for headers in, as it is written.
+type Dir struct {
+	Chain Chain
+	Path  string
+}
+
+// Macro is a -D. One that is undefined later counts as well: what it could have
+// named is no harm.
+type Macro struct{ Name, Value string }
+
+// Forced is an -include, or an -imacros.
+type Forced struct {
+	Path   string
+	Macros bool
+}
+
+// Command is a compiler's command line. Paths are as they are written: relative
+// to the working directory, or absolute.
+type Command struct {
+	Compiler string
+	Family   Family
+	// Args are the arguments without the compiler, response files in place.
+	Args    []string
+	Mode    Mode
+	Sources []Source
+	// Output is what -o says, or what it would have said.
+	Output string
+	// Outputs are all files that the command makes when it succeeds, Output
+	// first, where there are any.
+	Outputs []string
+	// Depfile is the one of -MD and its like; "" for none.
+	Depfile string
+
+	Dirs      []Dir // in the order of their chains' own
+	EmbedDirs []string
+	Forced    []Forced
+	Macros    []Macro
+	// Reads are further files that the command names and reads.
+	Reads []string
+	// Asking are the arguments that change what the compiler is and where it
+	// looks by itself.
+	Asking []string
+	// Native are the arguments that mean the machine they are read on. They
+	// are to be replaced before the command goes elsewhere: see Question.
+	Native []string
+	// Env are the variables that the command depends on and that go with it.
+	Env []action.Property
+
+	// Trigraphs and NoLineComments are how a strict dialect is read.
+	Trigraphs, NoLineComments bool
+	// Colours says that the arguments say whether messages have colours. Else
+	// it depends on where they go to.
+	Colours bool
+	// Local are the reasons, in words, why only this machine can run it.
+	Local []string
+
+	bare []string // the arguments without those of outputs
+}
+
+// Remote reports whether any machine with the compiler may run the command.
+func (c *Command) Remote() bool { return len(c.Local) == 0 }
+
+// Assembles reports whether a source is assembler.
+func (c *Command) Assembles() bool {
+	return slices.ContainsFunc(c.Sources, func(s Source) bool { return s.Language == Assembler || s.Language == AssemblerCPP })
+}
+
+// Language is that of the sources; C if there are none.
+func (c *Command) Language() Language {
+	if len(c.Sources) == 0 {
+		return C
+	}
+	return c.Sources[0].Language
+}
+
+// ErrNotCompiler says that a command runs something else.
+var ErrNotCompiler = errors.New("not a C or C++ compiler")
+
+// driver matches the names of compiler drivers: a target in front, a version
+// behind.
+var driver = regexp.MustCompile(`^(?:[a-zA-Z0-9_.]+-)*(cc|gcc|g\+\+|c\+\+|clang|clang\+\+)(?:-[0-9]+(?:\.[0-9]+)*)?$`)
+
+// Setting is what a command is read in.
+type Setting struct {
+	// Getenv returns a variable of the command's environment. nil is an empty
+	// one.
+	Getenv func(name string) (string, bool)
+	// Response reads a file of arguments, by its path as it is written. nil
+	// has none.
+	Response func(path string) ([]byte, error)
+	// Cc is what a driver named cc or c++ is; 0 is GCC.
+	Cc Family
+}
+
+// Read reads a command. ErrNotCompiler is the only error: what is wrong with a
+// command makes it local, and its compiler will say what that is.
+func Read(argv []string, in Setting) (*Command, error) {
+	if len(argv) == 0 {
+		return nil, ErrNotCompiler
+	}
+	m := driver.FindStringSubmatch(path.Base(argv[0]))
+	if m == nil {
+		return nil, ErrNotCompiler
+	}
+	c := &Command{Compiler: argv[0], Family: GCC}
+	switch {
+	case strings.HasPrefix(m[1], "clang"):
+		c.Family = Clang
+	case in.Cc != 0 && (m[1] == "cc" || m[1] == "c++"):
+		c.Family = in.Cc
+	}
+	r := reader{c: c, in: in, plusplus: strings.HasSuffix(m[1], "++")}
+	if r.in.Getenv == nil {
+		r.in.Getenv = func(string) (string, bool) { return "", false }
+	}
+	r.respond(argv[1:])
+	r.read()
+	r.environment()
+	r.conclude()
+	return c, nil
+}
+
+// local notes a reason, once.
+func (c *Command) local(reason string) {
+	if !slices.Contains(c.Local, reason) {
+		c.Local = append(c.Local, reason)
+	}
+}

@@ -1,0 +1,122 @@
+package disk
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/buildnet/buildnet/node/compile"
+	"github.com/buildnet/buildnet/node/compile/include"
+)
+
+// Limits of one question to a compiler.
+const (
+	askTimeout = 60 * time.Second
+	maxAnswer  = 16 << 20 // bytes
+)
+
+// asked is a question to a compiler that was answered.
+type asked struct {
+	own   include.Own
+	stamp include.Stamp // of the compiler
+}
+
+// own returns where a command's compiler looks by itself. It is asked once,
+// until its file is another.
+func (in *Inputs) own(ctx context.Context, c *compile.Command, dir string) (include.Own, error) {
+	question := c.OwnQuestion()
+	program, err := in.program(question[0], dir)
+	if err != nil {
+		return include.Own{}, err
+	}
+	stamp := stampAt(program)
+	key := program + "\x00" + strings.Join(question, "\x00")
+	if a, ok := in.answers[key]; ok && a.stamp == stamp {
+		return a.own, nil
+	}
+	_, answer, err := in.ask(ctx, question, dir, nil)
+	if err != nil {
+		return include.Own{}, err
+	}
+	own, ok := include.ParseOwn(answer)
+	if !ok {
+		return include.Own{}, fmt.Errorf("%s does not say where its headers are", c.Compiler)
+	}
+	in.scan.Bind(own.Dirs...)
+	in.answers[key] = asked{own, stamp}
+	return own, nil
+}
+
+// program returns the file of a compiler.
+func (in *Inputs) program(name, dir string) (string, error) {
+	if strings.Contains(name, "/") {
+		return abs(dir, name), nil
+	}
+	for d := range strings.SplitSeq(in.opts.Path, ":") {
+		if p := abs(dir, d) + "/" + name; stampAt(p) != (include.Stamp{}) {
+			return p, nil
+		}
+	}
+	return "", fmt.Errorf("%s: %w", name, exec.ErrNotFound)
+}
+
+// depends asks a compiler for all that a command reads.
+func (in *Inputs) depends(ctx context.Context, c *compile.Command, dir string) ([]string, error) {
+	var env []string
+	for _, p := range c.Env {
+		env = append(env, p.Name+"="+p.Value)
+	}
+	answer, _, err := in.ask(ctx, c.DependQuestion(), dir, env)
+	if err != nil {
+		return nil, err
+	}
+	return in.opts.Depfile([]byte(answer))
+}
+
+// ask runs a compiler, and returns what it prints on either stream.
+func (in *Inputs) ask(ctx context.Context, argv []string, dir string, env []string) (out, talk string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	program, err := in.program(argv[0], dir)
+	if err != nil {
+		return "", "", err
+	}
+	cmd := exec.CommandContext(ctx, program, argv[1:]...)
+	cmd.Args[0] = argv[0]
+	cmd.Dir = dir
+	cmd.Env = append([]string{"PATH=" + in.opts.Path, "LC_ALL=C"}, env...)
+	cmd.WaitDelay = time.Second
+	var stdout, stderr bounded
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		first, _, _ := strings.Cut(strings.TrimSpace(stderr.String()), "\n")
+		return "", "", fmt.Errorf("ask %s: %w: %s", argv[0], err, first)
+	}
+	return stdout.String(), stderr.String(), nil
+}
+
+var errLong = errors.New("too long an answer")
+
+// bounded is a buffer that refuses to grow without end.
+type bounded struct{ bytes.Buffer }
+
+func (b *bounded) Write(p []byte) (int, error) {
+	if b.Len()+len(p) > maxAnswer {
+		return 0, errLong
+	}
+	return b.Buffer.Write(p)
+}
+
+// stampAt is the stamp of what a path leads to, zero if there is nothing.
+func stampAt(p string) include.Stamp {
+	info, err := os.Stat(p)
+	if err != nil || !info.Mode().IsRegular() {
+		return include.Stamp{}
+	}
+	return stampOf(info)
+}
