@@ -91,6 +91,7 @@ func (r *reader) locale() {
 func (r *reader) conclude() {
 	c := r.c
 	c.dialect(r.dialect)
+	r.root()
 	r.decline()
 	switch {
 	case r.only:

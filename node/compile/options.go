@@ -17,8 +17,9 @@ type reader struct {
 	language Language
 	forced   bool // -x names the language
 	prefix   string
-	prefixed bool // there was an -iprefix
-	sysroot  string
+	prefixed bool   // there was an -iprefix
+	sysroot  string // --sysroot
+	isysroot string
 
 	depfile, depended bool // -MD; -MF
 	only              bool // -M: nothing is compiled
@@ -96,7 +97,7 @@ func init() {
 		{"-z", separate, ignore},
 		{"--sysroot=", joined, func(r *reader, v string) { r.sysroot = v; r.ask("--sysroot=", joined, v) }},
 		{"--sysroot", separate, func(r *reader, v string) { r.sysroot = v; r.ask("--sysroot=", joined, v) }},
-		{"-isysroot", either, func(r *reader, v string) { r.sysroot = v; r.ask("-isysroot", separate, v) }},
+		{"-isysroot", either, func(r *reader, v string) { r.isysroot = v; r.ask("-isysroot", separate, v) }},
 		ask("-imultilib", separate), ask("-target", separate), ask("--target=", joined), ask("--gcc-toolchain=", joined),
 		ask("-stdlib=", joined), ask("-resource-dir", either), ask("-stdlib++-isystem", either), ask("-cxx-isystem", either),
 		local("-B", either, "it changes which programs the compiler runs"),
@@ -173,23 +174,30 @@ func (r *reader) ask(flag string, how how, v string) {
 	}
 }
 
-// dir adds a directory. A = at its front is the sysroot.
+// dir adds a directory.
 func (r *reader) dir(chain Chain, v string) {
 	if v == "-" {
 		r.c.local("-I-: it is not looked into")
 		return
 	}
-	for _, mark := range []string{"=", "$SYSROOT"} {
-		if rest, ok := strings.CutPrefix(v, mark); ok {
-			if r.sysroot == "" {
+	r.c.Dirs = append(r.c.Dirs, Dir{chain, v})
+}
+
+// root puts the system root where a directory begins with = or $SYSROOT, which
+// is the last one given.
+func (r *reader) root() {
+	for i, d := range r.c.Dirs {
+		for _, mark := range []string{"=", "$SYSROOT"} {
+			rest, ok := strings.CutPrefix(d.Path, mark)
+			switch {
+			case !ok:
+			case r.sysroot == "" || r.isysroot != "":
 				r.c.local("-I=: the compiler's own system root is not known")
-				return
+			default:
+				r.c.Dirs[i].Path = r.sysroot + rest
 			}
-			v = r.sysroot + rest
-			break
 		}
 	}
-	r.c.Dirs = append(r.c.Dirs, Dir{chain, v})
 }
 
 func (r *reader) withPrefix(chain Chain, v string) {
