@@ -5,9 +5,7 @@ import "slices"
 // Command returns what the shell gets.
 func (e *Edge) Command() (string, error) { return e.Binding("command") }
 
-// AppendCommand appends the command to dst. With the response file's content
-// behind it, it is what ninja hashes to see that a command has changed: pass
-// WithRspfile then.
+// AppendCommand appends the command to dst.
 func (e *Edge) AppendCommand(dst []byte, more CommandParts) ([]byte, error) {
 	x := expansion{edge: e, dst: dst, base: len(dst)}
 	if err := x.top("command"); err != nil || more == CommandOnly {
@@ -28,7 +26,10 @@ func (e *Edge) AppendCommand(dst []byte, more CommandParts) ([]byte, error) {
 type CommandParts uint8
 
 const (
+	// CommandOnly is what Command returns.
 	CommandOnly CommandParts = iota
+	// WithRspfile adds the response file's content. It is what ninja hashes to
+	// see that a command has changed.
 	WithRspfile
 )
 

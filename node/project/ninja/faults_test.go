@@ -201,7 +201,7 @@ func TestLeniency(t *testing.T) {
 
 func TestRequiredVersion(t *testing.T) {
 	for version, fits := range map[string]bool{"1": true, "1.3": true, "1.11": true, "1.11.9": true, "1.12": false,
-		"2": false, "1.x": true, "": true, " 1.11": true, "1.12.0.git": false, "-1": true} {
+		"2": false, "1.x": true, "": true, "+1.11": true, "1.12.0.git": false, "-1": true} {
 		_, err := ninja.Load(manifest("ninja_required_version ="+version, "syntax of"), "input", ninja.Options{})
 		var later *ninja.VersionError
 		if errors.As(err, &later) == fits {

@@ -1,6 +1,7 @@
 package ninja_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/buildnet/buildnet/node/project/ninja"
@@ -50,7 +51,8 @@ func ask(t *testing.T, g *ninja.Graph) {
 			break
 		}
 	}
-	for range ninja.Dot(nodes, nil) {
+	if lines := slices.Collect(ninja.Dot(nodes, nil)); lines[len(lines)-1] != "}" {
+		t.Errorf("Dot ends with %q", lines[len(lines)-1])
 	}
 }
 

@@ -45,6 +45,7 @@ type Options struct {
 type Duplicates uint8
 
 const (
+	// DuplicatesFail makes it an error.
 	DuplicatesFail Duplicates = iota
 	// DuplicatesWarn keeps the first edge.
 	DuplicatesWarn
@@ -286,7 +287,7 @@ func (p *parser) pool() error {
 }
 
 func (p *parser) defaults() error {
-	v, err := p.lexer.path()
+	v, err := p.path()
 	if err != nil {
 		return err
 	}
@@ -301,7 +302,7 @@ func (p *parser) defaults() error {
 		if err := p.graph.AddDefault(path); err != nil {
 			return p.fault(err.Error())
 		}
-		if v, err = p.lexer.path(); err != nil {
+		if v, err = p.path(); err != nil {
 			return err
 		}
 	}
@@ -310,7 +311,7 @@ func (p *parser) defaults() error {
 
 // include reads another file into scope.
 func (p *parser) include(scope *Scope) error {
-	v, err := p.lexer.path()
+	v, err := p.path()
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,9 @@ func (g *Graph) RuleLines(d Descriptions) iter.Seq[string] {
 type Descriptions uint8
 
 const (
+	// NamesOnly shows the rules' names.
 	NamesOnly Descriptions = iota
+	// WithDescriptions shows the description of a rule that has one.
 	WithDescriptions
 )
 

@@ -13,10 +13,10 @@ import (
 	"github.com/buildnet/buildnet/node/project/ninja"
 )
 
-// real is a ninja of our version that is installed here.
-type real struct{ dir string }
+// installed is a ninja of our version that is installed here.
+type installed struct{ dir string }
 
-func findReal(t *testing.T) real {
+func findReal(t *testing.T) installed {
 	t.Helper()
 	out, err := exec.Command("ninja", "--version").Output()
 	if err != nil {
@@ -25,11 +25,11 @@ func findReal(t *testing.T) real {
 	if strings.TrimSpace(string(out)) != ninja.Version {
 		t.Skipf("the ninja here is %s, not %s", out, ninja.Version)
 	}
-	return real{t.TempDir()}
+	return installed{t.TempDir()}
 }
 
 // says returns what ninja prints for files; what it does is up to args.
-func (r real) says(t *testing.T, files memory, args ...string) string {
+func (r installed) says(t *testing.T, files memory, args ...string) string {
 	t.Helper()
 	for path, text := range files {
 		if err := os.WriteFile(filepath.Join(r.dir, path), []byte(text), 0o600); err != nil {
@@ -117,7 +117,7 @@ func mutated(rng *rand.Rand, s string) string {
 
 // compare asks both for the targets, the commands and the compilation
 // database of a manifest.
-func compare(t *testing.T, r real, files memory) {
+func compare(t *testing.T, r installed, files memory) {
 	t.Helper()
 	var warnings strings.Builder
 	g, err := ninja.Load(files, "input", ninja.Options{Warn: func(s string) { warnings.WriteString("ninja: warning: " + s + "\n") }})
@@ -143,7 +143,7 @@ func compare(t *testing.T, r real, files memory) {
 	}
 }
 
-func compareCommands(t *testing.T, r real, files memory, g *ninja.Graph, warnings string) {
+func compareCommands(t *testing.T, r installed, files memory, g *ninja.Graph, warnings string) {
 	t.Helper()
 	if nodes, err := g.DefaultNodes(); err == nil && len(nodes) > 0 {
 		commands, err := []string{}, error(nil)
