@@ -17,7 +17,8 @@ type reader struct {
 	language Language
 	forced   bool // -x names the language
 	prefix   string
-	prefixed bool   // there was an -iprefix
+	prefixed bool // there was an -iprefix
+	prefixes []Dir
 	sysroot  string // --sysroot
 	isysroot string
 
@@ -141,6 +142,7 @@ func (r *reader) read() {
 			r.c.bare = append(r.c.bare, r.args[first:min(r.i+1, len(r.args))]...)
 		}
 	}
+	r.c.Dirs = append(r.c.Dirs, r.prefixes...) // drivers pass -I first
 }
 
 // ofOutputs matches the arguments that say what is made, and how far to go.
@@ -205,7 +207,7 @@ func (r *reader) withPrefix(chain Chain, v string) {
 		r.c.local("-iwithprefix: the compiler's own prefix is not known")
 		return
 	}
-	r.c.Dirs = append(r.c.Dirs, Dir{chain, r.prefix + v})
+	r.prefixes = append(r.prefixes, Dir{chain, r.prefix + v})
 }
 
 func (r *reader) force(v string, macros bool) {

@@ -233,3 +233,13 @@ func ParseOwn(answer string) (Own, bool) {
 	}
 	return o, whole
 }
+
+// Path returns where a unit looks for "x.h", after the directory of the file
+// that has it: in order, and from which index on for <x.h>.
+func (s *Scanner) Path(u Unit) (dirs []string, bracket int) {
+	p := s.pathOf(&u)
+	for _, d := range p.dirs {
+		dirs = append(dirs, d.path)
+	}
+	return dirs, p.bracket
+}
