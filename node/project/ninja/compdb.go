@@ -125,7 +125,7 @@ func Dot(nodes []*Node, loadDyndep func(*Node)) iter.Seq[string] {
 		d.print("node [fontsize=10, shape=box, height=0.25]")
 		d.print("edge [fontsize=10]")
 		for _, n := range nodes {
-			d.node(n)
+			d.tree(n)
 		}
 		d.print("}")
 	}
@@ -145,24 +145,37 @@ func (d *dot) print(format string, args ...any) {
 	}
 }
 
-func (d *dot) node(n *Node) {
-	if d.stopped || d.nodes[n] {
-		return
+// tree draws n and what it is made from, each before its inputs.
+func (d *dot) tree(n *Node) {
+	for todo := []*Node{n}; len(todo) > 0 && !d.stopped; {
+		n := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if e := d.node(n); e != nil {
+			for _, in := range slices.Backward(e.Inputs) {
+				todo = append(todo, in)
+			}
+		}
+	}
+}
+
+// node draws one node and the edge that makes it. It returns the edge if it
+// was not drawn before.
+func (d *dot) node(n *Node) *Edge {
+	if d.nodes[n] {
+		return nil
 	}
 	d.nodes[n] = true
 	d.print(`"n%d" [label="%s"]`, n.ID, strings.ReplaceAll(n.Path, `\`, "/"))
 	e := n.In
 	if e == nil || d.edges[e] {
-		return
+		return nil
 	}
 	d.edges[e] = true
 	if e.Dyndep != nil && e.Dyndep.DyndepPending && d.loadDyndep != nil {
 		d.loadDyndep(e.Dyndep)
 	}
 	d.edge(e)
-	for _, in := range slices.Clone(e.Inputs) {
-		d.node(in)
-	}
+	return e
 }
 
 func (d *dot) edge(e *Edge) {

@@ -60,6 +60,33 @@ func TestLongCommandsAreRefused(t *testing.T) {
 	}
 }
 
+// TestDeepGraphs says that a long chain does not use up the stack.
+func TestDeepGraphs(t *testing.T) {
+	const depth = 1 << 17
+	g := load(t, manifest(noRule))
+	for i := range depth {
+		e := g.AddEdge(g.Scope.Rule("r"))
+		g.AddOut(e, fmt.Sprint(i))
+		g.AddIn(e, fmt.Sprint(i+1))
+	}
+	top := nodesOf(g, "0")
+	if edges := ninja.EdgesFor(top); len(edges) != depth || edges[0].ID != depth-1 {
+		t.Errorf("EdgesFor has %d edges", len(edges))
+	}
+	if lines := all(ninja.Dot(top, nil)); len(lines) != 2*depth+6 {
+		t.Errorf("Dot has %d lines", len(lines))
+	}
+	n := 0
+	for line := range ninja.TreeLines(top, 0) {
+		if n++; n > 1000 {
+			if !strings.HasSuffix(line, "  1000: r") {
+				t.Errorf("line %d is %q", n, line)
+			}
+			break
+		}
+	}
+}
+
 // TestManyOfEverything reaches the sizes at which scopes and blocks change
 // how they keep things.
 func TestManyOfEverything(t *testing.T) {

@@ -78,40 +78,42 @@ func (g *Graph) SourceLines() iter.Seq[string] {
 // deep; 0 means all. What is used twice is listed twice, so a graph may have
 // more lines than anybody reads. A cycle ends where it closes.
 func TreeLines(nodes []*Node, depth int) iter.Seq[string] {
-	if depth <= 0 {
-		depth = -1
-	}
 	return func(yield func(string) bool) {
-		t := tree{yield: yield, open: map[*Node]bool{}}
-		t.list(nodes, depth, 0)
+		open := map[*Node]bool{}
+		levels := []level{{nodes: nodes}}
+		for len(levels) > 0 {
+			l := &levels[len(levels)-1]
+			if l.next == len(l.nodes) {
+				delete(open, l.of)
+				levels = levels[:len(levels)-1]
+				continue
+			}
+			n := l.nodes[l.next]
+			l.next++
+			if !yield(strings.Repeat("  ", len(levels)-1) + treeLine(n)) {
+				return
+			}
+			if n.In != nil && len(levels) != depth && !open[n] {
+				open[n] = true
+				levels = append(levels, level{of: n, nodes: n.In.Inputs})
+			}
+		}
 	}
 }
 
-type tree struct {
-	yield func(string) bool
-	open  map[*Node]bool
+// level is a list of nodes on the way from a root to a leaf. The way is a
+// slice and not the stack: a manifest may make it millions of nodes long.
+type level struct {
+	of    *Node // what nodes are the inputs for
+	nodes []*Node
+	next  int
 }
 
-func (t *tree) list(nodes []*Node, depth, indent int) bool {
-	for _, n := range nodes {
-		line := strings.Repeat("  ", indent) + n.Path
-		if n.In != nil {
-			line += ": " + n.In.Rule.Name
-		}
-		if !t.yield(line) {
-			return false
-		}
-		if n.In == nil || depth == 1 || t.open[n] {
-			continue
-		}
-		t.open[n] = true
-		more := t.list(n.In.Inputs, depth-1, indent+1)
-		delete(t.open, n)
-		if !more {
-			return false
-		}
+func treeLine(n *Node) string {
+	if n.In == nil {
+		return n.Path
 	}
-	return true
+	return n.Path + ": " + n.In.Rule.Name
 }
 
 // EdgesFor returns the edges that make nodes, and those that make their
@@ -119,17 +121,23 @@ func (t *tree) list(nodes []*Node, depth, indent int) bool {
 func EdgesFor(nodes []*Node) []*Edge {
 	var edges []*Edge
 	seen := map[*Edge]bool{}
-	var visit func([]*Node)
-	visit = func(nodes []*Node) {
-		for _, n := range nodes {
-			if e := n.In; e != nil && !seen[e] {
-				seen[e] = true
-				visit(e.Inputs)
-				edges = append(edges, e)
+	levels := []level{{nodes: nodes}}
+	for len(levels) > 0 {
+		l := &levels[len(levels)-1]
+		if l.next == len(l.nodes) {
+			if l.of != nil {
+				edges = append(edges, l.of.In)
 			}
+			levels = levels[:len(levels)-1]
+			continue
+		}
+		n := l.nodes[l.next]
+		l.next++
+		if e := n.In; e != nil && !seen[e] {
+			seen[e] = true
+			levels = append(levels, level{of: n, nodes: e.Inputs})
 		}
 	}
-	visit(nodes)
 	return edges
 }
 
