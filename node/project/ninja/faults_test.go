@@ -59,6 +59,18 @@ var faults = []struct {
 	{"ValidationExpandsToNothing", manifest(noRule, "build a: r |@ $ne"), "input:4: empty path\n"},
 	{"BlankLineEndsTheBlock", manifest(noRule, "  ", "  restat = 1"), "input:4: unexpected indent\n"},
 	{"UnexpectedWord", manifest("| a"), "input:1: unexpected '|'\n"},
+	{"BadEscapeInOutputs", manifest("build a $;: phony"), badEscape("build a $;: phony", 8)},
+	{"BadEscapeInImplicitOutputs", manifest("build a | $;: phony"), badEscape("build a | $;: phony", 10)},
+	{"BadEscapeInInputs", manifest("build a: phony $;"), badEscape("build a: phony $;", 15)},
+	{"BadEscapeInImplicitInputs", manifest("build a: phony | $;"), badEscape("build a: phony | $;", 17)},
+	{"BadEscapeInOrderOnlyInputs", manifest("build a: phony || $;"), badEscape("build a: phony || $;", 18)},
+	{"BadEscapeInValidations", manifest("build a: phony |@ $;"), badEscape("build a: phony |@ $;", 18)},
+	{"BadEscapeInDefaults", manifest("build a: phony", "default a $;"), strings.Replace(badEscape("default a $;", 10), ":1:", ":2:", 1)},
+	{"BadEscapeInInclude", manifest("include $;"), badEscape("include $;", 8)},
+	{"NoVariableInABlock", manifest("build a: phony", "  | b"), "input:2: expected variable name\n  | b\n  ^ near here"},
+	{"NoVariableInAPool", manifest("pool p", "  :"), "input:2: expected variable name\n  :\n  ^ near here"},
+	{"BehindThePoolName", manifest("pool p q"), "input:1: expected newline, got identifier\npool p q\n       ^ near here"},
+	{"SecondDefaultExpandsToNothing", manifest("build a: phony", "default a $b"), "input:2: empty path\ndefault a $b\n            ^ near here"},
 	{"PoolName", manifest("pool"), "input:1: expected pool name\npool\n    ^ near here"},
 	{"EmptyPool", manifest("pool p"), "input:2: expected 'depth =' line\n"},
 	{"PoolTwice", manifest("pool p", "  depth = 1", "pool p"), "input:3: duplicate pool 'p'\npool p\n      ^ near here"},
@@ -84,6 +96,10 @@ var faults = []struct {
 	{"OutputTwiceInASubninja", manifest("subninja other").with("other", noRule, "build a b: r", "build a: r c"),
 		"other:5: multiple rules generate a\n"},
 	{"OutputTwiceInOneStatement", manifest(noRule, "build a ./a: r"), "input:4: multiple rules generate a\n"},
+}
+
+func badEscape(line string, column int) string {
+	return "input:1: bad $-escape (literal $ must be written as $$)\n" + line + "\n" + strings.Repeat(" ", column) + "^ near here"
 }
 
 func TestFaults(t *testing.T) {

@@ -248,7 +248,7 @@ func (g *Graph) AddDeps(e *Edge, deps []*Node) {
 		if n.In == nil {
 			made := g.AddEdge(phony)
 			made.FromDeps = true
-			made.Outputs = []*Node{n}
+			made.Outputs = append(g.nodeSlots(1), n)
 			n.In = made
 		}
 	}
@@ -327,6 +327,3 @@ func (e *Edge) IsImplicit(i int) bool {
 
 // IsOrderOnly reports whether input i is an order-only one.
 func (e *Edge) IsOrderOnly(i int) bool { return i >= len(e.Inputs)-e.OrderOnlyIns }
-
-// IsImplicitOut reports whether output i is an implicit one.
-func (e *Edge) IsImplicitOut(i int) bool { return i >= len(e.Outputs)-e.ImplicitOuts }
