@@ -159,6 +159,9 @@ func (p *project) headers() string {
 	return strings.Join(p.some([]string{"h0", "h1", "h2", "s0", "s1"}, 3), " ") + "\n"
 }
 
+// extra is what to add to a source, so that it differs or not.
+func (p *project) extra() string { return []string{"", "\n", "\n\n"}[p.rng.IntN(3)] }
+
 // dyndepText draws what a dyndep file says of an edge.
 func (p *project) dyndepText(e *edge) string {
 	outs, ins := "", ""

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 var (
@@ -59,13 +60,17 @@ type pair struct {
 	program        string
 	theirs, ours   string
 	failing, spent []string
+	// tick is the mtime of all files that are written before the next build, so
+	// that nothing depends on how long that takes.
+	tick time.Time
 }
 
 func compare(t *testing.T, program string, seed uint64) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	p := &pair{project: generate(rng), t: t, program: program, theirs: t.TempDir(), ours: t.TempDir()}
-	for name, text := range p.sources {
-		p.write(name, text)
+	p.nextTick()
+	for _, name := range sortedKeys(p.sources) {
+		p.write(name, p.sources[name])
 	}
 	p.writeManifest()
 	p.build()
@@ -92,7 +97,10 @@ func (p *pair) both(do func(dir string) error) {
 }
 
 func (p *pair) write(name, text string) {
-	p.both(func(dir string) error { return os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600) })
+	p.both(func(dir string) error {
+		at := filepath.Join(dir, name)
+		return errors.Join(os.WriteFile(at, []byte(text), 0o600), os.Chtimes(at, p.tick, p.tick))
+	})
 }
 
 func (p *pair) remove(name string) {
@@ -101,14 +109,7 @@ func (p *pair) remove(name string) {
 
 func (p *pair) touch(name string) {
 	p.both(func(dir string) error {
-		f, err := os.OpenFile(filepath.Join(dir, name), os.O_APPEND|os.O_WRONLY, 0)
-		if err != nil {
-			return err
-		}
-		if _, err := f.WriteString("\n"); err != nil {
-			return err
-		}
-		return f.Close()
+		return os.Chtimes(filepath.Join(dir, name), p.tick, p.tick)
 	})
 }
 
@@ -125,12 +126,11 @@ func (p *pair) writeManifest() {
 // nextTick returns when a file that is written now is newer than all that were:
 // the system's clock for files is coarse.
 func (p *pair) nextTick() {
-	before := p.now()
-	for p.now() == before {
+	for before := p.now(); !p.tick.After(before); p.tick = p.now() {
 	}
 }
 
-func (p *pair) now() int64 {
+func (p *pair) now() time.Time {
 	name := filepath.Join(p.theirs, ".clock")
 	if err := os.WriteFile(name, nil, 0o600); err != nil {
 		p.t.Fatal(err)
@@ -140,7 +140,7 @@ func (p *pair) now() int64 {
 		p.t.Fatal(err)
 	}
 	defer os.Remove(name)
-	return info.ModTime().UnixNano()
+	return info.ModTime()
 }
 
 // change does something to the project, and says what.
@@ -209,7 +209,7 @@ func (p *pair) change() string {
 		p.remove(source)
 		return "remove " + source
 	default:
-		p.write(source, p.sources[source])
+		p.write(source, p.sources[source]+p.extra())
 		return "write " + source
 	}
 }
