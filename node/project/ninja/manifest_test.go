@@ -14,7 +14,8 @@ const (
 
 // manifests are texts and what they mean. They cover ninja's
 // manifest_parser_test (but for its faults: see faults_test.go) and the parse
-// side of its graph_test. Not here: CanonicalizeFileBackslashes,
+// side of its graph_test: ImplicitOutputParse, ImplicitOutputOnlyParse,
+// VarInOutPathEscaping and RuleVariablesInScope. Not here: CanonicalizeFileBackslashes,
 // CanonicalizePathsBackslashes and Decanonicalize, which are for Windows,
 // where a backslash is a slash.
 var manifests = []struct {
@@ -124,7 +125,7 @@ func TestMeaning(t *testing.T) {
 	}
 }
 
-// bindings covers graph_test's DepfileOverride and DepfileOverrideParent, and
+// TestBindings covers graph_test's DepfileOverride and DepfileOverrideParent, and
 // whose value counts in the corners that ninja's documentation leaves open.
 func TestBindings(t *testing.T) {
 	for _, tc := range []struct {

@@ -29,6 +29,8 @@ func nodesOf(g *ninja.Graph, names ...string) []*ninja.Node {
 	return nodes
 }
 
+// TestLists covers graph_test's CollectInputs, too: which inputs count, and
+// that they are quoted.
 func TestLists(t *testing.T) {
 	g := asked(t)
 	roots, err := g.Roots()
@@ -44,6 +46,8 @@ func TestLists(t *testing.T) {
 	wantLines(t, "outputs", g.OutputsOf("cc"), []string{"a.o", "b.o"})
 	wantLines(t, "no outputs", g.OutputsOf("none"), nil)
 	wantLines(t, "sources", all(g.SourceLines()), []string{"a.c", "a.h", "b.c"})
+	spaced := load(t, manifest(noRule, "build o$ 1: r a b$ c | d || e"))
+	wantLines(t, "quoted inputs", ninja.InputsFor(nodesOf(spaced, "o 1")), []string{"'b c'", "a", "d", "e"})
 	wantLines(t, "inputs", ninja.InputsFor(nodesOf(g, "all")), []string{"a.c", "a.h", "a.o", "b.c", "b.o", "gen.h"})
 }
 
