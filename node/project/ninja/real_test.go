@@ -70,6 +70,26 @@ func TestNinjaTakesMutantsAlike(t *testing.T) {
 	}
 }
 
+// TestNinjaReadsDyndepFilesAlike holds the tables of dyndep files against it.
+func TestNinjaReadsDyndepFilesAlike(t *testing.T) {
+	r := findReal(t)
+	for _, tc := range dyndepFaults {
+		files := dyndepTree("")
+		files["dd"] = tc.text
+		said, _, _ := strings.Cut(r.says(t, files, "-t", "query", "out"), "\n\n  input: r")
+		agree(t, files, said, "out:\nninja: warning: "+tc.want)
+	}
+	for _, tc := range dyndepFiles {
+		files := dyndepTree(tc.text)
+		g := load(t, files)
+		if _, err := g.LoadDyndep(files, g.Lookup("dd")); err != nil {
+			t.Fatal(err)
+		}
+		want := joined(slices.Collect(ninja.QueryLines(g.Lookup("out")))) + joined(slices.Collect(ninja.QueryLines(g.Lookup("last"))))
+		agree(t, files, r.says(t, files, "-t", "query", "out", "last"), want)
+	}
+}
+
 // seeds are the manifests of the other tests, each with all files that any
 // includes.
 func seeds() []memory {
