@@ -45,7 +45,7 @@ const (
 // edge is where one name of a file leads.
 type edge struct {
 	first   *lookup // beside the file; nil if it does not count
-	firstAt int     // beside or apart
+	firstAt int     // beside, apart, or a directory's index
 	beyond  *resolution
 	to      *node
 	// leaf says that the file counts and not what it reads.
@@ -362,11 +362,12 @@ func (v *visit) edges(es []edge, n *node, d directive) []edge {
 	case embeds, incbins, assembles:
 		return v.lists(es, n, d)
 	case readsNext, asksNext:
-		if n.at != apart {
+		switch n.at {
+		case apart:
+		case beside:
+			return v.anyNext(es, n, d)
+		default:
 			e.beyond = s.resolve(p, name{n.at + 1, d.name})
-			if n.at == beside {
-				es = v.afterSelf(es, n, d, e.leaf)
-			}
 			return append(es, e)
 		}
 	}
@@ -381,13 +382,13 @@ func (v *visit) edges(es []edge, n *node, d directive) []edge {
 	return append(es, e)
 }
 
-// afterSelf adds what clang takes for the next of a file that was found beside
-// its includer: the one after the directory of the path that has it.
-func (v *visit) afterSelf(es []edge, n *node, d directive, leaf bool) []edge {
+// anyNext adds every file that may be the next of one that was found beside its
+// includer. gcc takes the first of the path, clang the one after the directory
+// where the includer was found, or its includer, or none of that.
+func (v *visit) anyNext(es []edge, n *node, d directive) []edge {
+	es = append(es, edge{first: v.s.lookUp(n.dir, d.name), firstAt: beside, leaf: d.deed.leaf()})
 	for i, in := range v.p.dirs {
-		if in == n.dir {
-			es = append(es, edge{beyond: v.s.resolve(v.p, name{i + 1, d.name}), leaf: leaf})
-		}
+		es = append(es, edge{first: v.s.lookUp(in, d.name), firstAt: i, leaf: d.deed.leaf()})
 	}
 	return es
 }
