@@ -121,7 +121,8 @@ type Command struct {
 	// Local are the reasons, in words, why only this machine can run it.
 	Local []string
 
-	bare []string // the arguments without those of outputs
+	bare    []string // the arguments without those of outputs
+	records bool     // its outputs hold its arguments, in their order
 }
 
 // Remote reports whether any machine with the compiler may run the command.

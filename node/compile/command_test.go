@@ -244,6 +244,9 @@ func TestQuestions(t *testing.T) {
 	if got := strings.Join(args, " "); !ok || got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
+	if _, ok := read(t, "gcc -march=native -flto -c a.c").Expand("cc1 -march=x\n"); ok {
+		t.Error("the object has its arguments in it")
+	}
 	if _, ok := c.Expand("no such option"); ok {
 		t.Error("nothing was said, and it is taken for an answer")
 	}

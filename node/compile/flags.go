@@ -9,6 +9,7 @@ import (
 // single takes an option that stands alone and means something here.
 func (r *reader) single(arg string) bool {
 	c := r.c
+	c.records = c.records || recording.MatchString(arg)
 	switch arg {
 	case "-c":
 		c.Mode = max(c.Mode, ToObject)
@@ -45,6 +46,10 @@ func (r *reader) single(arg string) bool {
 	}
 	return true
 }
+
+// recording matches the arguments that have the compiler write all of them
+// down: in debugging information, in comments, for a later link.
+var recording = regexp.MustCompile(`^(-g.*|-frecord-.*|-fverbose-asm|-flto.*)$`)
 
 // flag takes the many that are told by their first letters.
 func (r *reader) flag(arg string) {

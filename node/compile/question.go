@@ -33,8 +33,14 @@ func (c *Command) NativeQuestion() []string {
 }
 
 // Expand returns the arguments with Native replaced by what it stands for, by
-// the answer to NativeQuestion. It reports whether that says it.
+// the answer to NativeQuestion. It reports whether they make the same bytes.
+// They do not where the arguments are written down, as with -g: gcc lists in
+// another order what it has from its driver. Such a command may only go as it
+// is, to a machine with the same processor.
 func (c *Command) Expand(answer string) ([]string, bool) {
+	if c.records {
+		return nil, false
+	}
 	var expanded []string
 	for line := range strings.Lines(answer) {
 		words := Unquote(line)
