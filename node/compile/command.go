@@ -118,6 +118,10 @@ type Command struct {
 	// Colours says that the arguments say whether messages have colours. Else
 	// it depends on where they go to.
 	Colours bool
+	// Random says that each run makes other bytes, for want of -frandom-seed:
+	// what gcc makes for coverage, profiles and links has a number drawn from
+	// the clock in it.
+	Random bool
 	// Local are the reasons, in words, why only this machine can run it.
 	Local []string
 

@@ -92,6 +92,7 @@ func (r *reader) conclude() {
 	c := r.c
 	c.dialect(r.dialect)
 	r.root()
+	c.Random = r.drawn && !r.seeded && c.Family == GCC
 	r.decline()
 	switch {
 	case r.only:

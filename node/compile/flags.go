@@ -10,6 +10,8 @@ import (
 func (r *reader) single(arg string) bool {
 	c := r.c
 	c.records = c.records || recording.MatchString(arg)
+	r.drawn = r.drawn || drawing.MatchString(arg)
+	r.seeded = r.seeded || strings.HasPrefix(arg, "-frandom-seed=")
 	switch arg {
 	case "-c":
 		c.Mode = max(c.Mode, ToObject)
@@ -50,6 +52,9 @@ func (r *reader) single(arg string) bool {
 // recording matches the arguments that have the compiler write all of them
 // down: in debugging information, in comments, for a later link.
 var recording = regexp.MustCompile(`^(-g.*|-frecord-.*|-fverbose-asm|-flto.*)$`)
+
+// drawing matches the arguments for which gcc draws a number.
+var drawing = regexp.MustCompile(`^(--coverage|-ftest-coverage|-fprofile-arcs|-fprofile-generate.*|-flto.*)$`)
 
 // flag takes the many that are told by their first letters.
 func (r *reader) flag(arg string) {

@@ -28,6 +28,7 @@ type reader struct {
 	wants             []string
 	dialect           string
 	fragments         []string // -MJ
+	drawn, seeded     bool     // see Command.Random
 }
 
 // option is one that takes a value.

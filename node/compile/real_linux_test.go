@@ -156,3 +156,35 @@ func TestResponseFilesReadAsTheCompilerReadsThem(t *testing.T) {
 		}
 	}
 }
+
+// What is not said to be drawn from the clock is the same each time.
+func TestObjectsAreTheSameEachTime(t *testing.T) {
+	compiler(t, "gcc")
+	for _, flags := range []string{"", "-g", "-g -gsplit-dwarf", "-O2 -fstack-usage", "--coverage -frandom-seed=x", "-flto -frandom-seed=x", "--coverage", "-flto", "-fprofile-generate", "-ftest-coverage -fprofile-arcs"} {
+		dir := tree(t)
+		argv := append(append([]string{"gcc"}, strings.Fields(flags)...), "-c", "s/a.c", "-o", "o/x.o")
+		c, err := compile.Read(argv, compile.Setting{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		same := true
+		var first [][]byte
+		for try := range 2 {
+			compiled(t, dir, argv...)
+			for i, o := range c.Outputs {
+				content, err := os.ReadFile(filepath.Join(dir, o))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if try == 0 {
+					first = append(first, content)
+				} else {
+					same = same && bytes.Equal(first[i], content)
+				}
+			}
+		}
+		if same == c.Random {
+			t.Errorf("%s: the same twice: %v, and said to be drawn: %v", flags, same, c.Random)
+		}
+	}
+}
