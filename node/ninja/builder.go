@@ -96,11 +96,12 @@ func (b *builder) loop(ctx, jobs context.Context) error {
 		if err != nil {
 			return err
 		}
-		if end.Status != Succeeded && allowed > 0 {
-			allowed--
-		}
-		if err := b.finish(end); err != nil {
+		ok, err := b.finish(end)
+		if err != nil {
 			return err
+		}
+		if !ok && allowed > 0 {
+			allowed--
 		}
 	}
 	return nil
@@ -234,35 +235,36 @@ func (b *builder) remove(path string) {
 	}
 }
 
-// finish takes note of a command that has ended.
-func (b *builder) finish(end ended) error {
+// finish takes note of a command that has ended, and reports whether it counts as
+// succeeded.
+func (b *builder) finish(end ended) (ok bool, err error) {
 	e, s := end.edge, b.running[end.edge]
 	delete(b.running, e)
 	found, result, err := b.discover(s.job, end.Result)
 	if err != nil {
-		return err
+		return false, err
 	}
 	until := b.now()
 	if err := b.status.finish(e, until, result); err != nil {
-		return err
+		return false, err
 	}
 	if result.Status != Succeeded {
 		b.plan.Failed(e)
-		return nil
+		return false, nil
 	}
 	var mtime int64
 	if !b.opts.DryRun {
 		if mtime, err = b.plan.Restat(e); err != nil {
-			return err
+			return false, err
 		}
 	}
 	if err := b.plan.Finished(e); err != nil {
-		return err
+		return false, err
 	}
 	if s.job.Rspfile != "" && !b.opts.KeepRspfile {
 		b.remove(s.job.Rspfile)
 	}
-	return b.record(e, s, record.Command{Start: int(s.since), End: int(until), Mtime: mtime}, found)
+	return true, b.record(e, s, record.Command{Start: int(s.since), End: int(until), Mtime: mtime}, found)
 }
 
 // record writes down that an edge has succeeded, and what it read.
