@@ -1,18 +1,23 @@
 package ninja
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"syscall"
 	"time"
 )
 
-// graceTime is what an interrupted command has to end by itself.
-const graceTime = 5 * time.Second
+const (
+	// graceTime is what an interrupted command has to end by itself.
+	graceTime = 5 * time.Second
+	// drainTime is for reading what a command has written before it was ended. It
+	// counts only if something has left the process group and holds the pipe.
+	drainTime = 100 * time.Millisecond
+)
 
 // Local runs commands on this machine, in Dir.
 type Local struct {
@@ -27,33 +32,57 @@ type Local struct {
 // Run implements Runner. Every job but those of the console has a process group
 // of its own, so that Ctrl-C reaches it through us alone.
 func (l Local) Run(ctx context.Context, job Job) Result {
-	var output bytes.Buffer
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", job.Command)
 	cmd.Dir, cmd.Env, cmd.WaitDelay = l.Dir, l.Env, graceTime
 	if job.Console() {
-		// A nil *os.File is no nil io.Writer.
-		if l.Stdin != nil {
-			cmd.Stdin = l.Stdin
-		}
-		if l.Stdout != nil {
-			cmd.Stdout = l.Stdout
-		}
-		if l.Stderr != nil {
-			cmd.Stderr = l.Stderr
-		}
-		// The terminal has sent its signal to the job as well as to us.
-		cmd.Cancel = func() error { return nil }
-	} else {
-		cmd.Stdout, cmd.Stderr = &output, &output
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, signalOf(ctx)) }
+		return l.console(ctx, cmd)
 	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return Result{Output: withReason(nil, err)}
+	}
+	defer r.Close()
+	cmd.Stdout, cmd.Stderr = w, w
+	ownGroup(cmd, func() syscall.Signal { return signalOf(ctx) })
+	err = cmd.Start()
+	w.Close()
+	if err != nil {
+		return Result{Status: statusOf(ctx, err), Output: withReason(nil, err)}
+	}
+	read := make(chan []byte, 1)
+	go func() {
+		output, _ := io.ReadAll(r) // what comes before a fault is the output
+		read <- output
+	}()
+	err = cmd.Wait()
+	// A command lasts as long as anything that it has started can write.
+	var output []byte
+	select {
+	case output = <-read:
+	case <-ctx.Done():
+		killGroup(cmd)
+		_ = r.SetReadDeadline(time.Now().Add(drainTime))
+		output = <-read
+	}
+	return Result{Status: statusOf(ctx, err), Output: output}
+}
+
+// console runs a job that has the terminal. A Ctrl-C there has reached it as well
+// as us.
+func (l Local) console(ctx context.Context, cmd *exec.Cmd) Result {
+	// A nil *os.File is no nil io.Writer.
+	if l.Stdin != nil {
+		cmd.Stdin = l.Stdin
+	}
+	if l.Stdout != nil {
+		cmd.Stdout = l.Stdout
+	}
+	if l.Stderr != nil {
+		cmd.Stderr = l.Stderr
+	}
+	cmd.Cancel = func() error { return nil }
 	err := cmd.Run()
-	if ctx.Err() != nil && !job.Console() && cmd.Process != nil {
-		// What the command had started and left behind must not write on.
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-	}
-	return Result{Status: statusOf(ctx, err), Output: withReason(output.Bytes(), err)}
+	return Result{Status: statusOf(ctx, err), Output: withReason(nil, err)}
 }
 
 // withReason says why a command could not be started at all.
@@ -72,15 +101,11 @@ func statusOf(ctx context.Context, err error) Status {
 		return Interrupted
 	case err == nil:
 		return Succeeded
-	case errors.As(err, &exit):
-		if ws, ok := exit.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
-			switch ws.Signal() {
-			case syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP:
-				return Interrupted
-			}
-		}
+	case errors.As(err, &exit) && byUser(exit):
+		return Interrupted
+	default:
+		return Failed
 	}
-	return Failed
 }
 
 // Signal is the cause with which a context is cancelled that ends a build: the
