@@ -29,9 +29,9 @@ type searchPath struct {
 	// own is one of the compiler's own that has appeared since it was asked.
 	own string
 
-	epoch, generation uint64
-	found             map[name]*resolution
-	nodes             map[place]*node
+	epoch, generation, used uint64
+	found                   map[name]*resolution
+	nodes                   map[place]*node
 }
 
 // name is a header's name, and the first directory to look in.
@@ -45,14 +45,35 @@ func (s *Scanner) pathOf(u *Unit) *searchPath {
 	key := pathKey(u)
 	p := s.paths[key]
 	if p == nil {
+		s.makeRoom()
 		p = &searchPath{}
 		s.paths[key] = p
 	}
+	p.used = s.turn
 	if p.epoch == s.epoch && p.generation == s.generation {
 		return p
 	}
 	s.walkPath(p, u)
 	return p
+}
+
+// maxPaths bounds how many search paths are kept, with what was found on each:
+// some 400 KB for a large C++ project. It takes two milliseconds to come to one
+// again.
+const maxPaths = 64
+
+// makeRoom forgets the path that was not used for longest.
+func (s *Scanner) makeRoom() {
+	if len(s.paths) < maxPaths {
+		return
+	}
+	oldest := ""
+	for key, p := range s.paths {
+		if o := s.paths[oldest]; o == nil || p.used < o.used || p.used == o.used && key < oldest {
+			oldest = key
+		}
+	}
+	delete(s.paths, oldest)
 }
 
 func pathKey(u *Unit) string {

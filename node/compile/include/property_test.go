@@ -83,7 +83,11 @@ func TestWhatIsKeptChangesNothing(t *testing.T) {
 			for range rapid.IntRange(0, 3).Draw(t, "changes") {
 				change(t, m)
 			}
-			s.Begin()
+			if rapid.Bool().Draw(t, "begin") {
+				s.Begin()
+			} else {
+				s.Stir()
+			}
 		}
 	})
 }

@@ -69,12 +69,9 @@ func (e *edge) target() (*lookup, int) {
 // Scan says what a unit reads, as the files are in this epoch.
 func (s *Scanner) Scan(u Unit) Result {
 	for range maxTries {
-		generation := s.generation
 		v := &visit{s: s, u: &u, p: s.pathOf(&u)}
-		if s.generation == generation || v.p.generation == s.generation {
-			generation = s.generation
-			v.run()
-		}
+		generation := s.generation
+		v.run()
 		if s.generation == generation {
 			return v.r
 		}

@@ -21,7 +21,10 @@ type Scanner struct {
 	files Files
 	bound []string
 
-	epoch, generation, turn uint64
+	// epoch counts when things may have changed, and settled is the last at
+	// which they may have in bound directories as well. generation counts
+	// changes of what was found, and turn scans.
+	epoch, settled, generation, turn uint64
 
 	root    *dir
 	dirs    map[string]*dir
@@ -40,7 +43,7 @@ type Options struct {
 
 // New returns a scanner that knows nothing.
 func New(files Files, o Options) *Scanner {
-	s := &Scanner{files: files, epoch: 1, generation: 1}
+	s := &Scanner{files: files, epoch: 1, settled: 1, generation: 1}
 	s.forget()
 	s.Bind(o.Bound...)
 	return s
@@ -68,14 +71,24 @@ func (s *Scanner) forget() {
 	s.root = s.dirAt("/", nil)
 }
 
-// Begin starts an epoch: what is known is looked at anew, each file and
-// directory once. It is due whenever something may have changed that Made was
-// not told of.
+// Begin starts a build: all that is known is looked at anew, each file and
+// directory once, when it is next asked for.
 func (s *Scanner) Begin() {
-	s.epoch++
+	s.Stir()
+	s.settled = s.epoch
 	if len(s.dirs)+len(s.sources) > maxKnown {
 		s.forget()
 	}
+}
+
+// Stir says that anything outside the bound directories may have changed that
+// Made was not told of, as when a command was run that says nothing of what it
+// writes.
+func (s *Scanner) Stir() { s.epoch++ }
+
+// holds reports whether what was seen in an epoch needs no further look.
+func (s *Scanner) holds(epoch uint64, bound bool) bool {
+	return epoch == s.epoch || bound && epoch >= s.settled
 }
 
 // Expect says that the graph will make these files, by absolute clean path. A
@@ -117,7 +130,7 @@ func (s *Scanner) renew(p string) {
 	}
 	for d := path.Dir(p); ; d = path.Dir(d) {
 		if known := s.dirs[d]; known != nil && known.epoch != 0 {
-			known.epoch = stale
+			known.epoch = 0
 			s.check(known)
 		}
 		if d == "/" {
@@ -125,9 +138,6 @@ func (s *Scanner) renew(p string) {
 		}
 	}
 }
-
-// stale is an epoch that is not now, and not before the first.
-const stale = ^uint64(0)
 
 // unlearn forgets what p is.
 func (s *Scanner) unlearn(p string) {
@@ -178,7 +188,7 @@ func (s *Scanner) isBound(p string) bool {
 // read makes f's text hold in this epoch. It keeps the text where a file was
 // written anew and means the same.
 func (s *Scanner) read(f *source) *text {
-	if f.epoch == s.epoch {
+	if s.holds(f.epoch, f.bound) {
 		return f.text
 	}
 	st := s.files.Lstat(f.path)

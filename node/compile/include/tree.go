@@ -16,8 +16,10 @@ const maxLinks = 40
 type dir struct {
 	path   string
 	parent *dir // of the root: itself
+	bound  bool
 	stamp  Stamp
 	epoch  uint64 // when that stamp was last seen to hold
+	asked  bool   // listed and stamp are of some epoch
 	listed map[string]Kind
 	many   bool // listed has none of them
 	// pch says that something in it ends in .gch.
@@ -56,7 +58,7 @@ func (l *lookup) found() bool { return l.file != nil || l.coming }
 func (s *Scanner) dirAt(p string, parent *dir) *dir {
 	d := s.dirs[p]
 	if d == nil {
-		d = &dir{path: p, parent: parent, known: map[string]entry{}}
+		d = &dir{path: p, parent: parent, bound: s.isBound(join(p, "")), known: map[string]entry{}}
 		if parent == nil {
 			d.parent = d
 		}
@@ -75,11 +77,11 @@ func join(dir, name string) string {
 
 // check makes what is known of d hold in this epoch.
 func (s *Scanner) check(d *dir) {
-	if d.epoch == s.epoch {
+	if s.holds(d.epoch, d.bound) {
 		return
 	}
-	first := d.epoch == 0
-	d.epoch = s.epoch
+	first := !d.asked
+	d.epoch, d.asked = s.epoch, true
 	st := s.files.Lstat(d.path)
 	if !first && st.Kind == Dir && st.Stamp == d.stamp && !st.Stamp.Young {
 		return

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,6 +36,9 @@ func (in *Inputs) own(ctx context.Context, c *compile.Command, dir string) (incl
 	if err != nil {
 		return include.Own{}, err
 	}
+	if target, err := filepath.EvalSymlinks(program); err == nil && slices.Contains(launchers, filepath.Base(target)) {
+		return include.Own{}, fmt.Errorf("%s is %s, which runs another compiler", c.Compiler, target)
+	}
 	stamp := stampAt(program)
 	key := program + "\x00" + strings.Join(question, "\x00")
 	if a, ok := in.answers[key]; ok && a.stamp == stamp {
@@ -51,6 +56,9 @@ func (in *Inputs) own(ctx context.Context, c *compile.Command, dir string) (incl
 	in.answers[key] = asked{own, stamp}
 	return own, nil
 }
+
+// launchers stand in for compilers under their names.
+var launchers = []string{"ccache", "sccache", "distcc", "icecc", "colorgcc", "buildnet"}
 
 // program returns the file of a compiler.
 func (in *Inputs) program(name, dir string) (string, error) {
@@ -75,7 +83,7 @@ func (in *Inputs) depends(ctx context.Context, c *compile.Command, dir string) (
 	if err != nil {
 		return nil, err
 	}
-	return in.opts.Depfile([]byte(answer))
+	return in.opts.Depfile(answer)
 }
 
 // ask runs a compiler, and returns what it prints on either stream.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/buildnet/buildnet/node/compile"
 	"github.com/buildnet/buildnet/node/compile/include"
+	"github.com/buildnet/buildnet/node/project/ninja/depfile"
 )
 
 const searched = "/usr/local/bin:/usr/bin:/bin"
@@ -51,15 +52,11 @@ func written(t testing.TB, files map[string]string) string {
 }
 
 // inputs returns an Inputs as a node would have it.
-func inputs() *Inputs { return New(Options{Path: searched, Depfile: depfile}) }
+func inputs() *Inputs { return New(Options{Path: searched, Depfile: parsed}) }
 
-// depfile reads what gcc -M prints, of files whose names are plain.
-func depfile(content []byte) ([]string, error) {
-	_, list, ok := bytes.Cut(content, []byte(":"))
-	if !ok {
-		return nil, fmt.Errorf("%q is no depfile", content)
-	}
-	return strings.Fields(strings.ReplaceAll(string(list), "\\\n", " ")), nil
+func parsed(text string) ([]string, error) {
+	d, err := depfile.Parse(text)
+	return d.Ins, err
 }
 
 func command(t testing.TB, argv ...string) *compile.Command {
@@ -105,7 +102,7 @@ func missed(t testing.TB, a Answer, c *compile.Command, dir string) (missing []s
 	if err != nil {
 		t.Fatal(err)
 	}
-	read, err := depfile([]byte(out))
+	read, err := parsed(out)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -134,8 +134,11 @@ func TestDirectoryOfManyNames(t *testing.T) {
 }
 
 func TestCompilerThatIsNotThere(t *testing.T) {
-	dir := written(t, map[string]string{"a.c": ""})
-	for _, name := range []string{"no-such-gcc", "/no/such/gcc", "./gcc"} {
+	dir := written(t, map[string]string{"a.c": "", "bin/ccache": ""})
+	if err := os.Symlink("ccache", filepath.Join(dir, "bin/gcc")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"no-such-gcc", "/no/such/gcc", "./gcc", "bin/gcc"} {
 		if a := of(t, inputs(), command(t, name, "-c", "a.c"), dir); a.Rung != Unknown || a.Why == "" {
 			t.Errorf("%s: rung %d: %s", name, a.Rung, a.Why)
 		}

@@ -16,8 +16,9 @@ type Options struct {
 	Path string
 	// Bound are directories that an action sees as a whole.
 	Bound []string
-	// Depfile reads a depfile as gcc writes it, and returns what it names.
-	Depfile func(content []byte) ([]string, error)
+	// Depfile reads a depfile as gcc writes it, and returns what it says the
+	// target depends on.
+	Depfile func(text string) ([]string, error)
 }
 
 // Inputs says what compiles read. It may be used concurrently; one question is
@@ -95,9 +96,14 @@ func (in *Inputs) take(ctx context.Context) error {
 
 func (in *Inputs) give() { <-in.turn }
 
-// Begin says that anything may have changed: see include.Scanner.
+// Begin says that a build begins: see include.Scanner, as for those below.
 func (in *Inputs) Begin(ctx context.Context) error {
 	return in.with(ctx, func(s *include.Scanner) { s.Begin() })
+}
+
+// Stir says that a command may have written anything.
+func (in *Inputs) Stir(ctx context.Context) error {
+	return in.with(ctx, func(s *include.Scanner) { s.Stir() })
 }
 
 // Expect says which files the graph will make.
