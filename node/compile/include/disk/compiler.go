@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -120,11 +119,11 @@ func (b *bounded) Write(p []byte) (int, error) {
 	return b.Buffer.Write(p)
 }
 
-// stampAt is the stamp of what a path leads to, zero if there is nothing.
+// stampAt is the stamp of the file that a path leads to, zero if there is none.
 func stampAt(p string) include.Stamp {
-	info, err := os.Stat(p)
-	if err != nil || !info.Mode().IsRegular() {
+	kind, stamp := stat(p)
+	if kind != include.File {
 		return include.Stamp{}
 	}
-	return stampOf(info)
+	return stamp
 }

@@ -22,18 +22,15 @@ type Files struct{}
 
 // Lstat says what is at a path.
 func (Files) Lstat(p string) include.Stat {
-	info, err := os.Lstat(p)
-	if err != nil {
-		return include.Stat{}
-	}
-	st := include.Stat{Kind: kindOf(info.Mode()), Stamp: stampOf(info)}
-	changed := max(st.Stamp.MTime, st.Stamp.CTime)
-	st.Stamp.Young = time.Now().UnixNano()-changed < int64(young)
-	if st.Kind == include.Link {
-		st.Target, err = os.Readlink(p)
+	kind, stamp := lstat(p)
+	stamp.Young = kind != include.None && time.Now().UnixNano()-max(stamp.MTime, stamp.CTime) < int64(young)
+	st := include.Stat{Kind: kind, Stamp: stamp}
+	if kind == include.Link {
+		target, err := os.Readlink(p)
 		if err != nil {
 			return include.Stat{}
 		}
+		st.Target = target
 	}
 	return st
 }
