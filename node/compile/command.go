@@ -16,6 +16,7 @@ import (
 // Family is a kind of compiler driver.
 type Family uint8
 
+// The families: they take most of the same arguments.
 const (
 	GCC Family = iota + 1
 	Clang
@@ -24,6 +25,7 @@ const (
 // Mode is how far a command goes.
 type Mode uint8
 
+// The modes, in the order in which one outdoes another.
 const (
 	ToLink     Mode = iota // as without -c: an executable
 	ToObject               // -c
@@ -58,6 +60,7 @@ type Source struct {
 // Chain is where in the order of look-ups a directory stands.
 type Chain uint8
 
+// The chains, in the order in which they are looked in.
 const (
 	Quote   Chain = iota // -iquote
 	Bracket              // -I, CPATH

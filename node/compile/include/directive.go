@@ -182,7 +182,7 @@ func (l *lexer) define() {
 func (l *lexer) value() (value, string) {
 	l.blanks()
 	start := l.i
-	v := nothing
+	var v value
 	switch c := l.peek(0); {
 	case c == '"' || c == '<':
 		v = literal
@@ -199,7 +199,7 @@ func (l *lexer) value() (value, string) {
 	l.blanks()
 	switch {
 	case l.i < len(l.b) && l.b[l.i] != '\n' || end-start > maxValue:
-		return complex_, ""
+		return several, ""
 	default:
 		return v, string(l.b[start:end])
 	}

@@ -40,7 +40,7 @@ func (x *expansion) expand(s string, depth int) {
 		x.literal(value)
 	case alias:
 		x.identifier(value, depth)
-	case complex_:
+	case several:
 		x.call(s)
 	}
 }
@@ -76,7 +76,7 @@ func (x *expansion) identifier(name string, depth int) {
 		switch d.form {
 		case literal, alias:
 			x.expand(d.value, depth+1)
-		case complex_:
+		case several:
 			x.fail(name)
 		}
 	}

@@ -5,6 +5,7 @@ import "errors"
 // Kind is what a path is.
 type Kind uint8
 
+// The kinds that a scan tells apart.
 const (
 	None Kind = iota // nothing, or nothing that can be read
 	File

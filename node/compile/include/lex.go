@@ -60,7 +60,7 @@ const (
 	nothing  value = iota // no header's name, whatever follows
 	literal               // "x.h" or <x.h>
 	alias                 // another identifier
-	complex_              // more than one token: only the compiler knows
+	several               // more than one token: only the compiler knows
 	function              // a macro with parameters
 )
 

@@ -85,8 +85,8 @@ func TestMacrosThatCanNameAHeader(t *testing.T) {
 	"i.h"
 `), false)
 	want := []define{
-		{"A", literal, `"a.h"`}, {"B", literal, "<b/b.h>"}, {"C", alias, "B"}, {"D", complex_, ""}, {"E", function, ""},
-		{"F", nothing, ""}, {"G", nothing, ""}, {"H", complex_, ""}, {"I", literal, `"i.h"`},
+		{"A", literal, `"a.h"`}, {"B", literal, "<b/b.h>"}, {"C", alias, "B"}, {"D", several, ""}, {"E", function, ""},
+		{"F", nothing, ""}, {"G", nothing, ""}, {"H", several, ""}, {"I", literal, `"i.h"`},
 	}
 	if diff := cmp.Diff(want, got.defines, cmp.AllowUnexported(define{})); diff != "" {
 		t.Error(diff)

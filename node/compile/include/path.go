@@ -139,11 +139,11 @@ func (s *Scanner) compose(p *searchPath, u *Unit) {
 			p.embed = append(p.embed, at)
 		}
 	}
-	system := unique(append(chains[compile.System], chains[compile.After]...), nil, nil)
+	system := unique(slices.Concat(chains[compile.System], chains[compile.After]), nil, nil)
 	bracket := unique(chains[compile.Bracket], system, first(system))
-	behind := append(bracket, system...)
+	behind := slices.Concat(bracket, system)
 	quote := unique(chains[compile.Quote], system, first(behind))
-	p.dirs = append(quote, behind...)
+	p.dirs = slices.Concat(quote, behind)
 	p.bracket = len(quote)
 }
 

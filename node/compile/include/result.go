@@ -18,6 +18,7 @@ type Unit struct {
 // Clock says whether what a compile makes depends on the time.
 type Clock uint8
 
+// The clocks, each worse than the one before.
 const (
 	NoClock      Clock = iota
 	ClockOfBuild       // __DATE__ or __TIME__, which SOURCE_DATE_EPOCH settles

@@ -39,6 +39,7 @@ func New(o Options) *Inputs {
 // Rung is what an answer was come to by.
 type Rung uint8
 
+// The rungs, from the cheapest.
 const (
 	Scanned Rung = iota + 1 // by the scan alone
 	Asked                   // by the compiler's -M as well
