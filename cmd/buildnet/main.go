@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/buildnet/buildnet/cmd/buildnet/cli"
+	"github.com/buildnet/buildnet/node/ninja"
 )
 
 // twoSignals is enough for the first and the second Ctrl-C.
@@ -30,6 +31,7 @@ func main() {
 	os.Exit(cli.Run(context.Background(), os.Args[1:], cli.System{
 		Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(), Screen: screen(),
 		Signals: signals, Exit: os.Exit, Start: startNode, Executable: executable,
+		Manifest: ninja.ThisProcess().Build,
 	}))
 }
 

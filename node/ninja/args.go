@@ -114,7 +114,7 @@ func Parse(args []string, getenv func(string) (string, bool)) (Options, error) {
 		if flag == 0 {
 			break
 		}
-		if err := o.set(flag, value); err != nil {
+		if err := o.Set(flag, value); err != nil {
 			return o, err
 		}
 	}
@@ -124,8 +124,9 @@ func Parse(args []string, getenv func(string) (string, bool)) (Options, error) {
 
 func usage() string { return fmt.Sprintf(usageText, ninja.Version, defaultJobs(runtime.NumCPU())) }
 
-// set takes one flag.
-func (o *Options) set(flag byte, value string) error {
+// Set takes one flag: its letter, q for --quiet, and its value. The error is an
+// *Answer.
+func (o *Options) Set(flag byte, value string) error {
 	switch flag {
 	case 'd':
 		return o.debug(value)

@@ -168,8 +168,8 @@ build withdeps: depfile
 		t.Fatal(err)
 	}
 	var exit *exec.ExitError
-	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != exitInterrupted {
-		t.Errorf("%v, want exit %d", err, exitInterrupted)
+	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != ExitInterrupted {
+		t.Errorf("%v, want exit %d", err, ExitInterrupted)
 	}
 	if want := "ninja: build stopped: interrupted by user.\n"; out.String() != want {
 		t.Errorf("says %q, want %q", out.String(), want)

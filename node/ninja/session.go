@@ -15,7 +15,7 @@ import (
 const (
 	exitOK          = 0
 	exitFailed      = 1
-	exitInterrupted = 2
+	ExitInterrupted = 2
 	// exitMissingDeps is that of -t missingdeps that has found some.
 	exitMissingDeps = 3
 )
@@ -223,7 +223,7 @@ func (s *session) targets(ctx context.Context, b *builder, g *ninja.Graph) (int,
 	}
 	s.status.info("build stopped: %v.", err)
 	if errors.Is(err, errInterrupted) {
-		return exitInterrupted, nil
+		return ExitInterrupted, nil
 	}
 	return exitFailed, nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/buildnet/buildnet/node/api/client"
 	"github.com/buildnet/buildnet/node/config"
 	"github.com/buildnet/buildnet/node/event"
+	"github.com/buildnet/buildnet/node/ninja"
 )
 
 type buildFlags struct {
@@ -30,8 +31,10 @@ type buildFlags struct {
 
 func (a *app) buildCommand() *cobra.Command {
 	var o buildFlags
+	manifest := ninja.Defaults()
 	c := leaf(&cobra.Command{
-		Use:   "build [-C DIR] [TARGET...|--resume [BUILD]] [--json] [--force] [--local] [--keep-going] [-j N] [--profile NAME] [--strategy S] [--partition X]",
+		Use: "build [-C DIR] [TARGET...|--resume [BUILD]] [--json] [--force] [--local] [--keep-going] [-j N] [--profile NAME] [--strategy S] [--partition X]\n" +
+			"  buildnet build [-C DIR] [-f FILE] [TARGET...|-t TOOL] [-j N] [-k N] [--dry-run] [--verbose] [--quiet]",
 		Short: "build a project",
 		Long: "Builds the project of this directory, or of the nearest one above that has a\n" +
 			".buildnet/config.yaml, on all machines of the mesh. TARGET is a package, a step of\n" +
@@ -39,10 +42,20 @@ func (a *app) buildCommand() *cobra.Command {
 			"It uses the node of `buildnet node up`; where none runs it is a node itself for as\n" +
 			"long as the build takes. The first Ctrl-C ends the build and keeps what had\n" +
 			"finished, the second ends the command at once. `buildnet builds show` shows a build\n" +
-			"again. --resume goes on with a build that ended with its machine.",
+			"again. --resume goes on with a build that ended with its machine.\n\n" +
+			"Where there is a build.ninja and no such project, or with -f, it builds that as\n" +
+			"ninja 1.11 does, on this machine, and keeps ninja's own records: each can go on\n" +
+			"where the other has stopped. TARGET is then a path as ninja takes it.",
 		Example: "  buildnet build -C ~/src/project api --keep-going",
 		RunE: func(c *cobra.Command, args []string) error {
 			o.targets = args
+			ofNinja := wantsManifest(c, o.dir)
+			if err := checkFlags(c, ofNinja); err != nil {
+				return usage{err}
+			}
+			if ofNinja {
+				return a.buildManifest(c, manifest, args)
+			}
 			if c.Flags().Changed("jobs") && o.jobs < 1 {
 				return usage{fmt.Errorf("-j %d: want a positive number, or none for no bound", o.jobs)}
 			}
@@ -66,6 +79,7 @@ func (a *app) buildCommand() *cobra.Command {
 	f.BoolVar(&o.keepGoing, "keep-going", false, "after a failure, go on with what does not need the failed step")
 	f.BoolVar(&o.resume, "resume", false, "go on with the newest build of the project that did not end, or with the one named, as it was asked for")
 	f.IntVarP(&o.jobs, "jobs", "j", 0, "run at most `N` steps at once, on all machines together")
+	addManifestFlags(f, &manifest)
 	o.add(c, "use the mesh as the profile `NAME` says: see `buildnet profile list`")
 	return c
 }

@@ -32,6 +32,8 @@ type System struct {
 	Exit func(status int)
 	// Start makes a node in this process.
 	Start Starter
+	// Manifest builds what a build.ninja says.
+	Manifest ManifestBuilder
 	// Executable is this program, for a node in a process of its own.
 	Executable string
 }

@@ -1,0 +1,116 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/buildnet/buildnet/node/config"
+	"github.com/buildnet/buildnet/node/ninja"
+)
+
+// manifestFile is what makes a directory one that ninja builds.
+const manifestFile = "build.ninja"
+
+// manifestFlags are those of `buildnet build` that count where a build.ninja is
+// built; sharedFlags count there as well as in a project of BuildNet's own.
+var (
+	manifestFlags = []string{"file", "failures", "dry-run", "verbose", "quiet", "tool"}
+	sharedFlags   = []string{"dir", "jobs", "home", "help"}
+)
+
+// addManifestFlags adds the flags that are ninja's.
+func addManifestFlags(f *pflag.FlagSet, o *ninja.Options) {
+	f.StringVarP(&o.File, "file", "f", o.File, "build what the manifest `FILE` of ninja says")
+	f.IntVarP(&o.KeepGoing, "failures", "k", o.KeepGoing, "with a build.ninja, go on until `N` commands have failed; 0 is no bound")
+	f.BoolVarP(&o.DryRun, "dry-run", "n", false, "with a build.ninja, say what would be run, and run nothing")
+	f.BoolP("verbose", "v", false, "with a build.ninja, show whole commands")
+	f.Bool("quiet", false, "with a build.ninja, show only what commands write")
+	f.StringP("tool", "t", "", "with a build.ninja, run the `TOOL` of ninja instead, or list them: -t list; flags of its own stand behind --")
+}
+
+// wantsManifest reports whether a build is of a build.ninja: if it is named, or
+// if there is one, and no project of BuildNet's own around it.
+func wantsManifest(c *cobra.Command, dir string) bool {
+	if c.Flags().Changed("file") {
+		return true
+	}
+	if _, err := os.Stat(filepath.Join(dir, manifestFile)); err != nil {
+		return false
+	}
+	_, err := config.ProjectRoot(dir)
+	return errors.Is(err, config.ErrNoProject)
+}
+
+// checkFlags refuses flags that would not be heeded.
+func checkFlags(c *cobra.Command, manifest bool) error {
+	var wrong error
+	c.Flags().Visit(func(f *pflag.Flag) {
+		switch ofNinja := slices.Contains(manifestFlags, f.Name); {
+		case wrong != nil || slices.Contains(sharedFlags, f.Name) || ofNinja == manifest:
+		case ofNinja:
+			wrong = fmt.Errorf("--%s is for a %s, and there is none to build; name one with -f, or its directory with -C", f.Name, manifestFile)
+		default:
+			wrong = fmt.Errorf("--%s is not for a %s; leave it away", f.Name, manifestFile)
+		}
+	})
+	return wrong
+}
+
+// buildManifest builds what a build.ninja says, on this machine.
+func (a *app) buildManifest(c *cobra.Command, o ninja.Options, targets []string) error {
+	if a.sys.Manifest == nil {
+		return errors.New("this process builds no " + manifestFile)
+	}
+	f := c.Flags()
+	if f.Changed("dir") {
+		o.Dir = f.Lookup("dir").Value.String()
+	}
+	if format, ok := environment(a.sys.Environ)["NINJA_STATUS"]; ok {
+		o.StatusFormat = format
+	}
+	var err error
+	if f.Changed("jobs") {
+		err = o.Set('j', f.Lookup("jobs").Value.String())
+	}
+	for name, letter := range map[string]byte{"failures": 'k', "tool": 't', "verbose": 'v', "quiet": 'q'} {
+		if f.Changed(name) {
+			err = errors.Join(err, o.Set(letter, f.Lookup(name).Value.String()))
+		}
+	}
+	var answer *ninja.Answer
+	switch {
+	case errors.As(err, &answer) && answer.Code == 0:
+		return a.print("%s", answer.Stdout)
+	case err != nil:
+		return usage{err}
+	}
+	o.Targets = targets
+	switch a.sys.Manifest(c.Context(), o) {
+	case exitOK:
+		return nil
+	case ninja.ExitInterrupted:
+		return errInterrupted
+	default:
+		return errFailed
+	}
+}
+
+// ManifestBuilder builds what a build.ninja says, and returns ninja's exit code.
+type ManifestBuilder func(ctx context.Context, o ninja.Options) int
+
+// Unwrap gives the signal on to commands that run.
+func (s signalled) Unwrap() error {
+	number, ok := s.signal.(syscall.Signal)
+	if !ok {
+		return nil
+	}
+	return ninja.Signal{Number: number}
+}
