@@ -126,7 +126,9 @@ func (p *pair) writeManifest() {
 // nextTick returns when a file that is written now is newer than all that were:
 // the system's clock for files is coarse.
 func (p *pair) nextTick() {
-	for before := p.now(); !p.tick.After(before); p.tick = p.now() {
+	before := p.now()
+	for !p.tick.After(before) {
+		p.tick = p.now()
 	}
 }
 
@@ -262,13 +264,13 @@ func (p *pair) build() {
 
 // args draws how to build. sorted is set if commands end in no fixed order.
 func (p *pair) args() (args []string, sorted bool) {
-	switch keep := p.rng.IntN(4); {
-	case keep == 0:
+	switch p.rng.IntN(4) {
+	case 0:
 		args = []string{"-j3", "-k0"}
 		sorted = true
-	case keep == 1:
+	case 1:
 		args = []string{"-j1", "-k2"}
-	case keep == 2:
+	case 2:
 		args = []string{"-j1", "-k0"}
 	default:
 		args = []string{"-j1"}

@@ -146,7 +146,7 @@ func (l *logs) recordCommand(outputs []string, c record.Command) error {
 		return nil
 	}
 	if err := l.disk.Append(l.commandsPath, []byte(record.CommandsHeader), line); err != nil {
-		return fmt.Errorf("Error writing to build log: %w", err) //nolint:staticcheck // ninja's words
+		return fmt.Errorf("Error writing to build log: %w", err)
 	}
 	return nil
 }
@@ -157,7 +157,7 @@ func (l *logs) recordDeps(output string, mtime int64, inputs []string) error {
 		err = l.disk.Append(l.depsPath, record.DepsHeader(), entry)
 	}
 	if err != nil {
-		return fmt.Errorf("Error writing to deps log: %w", err) //nolint:staticcheck // ninja's words
+		return fmt.Errorf("Error writing to deps log: %w", err)
 	}
 	return nil
 }

@@ -120,7 +120,9 @@ func withoutEscapes(text []byte) []byte {
 		if text[i+1] != '[' {
 			continue
 		}
-		for i += 2; i < len(text) && !isLetter(text[i]); i++ {
+		i += 2
+		for i < len(text) && !isLetter(text[i]) {
+			i++
 		}
 	}
 	return []byte(b.String())

@@ -51,6 +51,7 @@ func (j Job) Console() bool { return j.Pool == ConsolePool }
 type Status uint8
 
 const (
+	// Failed means that it exited with another status than 0, or did not start.
 	Failed Status = iota
 	Succeeded
 	// Interrupted means that the user ended it: the build stops.

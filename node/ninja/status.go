@@ -12,9 +12,12 @@ import (
 type Verbosity uint8
 
 const (
-	Normal   Verbosity = iota
-	Verbose            // whole commands instead of descriptions
-	NoStatus           // only the output of commands
+	// Normal shows descriptions, where there are any, and the output of commands.
+	Normal Verbosity = iota
+	// Verbose shows whole commands.
+	Verbose
+	// NoStatus shows only the output of commands.
+	NoStatus
 )
 
 // defaultStatus precedes a status line if NINJA_STATUS says nothing else.

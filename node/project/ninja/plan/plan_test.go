@@ -242,20 +242,18 @@ func TestDirty(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			g, d := world(t, tc.manifest, tc.files)
 			scan := plan.NewScan(g, d, plan.Options{})
-			got, err := "", plan.New(scan).Add(g.Node(tc.target))
-			if err != nil {
-				got = "error: " + err.Error()
+			var dirty []string
+			if err := plan.New(scan).Add(g.Node(tc.target)); err != nil {
+				dirty = []string{"error: " + err.Error()}
 			} else {
-				var dirty []string
 				for _, n := range g.Nodes {
 					if scan.Dirty(n) {
 						dirty = append(dirty, n.Path)
 					}
 				}
-				slices.Sort(dirty)
-				got = strings.Join(dirty, " ")
 			}
-			if got != tc.want {
+			slices.Sort(dirty)
+			if got := strings.Join(dirty, " "); got != tc.want {
 				t.Errorf("got  %s\nwant %s", got, tc.want)
 			}
 		})
