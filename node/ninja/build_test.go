@@ -1,6 +1,10 @@
 package ninja
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/buildnet/buildnet/node/project/ninja"
+)
 
 // scripts is a table of tests by name.
 type scripts []struct{ name, script string }
@@ -241,4 +245,24 @@ func TestManifestIsMade(t *testing.T) {
 		{"UnchangedByRestat", "write build.ninja rule keep;  command = true;  restat = 1;  generator = 1;build build.ninja: keep in;rule make;  command = make;build out: make;\nwrite in\nninja\nran build.ninja out\nninja\nran"},
 		{"Never", "write build.ninja rule never;  command = true;  generator = 1;build build.ninja: never in;\nwrite in\nninja\nran *\nexit 1\ncomplains ninja: error: manifest 'build.ninja' still dirty after 100 tries, perhaps system time is not set"},
 	}.run(t)
+}
+
+// TestLoad covers -l: above the bound one command runs at a time.
+func TestLoad(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		load    float64
+		running int
+		want    bool
+	}{
+		{"Idle", 0.5, 1, true}, {"Busy", 2, 1, false}, {"BusyButNothingRuns", 2, 0, true},
+	} {
+		b := builder{opts: Options{Jobs: 3, MaxLoad: 1}, load: func() float64 { return tc.load }, running: map[*ninja.Edge]*started{}}
+		for range tc.running {
+			b.running[&ninja.Edge{}] = &started{}
+		}
+		if b.mayStart() != tc.want {
+			t.Errorf("%s: may start: %v", tc.name, !tc.want)
+		}
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -151,18 +152,17 @@ build withdeps: depfile
 	if err := errors.Join(os.WriteFile(at("untouched"), nil, 0o600), os.WriteFile(at("withdeps"), nil, 0o600), syscall.Mkfifo(at("ready"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
+	// Open for writing too, the pipe does not end between two commands.
+	ready, err := os.OpenFile(at("ready"), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ready.Close()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for range 3 {
-		ready, err := os.OpenFile(at("ready"), os.O_RDONLY, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n, err := ready.Read(make([]byte, 1)); n == 0 {
-			t.Fatal(err)
-		}
-		ready.Close()
+	if _, err := io.ReadFull(ready, make([]byte, 3)); err != nil {
+		t.Fatal(err)
 	}
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
@@ -198,6 +198,7 @@ func TestProcess(t *testing.T) {
 		{"Verbose", []string{"-v"}, "", "[1/1] printf '\\033[31mred\\033[0m'\nred\n"},
 		{"BadFormat", nil, "NINJA_STATUS=%y", "ninja: fatal: unknown placeholder '%y' in $NINJA_STATUS\n"},
 		{"NoDirectory", []string{"-C", "nowhere"}, "", "ninja: fatal: chdir to 'nowhere' - No such file or directory\n"},
+		{"NoneButAFile", []string{"-C", "build.ninja"}, "", "ninja: fatal: chdir to 'build.ninja' - Not a directory\n"},
 		{"ThisDirectory", []string{"-C", "."}, "", "ninja: Entering directory `.'\n[1/1] echo a\nred\n"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

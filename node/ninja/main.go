@@ -52,10 +52,7 @@ func (p Process) answer(err error) int {
 
 // Build is Run in this process's world.
 func (p Process) Build(ctx context.Context, o Options) int {
-	dir, err := filepath.Abs(o.Dir)
-	if err == nil {
-		_, err = os.ReadDir(dir)
-	}
+	dir, err := directory(o.Dir)
 	if err != nil {
 		fmt.Fprintf(p.Stderr, "ninja: fatal: chdir to '%s' - %s\n", o.Dir, reason(err))
 		return exitFailed
@@ -65,6 +62,18 @@ func (p Process) Build(ctx context.Context, o Options) int {
 		w.Runner = Local{Dir: dir, Env: p.Environ, Stdin: p.Stdin, Stdout: p.Stdout, Stderr: p.Stderr}
 	}
 	return Run(ctx, o, w)
+}
+
+// directory is the absolute path of a directory, as getcwd would have it there.
+func directory(path string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err == nil {
+		_, err = os.Stat(abs + "/.")
+	}
+	if err != nil {
+		return "", err
+	}
+	return filepath.EvalSymlinks(abs)
 }
 
 // screen finds out what stdout is. CLICOLOR_FORCE has colours passed on to what
