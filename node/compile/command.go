@@ -84,6 +84,14 @@ type Forced struct {
 	Macros bool
 }
 
+// Dialect is how the text of sources is read: what not all of them have.
+type Dialect struct {
+	Trigraphs    bool
+	LineComments bool // from //
+	RawStrings   bool
+	Separators   bool // a ' between digits
+}
+
 // Command is a compiler's command line. Paths are as they are written: relative
 // to the working directory, or absolute.
 type Command struct {
@@ -116,8 +124,7 @@ type Command struct {
 	// Env are the variables that the command depends on and that go with it.
 	Env []action.Property
 
-	// Trigraphs and NoLineComments are how a strict dialect is read.
-	Trigraphs, NoLineComments bool
+	Dialect Dialect
 	// Colours says that the arguments say whether messages have colours. Else
 	// it depends on where they go to.
 	Colours bool

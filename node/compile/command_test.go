@@ -192,13 +192,24 @@ func TestWhereACommandLooks(t *testing.T) {
 }
 
 func TestDialects(t *testing.T) {
-	for std, want := range map[string][2]bool{ // trigraphs, no line comments
-		"-std=gnu11": {}, "-std=c99": {true, false}, "-std=c89": {true, true}, "-ansi": {true, true}, "-std=iso9899:1990": {true, true},
-		"-std=c++14": {true, false}, "-std=c++17": {}, "-std=gnu++14": {}, "-trigraphs": {true, false}, "-std=c2x": {},
+	for line, want := range map[string]string{ // trigraphs, line comments, raw strings, separators
+		"gcc -c a.c": ".lr.", "gcc -std=gnu11 -c a.c": ".lr.", "gcc -std=c99 -c a.c": "tl..", "gcc -std=c89 -c a.c": "t...", "gcc -ansi -c a.c": "t...",
+		"gcc -std=iso9899:1990 -c a.c": "t...", "gcc -std=gnu89 -c a.c": ".l..", "gcc -std=c2x -c a.c": ".l.s", "gcc -std=gnu2x -c a.c": ".lrs", "gcc -trigraphs -c a.c": "tlr.",
+		"clang -c a.c": ".l..", "gcc -std=c++17 -c a.c": ".lr.", "gcc -c a.S": ".l..",
+		"g++ -c a.cc": ".lrs", "g++ -std=c++98 -c a.cc": "tl..", "g++ -ansi -c a.cc": "tl..", "g++ -std=gnu++98 -c a.cc": ".l..", "g++ -std=c++11 -c a.cc": "tlr.", "g++ -std=c++14 -c a.cc": "tlrs",
+		"g++ -std=c++17 -c a.cc": ".lrs", "g++ -std=gnu++20 -c a.cc": ".lrs", "clang++ -c a.cc": ".lrs", "g++ -std=c11 -c a.cc": ".lrs",
 	} {
-		c := read(t, "gcc "+std+" -c a.c")
-		if got := [2]bool{c.Trigraphs, c.NoLineComments}; got != want {
-			t.Errorf("%s: %v, want %v", std, got, want)
+		d := read(t, line).Dialect
+		got := ""
+		for i, has := range []bool{d.Trigraphs, d.LineComments, d.RawStrings, d.Separators} {
+			if has {
+				got += string("tlrs"[i])
+			} else {
+				got += "."
+			}
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", line, got, want)
 		}
 	}
 }

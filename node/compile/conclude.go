@@ -90,7 +90,8 @@ func (r *reader) locale() {
 // conclude decides what the arguments mean together.
 func (r *reader) conclude() {
 	c := r.c
-	c.dialect(r.dialect)
+	c.Dialect = c.dialectOf(r.dialect)
+	c.Dialect.Trigraphs = c.Dialect.Trigraphs || r.trigraphs
 	r.root()
 	c.Random = r.drawn && !r.seeded && c.Family == GCC
 	r.decline()
@@ -137,18 +138,6 @@ func (r *reader) decline() {
 			r.c.local("its language is " + string(s.Language))
 		}
 	}
-}
-
-// dialect takes what a strict dialect reads otherwise, without GNU's extensions.
-func (c *Command) dialect(std string) {
-	strict := strings.HasPrefix(std, "c") || strings.HasPrefix(std, "iso")
-	switch std {
-	case "c++17", "c++1z", "c++20", "c++2a", "c++23", "c++2b", "c++26", "c++2c", "c23", "c2x", "c2y":
-		return // they have no trigraphs
-	case "c89", "c90", "iso9899:1990", "iso9899:199409":
-		c.NoLineComments = true
-	}
-	c.Trigraphs = c.Trigraphs || strict
 }
 
 // outputsOf names what the command makes.

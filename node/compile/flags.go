@@ -29,9 +29,9 @@ func (r *reader) single(arg string) bool {
 	case "-MG":
 		c.local("-MG: headers that are not there are no error")
 	case "-ansi":
-		r.dialect = "c90"
+		r.dialect = "ansi"
 	case "-trigraphs":
-		c.Trigraphs = true
+		r.trigraphs = true
 	case "-traditional", "-traditional-cpp":
 		c.local(arg + ": its preprocessor is not looked into")
 	case "-nostdinc", "-nostdinc++", "-nobuiltininc", "-nostdlibinc", "-no-canonical-prefixes":

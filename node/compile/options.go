@@ -27,6 +27,7 @@ type reader struct {
 	outputs           int  // how many -o
 	wants             []string
 	dialect           string
+	trigraphs         bool
 	fragments         []string // -MJ
 	drawn, seeded     bool     // see Command.Random
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+
+	"github.com/buildnet/buildnet/node/compile"
 )
 
 // Limits of one file. What exceeds them is left to the compiler.
@@ -74,15 +76,23 @@ type text struct {
 	deaf string
 	// asmDeaf is as deaf, but only for what goes to the assembler as it is.
 	asmDeaf string
-	// trigraphs and slashes say that the file reads otherwise in a strict
-	// dialect: it has trigraphs that count; a // comment with a /* in it.
-	trigraphs, slashes bool
-	tooMuch            bool
+	// odd is what a dialect may read otherwise than it was read here.
+	odd compile.Dialect
+	// glued says that a raw string touches a literal: whether its prefix is
+	// that one's suffix depends on macros.
+	glued   bool
+	tooMuch bool
+}
+
+// otherwise reports whether the file reads otherwise in a dialect.
+func (t *text) otherwise(d compile.Dialect) bool {
+	o := t.odd
+	return o.Trigraphs && d.Trigraphs || o.LineComments && !d.LineComments || o.RawStrings && !d.RawStrings || o.Separators && !d.Separators
 }
 
 func (t *text) equal(o *text) bool {
 	return o != nil && slices.Equal(t.named, o.named) && slices.Equal(t.computed, o.computed) && slices.Equal(t.defines, o.defines) &&
-		t.clock == o.clock && t.deaf == o.deaf && t.asmDeaf == o.asmDeaf && t.trigraphs == o.trigraphs && t.slashes == o.slashes && t.tooMuch == o.tooMuch
+		t.clock == o.clock && t.deaf == o.deaf && t.asmDeaf == o.asmDeaf && t.odd == o.odd && t.glued == o.glued && t.tooMuch == o.tooMuch
 }
 
 // lookUp returns the definitions of a name.
@@ -116,7 +126,7 @@ func lex(content []byte, plain bool) *text {
 	}
 	l := &lexer{b: splice(bytes.TrimPrefix(content, []byte("\xef\xbb\xbf"))), t: t}
 	l.asm = bytes.Contains(l.b, []byte(".inc"))
-	t.trigraphs = bytes.Contains(content, []byte("??=")) || bytes.Contains(content, []byte("??/"))
+	t.odd.Trigraphs = bytes.Contains(content, []byte("??=")) || bytes.Contains(content, []byte("??/"))
 	if plain {
 		l.plain()
 	} else {
@@ -222,7 +232,7 @@ func (l *lexer) comment() bool {
 			end = len(l.b) - l.i
 		}
 		if bytes.Contains(l.b[l.i:l.i+end], []byte("/*")) {
-			l.t.slashes = true
+			l.t.odd.LineComments = true
 		}
 		l.i += end
 		return true
@@ -281,6 +291,7 @@ func (l *lexer) number() {
 		switch {
 		case word[c] || c == '.':
 		case c == '\'' && l.peek(1) < 0x80 && word[l.peek(1)]:
+			l.t.odd.Separators = true
 		case (c == '+' || c == '-') && strings.IndexByte("eEpP", l.b[l.i-1]) >= 0:
 		default:
 			return
@@ -291,6 +302,7 @@ func (l *lexer) number() {
 
 // raw passes a raw string, whose prefix was read.
 func (l *lexer) raw() {
+	l.t.odd.RawStrings = true
 	open := bytes.IndexByte(l.b[l.i:], '(')
 	if open < 0 || open > 17 || bytes.ContainsAny(l.b[l.i+1:l.i+open], " )\\\t\v\f\n\"") { // [lex.string]: d-chars, at most 16
 		l.literal(l.string())
@@ -312,10 +324,12 @@ func (l *lexer) raw() {
 // identifier passes an identifier, and what the few that mean something here
 // bring with them.
 func (l *lexer) identifier() {
+	before := l.i - 1
 	name := l.name()
 	if l.peek(0) == '"' {
 		switch string(name) {
 		case "R", "LR", "uR", "UR", "u8R":
+			l.t.glued = l.t.glued || before >= 0 && (l.b[before] == '"' || l.b[before] == '\'')
 			l.raw()
 		}
 		return

@@ -104,9 +104,10 @@ func TestWhatAFileDependsOnBesidesItsHeaders(t *testing.T) {
 		"#pragma GCC dependency \"x\"":            func(t *text) bool { return t.deaf != "" },
 		".incbin FILE":                            func(t *text) bool { return t.deaf == "" && t.asmDeaf != "" },
 		"x = \"a.include(b)\"; y = \".included\"": func(t *text) bool { return t.deaf == "" },
-		"char *s = \"??/\";":                      func(t *text) bool { return t.trigraphs },
-		"x // /* y":                               func(t *text) bool { return t.slashes },
-		"x /* // */ /* y */":                      func(t *text) bool { return !t.slashes },
+		"char *s = \"??/\";":                      func(t *text) bool { return t.odd.Trigraphs },
+		"x = \"a\"R\"(b)\";":                      func(t *text) bool { return t.glued },
+		"x // /* y":                               func(t *text) bool { return t.odd.LineComments },
+		"x /* // */ /* y */":                      func(t *text) bool { return !t.odd.LineComments },
 	} {
 		if got := lex([]byte(in), false); !check(got) {
 			t.Errorf("%s: %+v", in, got)

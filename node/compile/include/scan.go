@@ -343,7 +343,7 @@ func (v *visit) judge(n *node, t *text) {
 		v.doubt(true, "%s: %s", n.src.path, t.deaf)
 	case t.asmDeaf != "" && c.Assembles():
 		v.doubt(true, "%s: %s", n.src.path, t.asmDeaf)
-	case t.trigraphs && c.Trigraphs || t.slashes && c.NoLineComments:
+	case t.glued || t.otherwise(c.Dialect):
 		v.doubt(false, "%s reads otherwise in this dialect", n.src.path)
 	}
 }
