@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 
 	"golang.org/x/term"
 
@@ -20,7 +21,13 @@ import (
 // twoSignals is enough for the first and the second Ctrl-C.
 const twoSignals = 2
 
+// ninjaName is the name under which this program is ninja.
+const ninjaName = "ninja"
+
 func main() {
+	if filepath.Base(os.Args[0]) == ninjaName {
+		os.Exit(ninja.Program(os.Args[1:], ninja.ThisProcess()))
+	}
 	executable, err := os.Executable()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "buildnet: find this program:", err)

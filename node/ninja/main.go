@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 
 	"github.com/shirou/gopsutil/v4/load"
 	"golang.org/x/term"
@@ -36,6 +38,20 @@ func Main(ctx context.Context, args []string, p Process) int {
 		return p.answer(err)
 	}
 	return p.Build(ctx, o)
+}
+
+// Program is Main in a process of its own: it ends at the signals at which ninja
+// ends.
+func Program(args []string, p Process) int {
+	ctx, end := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		if number, ok := (<-signals).(syscall.Signal); ok {
+			end(Signal{number})
+		}
+	}()
+	return Main(ctx, args, p)
 }
 
 // answer prints what Parse has returned instead of options.

@@ -1,10 +1,7 @@
 package ninja
 
 import (
-	"context"
 	"os"
-	"os/signal"
-	"syscall"
 	"testing"
 )
 
@@ -18,9 +15,5 @@ func TestMain(m *testing.M) {
 	if err := os.Unsetenv(asNinja); err != nil {
 		panic(err)
 	}
-	ctx, stop := context.WithCancelCause(context.Background())
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	go func() { stop(Signal{(<-signals).(syscall.Signal)}) }()
-	os.Exit(Main(ctx, os.Args[1:], ThisProcess()))
+	os.Exit(Program(os.Args[1:], ThisProcess()))
 }
