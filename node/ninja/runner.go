@@ -53,6 +53,7 @@ type Status uint8
 const (
 	// Failed means that it exited with another status than 0, or did not start.
 	Failed Status = iota
+	// Succeeded means that it exited with 0.
 	Succeeded
 	// Interrupted means that the user ended it: the build stops.
 	Interrupted
