@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,7 +15,8 @@ import (
 	"github.com/buildnet/buildnet/node/project/ninja/depfile"
 )
 
-const searched = "/usr/local/bin:/usr/bin:/bin"
+// searched is where compilers are found.
+var searched = os.Getenv("PATH")
 
 // eachCompiler runs a test with the C++ drivers that this machine has.
 func eachCompiler(t *testing.T, test func(t *testing.T, c, cxx string)) {
@@ -198,18 +200,30 @@ func TestOrderOfDirectoriesIsTheCompilers(t *testing.T) {
 			"", "-Ii -Ij", "-Ij -Ii -Ij", "-iquote i -Ii -iquote j", "-isystem i -Ii -Ij", "-idirafter i -isystem j -Ik -Ik/s", "-Ii -Il", "-Igone -Ifile -Ii",
 			"-I/usr/include -Ii", "-isystem /usr/include -Ii", "-idirafter /usr/include", "-Ik/../i -Ij", "-nostdinc -Ii", "-nostdinc++ -isystem i", "-iquote i -isystem i",
 			"-iprefix k/ -iwithprefixbefore s -Ii", "-I. -iquote .", "-iquote j -Ij",
+			"CPATH=i:j -Ik -isystem i", "CPLUS_INCLUDE_PATH=j C_INCLUDE_PATH=i -isystem k", "CPATH=:k/s:gone -Ij",
 		} {
 			if cc == "clang" && strings.Contains(flags, "prefix") {
 				continue
 			}
-			c := command(t, append(append([]string{cxx}, strings.Fields(flags)...), "-c", "a.cc")...)
+			variables, flags := environment(flags)
+			c, err := compile.Read(slices.Concat([]string{cxx}, flags, []string{"-c", "a.cc"}), compile.Setting{Getenv: func(name string) (string, bool) {
+				v, ok := variables[name]
+				return v, ok
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
 			in := inputs()
 			own, err := in.own(t.Context(), c, dir)
 			if err != nil {
 				t.Fatal(err)
 			}
 			dirs, bracket := in.scan.Path(include.Unit{Command: c, Dir: dir, Own: own})
-			argv := append(append([]string{cxx, "-E", "-v"}, strings.Fields(flags)...), "-x", "c++", "/dev/null")
+			argv := []string{"env"}
+			for name, value := range variables {
+				argv = append(argv, name+"="+value)
+			}
+			argv = slices.Concat(argv, []string{cxx, "-E", "-v"}, flags, []string{"-x", "c++", "/dev/null"})
 			out, err := run(dir, argv...)
 			if err != nil {
 				t.Fatal(err)
@@ -223,6 +237,16 @@ func TestOrderOfDirectoriesIsTheCompilers(t *testing.T) {
 			}
 		}
 	})
+}
+
+// environment takes the variables from the front of a line.
+func environment(line string) (map[string]string, []string) {
+	words, variables := strings.Fields(line), map[string]string{}
+	for len(words) > 0 && words[0][0] != '-' {
+		name, value, _ := strings.Cut(words[0], "=")
+		variables[name], words = value, words[1:]
+	}
+	return variables, words
 }
 
 // listed reads the two lists of -v.
