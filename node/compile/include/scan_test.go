@@ -171,6 +171,25 @@ func TestWhatTheGraphWillMakeIsComing(t *testing.T) {
 	}
 }
 
+func TestWhatIsMadeBehindALinkIsSeen(t *testing.T) {
+	m := newMemory(files{"/data/w/a.c": "#include \"x.h\"\n#include \"g/y.h\"\n", "/data/w/x.h": ""})
+	m.link("/w", "data/w")
+	s := include.New(m, include.Options{})
+	u := unit("gcc -c a.c")
+	s.Expect("/w/x.h", "/w/g/y.h")
+	if r := s.Scan(u); len(r.Coming) != 2 {
+		t.Errorf("coming %v", r.Coming)
+	}
+	m.write("/data/w/x.h", "#include \"z.h\"\n")
+	m.write("/data/w/z.h", "")
+	m.write("/data/w/g/y.h", "")
+	s.Made("/w/x.h", "/w/g/y.h")
+	r := s.Scan(u)
+	if diff := cmp.Diff([]string{"/data/w/a.c", "/data/w/g/y.h", "/data/w/x.h", "/data/w/z.h"}, sorted(r.Files)); diff != "" || len(r.Coming) > 0 {
+		t.Error(diff, r.Coming)
+	}
+}
+
 func TestNothingIsReadTwice(t *testing.T) {
 	m := newMemory(files{"/w/a.c": "#include <x.h>\n", "/w/i/x.h": "", "/w/b.c": "#include <x.h>\n"})
 	s := include.New(m, include.Options{})

@@ -91,13 +91,29 @@ func (s *Scanner) holds(epoch uint64, bound bool) bool {
 	return epoch == s.epoch || bound && epoch >= s.settled
 }
 
-// Expect says that the graph will make these files, by absolute clean path. A
-// scan that meets one says so in Result.Coming.
+// real is the path of p without links in its directory, as far as that is there.
+func (s *Scanner) real(p string) string {
+	d, rest := s.root, strings.TrimPrefix(path.Clean(p), "/")
+	for {
+		name, after, below := strings.Cut(rest, "/")
+		if !below {
+			return join(d.path, name)
+		}
+		next := s.enter(d, name, &way{})
+		if next == nil {
+			return join(d.path, rest)
+		}
+		d, rest = next, after
+	}
+}
+
+// Expect says that the graph will make these files, by absolute path. A scan that meets one says so in Result.Coming.
 func (s *Scanner) Expect(paths ...string) {
 	if s.coming == nil {
 		s.coming = map[string]Kind{}
 	}
 	for _, p := range paths {
+		p = s.real(p)
 		s.coming[p] = File
 		for d := path.Dir(p); s.coming[d] == None; d = path.Dir(d) {
 			s.coming[d] = Dir
@@ -113,6 +129,7 @@ func (s *Scanner) Expect(paths ...string) {
 // Made says that these files are there now, or are not to come any more.
 func (s *Scanner) Made(paths ...string) {
 	for _, p := range paths {
+		p = s.real(p)
 		if s.coming[p] == File {
 			delete(s.coming, p)
 			s.unlearn(p)
