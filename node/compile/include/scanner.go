@@ -107,7 +107,8 @@ func (s *Scanner) real(p string) string {
 	}
 }
 
-// Expect says that the graph will make these files, by absolute path. A scan that meets one says so in Result.Coming.
+// Expect says that the graph will make these files, by absolute path. A scan
+// that meets one says so in Result.Coming.
 func (s *Scanner) Expect(paths ...string) {
 	if s.coming == nil {
 		s.coming = map[string]Kind{}
