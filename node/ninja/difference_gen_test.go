@@ -35,6 +35,10 @@ type edge struct {
 	pool    string
 	dyndep  bool
 	version int
+	// discovered is the output that the dyndep file always names. Were it named
+	// from now on only, the two files' ages would count, which nothing has put in
+	// an order.
+	discovered string
 }
 
 // generate draws a project. Every edge reads sources and outputs of edges before
@@ -141,6 +145,9 @@ func (p *project) addEdge() {
 	p.edges = append(p.edges, e)
 	if p.dyndep && len(p.edges) > 2 && p.chance(3) {
 		e.dyndep = true
+		if in := p.edges[p.rng.IntN(len(p.edges)-1)]; !in.phony && p.chance(2) {
+			e.discovered = in.outs[0]
+		}
 		p.sources["dd_"+name+".in"] = p.dyndepText(e)
 	}
 }
@@ -164,15 +171,17 @@ func (p *project) extra() string { return []string{"", "\n", "\n\n"}[p.rng.IntN(
 
 // dyndepText draws what a dyndep file says of an edge.
 func (p *project) dyndepText(e *edge) string {
-	outs, ins := "", ""
+	var outs, ins []string
 	if p.chance(2) {
-		outs = " | x_" + e.name
+		outs = []string{"x_" + e.name}
 	}
-	before := p.edges[:slices.Index(p.edges, e)]
-	if in := before[p.rng.IntN(len(before))]; !in.phony && p.chance(2) {
-		ins = " | " + in.outs[0]
+	if p.chance(2) {
+		ins = p.some(sortedKeys(p.sources), 1)
 	}
-	text := "ninja_dyndep_version = 1\nbuild " + e.outs[0] + outs + ": dyndep" + ins + "\n"
+	if e.discovered != "" {
+		ins = append(ins, e.discovered)
+	}
+	text := "ninja_dyndep_version = 1\nbuild " + e.outs[0] + list(" | ", outs) + ": dyndep" + list(" | ", ins) + "\n"
 	if p.chance(3) && !p.readsPhony(e) {
 		text += "  restat = 1\n"
 	}
