@@ -36,7 +36,7 @@ WORLDS := ./simulations ./simulations/makespan
 STACK  := ./simulations/stack
 
 # These take longest: nothing else waits for them at the end.
-LONGEST := ./simulations/demo ./cmd/buildnet ./node ./mesh ./cmd/buildnet/cli ./simulations/replay
+LONGEST := ./simulations/demo ./cmd/buildnet ./node ./node/ninja ./mesh ./cmd/buildnet/cli ./simulations/replay
 
 # Many packages wait for most of their time, and what go vet finds in a test
 # `make vet` has told.
