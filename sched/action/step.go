@@ -54,7 +54,23 @@ const (
 	PropertyNetwork       = "network"        // "true": the host's network is open to the step
 	PropertySandbox       = "sandbox"        // "none": no isolation
 	PropertyMemoryBytes   = "memory-bytes"   // limit, decimal
+	PropertyRoot          = "root"           // RootAbsolute, or none
+	PropertyRootExact     = "root-exact"     // directories that hold inputs alone, colon-separated
 )
+
+// RootAbsolute as the PropertyRoot of a step says that the root of its paths is
+// that of the file system: its input home/u/p/a.c is /home/u/p/a.c when it runs,
+// and so is its output home/u/p/a.o. What depends on where a file lies (debug
+// information, __FILE__, depfiles) is then as the initiator would make it. Inputs
+// below a directory that every action sees, as /usr, are the machine's own files
+// where these are the same, and are laid over them where not. Other files of such
+// a directory are seen too: its toolchain answers for them, or PropertyRootExact
+// names the directory, which then holds its inputs and nothing else.
+//
+// No such step can have inputs or outputs in /proc, /sys, /dev or /buildnet, nor
+// etc/passwd, etc/group and etc/hosts, nor outputs directly in /, /etc, /run or
+// /var. It runs in full isolation or not at all.
+const RootAbsolute = "absolute"
 
 // Dep says that a step reads outputs of another.
 type Dep struct {
@@ -64,7 +80,8 @@ type Dep struct {
 }
 
 // Step is one command of a build, with everything that can change its result.
-// All paths are slash-separated, clean, and relative to the project's root.
+// All paths are slash-separated, clean, and relative to the project's root, or
+// to that of the file system: see RootAbsolute.
 type Step struct {
 	ID      StepID
 	Package string
