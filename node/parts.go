@@ -193,7 +193,7 @@ func (n *Node) connect(p *parts, id mesh.Identity, settings config.Settings) (er
 			}
 			return d
 		},
-		OwnBuildsOnly: reduced,
+		OwnBuildsOnly: reduced, Absolute: level == action.Full,
 	})
 	book := costs.New(p.store.CacheKV("costs"), p.store.CacheKV("costs-heard"))
 	p.hearsay = hearsay.New(hearsay.Options{Self: p.mesh.Self(), Network: p.mesh, Owners: p.dht.Owners, Book: book, Log: log})

@@ -130,7 +130,9 @@ type Options struct {
 	// OwnBuildsOnly is for a node whose isolation is not good enough for the
 	// results of others: it works for builds that were asked for here.
 	OwnBuildsOnly bool
-	Log           *slog.Logger
+	// Absolute says that this node can run steps with action.RootAbsolute.
+	Absolute bool
+	Log      *slog.Logger
 }
 
 // Service is one node's part in all builds.

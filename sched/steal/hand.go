@@ -27,6 +27,7 @@ type HandOptions struct {
 	OS, Arch string
 	BPU      float64
 	Memory   int64 // in bytes, for actions; 0 is not known
+	Absolute bool  // it can run steps with action.RootAbsolute
 	// Heard is the highest epoch that this node has heard of in the build: a Hand
 	// that comes after another, or beside a Keeper, obeys none before it.
 	Heard Epoch
@@ -305,7 +306,10 @@ func (h *Hand) join() {
 		return
 	}
 	h.joined = true
-	j := Join{Slots: h.says(), OS: h.opts.OS, Arch: h.opts.Arch, BPU: h.opts.BPU, Memory: h.opts.Memory, Toolchains: h.toolchains}
+	j := Join{
+		Slots: h.says(), OS: h.opts.OS, Arch: h.opts.Arch, BPU: h.opts.BPU, Memory: h.opts.Memory, Toolchains: h.toolchains,
+		Absolute: h.opts.Absolute,
+	}
 	for _, job := range h.jobs {
 		j.Running = append(j.Running, Running{Step: job.Step, Action: job.Action, Started: job.stage == running})
 	}

@@ -107,6 +107,8 @@ type (
 		// empty for one that the worker does not have.
 		Toolchains []string
 		Running    []Running
+		// Absolute says that it can run steps with action.RootAbsolute.
+		Absolute bool
 	}
 	// Want is a steal request: after the Seen-th assignment of this stream the
 	// worker takes Free more. A later one replaces an earlier one.

@@ -63,7 +63,8 @@ type Given struct {
 type need struct {
 	os, arch  string
 	toolchain string
-	spec      int // index into the plan's specs, -1 without one
+	root      string // where its paths begin, if not in a directory of its own
+	spec      int    // index into the plan's specs, -1 without one
 	initiator bool
 	home      bool // the initiator is to be asked first
 }
@@ -79,6 +80,7 @@ func (p *Plan) needs() (distinct []need, of []int, specs []Spec) {
 		n := need{spec: -1, initiator: s.Reach == action.InitiatorOnly, home: s.Reach == action.InitiatorFirst}
 		n.os, _ = s.Property(action.PropertyOS)
 		n.arch, _ = s.Property(action.PropertyArch)
+		n.root, _ = s.Property(action.PropertyRoot)
 		n.toolchain, _ = s.Property(action.PropertyToolchain)
 		if n.toolchain != "" {
 			var sp Spec
@@ -106,6 +108,8 @@ func (n need) lacks(j *Join) string {
 		return action.PropertyOS + "=" + n.os
 	case n.arch != "" && n.arch != j.Arch:
 		return action.PropertyArch + "=" + n.arch
+	case n.root != "" && !(n.root == action.RootAbsolute && j.Absolute):
+		return action.PropertyRoot + "=" + n.root
 	case n.spec >= 0 && (n.spec >= len(j.Toolchains) || j.Toolchains[n.spec] != n.toolchain):
 		return action.PropertyToolchain + "=" + n.toolchain
 	default:
