@@ -41,6 +41,9 @@ var (
 	ErrUnsupported = errors.New("actions cannot be executed on this operating system")
 	// ErrMalformed says that an action, or what it refers to, is none.
 	ErrMalformed = errors.New("malformed action")
+	// ErrUnable says that this machine cannot run an action as it asks to be run.
+	// Another may.
+	ErrUnable = errors.New("this machine cannot run it as asked")
 )
 
 // DefaultToolchainDirs are what an action sees of its machine, read-only. What
@@ -92,6 +95,7 @@ type Groups interface {
 type Executor struct {
 	opts    Options
 	scratch *scratchDirs
+	machine *machine
 	probe   func() probed
 	lost    sync.Once // says that a group cannot be entered
 }
@@ -116,7 +120,7 @@ func New(opts Options) (*Executor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open scratch directory %s: %w", opts.Dir, err)
 	}
-	e := &Executor{opts: opts, scratch: scratch}
+	e := &Executor{opts: opts, scratch: scratch, machine: newMachine()}
 	e.probe = sync.OnceValue(e.tryOut)
 	return e, nil
 }
@@ -146,7 +150,7 @@ type Request struct {
 // there, and says what came of it. started is called when the command begins.
 // When ctx ends, all processes of the action do, and its error is returned.
 // An error speaks of the machinery (store.ErrNotFound, store.ErrFull,
-// ErrNoSpace, ErrMalformed), never of the command: how that failed is in the
+// ErrNoSpace, ErrMalformed, ErrUnable), never of the command: how that failed is in the
 // result.
 func (e *Executor) Execute(ctx context.Context, r Request, started func()) (*action.Result, error) {
 	result, err := e.execute(ctx, r, started)
@@ -164,38 +168,67 @@ func (e *Executor) execute(ctx context.Context, r Request, started func()) (*act
 	if err != nil {
 		return nil, err
 	}
-	level := action.None
-	if !j.unsandboxed {
-		level, _ = e.Isolation()
+	level, err := e.levelFor(j)
+	if err != nil {
+		return nil, err
 	}
 	dir, err := e.scratch.make(level)
 	if err != nil {
 		return nil, err
 	}
 	defer e.discard(dir)
-	if err := materialise(ctx, e.opts.Blobs, j, dir); err != nil {
-		return nil, err
+	l := launch{job: j, dir: dir, level: level, out: &printed{limit: MaxStdoutBytes}}
+	if l.ground, err = e.layOut(ctx, j, dir); err != nil {
+		return nil, fmt.Errorf("lay out the inputs: %w", err)
 	}
 	j.foreign = r.Foreign
 	j.progress = r.Progress
-	return e.perform(ctx, j, dir, level, started)
+	return e.perform(ctx, l, started)
 }
 
-func (e *Executor) perform(ctx context.Context, j *job, dir *scratchDir, level action.Isolation, started func()) (*action.Result, error) {
-	printed := &printed{limit: MaxStdoutBytes}
+// levelFor returns how far an action is kept from this machine.
+func (e *Executor) levelFor(j *job) (action.Isolation, error) {
+	if j.unsandboxed {
+		return action.None, nil
+	}
+	level, missing := e.Isolation()
+	if j.absolute && level != action.Full {
+		return level, fmt.Errorf("%w: %s=%s needs full isolation: %s", ErrUnable, action.PropertyRoot, action.RootAbsolute, missing)
+	}
+	return level, nil
+}
+
+// layOut brings the inputs into a scratch directory, and returns how they come
+// from there to their own places, where the action wants that.
+func (e *Executor) layOut(ctx context.Context, j *job, dir *scratchDir) (*ground, error) {
+	l := &layout{blobs: e.opts.Blobs, dir: dir, buffer: make([]byte, copyBuffer), skip: map[string]bool{}}
+	if j.absolute {
+		return e.ownPlaces(ctx, j, l)
+	}
+	if err := l.directory(ctx, j.root, dir.work(), 0); err != nil {
+		return nil, err
+	}
+	return nil, l.finish(j.written())
+}
+
+func (e *Executor) perform(ctx context.Context, l launch, started func()) (*action.Result, error) {
+	j, printed := l.job, l.out
 	begin := time.Now()
-	o, err := e.run(ctx, launch{job: j, dir: dir, level: level, out: printed}, started)
+	o, err := e.run(ctx, l, started)
 	if err != nil {
 		return nil, err
 	}
+	if err := l.ground.unchanged(); err != nil {
+		return nil, err
+	}
 	result := &action.Result{
-		ExitCode: o.code, Message: o.message, Isolation: level, Wall: time.Since(begin), CPU: o.cpu, MaxRSS: o.maxRSS,
+		ExitCode: o.code, Message: o.message, Isolation: l.level, Wall: time.Since(begin), CPU: o.cpu, MaxRSS: o.maxRSS,
 	}
 	if !result.OK() && !e.scratch.room() {
 		return nil, fmt.Errorf("%w: the command failed on a full disk: free some of %s", ErrNoSpace, e.scratch.path)
 	}
 	if result.OK() {
-		if err := e.collect(ctx, j, dir, result); err != nil {
+		if err := e.collect(ctx, j, l.dir, result); err != nil {
 			return nil, err
 		}
 	}

@@ -42,7 +42,9 @@ type job struct {
 	toolchainDirs []string
 	network       bool
 	unsandboxed   bool
-	foreign       bool // not of a build that was asked for here
+	absolute      bool     // the root is that of the file system: see action.RootAbsolute
+	exact         []string // absolute directories that hold inputs alone
+	foreign       bool     // not of a build that was asked for here
 	progress      func(percent int)
 }
 
@@ -139,29 +141,54 @@ func (j *job) apply(p *repb.Platform) error {
 			}
 			j.memory = n
 		case action.PropertyToolchainDirs:
-			for d := range strings.SplitSeq(value, ":") {
-				if d == "" {
-					continue
-				}
-				if err := checkToolchainDir(d); err != nil {
-					return err
-				}
-				j.toolchainDirs = append(j.toolchainDirs, d)
+			dirs, err := directories(value)
+			if err != nil {
+				return fmt.Errorf("toolchain %w", err)
 			}
+			j.toolchainDirs = dirs
+		case action.PropertyRoot:
+			if value != action.RootAbsolute {
+				return fmt.Errorf("root %q is none that an action can have: want %s", value, action.RootAbsolute)
+			}
+			j.absolute = true
+		case action.PropertyRootExact:
+			dirs, err := directories(value)
+			if err != nil {
+				return fmt.Errorf("exact %w", err)
+			}
+			j.exact = dirs
 		}
 	}
+	if j.absolute && j.unsandboxed {
+		return fmt.Errorf("%s=%s needs the sandbox that %s takes away", action.PropertyRoot, action.RootAbsolute, action.PropertySandbox)
+	}
 	return nil
+}
+
+// directories reads a list of directories from a property.
+func directories(list string) ([]string, error) {
+	var dirs []string
+	for d := range strings.SplitSeq(list, ":") {
+		if d == "" {
+			continue
+		}
+		if err := checkDirectory(d); err != nil {
+			return nil, err
+		}
+		dirs = append(dirs, d)
+	}
+	return dirs, nil
 }
 
 // reserved are what a sandbox makes itself.
 var reserved = []string{"/", "/buildnet", "/dev", "/proc", "/sys", "/tmp", "/etc", "/run", "/var"}
 
-func checkToolchainDir(d string) error {
+func checkDirectory(d string) error {
 	if !path.IsAbs(d) || path.Clean(d) != d {
-		return fmt.Errorf("toolchain directory %q is not a clean absolute path", d)
+		return fmt.Errorf("directory %q is not a clean absolute path", d)
 	}
 	if slices.Contains(reserved, d) || strings.HasPrefix(d, "/proc/") || strings.HasPrefix(d, "/dev/") || strings.HasPrefix(d, "/buildnet/") {
-		return fmt.Errorf("toolchain directory %s cannot be given to actions: name a directory of programs", d)
+		return fmt.Errorf("directory %s cannot be given to actions: name one below it", d)
 	}
 	return nil
 }

@@ -72,6 +72,7 @@ type work struct {
 	env      []action.Property
 	outputs  []string // from the working directory
 	inputs   map[string]string
+	links    map[string]string // from where to what
 	platform []action.Property
 	timeout  time.Duration
 }
@@ -112,6 +113,11 @@ func (r *rig) action(w work) digest.Digest {
 			r.t.Fatal(err)
 		}
 		if err := tree.Put(ctx, action.Output{Path: p, Kind: action.File, Digest: d, Executable: strings.HasPrefix(content, "#!")}); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	for p, target := range w.links {
+		if err := tree.Put(ctx, action.Output{Path: p, Kind: action.Symlink, Target: target}); err != nil {
 			r.t.Fatal(err)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -29,19 +30,29 @@ type layout struct {
 	buffer []byte
 	// programs says that there is something to run.
 	programs bool
+	// skip are directories that are left empty.
+	skip map[string]bool
 }
 
 // copyBuffer is the size of one read of a blob, in bytes.
 const copyBuffer = 128 << 10
 
-func materialise(ctx context.Context, blobs store.Blobs, j *job, dir *scratchDir) error {
-	l := &layout{blobs: blobs, dir: dir, buffer: make([]byte, copyBuffer)}
-	if err := l.directory(ctx, j.root, dir.work(), 0); err != nil {
-		return fmt.Errorf("lay out the inputs: %w", err)
+// written returns the working directory and those that outputs go into, from
+// the root: REAPI says that they exist.
+func (j *job) written() []string {
+	dirs := []string{path.Clean(j.dir)}
+	for _, o := range j.outputs {
+		dirs = append(dirs, path.Dir(o))
 	}
-	// REAPI: the directories that outputs go into exist.
-	for _, p := range append([]string{path.Join(j.dir, "x")}, j.outputs...) {
-		if err := l.parents(p); err != nil {
+	slices.Sort(dirs)
+	return slices.Compact(dirs)
+}
+
+// finish makes directories besides those of the inputs. Then nothing here keeps
+// a program among the inputs from running.
+func (l *layout) finish(dirs []string) error {
+	for _, d := range dirs {
+		if err := l.parents(path.Join(d, "x")); err != nil {
 			return fmt.Errorf("lay out the directories of outputs: %w", err)
 		}
 	}
@@ -108,7 +119,7 @@ func (l *layout) below(ctx context.Context, n *repb.DirectoryNode, at string, de
 	if err := os.Mkdir(p, 0o755); err != nil {
 		return err
 	}
-	if err := l.dir.own(p); err != nil {
+	if err := l.dir.own(p); err != nil || l.skip[p] {
 		return err
 	}
 	return l.directory(ctx, d, p, depth+1)

@@ -14,6 +14,8 @@ type launch struct {
 	dir   *scratchDir
 	level action.Isolation
 	out   *printed
+	// ground is nil if the inputs are where they are laid out.
+	ground *ground
 }
 
 // sink is where what the command prints goes.

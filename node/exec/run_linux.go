@@ -181,6 +181,11 @@ func (e *Executor) spec(l launch) (*child.Spec, error) {
 	if os.Geteuid() == 0 {
 		s.Mode = child.RootSandbox
 	}
+	if g := l.ground; g != nil {
+		s.Absolute, s.Mounts = true, g.mounts
+		s.Binds, s.Needed, s.Hidden = g.binds, g.needed, g.hidden
+		return s, nil
+	}
 	s.Binds, s.Needed = e.binds(l.job)
 	var err error
 	s.Binds, s.Hidden, err = cover(s.Binds, s.Needed, e.opts.Hidden)

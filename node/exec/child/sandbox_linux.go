@@ -40,12 +40,15 @@ func sandbox(s *Spec) {
 	must("mount the root", syscall.Mount("buildnet", root, "tmpfs", syscall.MS_NOSUID, "mode=0755,size=1m"))
 	must("enter the root", syscall.Chdir(root))
 	skeleton(s)
-	writable(s.Scratch) // first: a toolchain may lie below /tmp
+	private := writable(s) // first: a toolchain may lie below /tmp
 	for _, p := range s.Binds {
 		bindHost(p, contains(s.Needed, p))
 	}
+	for i := range s.Mounts {
+		overlay(&s.Mounts[i])
+	}
 	must("make the root read-only", setAttributes(".", change{set: attrReadOnly | attrNoSuid, flags: atRecursive}))
-	for _, p := range []string{"buildnet/work", "buildnet/home", "tmp", "dev/shm"} {
+	for _, p := range private {
 		must("make /"+p+" writable", setAttributes(p, change{set: attrNoDev, clear: attrReadOnly}))
 	}
 	for _, p := range s.Hidden {
@@ -54,14 +57,22 @@ func sandbox(s *Spec) {
 	must("mount /proc", syscall.Mount("proc", "proc", "proc", syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_NOEXEC, ""))
 	must("enter the new root", syscall.PivotRoot(".", "."))
 	must("leave the old root", syscall.Unmount(".", syscall.MNT_DETACH))
-	must("enter the working directory", syscall.Chdir("/buildnet/work/"+s.Dir))
+	if s.Absolute {
+		must("enter the working directory", syscall.Chdir("/"+s.Dir))
+	} else {
+		must("enter the working directory", syscall.Chdir("/buildnet/work/"+s.Dir))
+	}
 }
 
 func skeleton(s *Spec) {
 	for _, d := range []string{"buildnet", "buildnet/work", "buildnet/home", "tmp", "proc", "dev", "dev/shm", "etc", "var", "run"} {
-		must("make /"+d, syscall.Mkdir(d, 0o755))
+		if !taken(s, "/"+d) {
+			must("make /"+d, syscall.Mkdir(d, 0o755))
+		}
 	}
-	must("link /var/tmp", syscall.Symlink("/tmp", "var/tmp"))
+	if !taken(s, "/var/tmp") {
+		must("link /var/tmp", syscall.Symlink("/tmp", "var/tmp"))
+	}
 	write("etc/passwd", passwd)
 	write("etc/group", group)
 	if s.Network == Loopback {
@@ -78,11 +89,86 @@ func skeleton(s *Spec) {
 	}
 }
 
-func writable(scratch string) {
-	for _, b := range [][2]string{{"work", "buildnet/work"}, {"home", "buildnet/home"}, {"tmp", "tmp"}} {
-		must("bind /"+b[1], syscall.Mount(scratch+"/"+b[0], b[1], "", syscall.MS_BIND, ""))
-	}
+// writable mounts what is the action's own, and returns where it may write: not
+// to the inputs that Mounts say so of.
+func writable(s *Spec) []string {
 	must("mount /dev/shm", syscall.Mount("buildnet", "dev/shm", "tmpfs", syscall.MS_NOSUID, "mode=1777,size=256m"))
+	all := []string{"dev/shm"}
+	own := [][2]string{{"home", "buildnet/home"}}
+	if !s.Absolute {
+		own = append(own, [2]string{"work", "buildnet/work"})
+	}
+	if !taken(s, "/tmp") {
+		own = append(own, [2]string{"tmp", "tmp"})
+	}
+	for _, b := range own {
+		must("bind /"+b[1], syscall.Mount(s.Scratch+"/"+b[0], b[1], "", syscall.MS_BIND, ""))
+		all = append(all, b[1])
+	}
+	for i := range s.Mounts {
+		m := &s.Mounts[i]
+		place(m)
+		if m.Writable {
+			all = append(all, m.To[1:])
+		}
+	}
+	return all
+}
+
+// taken reports whether an input is at p itself, where the sandbox has
+// something of its own otherwise.
+func taken(s *Spec, p string) bool {
+	for i := range s.Mounts {
+		if s.Mounts[i].To == p {
+			return true
+		}
+	}
+	return false
+}
+
+// place puts a part of the inputs where there is nothing.
+func place(m *Mount) {
+	target := m.To[1:]
+	switch m.Kind {
+	case Link:
+		makeParents(target)
+		must("link "+m.To, syscall.Symlink(m.From, target))
+	case Place:
+		makeParents(target)
+		var st syscall.Stat_t
+		must("find "+m.From, syscall.Lstat(m.From, &st))
+		if st.Mode&syscall.S_IFMT == syscall.S_IFDIR {
+			makeDir(target)
+			must("mount "+m.To, syscall.Mount(m.From, target, "", syscall.MS_BIND, ""))
+		} else {
+			bindFile(m.From, target)
+		}
+	}
+}
+
+// overlay puts a part of the inputs over what the machine has there. It makes
+// nothing: it would be made on the machine itself.
+func overlay(m *Mount) {
+	target := m.To[1:]
+	switch m.Kind {
+	case Layer:
+		dirs := "lowerdir=" + escape(m.From) + ":" + escape(m.To)
+		must("lay inputs over "+m.To, syscall.Mount("buildnet", target, "overlay", syscall.MS_NOSUID|syscall.MS_RDONLY, dirs))
+	case Replace:
+		must("mount "+m.To, syscall.Mount(m.From, target, "", syscall.MS_BIND, ""))
+	}
+}
+
+// escape keeps a path in one piece among the options of an overlay.
+func escape(p string) string {
+	var b []byte
+	for i := range len(p) {
+		if p[i] == '\\' || p[i] == ',' || p[i] == ':' {
+			b = append(b, '\\')
+		}
+		b = append(b, p[i])
+	}
+	return string(b)
 }
 
 // bindHost binds an absolute path of the host at the same path below the

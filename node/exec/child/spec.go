@@ -67,6 +67,10 @@ type Spec struct {
 	Scratch string
 	// Dir is the working directory, from the work directory.
 	Dir string
+	// Absolute says that a sandbox has no work directory: what is in it is
+	// mounted at its own place, as Mounts say, and Dir is from the root.
+	Absolute bool
+	Mounts   []Mount
 	// Binds are paths that are bound read-only, parents first; Needed those
 	// of them that must exist.
 	Binds  []string
@@ -88,6 +92,32 @@ type Spec struct {
 	Idle bool
 }
 
+// Mount is a part of the inputs at its own place in a sandbox. What is above
+// that place is no link.
+type Mount struct {
+	Kind Kind
+	// From is an absolute path, and where a Link leads.
+	From string
+	// To is the place, an absolute path.
+	To string
+	// Writable mounts are of what the command may write to.
+	Writable bool
+}
+
+// Kind is how a Mount comes about. Do not reorder: the numbers go through a pipe.
+type Kind uint8
+
+const (
+	// Place binds a file or directory where there is nothing yet.
+	Place Kind = iota + 1
+	// Link makes a link where there is nothing yet.
+	Link
+	// Layer shows what a directory holds over what the machine has there.
+	Layer
+	// Replace binds a directory over what the machine has there.
+	Replace
+)
+
 // Network says what of the network an action has.
 type Network uint8
 
@@ -107,7 +137,9 @@ const maxSpecBytes = 8 << 20
 // Encode returns the spec as a child reads it: its length, then its fields.
 func (s *Spec) Encode() []byte {
 	var b []byte
-	for _, n := range []int64{int64(s.Mode), int64(s.HostUID), int64(s.Network), s.MemoryBytes, s.FileBytes, int64(s.Nice), one(s.Idle)} {
+	for _, n := range []int64{
+		int64(s.Mode), int64(s.HostUID), int64(s.Network), s.MemoryBytes, s.FileBytes, int64(s.Nice), one(s.Idle), one(s.Absolute),
+	} {
 		b = appendText(b, strconv.FormatInt(n, 10))
 	}
 	b = appendText(b, s.Scratch)
@@ -117,6 +149,13 @@ func (s *Spec) Encode() []byte {
 		for _, text := range list {
 			b = appendText(b, text)
 		}
+	}
+	b = appendText(b, strconv.Itoa(len(s.Mounts)))
+	for _, m := range s.Mounts {
+		b = appendText(b, strconv.Itoa(int(m.Kind)))
+		b = appendText(b, strconv.FormatInt(one(m.Writable), 10))
+		b = appendText(b, m.From)
+		b = appendText(b, m.To)
 	}
 	return append(appendLength(nil, len(b)), b...)
 }
@@ -146,10 +185,12 @@ func decode(b []byte) (Spec, error) {
 	s := Spec{Mode: Mode(d.number())}
 	s.HostUID, s.Network = int(d.number()), Network(d.number())
 	s.MemoryBytes, s.FileBytes, s.Nice, s.Idle = d.number(), d.number(), int(d.number()), d.number() == 1
+	s.Absolute = d.number() == 1
 	s.Scratch, s.Dir = d.text(), d.text()
 	for _, list := range []*[]string{&s.Argv, &s.Env, &s.Binds, &s.Needed, &s.Hidden} {
 		*list = d.list()
 	}
+	s.Mounts = d.mounts()
 	return s, d.err
 }
 
@@ -177,11 +218,28 @@ func (d *decoder) number() int64 {
 	return n
 }
 
-func (d *decoder) list() []string {
+func (d *decoder) mounts() []Mount {
+	n := d.length()
+	var mounts []Mount
+	for i := int64(0); i < n && d.err == nil; i++ {
+		m := Mount{Kind: Kind(d.number()), Writable: d.number() == 1}
+		m.From, m.To = d.text(), d.text()
+		mounts = append(mounts, m)
+	}
+	return mounts
+}
+
+// length reads that of a list.
+func (d *decoder) length() int64 {
 	n := d.number()
 	if n > int64(len(d.rest)) { // each has four bytes at least
 		d.err = errSpec
 	}
+	return n
+}
+
+func (d *decoder) list() []string {
+	n := d.length()
 	var list []string
 	for i := int64(0); i < n && d.err == nil; i++ {
 		list = append(list, d.text())
