@@ -31,6 +31,10 @@ const (
 // leaf says that what the named file itself names does not count.
 func (d deed) leaf() bool { return d == asks || d == asksNext || d == embeds || d == incbins }
 
+// silent reports whether a depfile does not name such a file: the assembler
+// reads it, or a compiler from before #embed was named there.
+func (d deed) silent() bool { return d == embeds || d == incbins || d == assembles }
+
 // directive is one place of a file that names another.
 type directive struct {
 	deed deed

@@ -51,6 +51,8 @@ type edge struct {
 	// leaf says that the file counts and not what it reads.
 	leaf  bool
 	plain bool
+	// silent says that a depfile does not name it.
+	silent bool
 }
 
 // target returns what was found.
@@ -160,7 +162,7 @@ func (v *visit) begin() {
 	}
 	for _, read := range c.Reads {
 		e := v.named(read)
-		e.leaf = true
+		e.leaf, e.silent = true, true
 		v.take(&e)
 	}
 	for _, f := range c.Forced {
@@ -262,7 +264,7 @@ func (v *visit) take(e *edge) {
 		}
 		e.to = v.nodeAt(l, at, e.plain)
 	}
-	v.count(e.to.src)
+	v.count(e.to.src, e.silent)
 	if !e.leaf && e.to.seen != turn {
 		e.to.seen = turn
 		v.queue = append(v.queue, e.to)
@@ -300,7 +302,10 @@ func (v *visit) tried(l *lookup) {
 	v.pass(l.links, l.needed)
 }
 
-func (v *visit) count(f *source) {
+func (v *visit) count(f *source, silent bool) {
+	if silent && !f.bound && !slices.Contains(v.r.Silent, f.path) {
+		v.r.Silent = append(v.r.Silent, f.path)
+	}
 	if f.seen == v.s.turn {
 		return
 	}
@@ -352,7 +357,7 @@ func (v *visit) judge(n *node, t *text) {
 func (v *visit) edges(es []edge, n *node, d directive) []edge {
 	s, p := v.s, v.p
 	if len(d.name) > 0 && d.name[0] == '/' {
-		return append(es, edge{first: s.lookUp(s.root, d.name), firstAt: apart, leaf: d.deed.leaf(), plain: d.deed == assembles})
+		return append(es, edge{first: s.lookUp(s.root, d.name), firstAt: apart, leaf: d.deed.leaf(), plain: d.deed == assembles, silent: d.deed.silent()})
 	}
 	e := edge{leaf: d.deed.leaf(), firstAt: beside}
 	switch d.deed {
@@ -397,7 +402,7 @@ func (v *visit) lists(es []edge, n *node, d directive) []edge {
 		at = append(at, v.p.embed...)
 	}
 	for _, in := range at {
-		es = append(es, edge{first: v.s.lookUp(in, d.name), firstAt: beside, leaf: d.deed.leaf(), plain: d.deed == assembles})
+		es = append(es, edge{first: v.s.lookUp(in, d.name), firstAt: beside, leaf: d.deed.leaf(), plain: d.deed == assembles, silent: d.deed.silent()})
 	}
 	return es
 }

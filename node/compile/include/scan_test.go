@@ -102,6 +102,20 @@ func TestScanSaysWhatItDoesNotKnow(t *testing.T) {
 	}
 }
 
+// A depfile names what the preprocessor reads, and nothing else.
+func TestWhatADepfileDoesNotName(t *testing.T) {
+	s := include.New(newMemory(files{
+		"/w/a.c": "#include \"x.h\"\nasm(\".incbin \\\"x.bin\\\"\");\nchar b[] = {\n#embed \"e.bin\"\n};\n", "/w/x.h": "", "/w/x.bin": "", "/w/e.bin": "",
+		"/w/b.S": ".include \"i.s\"\n#include \"x.h\"\n", "/w/i.s": ".include \"j.s\"\n", "/w/j.s": "", "/sys/keep": "",
+	}), include.Options{})
+	for command, want := range map[string]string{"gcc -c a.c": "/w/e.bin /w/x.bin", "gcc -c b.S": "/w/i.s /w/j.s"} {
+		r := s.Scan(unit(command, "/sys"))
+		if got := strings.Join(sorted(r.Silent), " "); got != want || r.Doubt != nil {
+			t.Errorf("%s: %s, want %s (%v)", command, got, want, r.Doubt)
+		}
+	}
+}
+
 func TestLinksOnTheWayBelongToTheResult(t *testing.T) {
 	m := newMemory(files{"/w/a.c": "#include <x.h>\n#include <sub/../y.h>\n", "/real/deep/x.h": `#include "../z.h"`, "/real/z.h": "", "/real/deep/y.h": "", "/real/deep/sub/k": ""})
 	m.link("/w/l", "../real/./deep")

@@ -21,7 +21,7 @@ func BenchmarkUnit(b *testing.B) {
 	}
 	dir := written(b, map[string]string{"a.cc": source, "i/own.h": "#include <vector>\n", "i/k": "", "j/k": ""})
 	c := command(b, "g++", "-Ij", "-Ii", "-c", "a.cc")
-	own, err := inputs().own(b.Context(), c, dir)
+	_, own, err := inputs().own(b.Context(), c, dir)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -27,33 +27,42 @@ type asked struct {
 	stamp include.Stamp // of the compiler
 }
 
-// own returns where a command's compiler looks by itself. It is asked once,
-// until its file is another.
-func (in *Inputs) own(ctx context.Context, c *compile.Command, dir string) (include.Own, error) {
+// native is what Command.Native stands for.
+type native struct {
+	text  string
+	stamp include.Stamp // of the compiler
+}
+
+func keyOf(program string, question []string) string {
+	return program + "\x00" + strings.Join(question, "\x00")
+}
+
+// own returns a command's compiler, and where it looks by itself. It is asked
+// once, until its file is another.
+func (in *Inputs) own(ctx context.Context, c *compile.Command, dir string) (program string, own include.Own, err error) {
 	question := c.OwnQuestion()
-	program, err := in.program(question[0], dir)
+	program, err = in.program(question[0], dir)
 	if err != nil {
-		return include.Own{}, err
+		return "", include.Own{}, err
 	}
 	if target, err := filepath.EvalSymlinks(program); err == nil && slices.Contains(launchers, filepath.Base(target)) {
-		return include.Own{}, fmt.Errorf("%s is %s, which runs another compiler", c.Compiler, target)
+		return "", include.Own{}, fmt.Errorf("%s is %s, which runs another compiler", c.Compiler, target)
 	}
-	stamp := stampAt(program)
-	key := program + "\x00" + strings.Join(question, "\x00")
+	key, stamp := keyOf(program, question), stampAt(program)
 	if a, ok := in.answers[key]; ok && a.stamp == stamp {
-		return a.own, nil
+		return program, a.own, nil
 	}
 	_, answer, err := in.ask(ctx, question, dir, nil)
 	if err != nil {
-		return include.Own{}, err
+		return "", include.Own{}, err
 	}
 	own, ok := include.ParseOwn(answer)
 	if !ok {
-		return include.Own{}, fmt.Errorf("%s does not say where its headers are", c.Compiler)
+		return "", include.Own{}, fmt.Errorf("%s does not say where its headers are", c.Compiler)
 	}
 	in.scan.Bind(own.Dirs...)
 	in.answers[key] = asked{own, stamp}
-	return own, nil
+	return program, own, nil
 }
 
 // launchers stand in for compilers under their names.

@@ -214,7 +214,7 @@ func TestOrderOfDirectoriesIsTheCompilers(t *testing.T) {
 				t.Fatal(err)
 			}
 			in := inputs()
-			own, err := in.own(t.Context(), c, dir)
+			_, own, err := in.own(t.Context(), c, dir)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -29,31 +29,26 @@ type Inputs struct {
 	turn    chan struct{}
 	scan    *include.Scanner
 	answers map[string]asked
+	natives map[string]native
 }
 
 // New returns an Inputs that knows nothing yet.
 func New(o Options) *Inputs {
-	return &Inputs{opts: o, turn: make(chan struct{}, 1), scan: include.New(Files{}, include.Options{Bound: o.Bound}), answers: map[string]asked{}}
+	return &Inputs{opts: o, turn: make(chan struct{}, 1), scan: include.New(Files{}, include.Options{Bound: o.Bound}), answers: map[string]asked{}, natives: map[string]native{}}
 }
 
-// Rung is what an answer was come to by.
-type Rung uint8
-
-// The rungs, from the cheapest.
-const (
-	Scanned Rung = iota + 1 // by the scan alone
-	Asked                   // by the compiler's -M as well
-	Unknown                 // nobody knows: the command is for this machine
+// Answers are those of package compile.
+type (
+	Rung   = compile.Rung
+	Answer = compile.Answer
 )
 
-// Answer is what a command reads.
-type Answer struct {
-	include.Result
-	Rung Rung
-	// Why says what the scan did not know, and for Unknown what the compiler
-	// did not.
-	Why string
-}
+// The rungs.
+const (
+	Scanned = compile.Scanned
+	Asked   = compile.Asked
+	Unknown = compile.Unknown
+)
 
 // Of says what a command that works in dir, an absolute path, reads. An error
 // is that of ctx: what goes wrong otherwise makes the answer Unknown.
@@ -62,28 +57,57 @@ func (in *Inputs) Of(ctx context.Context, c *compile.Command, dir string) (Answe
 		return Answer{}, err
 	}
 	defer in.give()
-	own, err := in.own(ctx, c, dir)
+	program, own, err := in.own(ctx, c, dir)
 	if err != nil {
 		return Answer{Rung: Unknown, Why: err.Error()}, ctx.Err()
 	}
-	u := include.Unit{Command: c, Dir: dir, Own: own}
+	a, err := in.answer(ctx, include.Unit{Command: c, Dir: dir, Own: own})
+	a.Program, a.Own, a.Missing = program, own.Dirs, own.Missing
+	return a, err
+}
+
+func (in *Inputs) answer(ctx context.Context, u include.Unit) (Answer, error) {
 	r := in.scan.Scan(u)
 	switch {
 	case r.Doubt == nil:
-		return Answer{Result: r, Rung: Scanned}, nil
+		return Answer{Reads: r, Rung: Scanned}, nil
 	case r.Doubt.Deaf:
-		return Answer{Result: r, Rung: Unknown, Why: r.Doubt.Why}, nil
+		return Answer{Reads: r, Rung: Unknown, Why: r.Doubt.Why}, nil
 	}
-	read, err := in.depends(ctx, c, dir)
+	read, err := in.depends(ctx, u.Command, u.Dir)
 	if err != nil {
-		return Answer{Result: r, Rung: Unknown, Why: fmt.Sprintf("%s; %v", r.Doubt.Why, err)}, ctx.Err()
+		return Answer{Reads: r, Rung: Unknown, Why: fmt.Sprintf("%s; %v", r.Doubt.Why, err)}, ctx.Err()
 	}
 	u.Also, u.Told = read, true
 	told := in.scan.Scan(u)
 	if told.Doubt != nil {
-		return Answer{Result: told, Rung: Unknown, Why: told.Doubt.Why}, nil
+		return Answer{Reads: told, Rung: Unknown, Why: told.Doubt.Why}, nil
 	}
-	return Answer{Result: told, Rung: Asked, Why: r.Doubt.Why}, nil
+	return Answer{Reads: told, Rung: Asked, Why: r.Doubt.Why}, nil
+}
+
+// Native is what the compiler says that Command.Native stands for on this
+// machine: the answer to its NativeQuestion.
+func (in *Inputs) Native(ctx context.Context, c *compile.Command, dir string) (string, error) {
+	if err := in.take(ctx); err != nil {
+		return "", err
+	}
+	defer in.give()
+	question := c.NativeQuestion()
+	program, err := in.program(question[0], dir)
+	if err != nil {
+		return "", err
+	}
+	key, stamp := keyOf(program, question), stampAt(program)
+	if a, ok := in.natives[key]; ok && a.stamp == stamp {
+		return a.text, nil
+	}
+	_, text, err := in.ask(ctx, question, dir, nil)
+	if err != nil {
+		return "", err
+	}
+	in.natives[key] = native{text, stamp}
+	return text, nil
 }
 
 func (in *Inputs) take(ctx context.Context) error {
