@@ -74,10 +74,13 @@ func (g *gathering) compiler(ctx context.Context, driver string) error {
 	if err := g.file1(ctx, driver, "specs"); err != nil {
 		return err
 	}
-	for _, n := range []string{"cc1", "cc1plus", "as"} {
+	for _, n := range []string{"cc1", "cc1plus", "as", "objcopy"} { // the last is for -gsplit-dwarf
 		if err := g.subprogram(ctx, driver, n); err != nil {
 			return err
 		}
+	}
+	if err := g.resources(ctx, driver); err != nil {
+		return err
 	}
 	for _, language := range []string{"c", "c++"} {
 		dirs, err := g.includeDirs(ctx, driver, language)
@@ -156,6 +159,15 @@ func (g *gathering) file1(ctx context.Context, driver, name string) error {
 		}
 	}
 	return nil
+}
+
+// resources adds what clang reads besides headers: the lists of its sanitizers.
+func (g *gathering) resources(ctx context.Context, driver string) error {
+	answer, err := g.ask(ctx, driver, "-print-resource-dir")
+	if p := strings.TrimSpace(answer); err == nil && filepath.IsAbs(p) {
+		return g.tree(filepath.Join(filepath.Clean(p), "share"))
+	}
+	return nil // gcc knows no such question
 }
 
 // includeDirs asks a driver where it looks for headers. It knows no language
