@@ -43,6 +43,15 @@ func statIn(dir *os.File, name string) (Stat, error) {
 	return s, nil
 }
 
+// statAt returns the stat of an absolute path, without a link's target.
+func statAt(p string) (Stat, error) {
+	info, err := os.Lstat(p)
+	if err != nil {
+		return Stat{}, err
+	}
+	return statOf(info), nil
+}
+
 // statFile returns the stat of an open file.
 func statFile(f *os.File) (Stat, error) {
 	info, err := f.Stat()

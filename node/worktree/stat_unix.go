@@ -63,6 +63,15 @@ func statAt(dir int, name string) (Stat, error) {
 	return s, nil
 }
 
+// statAt returns the stat of an absolute path, without a link's target.
+func statAt(p string) (Stat, error) {
+	var st unix.Stat_t
+	if err := retry(func() error { return unix.Lstat(p, &st) }); err != nil {
+		return Stat{}, &fs.PathError{Op: "stat", Path: p, Err: err}
+	}
+	return statOf(&st), nil
+}
+
 // statFile returns the stat of an open file.
 func statFile(f *os.File) (Stat, error) {
 	s, err := statFD(int(f.Fd()))

@@ -1,0 +1,147 @@
+package worktree
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/buildnet/buildnet/sched/action"
+	"github.com/buildnet/buildnet/store"
+	"github.com/buildnet/buildnet/store/digest"
+)
+
+// maxRemembered bounds the files of a machine whose content is remembered: some
+// 200 bytes each.
+const maxRemembered = 500_000
+
+// Machine is all files of this machine, with the rights of this process: for
+// commands that say themselves where they read and write, wherever that is.
+// What it remembers of a file's content it remembers as a Tree does. Its methods
+// may be called concurrently.
+type Machine struct{ t *Tree }
+
+// OpenMachine returns the files of this machine.
+func OpenMachine(kv store.KV, blobs store.Blobs, opts Options) (*Machine, error) {
+	files, err := Local("/")
+	if err != nil {
+		return nil, err
+	}
+	opts.Watcher = nil
+	t, err := Open(files, kv, blobs, opts)
+	if err != nil {
+		return nil, errors.Join(err, files.Close())
+	}
+	return &Machine{t}, nil
+}
+
+// Close ends the use of the files.
+func (m *Machine) Close() error { return m.t.files.Close() }
+
+// relative is an absolute path as seen from the root.
+func relative(p string) string { return p[1:] }
+
+// Ingest brings the content of files into the store and says what each is, in
+// order. Paths are absolute, clean, and lead through no link. A file is read
+// only if its stat changed, or if the store has lost it. hold is called with
+// every digest before the store is asked whether it has it.
+func (m *Machine) Ingest(ctx context.Context, paths []string, hold func(...digest.Digest)) ([]action.Output, error) {
+	if err := m.t.stats.load(); err != nil {
+		return nil, err
+	}
+	s := &Snapshot{listing: &listing{stats: make(map[string]Stat, len(paths))}}
+	from := make([]string, len(paths))
+	for i, p := range paths {
+		from[i] = relative(p)
+		st, err := statAt(p)
+		if err == nil && st.Kind != Regular {
+			err = errors.New("not a regular file")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", p, err)
+		}
+		s.listing.stats[from[i]] = st
+	}
+	ids, err := m.t.ingest(ctx, s, from, hold)
+	if err != nil {
+		return nil, fmt.Errorf("ingest: %w", err)
+	}
+	outs := make([]action.Output, len(paths))
+	for i, id := range ids {
+		outs[i] = id.output(from[i])
+	}
+	return outs, nil
+}
+
+// Changed returns those of paths whose stat is no longer what it was when they
+// were ingested, in order.
+func (m *Machine) Changed(paths []string) []string {
+	var changed []string
+	for _, p := range paths {
+		st, err := statAt(p)
+		if r, ok := m.t.stats.get(relative(p)); err != nil || !ok || !r.stat.same(st) {
+			changed = append(changed, p)
+		}
+	}
+	return changed
+}
+
+// Save keeps what is remembered for the next run of this process.
+func (m *Machine) Save() error {
+	left := maxRemembered
+	m.t.stats.keep(func(string) bool { left--; return left >= 0 })
+	return errors.Join(m.t.stats.save(), m.t.used())
+}
+
+// Place puts files where outs says, from the root, as a command would that makes
+// them just now: each is whole from the moment at which it is there, has the
+// time of its writing, and the permissions that this process's umask leaves it.
+// Their directories are there, and may be links.
+func (m *Machine) Place(ctx context.Context, outs []action.Output) error {
+	for _, o := range outs {
+		if err := m.place(ctx, o); err != nil {
+			return fmt.Errorf("write /%s: %w", o.Path, advise(err))
+		}
+	}
+	return nil
+}
+
+func (m *Machine) place(ctx context.Context, o action.Output) error {
+	if o.Kind != action.File {
+		return errors.New("it is not a file")
+	}
+	p := native("/" + o.Path)
+	temp := filepath.Join(filepath.Dir(p), tempName())
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, os.FileMode(modeOf(identityOf(o))))
+	if err != nil {
+		return err
+	}
+	err = errors.Join(m.fill(ctx, f, o.Digest), f.Close())
+	if err == nil {
+		err = os.Rename(temp, p)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(temp))
+	}
+	return nil
+}
+
+// fill copies a blob, which a disk may have changed since the store checked it.
+func (m *Machine) fill(ctx context.Context, to io.Writer, d digest.Digest) error {
+	r, err := m.t.blobs.Open(ctx, d)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	hash := digest.NewHasher(d.Function())
+	if _, err := io.Copy(to, io.TeeReader(contextReader{ctx, r}, hash)); err != nil {
+		return err
+	}
+	if hash.Sum() != d {
+		_ = store.Recheck(ctx, m.t.blobs, d) // what it found is known
+		return fmt.Errorf("blob %v: %w", d, store.ErrCorrupt)
+	}
+	return nil
+}
