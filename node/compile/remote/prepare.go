@@ -1,0 +1,284 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"slices"
+	"time"
+
+	"github.com/buildnet/buildnet/node/compile"
+	"github.com/buildnet/buildnet/node/compile/remote/manifest"
+	"github.com/buildnet/buildnet/node/compile/remote/terms"
+	"github.com/buildnet/buildnet/node/compile/remote/tree"
+	"github.com/buildnet/buildnet/sched/action"
+	"github.com/buildnet/buildnet/store"
+	"github.com/buildnet/buildnet/store/digest"
+)
+
+// ErrNotCompiler says that a command runs something else: see compile.Read.
+var ErrNotCompiler = compile.ErrNotCompiler
+
+// Request is a command that somebody wants run.
+type Request struct {
+	// Argv is the command, or Shell is it for /bin/sh.
+	Argv  []string
+	Shell string
+	// Dir is the working directory, absolute.
+	Dir string
+	// Getenv returns a variable of the command's environment.
+	Getenv func(name string) (string, bool)
+	// Terminal says that its messages go to a terminal: they have colours then,
+	// unless the command says otherwise.
+	Terminal bool
+	// ID names the step; "" is its first output.
+	ID action.StepID
+	// Timeout bounds the run; 0 is an hour.
+	Timeout time.Duration
+}
+
+// Prepared is a command that was looked into.
+type Prepared struct {
+	Command *compile.Command
+	// Local are the reasons why only this machine can run it. If there is one,
+	// there is nothing below.
+	Local []string
+	// Step reads nothing that is not in the store, and depends on no other.
+	Step action.Step
+	// Action is the key of its result.
+	Action digest.Digest
+	// InputBytes is the size of what it reads, as far as no machine has that of
+	// its own.
+	InputBytes int64
+
+	dir     string
+	outputs []string // as Command has them, absolute and real
+	answer  compile.Answer
+	files   []tree.File
+	key     digest.Digest // of its manifest
+	getenv  func(string) (string, bool)
+}
+
+// Prepare makes a step of a command, or says why not. It returns ErrNotCompiler
+// if the command is no compiler's; any other error is of this machine.
+func (d *Desk) Prepare(ctx context.Context, r Request) (*Prepared, error) {
+	argv := r.Argv
+	if argv == nil {
+		words, simple := compile.Words(r.Shell)
+		if !simple {
+			return nil, fmt.Errorf("%w: the shell has work in it", ErrNotCompiler)
+		}
+		argv = words
+	}
+	if r.Getenv == nil {
+		r.Getenv = func(string) (string, bool) { return "", false }
+	}
+	c, err := compile.Read(argv, compile.Setting{Getenv: r.Getenv, Response: readResponse(r.Dir), Cc: d.o.Cc})
+	if err != nil {
+		return nil, err
+	}
+	p := &Prepared{Command: c, Local: c.Local, getenv: r.Getenv}
+	if !c.Remote() {
+		return p, nil
+	}
+	if p.answer, err = d.o.Inputs.Of(ctx, c, r.Dir); err != nil {
+		return nil, err
+	}
+	if p.answer.Rung == compile.Unknown {
+		p.Local = []string{p.answer.Why}
+		return p, nil
+	}
+	if err := d.prepare(ctx, &r, p); err != nil {
+		return nil, fmt.Errorf("prepare a compile: %w", err)
+	}
+	return p, nil
+}
+
+func (d *Desk) prepare(ctx context.Context, r *Request, p *Prepared) error {
+	var t *terms.Terms
+	var chain string
+	var err error
+	turned := d.with(ctx, func() {
+		if t, err = d.terms(ctx, r, p); err != nil || t == nil {
+			return
+		}
+		if chain, err = d.toolchain(ctx, t); err != nil {
+			p.Local, err = []string{err.Error()}, ctx.Err()
+			return
+		}
+		err = d.step(ctx, r, p, t, chain)
+	})
+	return errors.Join(turned, err)
+}
+
+// toolchain is the digest of what the command runs and reads of this machine. It
+// is asked for once a build; a worker compares it with its own at each run.
+func (d *Desk) toolchain(ctx context.Context, t *terms.Terms) (string, error) {
+	key := [2]string{t.Spec, t.Dirs}
+	if chain, known := d.chains[key]; known {
+		return chain, nil
+	}
+	chain, err := d.o.Toolchain(ctx, t.Spec, t.Dirs)
+	if err == nil {
+		d.chains[key] = chain
+	}
+	return chain, err
+}
+
+// terms decides as which step the command may go. It returns nil, and sets
+// p.Local, if it may not.
+func (d *Desk) terms(ctx context.Context, r *Request, p *Prepared) (*terms.Terms, error) {
+	searched, _ := r.Getenv("PATH")
+	run := d.toolsOf(p.Command, p.answer.Program, searched, r.Dir)
+	if run.why != "" {
+		p.Local = []string{run.why}
+		return nil, nil
+	}
+	p.answer.Program = run.compiler
+	k := &terms.Case{Command: p.Command, Answer: p.answer, Bound: d.bound, Terminal: r.Terminal}
+	if err := d.place(r, p, k); err != nil {
+		p.Local = []string{err.Error()}
+		return nil, nil
+	}
+	k.Own = append(d.realDirs(p.answer.Own), p.answer.Missing...)
+	if len(p.Command.Native) > 0 {
+		var err error
+		if k.Native, err = d.o.Inputs.Native(ctx, p.Command, r.Dir); err != nil {
+			p.Local = []string{err.Error()}
+			return nil, ctx.Err()
+		}
+	}
+	t, reasons := terms.Of(k)
+	p.Local = reasons
+	return t, nil
+}
+
+// place finds where the command works and writes, and adds the links that lead
+// there to what it reads. An error is a reason not to run it elsewhere.
+func (d *Desk) place(r *Request, p *Prepared, k *terms.Case) error {
+	at, err := d.real(r.Dir)
+	if err != nil {
+		return fmt.Errorf("its working directory: %w", err)
+	}
+	p.dir, k.Dir = at.path, at.path
+	links := [][]compile.Reference{p.answer.Links, at.links}
+	if pwd, set := r.Getenv("PWD"); set && path.IsAbs(pwd) && path.Clean(pwd) == pwd && pwd != at.path {
+		if other, err := d.real(pwd); err == nil && other.path == at.path {
+			k.PWD = pwd
+			links = append(links, other.links)
+		}
+	}
+	for _, o := range p.Command.Outputs {
+		dir, name := path.Split(abs(at.path, o))
+		in, err := d.real(dir)
+		if err != nil {
+			return fmt.Errorf("the directory of its output %s: %w", o, err)
+		}
+		out := path.Join(in.path, name)
+		if info, err := os.Lstat(out); err == nil && !info.Mode().IsRegular() {
+			return fmt.Errorf("its output %s is there and is no file", o)
+		}
+		links = append(links, in.links)
+		p.outputs = append(p.outputs, out)
+	}
+	k.Outputs = p.outputs
+	p.answer.Links = d.outside(slices.Concat(links...))
+	k.Answer.Links = p.answer.Links
+	return nil
+}
+
+// outside returns links that are not within bound directories, each once.
+func (d *Desk) outside(links []compile.Reference) []compile.Reference {
+	var out []compile.Reference
+	for _, l := range links {
+		if !within(l.Path, d.bound) && !slices.Contains(out, l) {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+func within(p string, dirs []string) bool {
+	return slices.ContainsFunc(dirs, func(d string) bool {
+		return len(p) > len(d) && p[len(d)] == '/' && p[:len(d)] == d
+	})
+}
+
+// step reads the files and makes the step.
+func (d *Desk) step(ctx context.Context, r *Request, p *Prepared, t *terms.Terms, chain string) error {
+	if err := d.ingest(ctx, p); err != nil {
+		p.Local = []string{err.Error()}
+		return ctx.Err()
+	}
+	links := make([]tree.Link, len(p.answer.Links))
+	for i, l := range p.answer.Links {
+		links[i] = tree.Link(l)
+	}
+	root, blobs, err := d.forest.Root(p.files, links, append(p.answer.Dirs, p.dir))
+	if err != nil {
+		p.Local = []string{err.Error()}
+		return nil
+	}
+	for _, b := range blobs {
+		d.lease.Hold(b.Digest)
+		if _, err := store.AddBytes(ctx, d.o.Blobs, b.Content); err != nil {
+			return fmt.Errorf("keep a directory: %w", err)
+		}
+	}
+	id, timeout := r.ID, r.Timeout
+	if id == "" {
+		id = action.StepID(t.Outputs[0])
+	}
+	if timeout == 0 {
+		timeout = defaultTimeout
+	}
+	p.Step = t.Step(id, root, chain, timeout)
+	a, err := action.Assemble(ctx, &p.Step, nil, d.forest)
+	if err != nil {
+		return err
+	}
+	p.Action = a.Action
+	return p.name()
+}
+
+// name finds the key of the command's manifest.
+func (p *Prepared) name() error {
+	command, err := p.Step.Command()
+	if err != nil {
+		return err
+	}
+	sources := make([]manifest.File, min(len(p.Command.Sources), len(p.files)))
+	for i := range sources {
+		sources[i] = manifest.File{Path: p.files[i].Path, Digest: p.files[i].Digest}
+	}
+	p.key = manifest.KeyOf(command.Digest, sources)
+	return nil
+}
+
+// ingest says what is in the files that the command reads. Those that were not
+// looked at in this epoch are.
+func (d *Desk) ingest(ctx context.Context, p *Prepared) error {
+	var unknown []string
+	for _, f := range p.answer.Files {
+		if c := d.contents[f]; c == nil || c.epoch != d.epoch {
+			unknown = append(unknown, f)
+		}
+	}
+	if len(unknown) > 0 {
+		outs, err := d.o.Files.Ingest(ctx, unknown, d.lease.Hold)
+		if err != nil {
+			return err
+		}
+		for i, f := range unknown {
+			d.contents[f] = &content{tree.File{Path: f, Digest: outs[i].Digest, Executable: outs[i].Executable}, d.epoch}
+		}
+	}
+	p.files = make([]tree.File, len(p.answer.Files))
+	for i, f := range p.answer.Files {
+		p.files[i] = d.contents[f].file
+		p.InputBytes += p.files[i].Digest.Size()
+	}
+	return nil
+}

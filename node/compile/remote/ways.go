@@ -1,0 +1,160 @@
+package remote
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/buildnet/buildnet/node/compile"
+)
+
+// maxLinks is the kernel's limit of links on a path.
+const maxLinks = 40
+
+// way is where a directory really is, and the links that lead there.
+type way struct {
+	path  string
+	links []compile.Reference
+}
+
+// real follows a path to a directory that is there.
+func (d *Desk) real(p string) (*way, error) {
+	if w := d.ways[p]; w != nil {
+		return w, nil
+	}
+	w := &way{path: "/"}
+	if err := w.walk(p); err != nil {
+		return nil, err
+	}
+	d.ways[p] = w
+	return w, nil
+}
+
+func (w *way) walk(p string) error {
+	if path.IsAbs(p) {
+		w.path = "/"
+	}
+	for name := range strings.SplitSeq(p, "/") {
+		if err := w.enter(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *way) enter(name string) error {
+	if name == "" || name == "." {
+		return nil
+	}
+	if name == ".." {
+		w.path = path.Dir(w.path)
+		return nil
+	}
+	at := path.Join(w.path, name)
+	info, err := os.Lstat(at)
+	switch {
+	case err != nil:
+		return err
+	case info.IsDir():
+		w.path = at
+		return nil
+	case info.Mode()&os.ModeSymlink == 0:
+		return &os.PathError{Op: "enter", Path: at, Err: syscall.ENOTDIR}
+	}
+	target, err := os.Readlink(at)
+	if err != nil {
+		return err
+	}
+	if w.links = append(w.links, compile.Reference{Path: at, Target: target}); len(w.links) > maxLinks {
+		return &os.PathError{Op: "enter", Path: at, Err: syscall.ELOOP}
+	}
+	return w.walk(target)
+}
+
+// realDirs returns directories by the names that they have and where they really
+// are.
+func (d *Desk) realDirs(dirs []string) []string {
+	var out []string
+	for _, dir := range dirs {
+		out = append(out, dir)
+		if c := path.Clean(dir); c != dir {
+			out = append(out, c)
+		}
+		if w, err := d.real(dir); err == nil && w.path != path.Clean(dir) {
+			out = append(out, w.path)
+		}
+	}
+	return out
+}
+
+// realPath is the path of a file or directory without links; p if it is not
+// there.
+func realPath(p string) string {
+	if q, err := filepath.EvalSymlinks(p); err == nil {
+		return q
+	}
+	return p
+}
+
+// find returns the first file called name in a PATH that can be run, as seen
+// from dir.
+func find(name, searched, dir string) string {
+	for in := range strings.SplitSeq(searched, ":") {
+		p := abs(dir, in) + "/" + name
+		if info, err := os.Stat(p); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return path.Clean(p)
+		}
+	}
+	return ""
+}
+
+// sameFile reports whether two paths lead to one file.
+func sameFile(a, b string) bool {
+	if a == b {
+		return true
+	}
+	one, err := os.Stat(a)
+	other, err2 := os.Stat(b)
+	return errors.Join(err, err2) == nil && os.SameFile(one, other)
+}
+
+// helpers are the programs that gcc runs and may find in PATH: the second for
+// -gsplit-dwarf.
+var helpers = []string{"as", "objcopy"}
+
+// tools are the programs of a command.
+type tools struct {
+	compiler string // where actions find it
+	why      string // they are others than here, or ""
+}
+
+// toolsOf looks for the programs of a command, once an epoch.
+func (d *Desk) toolsOf(c *compile.Command, program, searched, dir string) tools {
+	key := strings.Join([]string{program, string(rune('0' + c.Family)), searched, dir}, "\x00")
+	t, known := d.tools[key]
+	if !known {
+		t = d.lookForTools(c, program, searched, dir)
+		d.tools[key] = t
+	}
+	return t
+}
+
+func (d *Desk) lookForTools(c *compile.Command, program, searched, dir string) tools {
+	name := path.Base(program)
+	t := tools{compiler: find(name, d.o.Path, "/")}
+	if !sameFile(t.compiler, program) {
+		t.why = fmt.Sprintf("the compiler is %s, which is not where actions look for %s", program, name)
+		return t
+	}
+	for _, h := range helpers {
+		here, there := find(h, searched, dir), find(h, d.o.Path, "/")
+		if c.Family == compile.GCC && !sameFile(here, there) {
+			t.why = fmt.Sprintf("PATH has %s as %s, and actions run %s", h, here, there)
+		}
+	}
+	return t
+}
