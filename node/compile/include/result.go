@@ -17,10 +17,14 @@ type Unit struct {
 
 // What a scan says is said in the words of package compile.
 type (
-	Result    = compile.Reads
-	Clock     = compile.Clock
+	// Result is what a compile may read.
+	Result = compile.Reads
+	// Clock says whether what a compile makes depends on the time.
+	Clock = compile.Clock
+	// Reference is a symbolic link that leads to what a compile reads.
 	Reference = compile.Reference
-	Doubt     = compile.Doubt
+	// Doubt is why a scan does not know all that a compile reads.
+	Doubt = compile.Doubt
 )
 
 // The clocks.

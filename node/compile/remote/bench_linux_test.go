@@ -40,11 +40,12 @@ var toolchains = sync.OnceValue(func() *toolchain.Prober { return toolchain.New(
 // bench is a project, and what turns its compiles into steps.
 type bench struct {
 	testing.TB
-	dir   string
-	blobs *memory.Store
-	kv    *memory.KV
-	desk  *remote.Desk
-	env   map[string]string
+	dir    string
+	blobs  *memory.Store
+	kv     *memory.KV
+	inputs *disk.Inputs
+	desk   *remote.Desk
+	env    map[string]string
 }
 
 func newBench(t testing.TB, files map[string]string) *bench {
@@ -72,8 +73,9 @@ func (b *bench) fresh() {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = machine.Close() })
+	b.inputs = disk.New(disk.Options{Path: actionPath, Bound: bound, Depfile: dependencies})
 	b.desk = remote.New(remote.Options{
-		Inputs: disk.New(disk.Options{Path: actionPath, Bound: bound, Depfile: dependencies}),
+		Inputs: b.inputs,
 		Files:  machine, Blobs: b.blobs, Depfile: dependencies, Manifests: remote.NewShelf(b.kv), Bound: bound, Path: actionPath,
 		Toolchain: func(ctx context.Context, spec, dirs string) (string, error) {
 			return toolchains().Digest(ctx, toolchain.Spec{Spec: spec, Dirs: dirs})

@@ -31,6 +31,8 @@ const (
 	defaultTimeout = time.Hour
 	// maxResponse bounds one response file, in bytes.
 	maxResponse = 16 << 20
+	// maxContents bounds the files whose content is known: some 200 bytes each.
+	maxContents = 500_000
 	// maxPuts is how many manifests are written at once.
 	maxPuts = 64
 )
@@ -125,6 +127,9 @@ func (d *Desk) Begin(ctx context.Context, lease store.Lease) error {
 	}
 	return d.with(ctx, func() {
 		d.lease = lease
+		if len(d.contents) > maxContents {
+			clear(d.contents)
+		}
 		d.forest.Begin()
 		clear(d.chains)
 		d.stir()

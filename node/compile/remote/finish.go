@@ -70,7 +70,7 @@ func (d *Desk) judge(ctx context.Context, p *Prepared, r *action.Result) (Outcom
 	o := Outcome{ExitCode: r.ExitCode}
 	if err := p.Step.Fits(r); err != nil {
 		o.Suspect = err.Error()
-		return o, nil
+		return o, nil //nolint:nilerr // that is why it is not believed
 	}
 	for _, out := range r.Outputs {
 		if out.Kind != action.File {

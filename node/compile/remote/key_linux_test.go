@@ -133,6 +133,18 @@ func large() map[string]string {
 	return files
 }
 
+// A file that the graph is to make yet keeps a compile here until it is made.
+func TestWhatIsYetToBeMadeIsSaid(t *testing.T) {
+	b := newBench(t, project)
+	b.do(b.inputs.Expect(t.Context(), b.dir+"/s/x.h"))
+	if p := b.prepare(debug); len(p.Coming) != 1 || !says(p.Local, "yet to be made") {
+		t.Errorf("coming %v, only here: %v", p.Coming, p.Local)
+	}
+	b.write("s/x.h", "#define X 9\n")
+	b.do(b.desk.Made(t.Context(), b.dir+"/s/x.h"))
+	b.compare(debug)
+}
+
 // BenchmarkPrepare is what it takes to make a step of a source with 300 headers:
 // on a machine that has seen none of it, when a build begins, after a command
 // that may have written anything, and when all but the source was in a step of
@@ -164,9 +176,10 @@ func BenchmarkPrepare(b *testing.B) {
 	}
 	b.Run("warm", timed(prepare))
 	p := x.step(command(0))
+	x.through(p)
 	b.Run("known", timed(func() {
-		if _, _, err := x.desk.Known(b.Context(), p); err != nil {
-			b.Fatal(err)
+		if _, hit, err := x.desk.Known(b.Context(), p); err != nil || !hit {
+			b.Fatal(hit, err)
 		}
 	}))
 }

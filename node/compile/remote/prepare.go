@@ -45,6 +45,9 @@ type Prepared struct {
 	// Local are the reasons why only this machine can run it. If there is one,
 	// there is nothing below.
 	Local []string
+	// Coming are files that it may read and that the graph is to make yet. They
+	// are among the reasons: once they are made there may be none.
+	Coming []string
 	// Step reads nothing that is not in the store, and depends on no other.
 	Step action.Step
 	// Action is the key of its result.
@@ -86,6 +89,7 @@ func (d *Desk) Prepare(ctx context.Context, r Request) (*Prepared, error) {
 	if p.answer, err = d.o.Inputs.Of(ctx, c, r.Dir); err != nil {
 		return nil, err
 	}
+	p.Coming = p.answer.Coming
 	if p.answer.Rung == compile.Unknown {
 		p.Local = []string{p.answer.Why}
 		return p, nil
@@ -140,7 +144,7 @@ func (d *Desk) terms(ctx context.Context, r *Request, p *Prepared) (*terms.Terms
 	k := &terms.Case{Command: p.Command, Answer: p.answer, Bound: d.bound, Terminal: r.Terminal}
 	if err := d.place(r, p, k); err != nil {
 		p.Local = []string{err.Error()}
-		return nil, nil
+		return nil, nil //nolint:nilerr // that is a reason
 	}
 	k.Own = append(d.realDirs(p.answer.Own), p.answer.Missing...)
 	if len(p.Command.Native) > 0 {
@@ -219,7 +223,7 @@ func (d *Desk) step(ctx context.Context, r *Request, p *Prepared, t *terms.Terms
 	root, blobs, err := d.forest.Root(p.files, links, append(p.answer.Dirs, p.dir))
 	if err != nil {
 		p.Local = []string{err.Error()}
-		return nil
+		return nil //nolint:nilerr // that is a reason
 	}
 	for _, b := range blobs {
 		d.lease.Hold(b.Digest)

@@ -37,9 +37,10 @@ func New(o Options) *Inputs {
 	return &Inputs{opts: o, turn: make(chan struct{}, 1), scan: include.New(Files{}, include.Options{Bound: o.Bound}), answers: map[string]asked{}, natives: map[string]native{}}
 }
 
-// Answers are those of package compile.
 type (
-	Rung   = compile.Rung
+	// Rung is what an answer was come to by.
+	Rung = compile.Rung
+	// Answer is what a command reads.
 	Answer = compile.Answer
 )
 
