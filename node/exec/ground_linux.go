@@ -402,7 +402,7 @@ func (p *planner) agrees(s *spot, name, host string, now stamp) (bool, error) {
 		target, err := os.Readlink(host)
 		return err == nil && target == s.links[name].GetTarget(), nil
 	default:
-		return now.isDir() && !(p.foreign && !now.readable()), nil
+		return now.isDir() && (!p.foreign || now.readable()), nil
 	}
 }
 

@@ -143,7 +143,7 @@ func (l *layout) file(ctx context.Context, n *repb.FileNode, at string) error {
 	if n.GetIsExecutable() {
 		mode, l.programs = 0o755, true
 	}
-	f, err := os.OpenFile(p, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	f, err := create(p, mode)
 	if err != nil {
 		return err
 	}

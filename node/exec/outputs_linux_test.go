@@ -100,11 +100,15 @@ func TestStartedIsCalledOnceWhenTheCommandRuns(t *testing.T) {
 // BenchmarkExecuteTrue is the whole overhead of an action; user-ns/op and
 // child-ns/op are the CPU time of this process and of the sandboxes.
 func BenchmarkExecuteTrue(b *testing.B) {
-	for name, level := range map[string]action.Isolation{"Sandbox": 0, "Reduced": action.Reduced} {
+	plain := work{argv: []string{"/bin/true"}}
+	for name, c := range map[string]struct {
+		level action.Isolation
+		work
+	}{"Sandbox": {0, plain}, "Reduced": {action.Reduced, plain}, "Absolute": {0, absolute(plain, "/home/u/p")}} {
 		b.Run(name, func(b *testing.B) {
-			r := newRig(b, func(o *exec.Options) { o.Isolation = level })
+			r := newRig(b, func(o *exec.Options) { o.Isolation = c.level })
 			r.Isolation()
-			d := r.action(work{argv: []string{"/bin/true"}})
+			d := r.action(c.work)
 			own, children := usage()
 			for b.Loop() {
 				if result, err := r.Execute(context.Background(), exec.Request{Action: d}, func() {}); err != nil || !result.OK() {

@@ -28,6 +28,7 @@ func openScratch(path string) (*scratchDirs, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, err
 	}
+	spread(path)
 	s := &scratchDirs{path: path}
 	if err := sweep(path); err != nil {
 		return nil, err
@@ -103,6 +104,7 @@ func (s *scratchDirs) reachable() (string, error) {
 	if !info.IsDir() || !mine(info) {
 		return "", fmt.Errorf("%s is not a directory of this user: remove it", p)
 	}
+	spread(p)
 	return p, os.Chmod(p, 0o711)
 }
 
