@@ -108,7 +108,7 @@ func (n need) lacks(j *Join) string {
 		return action.PropertyOS + "=" + n.os
 	case n.arch != "" && n.arch != j.Arch:
 		return action.PropertyArch + "=" + n.arch
-	case n.root != "" && !(n.root == action.RootAbsolute && j.Absolute):
+	case n.root != "" && (n.root != action.RootAbsolute || !j.Absolute):
 		return action.PropertyRoot + "=" + n.root
 	case n.spec >= 0 && (n.spec >= len(j.Toolchains) || j.Toolchains[n.spec] != n.toolchain):
 		return action.PropertyToolchain + "=" + n.toolchain
