@@ -163,6 +163,23 @@ func TestWhatOthersMayNotReadIsCopied(t *testing.T) {
 	}
 }
 
+func TestHomeOfTheNodeIsHiddenUnderInputs(t *testing.T) {
+	p := newProject(t, map[string]string{"lib/home/key": "secret", "lib/x": "x"})
+	r := newRig(t, func(o *exec.Options) {
+		o.ToolchainDirs, o.Hidden = append(exec.DefaultToolchainDirs(), p.dir), []string{p.path("lib/home")}
+	})
+	if level, missing := r.Isolation(); level != action.Full {
+		t.Skip(missing)
+	}
+	w := absolute(sh("cat "+p.path("lib/x")+" "+p.path("lib/new")+"; test ! -e "+p.path("lib/home/key")), "/home/u")
+	w.inputs = map[string]string{strings.TrimPrefix(p.path("lib/x"), "/"): "y", strings.TrimPrefix(p.path("lib/new"), "/"): "n"}
+	if got := r.stdout(r.must(w)); got != "yn" {
+		t.Errorf("printed %q", got)
+	}
+	w.platform = append(w.platform, action.Property{Name: action.PropertyRootExact, Value: p.path("lib")})
+	r.must(w)
+}
+
 func TestPlacesThatNoInputCanHave(t *testing.T) {
 	home := t.TempDir()
 	r := newRig(t, func(o *exec.Options) { o.Hidden = []string{home} })
