@@ -98,6 +98,7 @@ type Desk struct {
 	ways     map[string]*way
 	chains   map[[2]string]string // toolchains of this build, by spec and directories
 	tools    map[string]tools
+	locales  map[string]bool // whether this machine has them
 	bound    []string
 	pending  map[digest.Digest][]byte // manifests that are not kept yet
 }
@@ -115,7 +116,7 @@ func New(o Options) *Desk {
 	}
 	return &Desk{
 		o: o, turn: make(chan struct{}, 1), forest: tree.New(), contents: map[string]*content{}, ways: map[string]*way{},
-		chains: map[[2]string]string{}, tools: map[string]tools{}, pending: map[digest.Digest][]byte{},
+		chains: map[[2]string]string{}, tools: map[string]tools{}, locales: map[string]bool{}, pending: map[digest.Digest][]byte{},
 	}
 }
 
@@ -148,6 +149,7 @@ func (d *Desk) stir() {
 	d.epoch++
 	clear(d.ways)
 	clear(d.tools)
+	clear(d.locales)
 	d.bound = d.realDirs(d.o.Bound)
 }
 

@@ -84,6 +84,7 @@ func TestCompilesElsewhereAreAsHere(t *testing.T) {
 		"CPATH":               {"gcc -g -c s/a.c -o o/a.o", "CPATH=j:i"},
 		"CIncludePath":        {"gcc -g -c s/a.c -o o/a.o", "C_INCLUDE_PATH=i"},
 		"LANG":                {"gcc -Wall -c s/warn.c -o o/a.o", "LANG=C.UTF-8"},
+		"LocaleNotThere":      {"gcc -Wall -c s/warn.c -o o/a.o", "LANG=en_US.UTF-8"},
 		"Native":              {"gcc -O3 -march=native -Ii -c s/a.c -o o/a.o", ""},
 		"NativeWrittenDown":   {"gcc -O3 -g -march=native -Ii -c s/a.c -o o/a.o", ""},
 		"LTO":                 {"gcc -O2 -flto -frandom-seed=3 -Ii -c s/a.c -o o/a.o", ""},

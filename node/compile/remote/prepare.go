@@ -141,7 +141,7 @@ func (d *Desk) terms(ctx context.Context, r *Request, p *Prepared) (*terms.Terms
 		return nil, nil
 	}
 	p.answer.Program = run.compiler
-	k := &terms.Case{Command: p.Command, Answer: p.answer, Bound: d.bound, Terminal: r.Terminal}
+	k := &terms.Case{Command: p.Command, Answer: p.answer, Bound: d.bound, Terminal: r.Terminal, Installed: d.installed}
 	if err := d.place(r, p, k); err != nil {
 		p.Local = []string{err.Error()}
 		return nil, nil //nolint:nilerr // that is a reason

@@ -36,6 +36,8 @@ type Case struct {
 	Native string
 	// Terminal says that messages go to one.
 	Terminal bool
+	// Installed reports whether this machine has a locale; nil is for none.
+	Installed func(locale string) bool
 }
 
 // Terms are all of a step but what its files hold.
@@ -259,7 +261,7 @@ func (j *judge) arguments() (args []string, native bool) {
 // is another name of the working directory.
 func (j *judge) environment() []action.Property {
 	var env []action.Property
-	for _, p := range j.Command.Env {
+	for _, p := range j.locale(j.Command.Env) {
 		if p.Name != "PWD" {
 			env = append(env, p)
 		}

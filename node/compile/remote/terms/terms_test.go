@@ -43,8 +43,8 @@ func TestTerms(t *testing.T) {
 	}{
 		"Plain": {"gcc -g -c a.c -o o/a.o -MD", nil, nil, "/usr/bin/gcc -g -c a.c -o o/a.o -MD",
 			Terms{Dir: "p", Outputs: []string{"p/o/a.d", "p/o/a.o"}, Spec: "cc:gcc"}},
-		"Environment": {"gcc -c a.c", map[string]string{"PWD": "/p", "LANG": "C", "TMPDIR": "/x", "HOME": "/y"}, nil, "/usr/bin/gcc -c a.c",
-			Terms{Env: []action.Property{{Name: "LANG", Value: "C"}}, Dir: "p", Outputs: []string{"p/a.o"}, Spec: "cc:gcc"}},
+		"Environment": {"gcc -c a.c", map[string]string{"PWD": "/p", "LANG": "C", "TZ": "UTC", "TMPDIR": "/x", "HOME": "/y"}, nil, "/usr/bin/gcc -c a.c",
+			Terms{Env: []action.Property{{Name: "TZ", Value: "UTC"}}, Dir: "p", Outputs: []string{"p/a.o"}, Spec: "cc:gcc"}},
 		"OtherNameOfTheDirectory": {"gcc -c a.c", map[string]string{"PWD": "/q"}, func(k *Case) { k.PWD = "/q" }, "/usr/bin/gcc -c a.c",
 			Terms{Env: []action.Property{{Name: "PWD", Value: "/q"}}, Dir: "p", Outputs: []string{"p/a.o"}, Spec: "cc:gcc"}},
 		"Terminal": {"gcc -c a.c", nil, func(k *Case) { k.Terminal = true }, "/usr/bin/gcc -fdiagnostics-color=always -c a.c",
@@ -77,6 +77,50 @@ func TestTerms(t *testing.T) {
 				t.Error(d)
 			}
 		})
+	}
+}
+
+func TestLocalesTravelAsWhatTheyMean(t *testing.T) {
+	for _, tc := range []struct {
+		env  string
+		has  bool // en_US.utf8
+		want string
+	}{
+		{"", true, ""},
+		{"LANG=C", true, ""},
+		{"LANG=POSIX LANGUAGE=de", true, ""},
+		{"LANG=C.UTF-8", true, "LC_ALL=C.UTF-8"},
+		{"LANG=en_US.UTF-8", true, "LC_ALL=C.UTF-8"},
+		{"LANG=en_US.UTF-8 LANGUAGE=en_US:en", true, "LC_ALL=C.UTF-8"},
+		{"LANG=en_US.UTF-8", false, ""},
+		{"LANG=en_US.UTF-8 LANGUAGE=de", false, ""},
+		{"LANG=en_US.UTF-8 LANGUAGE=de:en", true, "LANG=en_US.UTF-8 LANGUAGE=de:en"},
+		{"LANG=de_DE.UTF-8", true, "LANG=de_DE.UTF-8"},
+		{"LANG=de_DE.UTF-8 LC_ALL=C", true, ""},
+		{"LANG=en_US.UTF-8 LC_MESSAGES=de_DE.UTF-8", true, "LANG=en_US.UTF-8 LC_MESSAGES=de_DE.UTF-8"},
+		{"LANG=en_US.UTF-8 LC_CTYPE=C", true, ""},
+		{"LANG=en_US", true, "LANG=en_US"},
+		{"LANG=en_GB.UTF-8", true, "LANG=en_GB.UTF-8"},
+		{"LANG=en_US.UTF-8 TZ=UTC", true, "LC_ALL=C.UTF-8 TZ=UTC"},
+	} {
+		env := map[string]string{}
+		for _, v := range strings.Fields(tc.env) {
+			name, value, _ := strings.Cut(v, "=")
+			env[name] = value
+		}
+		k := caseOf(t, "gcc -c a.c", env)
+		k.Installed = func(locale string) bool { return tc.has && locale == "en_US.utf8" }
+		terms, reasons := Of(k)
+		if len(reasons) > 0 {
+			t.Fatal(reasons)
+		}
+		var got []string
+		for _, p := range terms.Env {
+			got = append(got, p.Name+"="+p.Value)
+		}
+		if strings.Join(got, " ") != tc.want {
+			t.Errorf("%s: %v, want %s", tc.env, got, tc.want)
+		}
 	}
 }
 
