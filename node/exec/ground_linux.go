@@ -370,12 +370,30 @@ func (p *planner) layer(ctx context.Context, f *floor, names []string) error {
 		if err := p.lay(ctx, f.inputs, name, at); err != nil {
 			return err
 		}
-		for _, o := range p.own { // a layer is read-only
-			if within(o, at) && p.writable(o) {
-				if err := p.mount(child.Mount{Kind: child.Replace, From: p.laidAt(o), To: o, Writable: true}); err != nil {
-					return err
-				}
-			}
+		if err := p.unlock(ctx, at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unlock makes writable what the action may write to at or below a part of a
+// layer, which is read-only. It must not be behind a link of the inputs, which
+// leads anywhere as long as the sandbox is being made.
+func (p *planner) unlock(ctx context.Context, at string) error {
+	for _, o := range p.own {
+		if !within(o, at) || !p.writable(o) {
+			continue
+		}
+		parent, name, _, err := p.forest.find(ctx, p.forest.root, o)
+		if err != nil {
+			return err
+		}
+		if parent == nil || parent.leaf(name) {
+			continue
+		}
+		if err := p.mount(child.Mount{Kind: child.Replace, From: p.laidAt(o), To: o, Writable: true}); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -284,10 +284,10 @@ func TestLinksOfStrangersLeadNowhere(t *testing.T) {
 	for i, links := range []map[string]string{
 		{"tmp": victim.dir}, {up: victim.dir}, {up + "/sub": victim.dir}, {"usr": victim.dir}, {"usr/lib": victim.dir},
 		{"usr/local": victim.dir}, {"etc/alternatives": victim.dir}, {"var/tmp": victim.dir}, {"home": victim.dir}, {"lib64": victim.dir},
-		{"usr/include": victim.dir, "usr/src/p/x": victim.dir},
+		{"usr/include": victim.dir, "usr/src/p/x": victim.dir}, {"usr/link": victim.dir}, {"usr/link": "../../../../../../../.." + victim.dir},
 	} {
 		w := absolute(work{argv: []string{"/bin/true"}, links: links}, "/work/p")
-		w.outputs = []string{"made"}
+		w.outputs = []string{"made", "../../usr/link/made"}
 		if _, err := r.Execute(context.Background(), exec.Request{Action: r.action(w)}, func() {}); err != nil {
 			t.Errorf("%d: %v", i, err)
 		}

@@ -58,11 +58,25 @@ func (g *grower) directory(depth int) *repb.Digest {
 			m.Directories = append(m.Directories, &repb.DirectoryNode{Name: name, Digest: g.directory(depth + 1)})
 		}
 	}
-	b, err := action.EncodeBlob(&m)
+	return g.encode(&m)
+}
+
+func (g *grower) encode(m *repb.Directory) *repb.Digest {
+	b, err := action.EncodeBlob(m)
 	if err != nil {
 		g.t.Fatal(err)
 	}
 	return g.put(b.Content)
+}
+
+// below is a tree in which d is at a path.
+func (g *grower) below(p string, d *repb.Digest) *repb.Digest {
+	names := slices.Collect(elements(p))
+	slices.Reverse(names)
+	for _, name := range names {
+		d = g.encode(&repb.Directory{Directories: []*repb.DirectoryNode{{Name: name, Digest: d}}})
+	}
+	return d
 }
 
 // listing returns all paths below a directory, with what is in the files.
@@ -86,10 +100,11 @@ func listing(t *testing.T, dir string) []string {
 // Whatever a tree is like, it is laid out in its scratch directory alone, and
 // nothing is to be mounted through a link of it.
 func FuzzOwnPlaces(f *testing.F) {
-	f.Add([]byte{2, 0, 2, 1, 4, 2, 0, 0, 0}, "a/b", "out")
-	f.Add([]byte{1, 0, 6, 2, 4, 3}, "usr/src", "../../tmp/o")
-	f.Add([]byte{2, 4, 1, 5, 3, 0, 2, 6, 8, 7}, "tools/sub", "x")
-	f.Fuzz(func(t *testing.T, tree []byte, dir, output string) {
+	f.Add([]byte{2, 0, 2, 1, 4, 2, 0, 0, 0}, "a/b", "out", false)
+	f.Add([]byte{1, 0, 6, 2, 4, 3}, "usr/src", "../../tmp/o", false)
+	f.Add([]byte{2, 7, 4, 9, 0, 8, 9}, "TOOLS/usr/src", "x", true)
+	f.Add([]byte{1, 4, 16, 1, 9, 16}, "TOOLS/usr/src", "../x", true)
+	f.Fuzz(func(t *testing.T, tree []byte, dir, output string, amongTools bool) {
 		base := t.TempDir()
 		tools := filepath.Join(base, "tools")
 		for _, d := range []string{"tools/sub/a", "scratch", "victim"} {
@@ -103,10 +118,15 @@ func FuzzOwnPlaces(f *testing.F) {
 		names := append(slices.Collect(elements(tools)), "usr", "etc", "var", "sub", "a", "x.h", "src", "tmp", "bin", "..", "", "proc",
 			filepath.Join(base, "victim"), "../victim", "/")
 		g := &grower{t: t, blobs: memory.New(64 << 20), rest: tree, names: names}
-		root, err := action.DigestOf(g.directory(0))
+		top := g.directory(0)
+		if amongTools {
+			top = g.below(tools, top)
+		}
+		root, err := action.DigestOf(top)
 		if err != nil {
 			t.Fatal(err)
 		}
+		dir = strings.Replace(dir, "TOOLS", strings.TrimPrefix(tools, "/"), 1)
 		e, err := New(Options{Dir: filepath.Join(base, "scratch"), Blobs: g.blobs, ToolchainDirs: []string{tools}, Hidden: []string{filepath.Join(base, "victim")}})
 		if err != nil {
 			t.Fatal(err)
@@ -151,8 +171,8 @@ func settle(t *testing.T, e *Executor, scratch *scratchDir, root digest.Digest, 
 		if !strings.HasPrefix(m.From, scratch.work()+"/") {
 			t.Errorf("mount of %q", m.From)
 		}
-		target, err := filepath.EvalSymlinks(filepath.Dir(m.From))
-		if err != nil || target != filepath.Dir(m.From) {
+		target, err := filepath.EvalSymlinks(m.From)
+		if err != nil || target != m.From {
 			t.Errorf("mount of %q, through a link: %v", m.From, err)
 		}
 		// What every action sees of the machine is never under a link.
