@@ -103,7 +103,7 @@ func FuzzOwnPlaces(f *testing.F) {
 	f.Add([]byte{2, 0, 2, 1, 4, 2, 0, 0, 0}, "a/b", "out", false)
 	f.Add([]byte{1, 0, 6, 2, 4, 3}, "usr/src", "../../tmp/o", false)
 	f.Add([]byte{2, 7, 4, 9, 0, 8, 9}, "TOOLS/usr/src", "x", true)
-	f.Add([]byte{1, 4, 16, 1, 9, 16}, "TOOLS/usr/src", "../x", true)
+	f.Add([]byte{2, 8, 0, 1, 4, 8}, "TOOLS/usr/src", "../x", true) // it works behind a link
 	f.Fuzz(func(t *testing.T, tree []byte, dir, output string, amongTools bool) {
 		base := t.TempDir()
 		tools := filepath.Join(base, "tools")
