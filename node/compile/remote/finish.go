@@ -72,6 +72,10 @@ func (d *Desk) judge(ctx context.Context, p *Prepared, r *action.Result) (Outcom
 		o.Suspect = err.Error()
 		return o, nil //nolint:nilerr // that is why it is not believed
 	}
+	if r.Isolation != action.Full {
+		o.Suspect = "it ran where it could see more than was declared"
+		return o, nil
+	}
 	for _, out := range r.Outputs {
 		if out.Kind != action.File {
 			o.Suspect = fmt.Sprintf("its output %s is no file", out.Path)

@@ -79,6 +79,7 @@ func TestResultsThatAreNotBelieved(t *testing.T) {
 		"KilledSilently":     {"", func(r *action.Result) { r.ExitCode = 137 }, "signal"},
 		"CompilerKilled":     {"gcc: fatal error: Killed signal terminated program cc1\n", func(r *action.Result) { r.ExitCode = 1 }, "terminated program"},
 		"BrokenCompiler":     {"s/a.c:1: internal compiler error: in foo\n", func(r *action.Result) { r.ExitCode = 4 }, "internal compiler error"},
+		"NotIsolated":        {"", func(r *action.Result) { r.Isolation = action.Reduced }, "more than was declared"},
 		"NoOutput":           {"", func(r *action.Result) { r.Outputs = nil }, "outputs"},
 		"OtherOutput":        {"", func(r *action.Result) { r.Outputs[0].Path = "etc/x" }, "outputs"},
 		"LinkForAnOutput":    {"", func(r *action.Result) { r.Outputs[0].Kind, r.Outputs[0].Target = action.Symlink, "/x" }, "no file"},
