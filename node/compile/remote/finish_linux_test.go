@@ -104,6 +104,45 @@ func TestResultsThatAreNotBelieved(t *testing.T) {
 	}
 }
 
+// What compilers and assemblers say when a file did not come along is understood.
+func TestFilesThatDidNotComeAlongAreNoticed(t *testing.T) {
+	for command, lost := range map[string]string{
+		"gcc -Ii -c s/a.c -o o/a.o":                                             "s/x.h",
+		"gcc -Ii -c ./s/a.c -o o/a.o -fdiagnostics-color=always":                "i/y.h",
+		"g++ -c s/b.cc -o o/a.o":                                                "s/x.h",
+		"gcc -c s/bin.c -o o/a.o":                                               "d/blob",
+		"gcc -c s/c.S -o o/a.o":                                                 "i/mac.h",
+		"gcc -c s/d.s -o o/a.o":                                                 "d/i.s",
+		"gcc -include i/pre.h -imacros i/mac.h -c s/forced.c -o o/a.o":          "i/mac.h",
+		"gcc -pipe -include i/pre.h -imacros i/mac.h -c s/forced.c -o o/a.o -g": "s/forced.c",
+	} {
+		b := newBench(t, project)
+		p := b.step(command)
+		b.lost = []string{lost}
+		o, _ := b.through(p)
+		if !strings.Contains(o.Suspect, filepath.Base(lost)) || o.ExitCode == 0 {
+			t.Errorf("%s without %s: %+v: %s", command, lost, o, o.Said)
+		}
+	}
+}
+
+// A hit says what the run said.
+func TestWarningsAreSaidAgain(t *testing.T) {
+	b := newBench(t, project)
+	const command = "gcc -Wall -Ii -c s/warn.c -o o/a.o -MD"
+	p := b.step(command)
+	first, r := b.through(p)
+	act, hit := b.found(command)
+	if !hit {
+		t.Fatal("it is not known")
+	}
+	again, err := b.desk.Finish(t.Context(), b.step(command), act, r)
+	b.do(err)
+	if len(first.Said) == 0 || string(again.Said) != string(first.Said) {
+		t.Errorf("%q, then %q", first.Said, again.Said)
+	}
+}
+
 func TestFailuresOfTheSourceAreBelieved(t *testing.T) {
 	b := newBench(t, project)
 	for _, command := range []string{"gcc -c s/error.c -o o/a.o", "gcc -c s/gone.c -o o/a.o", "gcc -Werror -Wall -c s/warn.c -o o/a.o"} {

@@ -51,6 +51,9 @@ var broken = regexp.MustCompile(`(?i)internal compiler error|terminated program|
 // absence matches what it says when it does not find a file.
 var absence = regexp.MustCompile(`(?i)no such file|not found|(?:cannot|can't|could not|unable to) (?:find|open|read)|does not exist`)
 
+// object matches the name in what absence does.
+var object = regexp.MustCompile("(?i)(?:find|open|read) (?:file )?([^ \"'`‘]+)")
+
 // position is where in a file something is said to be.
 var position = regexp.MustCompile(`^(.+?):\d+(?::\d+)?$`)
 
@@ -94,6 +97,9 @@ func namesIn(text string) (names []string, from string) {
 			continue
 		}
 		for _, m := range quoted.FindAllStringSubmatch(piece, -1) {
+			names = append(names, m[1])
+		}
+		if m := object.FindStringSubmatch(piece); m != nil {
 			names = append(names, m[1])
 		}
 		if piece != "" && !absence.MatchString(piece) && !slices.Contains(words, piece) {

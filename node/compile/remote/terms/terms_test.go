@@ -205,6 +205,8 @@ func TestSuspect(t *testing.T) {
 		"Clang":             {r: failed, said: "a.c:1:10: fatal error: 'x.h' file not found\n", why: "x.h"},
 		"ClangElsewhere":    {r: failed, said: "a.c:1:10: fatal error: 'y.h' file not found\n"},
 		"Assembler":         {r: failed, said: "a.s: Assembler messages:\na.s:1: Error: file not found: d/x.bin\n", why: "d/x.bin"},
+		"AssemblersOwn":     {r: failed, said: "a.s:1: Error: can't open d/x.bin for reading: No such file or directory\n", why: "d/x.bin"},
+		"AssemblerGone":     {r: failed, said: "a.s:1: Error: can't open d/y.bin for reading: No such file or directory\n"},
 		"CC1":               {r: failed, said: "cc1: fatal error: x.h: No such file or directory\n", why: "x.h"},
 		"NoName":            {r: failed, said: "error: cannot open\n", why: "a file"},
 		"SourceSaysSo":      {said: "a.c:1:2: warning: unused\n    1 | puts(\"x.h: no such file\");\n      |      ^~~ not found\n"},
