@@ -55,7 +55,7 @@ func (m *Machine) Ingest(ctx context.Context, paths []string, hold func(...diges
 	from := make([]string, len(paths))
 	for i, p := range paths {
 		from[i] = relative(p)
-		st, err := statAt(p)
+		st, err := statPath(p)
 		if err == nil && st.Kind != Regular {
 			err = errors.New("not a regular file")
 		}
@@ -80,7 +80,7 @@ func (m *Machine) Ingest(ctx context.Context, paths []string, hold func(...diges
 func (m *Machine) Changed(paths []string) []string {
 	var changed []string
 	for _, p := range paths {
-		st, err := statAt(p)
+		st, err := statPath(p)
 		if r, ok := m.t.stats.get(relative(p)); err != nil || !ok || !r.stat.same(st) {
 			changed = append(changed, p)
 		}

@@ -43,8 +43,8 @@ func statIn(dir *os.File, name string) (Stat, error) {
 	return s, nil
 }
 
-// statAt returns the stat of an absolute path, without a link's target.
-func statAt(p string) (Stat, error) {
+// statPath returns the stat of an absolute path, without a link's target.
+func statPath(p string) (Stat, error) {
 	info, err := os.Lstat(p)
 	if err != nil {
 		return Stat{}, err

@@ -63,8 +63,8 @@ func statAt(dir int, name string) (Stat, error) {
 	return s, nil
 }
 
-// statAt returns the stat of an absolute path, without a link's target.
-func statAt(p string) (Stat, error) {
+// statPath returns the stat of an absolute path, without a link's target.
+func statPath(p string) (Stat, error) {
 	var st unix.Stat_t
 	if err := retry(func() error { return unix.Lstat(p, &st) }); err != nil {
 		return Stat{}, &fs.PathError{Op: "stat", Path: p, Err: err}
