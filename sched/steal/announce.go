@@ -219,7 +219,7 @@ func (o *Origin) announce(s Step) bool {
 	case k.failedAt != 0 && k.failedAt <= o.commit:
 		k.announced = true
 		o.event(Event{Kind: GaveUp, Step: s, Text: k.failed})
-	case k.secured && k.index != 0 && (k.index <= o.commit || flawEarlyAnnounce) && k.toAnnounce == 0 && !o.waits(s):
+	case k.secured && k.index != 0 && (k.index <= o.commit || flawEarlyAnnounce) && !o.waits(s) && k.toAnnounce == 0:
 		k.announced = true
 		o.event(Event{Kind: Announced, Step: s, Peer: k.done.Peer, Done: k.done})
 	}
@@ -228,8 +228,9 @@ func (o *Origin) announce(s Step) bool {
 
 // HeldTime is how long a result that the initiator made itself waits to be
 // announced for the heir to have it too: what is announced is to outlive this
-// node, and nobody else has it. The build does not wait for announcements.
-const HeldTime = 300 * time.Millisecond
+// node, and nobody else has it. It is far longer than that takes an heir on a busy
+// machine: no build waits for announcements, and none is held back when all is done.
+const HeldTime = 3 * time.Second
 
 // waits reports whether a result is held back for the heir, and holds it back.
 func (o *Origin) waits(s Step) bool {
