@@ -79,6 +79,7 @@ func (n *node) lacks(blobs []*blob) *steal.Failure {
 // fetching is one call of DHT.Fetch.
 type fetching struct {
 	n     *node
+	life  int // of n, when it was called
 	hints []int
 	left  int // blobs that are not here yet and not given up
 	moved int64
@@ -89,7 +90,7 @@ type fetching struct {
 // fetch brings blobs here that are not. done is called once, maybe at once,
 // with what nobody could give.
 func (n *node) fetch(blobs []*blob, hints []int, done func(why string, moved int64)) {
-	f := &fetching{n: n, hints: hints, done: done}
+	f := &fetching{n: n, life: n.life, hints: hints, done: done}
 	var small []*want
 	var missing []*blob
 	for _, b := range blobs {
@@ -171,7 +172,7 @@ func (f *fetching) end(why string) {
 	if why != "" {
 		f.why = why
 	}
-	if f.left--; f.left == 0 {
+	if f.left--; f.left == 0 && f.life == f.n.life { // what a node waited for ends with it
 		f.done(f.why, f.moved)
 	}
 }
