@@ -61,8 +61,8 @@ func (s *Step) assembled(tree *Tree) (*Assembled, error) {
 	if err != nil {
 		return nil, fmt.Errorf("assemble %s: %w", s.ID, err)
 	}
-	message := s.command()
-	command, err := EncodeBlob(message)
+	platform := platformMessage(s.Platform)
+	command, err := EncodeBlob(s.command(platform))
 	if err != nil {
 		return nil, fmt.Errorf("assemble %s: %w", s.ID, err)
 	}
@@ -71,7 +71,7 @@ func (s *Step) assembled(tree *Tree) (*Assembled, error) {
 		InputRootDigest: ReapiDigest(root),
 		Timeout:         durationpb.New(s.Timeout),
 		DoNotCache:      s.Sharing == Unshared,
-		Platform:        message.Platform,
+		Platform:        platform,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("assemble %s: %w", s.ID, err)
@@ -100,13 +100,13 @@ func inputs(ctx context.Context, s *Step, results map[StepID]*Result, source Dir
 }
 
 // Command returns the Command message of s: all of its action but what it reads.
-func (s *Step) Command() (Blob, error) { return EncodeBlob(s.command()) }
+func (s *Step) Command() (Blob, error) { return EncodeBlob(s.command(platformMessage(s.Platform))) }
 
-func (s *Step) command() *repb.Command {
+func (s *Step) command(platform *repb.Platform) *repb.Command {
 	c := &repb.Command{
 		Arguments:             s.Argv,
 		WorkingDirectory:      s.Dir,
-		Platform:              platformMessage(s.Platform),
+		Platform:              platform,
 		OutputDirectoryFormat: repb.Command_DIRECTORY_ONLY,
 	}
 	for _, e := range s.Env {
