@@ -109,11 +109,22 @@ func (r *Twice) calm(w World) bool {
 func (r *Twice) hasty(s *setting.Setting, build int, a, b *attempt) bool {
 	reign := logOf{build, b.epoch}
 	met, enough := r.met[meeting{reign, a.node}], steal.HearingTime
-	if a.node == a.epoch.Leader {
+	if a.node == a.epoch.Leader || a.node == r.before(reign) {
 		enough = steal.LeastHearing
 	}
 	return a.epoch.Less(b.epoch) && !a.freeAt(b.assigned) && !a.cut && (met == 0 || met > b.assigned) &&
 		b.assigned < r.led[reign]+enough && !r.absent(s, b.epoch.Leader, a.node)
+}
+
+// before is who led in the epoch before another, -1 if nobody did.
+func (r *Twice) before(reign logOf) int {
+	last := trace.Epoch{Leader: -1}
+	for led := range r.led {
+		if led.build == reign.build && led.epoch.Less(reign.epoch) && (last.Leader < 0 || last.Less(led.epoch)) {
+			last = led.epoch
+		}
+	}
+	return last.Leader
 }
 
 // absent reports whether a leader does not know that a node is there: it
