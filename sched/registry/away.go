@@ -131,6 +131,7 @@ func (r *Registry) claimAway(ctx context.Context, s Scope, a digest.Digest, e Ea
 			return Found{}, false, ctx.Err()
 		case <-looked.C:
 			late = true
+			c.inquiry.awaitGrant()
 		case <-c.inquiry.news:
 		}
 	}
@@ -173,28 +174,32 @@ func (c *claiming) unclaimed(at peer.ID, err error) {
 	c.r.opts.Log.Debug("no claim at an owner", "peer", at, "action", c.a, "error", err)
 }
 
-// look takes what has come, and returns the result if it is known, and how many
-// answers are owed.
+// look takes what has come, and what comes meanwhile, and returns the result if it
+// is known, and how many answers are owed.
 func (c *claiming) look() (f Found, known bool, open int) {
-	told, _ := c.inquiry.take()
-	for _, got := range told {
-		f, err := c.r.heard(c.s, c.a, got)
-		of := got.asked == c.at
-		if of {
-			c.at = asked{}
+	for {
+		told, open := c.inquiry.take()
+		if len(told) == 0 {
+			return Found{}, false, open
 		}
-		switch {
-		case err == nil:
-			return f, true, 0
-		case !of:
-		case got.answer.GetVerdict() == uint32(verdictGranted):
-			c.r.lanes.hold(got.lane, heldKey{c.s.Build, c.a})
-		default:
-			c.unclaimed(got.lane.to, err)
-			c.next()
+		for _, got := range told {
+			f, err := c.r.heard(c.s, c.a, got)
+			of := got.asked == c.at
+			if of {
+				c.at = asked{}
+			}
+			switch {
+			case err == nil:
+				return f, true, 0
+			case !of:
+			case got.answer.GetVerdict() == uint32(verdictGranted):
+				c.r.lanes.hold(got.lane, heldKey{c.s.Build, c.a})
+			default:
+				c.unclaimed(got.lane.to, err)
+				c.next()
+			}
 		}
 	}
-	return Found{}, false, c.inquiry.owed()
 }
 
 // leave gives up a claim that may be granted yet.

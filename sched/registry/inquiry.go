@@ -79,11 +79,11 @@ func (i *inquiry) take() (told []result, open int) {
 	return told, len(i.open)
 }
 
-// owed is how many answers are.
-func (i *inquiry) owed() int {
+// awaitGrant has a claim that is given be news from now on.
+func (i *inquiry) awaitGrant() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return len(i.open)
+	i.grants = true
 }
 
 // drop waits for nothing any more.

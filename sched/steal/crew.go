@@ -1,6 +1,7 @@
 package steal
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -187,12 +188,12 @@ func (l *Leader) invite() {
 
 // names are those of the crew, sorted.
 func (l *Leader) names() []peer.ID {
-	ids := make([]peer.ID, 0, len(l.crew))
-	for id := range l.crew {
-		ids = append(ids, id)
+	if flawUnsorted {
+		return slices.Collect(maps.Keys(l.crew))
 	}
-	if !flawUnsorted {
-		slices.Sort(ids)
+	ids := make([]peer.ID, len(l.order))
+	for i, m := range l.order {
+		ids[i] = m.id
 	}
 	return ids
 }

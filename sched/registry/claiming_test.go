@@ -1,0 +1,64 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/buildnet/buildnet/sched/schedpb"
+	"github.com/buildnet/buildnet/store/digest"
+)
+
+// listener is a log, and does something at each of its lines.
+type listener struct {
+	slog.Handler
+	heard func(line string)
+}
+
+func (l listener) Enabled(context.Context, slog.Level) bool { return true }
+
+func (l listener) Handle(_ context.Context, r slog.Record) error {
+	l.heard(r.Message)
+	return nil
+}
+
+func TestAnAnswerThatComesWhileAnotherIsLookedAtIsLookedAt(t *testing.T) {
+	owner, other := asked{&lane{to: "owner"}, 1}, asked{&lane{to: "other"}, 1}
+	i := newInquiry()
+	i.add(owner)
+	i.add(other)
+	bad := 0
+	log := slog.New(listener{slog.DiscardHandler, func(line string) {
+		switch {
+		case strings.Contains(line, "no claim"):
+			i.answered(result{asked: other, answer: &schedpb.Answer{Verdict: uint32(verdictFound)}})
+		case strings.Contains(line, "bad result"):
+			bad++
+		}
+	}})
+	r := &Registry{opts: Options{Log: log}, blame: newBlame()}
+	c := &claiming{r: r, a: digest.Of(digest.BLAKE3, []byte("a")), inquiry: i, at: owner}
+	i.answered(result{asked: owner, err: errors.New("the owner is gone")})
+	if _, known, open := c.look(); known || open != 0 || bad != 1 {
+		t.Errorf("known %t, %d open, %d bad results", known, open, bad)
+	}
+}
+
+func TestAGrantIsNewsOnceItIsAwaited(t *testing.T) {
+	first, second := asked{&lane{to: "first"}, 1}, asked{&lane{to: "second"}, 1}
+	granted := &schedpb.Answer{Verdict: uint32(verdictGranted)}
+	for _, awaited := range []bool{false, true} {
+		i := newInquiry()
+		i.add(first)
+		i.add(second)
+		if awaited {
+			i.awaitGrant()
+		}
+		i.answered(result{asked: first, answer: granted})
+		if woken := len(i.news) == 1; woken != awaited {
+			t.Errorf("awaited %t: woken %t", awaited, woken)
+		}
+	}
+}
