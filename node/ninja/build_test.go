@@ -223,6 +223,7 @@ func TestRecords(t *testing.T) {
 		{"DryRunShowsAll", "| rule cc\n|   command = make\n|   restat = 1\n| build out1: cc in\n| build out2: make out1\n| build out3: make out2\nwrite out1\nwrite out2\nwrite out3\nwrite in\n" +
 			"ninja -n out3\nran\nsays [3/3] make\nlacks .ninja_log"},
 		{"DryRunWritesNothing", "| rule r\n|   command = make\n|   rspfile = $out.rsp\n|   rspfile_content = x\n|   deps = gcc\n|   depfile = d\n| build sub/out: r\nwrite d sub/out: y;\nninja -n\nran\nlacks sub/out.rsp .ninja_log\nhas d sub/out: y;"},
+		{"DryRunKeepsAnRspfile", "| rule r\n|   command = make\n|   rspfile = out.rsp\n|   rspfile_content = x\n| build out: r\nwrite out.rsp kept\nninja -n\nran\nhas out.rsp kept"},
 		{"Rspfile", "| rule cat_rsp\n|   command = cp $rspfile $out\n|   rspfile = $rspfile\n|   rspfile_content = $long_command\n| build out: cat_rsp in\n|   rspfile = out.rsp\n|   long_command = Some very long command\n" +
 			"write in\nninja\nran out\nhas out Some very long command\nlacks out.rsp"},
 		{"RspfileIsKept", "| rule r\n|   command = make\n|   rspfile = out.rsp\n|   rspfile_content = text\n| build out: r\nninja -d keeprsp\nran out\nhas out.rsp text"},

@@ -143,6 +143,7 @@ func (b *builder) start(jobs context.Context, e *ninja.Edge) error {
 	s := &started{job: job, since: b.now()}
 	b.running[e] = s
 	if err := b.status.start(e, s.since); err != nil {
+		delete(b.running, e)
 		return err
 	}
 	if b.opts.DryRun {
@@ -261,7 +262,7 @@ func (b *builder) finish(end ended) (ok bool, err error) {
 	if err := b.plan.Finished(e); err != nil {
 		return false, err
 	}
-	if s.job.Rspfile != "" && !b.opts.KeepRspfile {
+	if s.job.Rspfile != "" && !b.opts.KeepRspfile && !b.opts.DryRun {
 		b.remove(s.job.Rspfile)
 	}
 	return true, b.record(e, s, record.Command{Start: int(s.since), End: int(until), Mtime: mtime}, found)

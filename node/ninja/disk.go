@@ -3,12 +3,14 @@ package ninja
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 
+	"github.com/buildnet/buildnet/node/project/ninja"
 	"github.com/buildnet/buildnet/node/project/ninja/plan"
 )
 
@@ -54,11 +56,20 @@ func (t tree) Stat(path string) (int64, error) {
 }
 
 func (t tree) ReadFile(path string) (string, error) {
-	content, err := os.ReadFile(t.at(path))
+	f, err := os.Open(t.at(path))
 	if err != nil {
 		return "", &systemError{err}
 	}
-	return string(content), nil
+	defer f.Close()
+	var text strings.Builder
+	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+		text.Grow(int(min(info.Size(), ninja.MaxText+1)))
+	}
+	// What is more than that is refused by whoever reads it.
+	if _, err := io.Copy(&text, io.LimitReader(f, ninja.MaxText+1)); err != nil {
+		return "", &systemError{err}
+	}
+	return text.String(), nil
 }
 
 func (t tree) MakeDirs(path string) error {

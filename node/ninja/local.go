@@ -59,6 +59,9 @@ func (l Local) Run(ctx context.Context, job Job) Result {
 	var output []byte
 	select {
 	case output = <-read:
+		if ctx.Err() != nil {
+			killGroup(cmd) // what it has started may write elsewhere
+		}
 	case <-ctx.Done():
 		killGroup(cmd)
 		_ = r.SetReadDeadline(time.Now().Add(drainTime))

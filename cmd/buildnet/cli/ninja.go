@@ -80,9 +80,12 @@ func (a *app) buildManifest(c *cobra.Command, o ninja.Options, targets []string)
 	if f.Changed("jobs") {
 		err = o.Set('j', f.Lookup("jobs").Value.String())
 	}
-	for name, letter := range map[string]byte{"failures": 'k', "tool": 't', "verbose": 'v', "quiet": 'q'} {
-		if f.Changed(name) {
-			err = errors.Join(err, o.Set(letter, f.Lookup(name).Value.String()))
+	for _, flag := range []struct {
+		name   string
+		letter byte
+	}{{"failures", 'k'}, {"tool", 't'}, {"verbose", 'v'}, {"quiet", 'q'}} {
+		if value := f.Lookup(flag.name).Value.String(); f.Changed(flag.name) && value != "false" {
+			err = errors.Join(err, o.Set(flag.letter, value))
 		}
 	}
 	var answer *ninja.Answer
