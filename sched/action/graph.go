@@ -29,10 +29,12 @@ var ErrInvalid = errors.New("invalid")
 // Graph is the work of one build: steps in an order in which each comes after
 // all that it depends on. A Graph made by NewGraph or UnmarshalGraph is valid:
 // IDs are unique, dependencies exist and come before, and no output is, or
-// lies within, another step's.
+// lies within, another step's. Flat steps, which were added to an open build, come
+// last, and may make what others make: see Extend.
 type Graph struct {
 	steps []Step
 	index map[StepID]int
+	flat  int // of the last steps
 }
 
 // NewGraph checks steps, which must be in topological order, and takes
@@ -49,7 +51,7 @@ func NewGraph(steps []Step) (*Graph, error) {
 			return nil, fmt.Errorf("%w step %q: %w", ErrInvalid, s.ID, err)
 		}
 		if _, twice := g.index[s.ID]; twice {
-			return nil, fmt.Errorf("%w graph: two steps are called %q", ErrInvalid, s.ID)
+			return nil, errTwice(s.ID)
 		}
 		for _, d := range s.Deps {
 			if _, ok := g.index[d.Step]; !ok {
@@ -151,11 +153,17 @@ func sortedOnce(ps []Property) bool {
 
 // Marshal encodes the graph.
 func (g *Graph) Marshal() ([]byte, error) {
-	m := &actionpb.Graph{Steps: make([]*actionpb.Step, len(g.steps))}
-	for i := range g.steps {
-		m.Steps[i] = g.steps[i].message()
-	}
+	m := graphMessage(g.steps)
+	m.Flat = uint32(g.flat)
 	return proto.MarshalOptions{Deterministic: true}.Marshal(m)
+}
+
+func graphMessage(steps []Step) *actionpb.Graph {
+	m := &actionpb.Graph{Steps: make([]*actionpb.Step, len(steps))}
+	for i := range steps {
+		m.Steps[i] = steps[i].message()
+	}
+	return m
 }
 
 // UnmarshalGraph decodes what Marshal wrote, and trusts none of it.
@@ -167,15 +175,34 @@ func UnmarshalGraph(b []byte) (*Graph, error) {
 	if err := proto.Unmarshal(b, &m); err != nil {
 		return nil, fmt.Errorf("%w graph: %w", ErrInvalid, err)
 	}
-	steps := make([]Step, len(m.Steps))
-	for i, sm := range m.Steps {
+	steps, err := stepsOf(&m)
+	if err != nil {
+		return nil, err
+	}
+	if m.GetFlat() == 0 {
+		return NewGraph(steps)
+	}
+	if uint64(m.GetFlat()) > uint64(len(steps)) {
+		return nil, fmt.Errorf("%w graph: %d of its %d steps are flat", ErrInvalid, m.GetFlat(), len(steps))
+	}
+	first := len(steps) - int(m.GetFlat())
+	g, err := NewGraph(steps[:first:first])
+	if err != nil {
+		return nil, err
+	}
+	return g.Extend(steps[first:])
+}
+
+func stepsOf(m *actionpb.Graph) ([]Step, error) {
+	steps := make([]Step, len(m.GetSteps()))
+	for i, sm := range m.GetSteps() {
 		s, err := stepOf(sm)
 		if err != nil {
 			return nil, fmt.Errorf("%w step %q: %w", ErrInvalid, sm.GetId(), err)
 		}
 		steps[i] = s
 	}
-	return NewGraph(steps)
+	return steps, nil
 }
 
 func (s *Step) message() *actionpb.Step {
@@ -183,7 +210,7 @@ func (s *Step) message() *actionpb.Step {
 		Id: string(s.ID), Package: s.Package, Argv: s.Argv, Env: propertyMessages(s.Env), Dir: s.Dir,
 		Outputs: s.Outputs, Inputs: s.Inputs.Binary(), Platform: propertyMessages(s.Platform),
 		Timeout: int64(s.Timeout), Reach: uint32(s.Reach), Sharing: uint32(s.Sharing),
-		Cost: s.Cost, Memory: s.Memory, OutputBytes: s.OutputBytes,
+		Cost: s.Cost, Memory: s.Memory, OutputBytes: s.OutputBytes, Rank: s.Rank,
 	}
 	for _, d := range s.Deps {
 		m.Deps = append(m.Deps, &actionpb.Dependency{Step: string(d.Step), Paths: d.Paths})
@@ -203,7 +230,7 @@ func stepOf(m *actionpb.Step) (Step, error) {
 		ID: StepID(m.GetId()), Package: m.GetPackage(), Argv: m.GetArgv(), Env: propertiesOf(m.GetEnv()), Dir: m.GetDir(),
 		Outputs: m.GetOutputs(), Inputs: inputs, Platform: propertiesOf(m.GetPlatform()),
 		Timeout: durationOf(m.GetTimeout()), Reach: Reach(m.GetReach()), Sharing: Sharing(m.GetSharing()),
-		Cost: costOf(m.GetCost()), Memory: hintBytes(m.GetMemory()), OutputBytes: hintBytes(m.GetOutputBytes()),
+		Cost: costOf(m.GetCost()), Memory: hintBytes(m.GetMemory()), OutputBytes: hintBytes(m.GetOutputBytes()), Rank: costOf(m.GetRank()),
 	}
 	for _, d := range m.GetDeps() {
 		s.Deps = append(s.Deps, Dep{Step: StepID(d.GetStep()), Paths: d.GetPaths()})

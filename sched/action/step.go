@@ -112,6 +112,9 @@ type Step struct {
 	Memory int64
 	// OutputBytes is how much it is expected to make.
 	OutputBytes int64
+	// Rank is what waits for the step beyond its graph, in BPU-seconds: the longest
+	// chain of what nobody has asked for yet.
+	Rank float64
 }
 
 // Hints are what a run of a step is expected to take: see Step.

@@ -145,6 +145,7 @@ type Step struct {
 	Cost          float64                `protobuf:"fixed64,13,opt,name=cost,proto3" json:"cost,omitempty"`
 	Memory        int64                  `protobuf:"varint,14,opt,name=memory,proto3" json:"memory,omitempty"`
 	OutputBytes   int64                  `protobuf:"varint,15,opt,name=output_bytes,json=outputBytes,proto3" json:"output_bytes,omitempty"`
+	Rank          float64                `protobuf:"fixed64,16,opt,name=rank,proto3" json:"rank,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -284,9 +285,18 @@ func (x *Step) GetOutputBytes() int64 {
 	return 0
 }
 
+func (x *Step) GetRank() float64 {
+	if x != nil {
+		return x.Rank
+	}
+	return 0
+}
+
 type Graph struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Steps         []*Step                `protobuf:"bytes,1,rep,name=steps,proto3" json:"steps,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Steps []*Step                `protobuf:"bytes,1,rep,name=steps,proto3" json:"steps,omitempty"`
+	// flat is how many of the last steps were added to an open build.
+	Flat          uint32 `protobuf:"varint,2,opt,name=flat,proto3" json:"flat,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -326,6 +336,13 @@ func (x *Graph) GetSteps() []*Step {
 		return x.Steps
 	}
 	return nil
+}
+
+func (x *Graph) GetFlat() uint32 {
+	if x != nil {
+		return x.Flat
+	}
+	return 0
 }
 
 type Output struct {
@@ -584,7 +601,7 @@ const file_sched_action_actionpb_action_proto_rawDesc = "" +
 	"\n" +
 	"Dependency\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\tR\x04step\x12\x14\n" +
-	"\x05paths\x18\x02 \x03(\tR\x05paths\"\xb6\x03\n" +
+	"\x05paths\x18\x02 \x03(\tR\x05paths\"\xca\x03\n" +
 	"\x04Step\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\apackage\x18\x02 \x01(\tR\apackage\x12\x12\n" +
@@ -601,9 +618,11 @@ const file_sched_action_actionpb_action_proto_rawDesc = "" +
 	"\asharing\x18\f \x01(\rR\asharing\x12\x12\n" +
 	"\x04cost\x18\r \x01(\x01R\x04cost\x12\x16\n" +
 	"\x06memory\x18\x0e \x01(\x03R\x06memory\x12!\n" +
-	"\foutput_bytes\x18\x0f \x01(\x03R\voutputBytes\"4\n" +
+	"\foutput_bytes\x18\x0f \x01(\x03R\voutputBytes\x12\x12\n" +
+	"\x04rank\x18\x10 \x01(\x01R\x04rank\"H\n" +
 	"\x05Graph\x12+\n" +
-	"\x05steps\x18\x01 \x03(\v2\x15.buildnet.action.StepR\x05steps\"\x80\x01\n" +
+	"\x05steps\x18\x01 \x03(\v2\x15.buildnet.action.StepR\x05steps\x12\x12\n" +
+	"\x04flat\x18\x02 \x01(\rR\x04flat\"\x80\x01\n" +
 	"\x06Output\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\rR\x04kind\x12\x16\n" +
