@@ -12,18 +12,18 @@ func (o *Origin) append(a Append) {
 		return
 	}
 	for i := before; i < o.copy.len(); i++ {
-		op := o.copy.ops[i]
-		if err := o.record.Apply(op); err != nil {
+		if err := o.apply(&o.copy.ops[i]); err != nil {
 			o.note(-1, o.watch.lead.Leader, fmt.Sprintf("%s leads no more: %v", o.watch.lead.Leader.Short(), err))
 			o.copy.ops = o.copy.ops[:i]
 			o.watch.up = false
 			o.takeOver()
 			return
 		}
-		o.heard(i+1, op)
+		o.heard(i+1, o.copy.ops[i])
 	}
 	o.out.Logged = o.copy.ops[before:o.copy.len():o.copy.len()]
 	o.reply(o.watch.lead, Ack{Index: o.copy.len()})
+	o.tellMore()
 }
 
 // heard looks at an op that is new in this epoch's log.

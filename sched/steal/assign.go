@@ -20,7 +20,8 @@ func (l *Leader) endHearing() {
 	late := hearing && !l.now.Before(l.hearUntil)
 	switch {
 	case !l.following:
-		if late || l.now.Sub(l.openedAt) >= FollowTime {
+		// One that is told of steps, more than a message has, is about to be followed.
+		if (late || l.now.Sub(l.openedAt) >= FollowTime) && l.now.Sub(l.toldAt) >= HearingTime {
 			l.abandon()
 		}
 	case hearing && (late || l.allHeard()):
@@ -90,11 +91,11 @@ func (l *Leader) impossible(i int) string {
 	if lack == "" && slotless {
 		lack = "a member that takes work"
 	}
-	since := l.openedAt
+	since := latest(l.openedAt, l.neededAt[i])
 	if at := l.ableAt[i]; !at.IsZero() {
 		since = at
 	}
-	neverWas := l.ableAt[i].IsZero() && l.allJoined()
+	neverWas := l.ableAt[i].IsZero() && l.allJoined() && l.answered(n)
 	if lack == "" || !neverWas && l.now.Sub(since) < Patience {
 		return ""
 	}

@@ -94,7 +94,7 @@ func (l *Leader) shipTo(m *member) {
 	if m.ackedAt.IsZero() || m.logSent > 0 && m.logSent == m.logAcked {
 		m.ackedAt = l.now
 	}
-	for m.logSent < uint64(len(l.log)) && m.logSent-m.logAcked < maxUnacked {
+	for m.logSent < uint64(len(l.log)) && m.logSent-m.logAcked < maxUnacked && !l.laden(m) {
 		ops := cut(l.log[m.logSent:])
 		l.send(m.id, Append{First: m.logSent + 1, Ops: ops, Commit: l.commit})
 		m.logSent += uint64(len(ops))

@@ -71,6 +71,8 @@ type member struct {
 	// seen says that it joined once, worked that it had slots then.
 	seen, worked bool
 	breaker      breaker
+	// asked is for how many toolchains it was asked on this stream.
+	asked int
 	// held steps are in its hands since an earlier epoch.
 	held int
 	// keeps says that it was named a standby: it may hold itself for one still.
@@ -99,9 +101,9 @@ func (m *member) free() int {
 	return m.wanted.Free - int(crossed)
 }
 
-// calm reports whether nothing depends on m.
+// calm reports whether nothing depends on m: so it is of all while the build rests.
 func (l *Leader) calm(m *member) bool {
-	return m.join != nil && len(m.hands) == 0 && m.held == 0 && !m.keeps && m.id != l.opts.Initiator
+	return m.join != nil && len(m.hands) == 0 && m.held == 0 && (!m.keeps && m.id != l.opts.Initiator || l.resting)
 }
 
 // rely notes that something is about to depend on m.
@@ -209,7 +211,11 @@ func (l *Leader) dial(m *member) {
 			}
 		}
 		h.Have = have
+		if l.opts.Plan.Open {
+			h.Steps = len(l.tasks)
+		}
 	}
+	m.asked = len(l.specs)
 	l.out.Dials = append(l.out.Dials, Dial{To: m.id, Hello: h})
 }
 
@@ -226,7 +232,7 @@ func (l *Leader) tendCrew() {
 		switch {
 		case m.link == Up:
 			if l.now.Sub(m.told) >= every {
-				l.send(m.id, Beat{Commit: l.commit})
+				l.send(m.id, Beat{Commit: l.commit, Calm: l.resting})
 			}
 		case !m.dialAt.IsZero() && !l.now.Before(m.dialAt) && (m.link == Dialling || l.alive(m.id)):
 			l.dial(m)
@@ -244,6 +250,8 @@ func (l *Leader) linked(m *member) {
 	// It may have lost what it had: those who keep the log pass over what they
 	// know already.
 	m.logSent, m.logAcked, m.commitSent = 0, 0, 0
+	l.askFor(m)
+	l.forgetEarly(m)
 	if len(l.record.Standbys) < Standbys {
 		l.nameStandbys()
 	}

@@ -13,6 +13,7 @@ type deps struct {
 	above [][]Step  // its dependants
 	cost  []float64 // in BPU-seconds, as far as it was known beforehand
 	rank  []float64 // likewise, of the longest way, itself included
+	mean  typical
 }
 
 const (
@@ -23,33 +24,40 @@ const (
 	minCost = 1e-4
 )
 
+// typical is what the steps cost of which it is known, added up.
+type typical struct {
+	sum   float64
+	known int
+}
+
+func (m *typical) cost() float64 {
+	if m.known == 0 {
+		return unknownCost
+	}
+	return m.sum / float64(m.known)
+}
+
 // costs are those that steps are believed to have; those that nobody measured,
 // as much as the others on average.
-func costs(steps []action.Step) []float64 {
-	sum, known := 0.0, 0
-	of := make([]float64, len(steps))
+func costs(steps []action.Step) (of []float64, mean typical) {
+	of = make([]float64, len(steps))
 	for i := range steps {
 		if c := steps[i].Cost; c > 0 {
-			of[i] = max(c, minCost)
-			sum += of[i]
-			known++
+			of[i] = mean.of(c)
 		}
-	}
-	typical := unknownCost
-	if known > 0 {
-		typical = sum / float64(known)
 	}
 	for i := range of {
 		if of[i] == 0 {
-			of[i] = typical
+			of[i] = mean.cost()
 		}
 	}
-	return of
+	return of, mean
 }
 
 func newDeps(g *action.Graph) *deps {
 	steps := g.Steps()
-	d := &deps{below: make([][]Step, len(steps)), above: make([][]Step, len(steps)), cost: costs(steps), rank: make([]float64, len(steps))}
+	d := &deps{below: make([][]Step, len(steps)), above: make([][]Step, len(steps)), rank: make([]float64, len(steps))}
+	d.cost, d.mean = costs(steps)
 	index := make(map[action.StepID]Step, len(steps))
 	for i := range steps {
 		index[steps[i].ID] = Step(i)
@@ -60,6 +68,7 @@ func newDeps(g *action.Graph) *deps {
 		}
 	}
 	for i := len(steps) - 1; i >= 0; i-- {
+		d.rank[i] = max(steps[i].Rank, 0)
 		for _, a := range d.above[i] {
 			d.rank[i] = max(d.rank[i], d.rank[a])
 		}

@@ -59,7 +59,7 @@ func (g garbage) running() (rs []Running) {
 }
 
 func (g garbage) toLeader() Message {
-	switch rapid.IntRange(0, 16).Draw(g.t, "to leader") {
+	switch rapid.IntRange(0, 20).Draw(g.t, "to leader") {
 	case 0:
 		return Join{Slots: rapid.IntRange(-1, 4).Draw(g.t, "slots"), OS: g.text(), BPU: -1, Running: g.running()}
 	case 1:
@@ -93,23 +93,43 @@ func (g garbage) toLeader() Message {
 		return Occupied{Build: "b", Initiator: g.peer()}
 	case 15:
 		return Status{Slots: -1, Busy: 1 << 30, Running: []Step{g.step()}, Share: -1}
+	case 16:
+		return Add{First: g.step(), Steps: g.steps()}
+	case 17:
+		return Drop{Step: g.step()}
+	case 18:
+		return Shut{}
+	case 19:
+		return Tools{Toolchains: []string{g.text()}}
 	default:
 		return Refuse{Epoch: Epoch{Number: 1, Leader: g.peer()}}
 	}
 }
 
 func (g garbage) op() Op {
-	op := Op{Kind: OpKind(rapid.IntRange(0, 12).Draw(g.t, "op")), Step: g.step(), Peer: g.peer(), Peers: []peer.ID{g.peer()}, Text: g.text()}
+	op := Op{Kind: OpKind(rapid.IntRange(0, int(OpShut)+1).Draw(g.t, "op")), Step: g.step(), Peer: g.peer(), Peers: []peer.ID{g.peer()}, Text: g.text()}
 	if rapid.Bool().Draw(g.t, "with a result") {
 		op.Done = g.done()
 	}
+	op.Steps = g.steps()
 	return op
 }
 
+// steps are sometimes those that are added next.
+func (g garbage) steps() (steps []action.Step) {
+	if rapid.Bool().Draw(g.t, "right steps") {
+		return g.w.steps[:min(len(g.w.steps), rapid.IntRange(0, 2).Draw(g.t, "steps"))]
+	}
+	for i := range rapid.IntRange(0, 2).Draw(g.t, "steps") {
+		steps = append(steps, g.w.flat(i, func(s *action.Step) { s.Rank = rapid.Float64Range(0, 9).Draw(g.t, "rank") }))
+	}
+	return steps
+}
+
 func (g garbage) toMember() Message {
-	switch rapid.IntRange(0, 7).Draw(g.t, "to member") {
+	switch rapid.IntRange(0, 8).Draw(g.t, "to member") {
 	case 0:
-		return Hello{Initiator: g.peer(), Specs: []Spec{{}}, Have: []byte{255}}
+		return Hello{Initiator: g.peer(), Specs: []Spec{{}}, Have: []byte{255}, Steps: int(g.number())}
 	case 1:
 		return Append{First: g.number(), Ops: []Op{g.op(), g.op()}, Commit: g.number()}
 	case 2:
@@ -119,12 +139,14 @@ func (g garbage) toMember() Message {
 	case 4:
 		return Confirm{Step: g.step(), Action: g.action()}
 	case 5:
-		return Beat{Commit: g.number()}
+		return Beat{Commit: g.number(), Calm: rapid.Bool().Draw(g.t, "calm")}
 	case 6:
 		return Tidings{
 			Placements: []Placement{{Step: g.step(), Peer: g.peer()}}, Advances: []Advance{{Step: g.step(), Peer: g.peer(), Percent: 101}},
 			Statuses: []PeerStatus{{Peer: g.peer(), Status: Status{Running: []Step{g.step(), g.step()}}}},
 		}
+	case 7:
+		return Ask{Specs: make([]Spec, g.number())}
 	default:
 		return End{Reason: Reason(g.number())}
 	}

@@ -155,6 +155,8 @@ func (h *Hand) Receive(now time.Time, of Epoch, msg Message) HandOutput {
 		h.recalled(msg.Step)
 	case Confirm:
 		h.confirmed(msg)
+	case Ask:
+		h.ask(msg)
 	case End:
 		h.quit()
 		return h.out
@@ -179,6 +181,9 @@ func (h *Hand) Probed(now time.Time, toolchains []string) HandOutput {
 		return h.out
 	}
 	h.toolchains, h.probed = toolchains, true
+	if h.joined {
+		h.reply(Tools{Toolchains: toolchains})
+	}
 	return h.finish()
 }
 

@@ -20,11 +20,12 @@ import (
 // over by then, and are sooner repeated than bequeathed.
 const HeirAfter = 500 * time.Millisecond
 
-// bequeathable reports whether another member could ask for the rest of a plan.
-// What runs on the initiator alone has that user's rights.
-func bequeathable(p *Plan) bool {
-	steps := p.Graph.Steps()
-	return !p.Modes.Local && !slices.ContainsFunc(steps, func(s action.Step) bool { return s.Reach == action.InitiatorOnly })
+// bequeathable reports whether another member could ask for the rest of a build.
+// What runs on the initiator alone has that user's rights; and while steps may be
+// added the initiator alone knows which.
+func (l *Leader) bequeathable() bool {
+	return !l.opts.Plan.Modes.Local && !l.mayGrow() &&
+		!slices.ContainsFunc(l.record.steps, func(s action.Step) bool { return s.Reach == action.InitiatorOnly })
 }
 
 // follow takes the word of the initiator that it has told what it knows.
@@ -195,7 +196,7 @@ func Bequest(log []Op, initiator peer.ID) []Op {
 	left := make([]Op, 0, len(log))
 	for _, op := range log {
 		switch op.Kind {
-		case OpSecured, OpHeld, OpHeir, OpReady, OpStandbys, OpEnded, OpGone, OpMode:
+		case OpSecured, OpHeld, OpHeir, OpReady, OpStandbys, OpEnded, OpGone, OpMode, OpAdded, OpShut:
 			continue
 		case OpStarted, OpStopped, OpBackup:
 			if op.Peer != initiator {
@@ -212,14 +213,18 @@ func Bequest(log []Op, initiator peer.ID) []Op {
 type Inherit struct {
 	// Initiator is lost, as far as the build's last leader knows.
 	Initiator peer.ID
-	Plan      digest.Digest
-	Log       []Op
+	// Plan is that of Custody, without what was added.
+	Plan digest.Digest
+	Log  []Op
 }
 
-// Custody names what an heir is to bring to itself.
+// Custody names what an heir is to bring to itself. Added are the steps of an open
+// build, which is shut, beyond its plan: it goes on with both as one plan, see
+// Plan.With.
 type Custody struct {
 	Initiator peer.ID
 	Plan      digest.Digest
+	Added     []action.Step
 }
 
 // custody is what a Keeper has as its build's heir.
@@ -254,7 +259,7 @@ func (k *Keeper) appointed(heir peer.ID, out *KeeperOutput) {
 	case k.custody == nil:
 		k.declines = ""
 		k.custody = &custody{brought: map[Step]*Done{}}
-		out.Keep, out.Drop = &Custody{Initiator: k.hello.Initiator, Plan: k.hello.Plan}, false
+		out.Keep, out.Drop = &Custody{Initiator: k.hello.Initiator, Plan: k.hello.Plan, Added: added(k.copy.ops)}, false
 		for i := range k.copy.ops {
 			if k.copy.ops[i].Kind == OpDone {
 				k.bring(&k.copy.ops[i], out)

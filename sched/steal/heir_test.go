@@ -131,7 +131,11 @@ func TestABuildThatRunsPartlyOnItsInitiatorHasNoHeir(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		expect(t, name, bequeathable(&Plan{Graph: g, Modes: c.modes}), c.want)
+		l, err := NewLeader(LeaderOptions{Plan: &Plan{Graph: g, Modes: c.modes}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		expect(t, name, l.bequeathable(), c.want)
 	}
 }
 

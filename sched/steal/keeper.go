@@ -107,7 +107,7 @@ func (k *Keeper) turn() (longer time.Duration, stands bool) {
 
 // beat says that a standby lives: announcements wait for it.
 func (k *Keeper) beat(now time.Time) KeeperOutput {
-	if !k.watch.up || now.Sub(k.told) < BeatEvery {
+	if !k.watch.up || now.Sub(k.told) < k.watch.pace() {
 		return KeeperOutput{}
 	}
 	k.told = now
@@ -127,7 +127,7 @@ func (k *Keeper) Due() time.Time {
 	}
 	due = earlier(due, k.watch.due(turn))
 	if k.watch.up {
-		due = earlier(due, k.told.Add(BeatEvery))
+		due = earlier(due, k.told.Add(k.watch.pace()))
 	}
 	return due
 }
@@ -158,6 +158,7 @@ func (k *Keeper) Receive(now time.Time, of Epoch, msg Message) KeeperOutput {
 		return KeeperOutput{}
 	}
 	k.watch.hear(now)
+	k.watch.heed(msg)
 	switch msg := msg.(type) {
 	case Append:
 		known := k.copy.len()

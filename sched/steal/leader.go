@@ -35,11 +35,9 @@ type LeaderOptions struct {
 // whose digest is claimed or whose result is found), resolved ones wait in a
 // queue for a worker that wants work.
 type Leader struct {
-	opts   LeaderOptions
-	deps   *deps
-	needs  []need
-	needOf []int
-	specs  []Spec
+	opts LeaderOptions
+	deps *deps
+	demands
 
 	record  *Record
 	log     []Op
@@ -69,6 +67,8 @@ type Leader struct {
 
 	openedAt  time.Time
 	ableAt    []time.Time   // by need: when somebody could last run it
+	neededAt  []time.Time   // by need: when a step came that has it; zero at the beginning
+	toldAt    time.Time     // when the initiator last added something before it followed
 	hearUntil time.Time     // zero when the hearing is over
 	slowest   time.Duration // until the last so far joined in the hearing
 	named     bool          // the standbys of this epoch are in the log
@@ -79,6 +79,7 @@ type Leader struct {
 	stopping  bool          // a step failed, and the build does not keep going
 	ended     bool
 	tidings   tidings
+	opening
 
 	now      time.Time
 	out      Output
@@ -124,94 +125,21 @@ type confirmation struct {
 // NewLeader returns the leader of an epoch. The first Tick begins it.
 func NewLeader(opts LeaderOptions) (*Leader, error) {
 	l := &Leader{
-		opts: opts, deps: newDeps(opts.Plan.Graph), record: NewRecord(opts.Plan),
+		opts: opts, deps: newDeps(opts.Plan.Graph), demands: newDemands(nil), record: NewRecord(opts.Plan),
 		tasks: make([]task, opts.Plan.Graph.Len()), crew: map[peer.ID]*member{}, known: map[peer.ID]peer.Member{},
 	}
-	l.needs, l.needOf, l.specs = opts.Plan.needs()
-	l.bequeath = bequeathable(opts.Plan)
-	if len(l.specs) > MaxSpecs {
-		return nil, fmt.Errorf("lead: %w plan: %d toolchains, the limit is %d", action.ErrInvalid, len(l.specs), MaxSpecs)
-	}
-	l.queued = make([][]Step, len(l.needs))
-	l.ableAt = make([]time.Time, len(l.needs))
+	l.demand(opts.Plan.Graph.Steps())
 	l.weights = opts.Plan.Modes.Policy.Weights.Normal()
 	if err := l.inherit(); err != nil {
 		return nil, fmt.Errorf("lead: %w", err)
 	}
+	if len(l.specs) > MaxSpecs {
+		return nil, fmt.Errorf("lead: %w plan: %d toolchains, the limit is %d", action.ErrInvalid, len(l.specs), MaxSpecs)
+	}
+	l.bequeath = l.bequeathable()
 	l.arrange()
 	l.meet(opts.Members)
 	return l, nil
-}
-
-// inherit makes a log of this epoch of what was known before it: whoever
-// keeps the log needs no other.
-func (l *Leader) inherit() error {
-	old := NewRecord(l.opts.Plan)
-	for _, op := range l.opts.Log {
-		if op.Kind == OpEnded {
-			continue // its initiator did not hear it, or there would be no successor
-		}
-		if err := old.Apply(op); err != nil {
-			return err
-		}
-	}
-	l.opts.Log = nil
-	l.heritage = heritage{old.Heir, old.Ready}
-	for i := range old.Steps {
-		l.inheritStep(Step(i), &old.Steps[i])
-	}
-	if old.Mode != Whole {
-		l.append(Op{Kind: OpMode, Text: old.Mode.String(), Peers: old.Missing})
-	}
-	for _, id := range old.Quarantined {
-		l.append(Op{Kind: OpQuarantined, Peer: id, Text: inEarlierEpoch})
-	}
-	return nil
-}
-
-// inEarlierEpoch is what the log says of what it repeats.
-const inEarlierEpoch = "in an earlier epoch"
-
-func (l *Leader) inheritStep(s Step, old *StepRecord) {
-	own := &l.record.Steps[s]
-	if own.Result != nil && own.Done != old.Done {
-		l.append(Op{Kind: OpReopened, Step: s})
-	}
-	if own.Result == nil && own.Failed == "" {
-		for range old.Tries {
-			l.append(Op{Kind: OpTried, Step: s, Text: inEarlierEpoch})
-		}
-		began := old.Began
-		for i := range old.Lost {
-			fallen := peer.ID("")
-			if i < len(old.Fallen) {
-				fallen = old.Fallen[i]
-			}
-			l.append(Op{Kind: OpLost, Step: s, Peer: fallen, Text: inEarlierEpoch})
-		}
-		if slices.Contains(began, l.opts.Predecessor) {
-			began = without(began, l.opts.Predecessor) // the leader itself
-			l.append(Op{Kind: OpLost, Step: s, Peer: l.opts.Predecessor, Text: inEarlierEpoch})
-		}
-		switch {
-		case old.Failed != "":
-			l.append(Op{Kind: OpFailed, Step: s, Text: old.Failed})
-		case old.Done != nil:
-			l.append(Op{Kind: OpDone, Step: s, Done: old.Done})
-		case old.Before != nil && own.Before == nil:
-			l.append(Op{Kind: OpDone, Step: s, Done: old.Before})
-			l.append(Op{Kind: OpReopened, Step: s})
-		}
-		for _, by := range began {
-			l.append(Op{Kind: OpStarted, Step: s, Peer: by})
-		}
-		if old.Backup != "" {
-			l.append(Op{Kind: OpBackup, Step: s, Peer: old.Backup})
-		}
-	}
-	if old.Secured && !own.Secured {
-		l.append(Op{Kind: OpSecured, Step: s})
-	}
 }
 
 // arrange puts every step into the phase that the record gives it.
@@ -254,6 +182,7 @@ func (l *Leader) Tick(now time.Time) Output {
 	if l.hearUntil.IsZero() && len(l.order) == 0 {
 		l.open()
 	}
+	l.rest()
 	l.tendCrew()
 	if !l.ended {
 		l.dismiss()
@@ -295,6 +224,10 @@ func (l *Leader) Receive(now time.Time, from peer.ID, msg Message) Output {
 	m.heard = now
 	l.still = stays(msg) && (l.still || !l.together)
 	if s, named := stepOf(msg); named && (s < 0 || int(s) >= len(l.tasks)) {
+		switch msg.(type) {
+		case Started, Report, Return:
+			l.hearsEarly(early{by: m, msg: msg})
+		}
 		return l.finish()
 	}
 	switch msg := msg.(type) {
@@ -344,6 +277,8 @@ func (l *Leader) take(m *member, msg Message) {
 		l.progressed(m, msg)
 	case Status:
 		m.stated(msg)
+	case Tools:
+		l.hasTools(m, msg)
 	}
 }
 
@@ -359,6 +294,12 @@ func (l *Leader) fromInitiator(msg Message) {
 		l.secured(msg)
 	case Unsecured:
 		l.unsecuredBy(msg)
+	case Add:
+		l.add(msg)
+	case Drop:
+		l.drop(msg.Step)
+	case Shut:
+		l.shut()
 	}
 }
 
@@ -441,6 +382,7 @@ func (l *Leader) finish() Output {
 		}
 		l.concludeIfDone()
 		l.ship()
+		l.stir()
 	}
 	return l.out
 }

@@ -19,6 +19,7 @@ type ledger struct {
 	announced  map[Step]*Done
 	gaveUp     map[Step]string
 	executions map[Step]int
+	replies    int             // messages to leaders
 	by         map[peer.ID]int // executions
 	most       int             // running at once
 	began      map[Step]bool
@@ -85,6 +86,7 @@ func (g *ledger) hungUp(e Epoch, id peer.ID) {
 }
 
 func (g *ledger) replied(e Epoch, from peer.ID, msg Message) {
+	g.replies++
 	switch msg := msg.(type) {
 	case Report:
 		g.leaves(e, msg.Step, from)

@@ -37,7 +37,11 @@ const maxUntil = 1e8
 // outdated reports whether a part of the steps has been done since the levels
 // were worked out, or the crew is not what it was.
 func (l *Leader) outdated() bool {
-	if len(l.log)-l.levels.log > max(4, len(l.tasks)/64) {
+	left := len(l.tasks)
+	if l.opts.Plan.Open {
+		left -= l.oldest()
+	}
+	if len(l.log)-l.levels.log > max(4, left/64) {
 		return true
 	}
 	return math.Abs(l.power-l.levels.power) > 0.01*l.power
@@ -46,7 +50,7 @@ func (l *Leader) outdated() bool {
 // level works out when what is left is to be done.
 func (l *Leader) level() {
 	spans := l.levels.spans[:0]
-	for i := range l.tasks {
+	for i := l.oldest(); i < len(l.tasks); i++ {
 		t, s := &l.tasks[i], Step(i)
 		if t.phase == Finished || t.phase == GivenUp {
 			continue

@@ -58,6 +58,10 @@ const (
 	OpReady
 	// OpHeld says that the heir has the outputs of Step, which the initiator made.
 	OpHeld
+	// OpAdded adds Steps to an open build; Step is the place of the first one.
+	OpAdded
+	// OpShut says that no more are added.
+	OpShut
 )
 
 // How says where a result comes from. Do not reorder: the numbers go over the
@@ -95,6 +99,7 @@ type Op struct {
 	Peers []peer.ID
 	Text  string
 	Done  *Done
+	Steps []action.Step
 }
 
 // Rough sizes of an op on the wire, in bytes, to keep frames far from their
@@ -106,6 +111,9 @@ const (
 
 func (o *Op) size() int {
 	n := opBytes + len(o.Text)
+	for i := range o.Steps {
+		n += o.Steps[i].Size()
+	}
 	if o.Done != nil {
 		for i := range o.Done.Entry.Result.Outputs {
 			n += outputBytes + len(o.Done.Entry.Result.Outputs[i].Path)
@@ -157,12 +165,16 @@ type Record struct {
 	// Missing are the workers that were lost, as of the last change of Mode.
 	Missing     []peer.ID
 	Quarantined []peer.ID
-	graph       *action.Graph
+	// Shut open builds get no more steps.
+	Shut  bool
+	open  bool
+	steps []action.Step
+	bytes int // of steps that were added
 }
 
 // NewRecord returns the record of a plan before its first op.
 func NewRecord(p *Plan) *Record {
-	r := &Record{Steps: make([]StepRecord, p.Graph.Len()), graph: p.Graph}
+	r := &Record{Steps: make([]StepRecord, p.Graph.Len()), steps: slices.Clip(p.Graph.Steps()), open: p.Open}
 	for _, g := range p.Given {
 		s := &r.Steps[g.Step]
 		s.Result, s.Done, s.Secured = g.Result, g.Done, g.Secured || g.Done == nil
@@ -198,14 +210,22 @@ func (r *Record) Apply(o Op) error {
 		r.Quarantined = without(r.Quarantined, o.Peer)
 		return nil
 	case OpEnded:
+		if r.open && !r.Shut {
+			return fmt.Errorf("%w log: the end of a build that is open", action.ErrInvalid)
+		}
 		r.Ended = true
+		return nil
+	case OpAdded:
+		return r.extend(&o)
+	case OpShut:
+		r.Shut = r.open
 		return nil
 	}
 	if o.Step < 0 || int(o.Step) >= len(r.Steps) {
 		return fmt.Errorf("%w log: step %d of %d", action.ErrInvalid, o.Step, len(r.Steps))
 	}
 	if o.Kind == OpDone && o.Done != nil {
-		if err := r.graph.Steps()[o.Step].Fits(&o.Done.Entry.Result); err != nil {
+		if err := r.steps[o.Step].Fits(&o.Done.Entry.Result); err != nil {
 			return fmt.Errorf("log: %w", err)
 		}
 	}

@@ -49,6 +49,9 @@ type (
 		// knows to be given up, or to have a result which the initiator has. The
 		// initiator answers with what is missing in it.
 		Have []byte
+		// Steps is only for the initiator of an open build: how many steps the leader
+		// has. It is told of the others before it is followed.
+		Steps int
 	}
 	// Append carries ops of the leader's log to those who keep it: the standbys
 	// and the initiator. First is the index of the first, from 1; all up to
@@ -58,8 +61,13 @@ type (
 		Ops    []Op
 		Commit uint64
 	}
-	// Beat says that the sender lives. A leader's also carries the commit index.
-	Beat struct{ Commit uint64 }
+	// Beat says that the sender lives. A leader's also carries the commit index, and
+	// says in an open build whether that rests: who hears it beats every CalmEvery,
+	// until something else is said.
+	Beat struct {
+		Commit uint64
+		Calm   bool
+	}
 	// Assign gives a step to a worker.
 	Assign struct {
 		Step   Step

@@ -65,6 +65,7 @@ type Origin struct {
 
 	cancelUntil time.Time // zero unless the build was cancelled
 	over        bool
+	session
 
 	now time.Time
 	out OriginOutput
@@ -85,6 +86,9 @@ type kept struct {
 	failedAt         uint64 // like index
 	// unsecured is what the leader may not have heard yet.
 	unsecured *Unsecured
+	// dropped steps are needed by nobody: they are given up, unless they have a
+	// result by then.
+	dropped   bool
 	startedBy peer.ID
 	placedOn  peer.ID
 	// How many of those below it are not secured, and not announced.
@@ -184,7 +188,7 @@ type Event struct {
 
 // NewOrigin returns the initiator of a build. The first Tick begins it.
 func NewOrigin(opts OriginOptions) *Origin {
-	o := &Origin{opts: opts, deps: newDeps(opts.Plan.Graph), record: NewRecord(opts.Plan), before: opts.Log}
+	o := &Origin{opts: opts, deps: newDeps(opts.Plan.Graph), record: NewRecord(opts.Plan), before: opts.Log, session: newSession(opts.Plan)}
 	o.opts.Log = nil
 	o.steps = make([]kept, opts.Plan.Graph.Len())
 	for i := range o.record.Steps {
@@ -250,7 +254,7 @@ func (o *Origin) due() time.Time {
 	case o.watch.lead != o.guard.highest:
 		return time.Time{}
 	case o.watch.up:
-		return earlier(o.watch.due(o.turn()), o.told.Add(BeatEvery))
+		return earlier(o.watch.due(o.turn()), o.told.Add(o.watch.pace()))
 	default:
 		return o.watch.due(o.turn())
 	}
@@ -258,7 +262,7 @@ func (o *Origin) due() time.Time {
 
 // beat says to the leader that the build is still wanted.
 func (o *Origin) beat() {
-	if o.watch.up && o.watch.lead == o.guard.highest && o.now.Sub(o.told) >= BeatEvery {
+	if o.watch.up && o.watch.lead == o.guard.highest && o.now.Sub(o.told) >= o.watch.pace() {
 		o.reply(o.watch.lead, Beat{})
 	}
 }
@@ -281,6 +285,7 @@ func (o *Origin) Receive(now time.Time, of Epoch, msg Message) OriginOutput {
 		return o.out
 	}
 	o.watch.hear(now)
+	o.watch.heed(msg)
 	switch msg := msg.(type) {
 	case Append:
 		o.append(msg)
@@ -332,7 +337,7 @@ func (o *Origin) Inputs(s Step) map[action.StepID]*action.Result {
 	results := make(map[action.StepID]*action.Result, len(o.deps.below[s]))
 	for _, on := range o.deps.below[s] {
 		if r := o.record.Steps[on].Result; r != nil {
-			results[o.opts.Plan.Graph.Steps()[on].ID] = r
+			results[o.all[on].ID] = r
 		}
 	}
 	return results
@@ -419,24 +424,7 @@ func (o *Origin) hello(of Epoch, hello Hello) {
 		o.reply(of, Cancel{})
 		return
 	}
-	for i := range o.steps {
-		k := &o.steps[i]
-		switch {
-		case bits(hello.Have).has(Step(i)):
-		case k.announced && !k.secured:
-			o.reply(of, Known{Step: Step(i), Failed: k.failed})
-		case k.done != nil:
-			o.reply(of, Known{Step: Step(i), Done: *k.done, Secured: k.secured})
-		case k.unsecured != nil:
-			o.reply(of, *k.unsecured)
-		}
-	}
-	for _, t := range o.tolls {
-		if k := &o.steps[t.Step]; !k.announced && k.done == nil {
-			o.reply(of, t)
-		}
-	}
-	o.reply(of, Follow{})
+	o.catchUp(hello)
 }
 
 // follow begins another epoch. Its log is a whole one; until it has told what it

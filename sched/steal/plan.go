@@ -16,6 +16,8 @@ type Plan struct {
 	// Candidates are the members that may lead or stand by, best first.
 	Candidates []peer.ID
 	Modes      Modes
+	// Open says that steps are added while the build runs. Such a build keeps going.
+	Open bool
 }
 
 // Typical is what a step of known cost comes to on average, in BPU-seconds; 0 if
@@ -67,38 +69,6 @@ type need struct {
 	spec      int    // index into the plan's specs, -1 without one
 	initiator bool
 	home      bool // the initiator is to be asked first
-}
-
-// needs returns the distinct needs of the plan's steps, the need of each step,
-// and the toolchains that they ask for.
-func (p *Plan) needs() (distinct []need, of []int, specs []Spec) {
-	index := map[need]int{}
-	specIndex := map[Spec]int{}
-	of = make([]int, p.Graph.Len())
-	for i := range p.Graph.Steps() {
-		s := &p.Graph.Steps()[i]
-		n := need{spec: -1, initiator: s.Reach == action.InitiatorOnly, home: s.Reach == action.InitiatorFirst}
-		n.os, _ = s.Property(action.PropertyOS)
-		n.arch, _ = s.Property(action.PropertyArch)
-		n.root, _ = s.Property(action.PropertyRoot)
-		n.toolchain, _ = s.Property(action.PropertyToolchain)
-		if n.toolchain != "" {
-			var sp Spec
-			sp.Spec, _ = s.Property(action.PropertyToolchainSpec)
-			sp.Dirs, _ = s.Property(action.PropertyToolchainDirs)
-			if _, ok := specIndex[sp]; !ok {
-				specIndex[sp] = len(specs)
-				specs = append(specs, sp)
-			}
-			n.spec = specIndex[sp]
-		}
-		if _, ok := index[n]; !ok {
-			index[n] = len(distinct)
-			distinct = append(distinct, n)
-		}
-		of[i] = index[n]
-	}
-	return distinct, of, specs
 }
 
 // lacks names the property of n that a worker does not have, or returns "".

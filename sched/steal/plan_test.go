@@ -22,12 +22,11 @@ func TestAWorkerLacksTheRootThatAStepAsksFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := Plan{Graph: g}
-	needs, of, _ := p.needs()
+	d := newDemands(g.Steps())
 	for i, want := range []struct{ reduced, full string }{
 		{"", ""}, {"root=absolute", ""}, {"root=other", "root=other"},
 	} {
-		n := needs[of[i]]
+		n := d.needs[d.needOf[i]]
 		expect(t, "a worker of reduced isolation lacks", n.lacks(&Join{}), want.reduced)
 		expect(t, "one of full isolation lacks", n.lacks(&Join{Absolute: true}), want.full)
 	}

@@ -19,11 +19,15 @@ func specs(t *rapid.T) spec {
 	s.modes.KeepGoing = rapid.Bool().Draw(t, "keep going")
 	s.modes.Jobs = rapid.SampledFrom([]int{0, 0, 1, 3}).Draw(t, "jobs")
 	s.modes.Local = rapid.IntRange(0, 19).Draw(t, "local") == 0
-	steps := rapid.IntRange(1, 30).Draw(t, "steps")
+	steps, open := rapid.IntRange(1, 30).Draw(t, "steps"), rapid.IntRange(0, 3).Draw(t, "open") == 0
+	if open {
+		s.modes.KeepGoing = true
+		openSpec(t, &s, steps)
+	}
 	for i := range steps {
 		var deps []int
 		for on := range i {
-			if rapid.IntRange(0, 9).Draw(t, "dep") < 2 && len(deps) < 3 {
+			if !open && rapid.IntRange(0, 9).Draw(t, "dep") < 2 && len(deps) < 3 {
 				deps = append(deps, on)
 			}
 		}
@@ -46,6 +50,20 @@ func specs(t *rapid.T) spec {
 	}
 	s.candidates = rapid.Permutation(s.candidates).Draw(t, "candidates")
 	return s
+}
+
+// openSpec has steps come over time, in bursts and after pauses.
+func openSpec(t *rapid.T, s *spec, steps int) {
+	s.drops = map[int]time.Duration{}
+	at := time.Duration(0)
+	for i := range steps {
+		at += time.Duration(rapid.SampledFrom([]int{0, 0, 1, 30, 300, 1500}).Draw(t, "pause ms")) * time.Millisecond
+		s.comes = append(s.comes, at)
+		if rapid.IntRange(0, 9).Draw(t, "drop") == 0 {
+			s.drops[i] = at + time.Duration(rapid.IntRange(0, 500).Draw(t, "after ms"))*time.Millisecond
+		}
+	}
+	s.shut = at + time.Duration(rapid.IntRange(1, 3000).Draw(t, "shut ms"))*time.Millisecond
 }
 
 // faults kills, restarts and unlinks at drawn moments. The initiator is

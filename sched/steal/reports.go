@@ -27,6 +27,8 @@ func stepOf(msg Message) (Step, bool) {
 		return msg.Step, true
 	case Unsecured:
 		return msg.Step, true
+	case Drop:
+		return msg.Step, true
 	default:
 		return 0, false
 	}
@@ -48,6 +50,8 @@ func (l *Leader) joined(m *member, j Join) {
 	for _, r := range j.Running {
 		if r.Step >= 0 && int(r.Step) < len(l.tasks) {
 			running[r.Step] = r
+		} else {
+			l.hearsEarly(early{by: m, has: r})
 		}
 	}
 	for _, s := range sortedSteps(m.hands) {

@@ -16,7 +16,9 @@ const worthWaiting = 32
 // Resolve asks for a step to be made into an action. Unless Fresh, a known
 // result is as good as an execution.
 type Resolve struct {
-	Step    Step
+	Step Step
+	// Of is the step; nobody changes it.
+	Of      *action.Step
 	Attempt uint64
 	Fresh   bool
 	// Patience is how long the step may wait for the owners of its result where
@@ -87,7 +89,7 @@ func (l *Leader) resolve() {
 		t.attempt++
 		results, holders := l.inputs(s)
 		l.out.Resolves = append(l.out.Resolves, Resolve{
-			Step: s, Attempt: t.attempt, Fresh: t.fresh || l.opts.Plan.Modes.Force, Results: results, Holders: holders,
+			Step: s, Of: l.step(s), Attempt: t.attempt, Fresh: t.fresh || l.opts.Plan.Modes.Force, Results: results, Holders: holders,
 			Patience: l.patience(s),
 		})
 	}

@@ -73,7 +73,7 @@ type task struct {
 	debt   debt
 }
 
-func (l *Leader) step(s Step) *action.Step { return &l.opts.Plan.Graph.Steps()[s] }
+func (l *Leader) step(s Step) *action.Step { return &l.record.steps[s] }
 
 func insert(list []Step, s Step, order func(a, b Step) int) []Step {
 	at, _ := slices.BinarySearchFunc(list, s, order)
@@ -159,7 +159,7 @@ func (l *Leader) complete(s Step, d Done) {
 	}
 	t.claimed, t.lacking = false, false
 	if !ok {
-		l.stopping = l.stopping || !l.opts.Plan.Modes.KeepGoing
+		l.stopping = l.stopping || !l.opts.Plan.keepsGoing()
 		l.bury(s)
 		return
 	}
@@ -236,6 +236,7 @@ func (l *Leader) reopen(s Step, why string) {
 	l.settled(s, false)
 	l.append(Op{Kind: OpReopened, Step: s, Text: why})
 	l.move(s, Blocked)
+	l.settledTo = min(l.settledTo, int(s))
 	t.fresh = true
 	if had {
 		l.unsecured--
@@ -256,7 +257,7 @@ func (l *Leader) reopen(s Step, why string) {
 
 // failedForGood reports whether something went wrong that ends the build.
 func (l *Leader) failedForGood() bool {
-	return !l.opts.Plan.Modes.KeepGoing && slices.ContainsFunc(l.record.Steps, func(r StepRecord) bool {
+	return !l.opts.Plan.keepsGoing() && slices.ContainsFunc(l.record.Steps, func(r StepRecord) bool {
 		return r.Failed != "" || r.Result != nil && !r.Result.OK()
 	})
 }
@@ -352,13 +353,13 @@ func (l *Leader) giveUp(s Step, why string) {
 	l.move(s, GivenUp)
 	l.append(Op{Kind: OpFailed, Step: s, Text: why})
 	l.bury(s)
-	l.stopping = l.stopping || !l.opts.Plan.Modes.KeepGoing
+	l.stopping = l.stopping || !l.opts.Plan.keepsGoing()
 }
 
 // concludeIfDone ends the log when nothing is left that can be done and the
 // initiator has everything that was made.
 func (l *Leader) concludeIfDone() {
-	if l.record.Ended || !l.following || !l.hearUntil.IsZero() || l.assigned > 0 {
+	if l.record.Ended || !l.following || !l.hearUntil.IsZero() || l.assigned > 0 || l.mayGrow() {
 		return
 	}
 	if l.stopping && l.unsecured > 0 {

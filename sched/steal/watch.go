@@ -19,18 +19,44 @@ type watch struct {
 	broken time.Time // when its stream broke, if it is not up
 	ran    time.Time // when this was last asked or told
 	rhythm rhythm
+	// calm says that the leader speaks every CalmEvery: see Beat.
+	calm bool
 }
 
 // follow watches another leader from now on.
 func (w *watch) follow(now time.Time, e Epoch) {
-	w.lead, w.heard, w.ran, w.rhythm = e, now, now, rhythm{}
+	w.lead, w.heard, w.ran, w.rhythm, w.calm = e, now, now, rhythm{}, false
 }
 
-func (w *watch) opened(now time.Time) { w.up, w.heard, w.ran = true, now, now }
+func (w *watch) opened(now time.Time) { w.up, w.heard, w.ran, w.calm = true, now, now, false }
 
 func (w *watch) hear(now time.Time) {
-	w.rhythm.note(now, w.silence(now))
+	if !w.calm {
+		w.rhythm.note(now, w.silence(now))
+	}
 	w.heard, w.ran = now, now
+}
+
+// heed takes what a message says of how soon the next one is to be expected.
+func (w *watch) heed(msg Message) {
+	calm := false
+	switch msg := msg.(type) {
+	case Tidings:
+		return
+	case Beat:
+		calm = msg.Calm
+	}
+	if w.calm != calm {
+		w.calm, w.rhythm = calm, rhythm{}
+	}
+}
+
+// pace is how often who watches says that it lives.
+func (w *watch) pace() time.Duration {
+	if w.calm {
+		return CalmEvery
+	}
+	return BeatEvery
 }
 
 func (w *watch) closed(now time.Time) {

@@ -2,6 +2,7 @@ package steal
 
 import (
 	"container/heap"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -32,6 +33,7 @@ type world struct {
 
 	spec  spec
 	plan  *Plan
+	steps []action.Step // all, those that are added included
 	nodes map[peer.ID]*node
 	ids   []peer.ID
 	init  *node
@@ -89,6 +91,12 @@ type spec struct {
 	// workless peers have no slots.
 	workless map[int]bool
 	run      time.Duration // at most
+	// comes are when the steps of an open build are added, one after the other; nil
+	// is a closed one. drops are steps that nobody needs any more, at a time. It is
+	// shut at shut, if that is after all have come.
+	comes []time.Duration
+	drops map[int]time.Duration
+	shut  time.Duration
 }
 
 type node struct {
@@ -157,8 +165,41 @@ func newWorld(t judge, s spec) *world {
 	for _, id := range w.ids {
 		w.ticks(w.nodes[id])
 	}
+	w.schedule()
 	return w
 }
+
+// schedule adds the steps of an open build in their time.
+func (w *world) schedule() {
+	for i, at := range w.spec.comes {
+		w.after(at, func() { w.add(i, 1) })
+	}
+	for i, at := range w.spec.drops {
+		w.after(at, func() { w.asks(func(o *Origin) OriginOutput { return o.Drop(w.now, Step(i)) }) })
+	}
+	if w.spec.shut > 0 {
+		w.after(w.spec.shut, w.shut)
+	}
+}
+
+// asks has the initiator do something, while the build goes on.
+func (w *world) asks(f func(o *Origin) OriginOutput) {
+	if w.init.alive && w.init.origin != nil {
+		w.init.doOrigin(f(w.init.origin))
+	}
+}
+
+func (w *world) add(first, n int) {
+	w.asks(func(o *Origin) OriginOutput {
+		at, out, err := o.Add(w.now, slices.Clone(w.steps[first:first+n]))
+		if (err != nil || at != Step(first)) && !errors.Is(err, ErrShut) { // it may have been cancelled
+			w.fatalf("step %d is added as %d: %v", first, at, err)
+		}
+		return out
+	})
+}
+
+func (w *world) shut() { w.asks(func(o *Origin) OriginOutput { return o.Shut(w.now) }) }
 
 func (w *world) makePlan() *Plan {
 	steps := make([]action.Step, len(w.spec.deps))
@@ -181,11 +222,15 @@ func (w *world) makePlan() *Plan {
 		}
 		steps[i] = s
 	}
+	w.steps = steps
+	if w.spec.comes != nil || w.spec.shut > 0 {
+		steps = nil
+	}
 	g, err := action.NewGraph(steps)
 	if err != nil {
 		w.t.Fatalf("graph: %v", err)
 	}
-	p := &Plan{Graph: g, Modes: w.spec.modes}
+	p := &Plan{Graph: g, Modes: w.spec.modes, Open: steps == nil}
 	if w.spec.candidates == nil {
 		p.Candidates = w.ids
 	}

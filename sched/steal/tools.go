@@ -1,0 +1,60 @@
+package steal
+
+import "slices"
+
+// Steps that are added to a build may ask for toolchains that no Hello named.
+
+// Messages about toolchains.
+type (
+	// Ask asks a worker for toolchains beside those of Hello and of earlier asks.
+	Ask struct{ Specs []Spec }
+	// Tools says what a worker has of all that it was asked for: see Join.
+	Tools struct{ Toolchains []string }
+)
+
+func (Ask) message()   {}
+func (Tools) message() {}
+
+// askMore asks the crew for the toolchains behind the first ones.
+func (l *Leader) askMore(known int) {
+	if len(l.specs) == known {
+		return
+	}
+	for _, m := range l.order {
+		if m.link == Up {
+			l.askFor(m)
+		}
+	}
+}
+
+// askFor asks m for what it was not asked for yet.
+func (l *Leader) askFor(m *member) {
+	if m.asked < len(l.specs) {
+		l.send(m.id, Ask{Specs: l.specs[m.asked:len(l.specs):len(l.specs)]})
+		m.asked = len(l.specs)
+	}
+}
+
+func (l *Leader) hasTools(m *member, t Tools) {
+	if m.join != nil {
+		m.join.Toolchains = t.Toolchains[:min(len(t.Toolchains), MaxSpecs)]
+		l.handsChanged(m)
+	}
+}
+
+// answered reports whether all of the crew have said whether they have the
+// toolchain of a need.
+func (l *Leader) answered(n need) bool {
+	return n.spec < 0 || !l.opts.Plan.Open ||
+		!slices.ContainsFunc(l.order, func(m *member) bool { return m.join != nil && len(m.join.Toolchains) <= n.spec })
+}
+
+// ask looks for more toolchains; what was found before is found again.
+func (h *Hand) ask(a Ask) {
+	more := a.Specs[:min(len(a.Specs), MaxSpecs-len(h.specs))]
+	if len(more) == 0 {
+		return
+	}
+	h.specs, h.probed = append(slices.Clone(h.specs), more...), false
+	h.out.Probe = h.specs
+}
