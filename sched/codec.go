@@ -62,7 +62,7 @@ func encodeBody(m *schedpb.Envelope, msg steal.Message) error {
 	case steal.Hello:
 		m.Body = &schedpb.Envelope_Hello{Hello: helloMessage(msg)}
 	case steal.Beat:
-		m.Body = &schedpb.Envelope_Beat{Beat: &schedpb.Beat{Commit: msg.Commit}}
+		m.Body = &schedpb.Envelope_Beat{Beat: &schedpb.Beat{Commit: msg.Commit, Calm: msg.Calm}}
 	case steal.Assign:
 		m.Body = &schedpb.Envelope_Assign{Assign: &schedpb.Assign{
 			Step: uint32(msg.Step), Name: string(msg.Name), Action: msg.Action.Binary(), Holders: names(msg.Holders),
@@ -78,6 +78,8 @@ func encodeBody(m *schedpb.Envelope, msg steal.Message) error {
 		m.Body = &schedpb.Envelope_End{End: &schedpb.End{Reason: uint32(msg.Reason)}}
 	case steal.Tidings:
 		m.Body = &schedpb.Envelope_Tidings{Tidings: tidingsMessage(msg)}
+	case steal.Ask:
+		m.Body = &schedpb.Envelope_Ask{Ask: &schedpb.Ask{Specs: specMessages(msg.Specs)}}
 	default:
 		return encodeToLeader(m, msg)
 	}
@@ -133,7 +135,7 @@ func encodeToLeader(m *schedpb.Envelope, msg steal.Message) error {
 	case steal.Status:
 		m.Body = &schedpb.Envelope_Status{Status: statusMessage(msg)}
 	default:
-		return fmt.Errorf("encode %T: no such message", msg)
+		return encodeOpen(m, msg)
 	}
 	return nil
 }
@@ -143,11 +145,18 @@ func epochMessage(e steal.Epoch) *schedpb.Epoch {
 }
 
 func helloMessage(h steal.Hello) *schedpb.Hello {
-	m := &schedpb.Hello{Initiator: string(h.Initiator), Plan: h.Plan.Binary(), Have: h.Have, Forget: h.Forget}
-	for _, s := range h.Specs {
-		m.Specs = append(m.Specs, &schedpb.Spec{Spec: s.Spec, Dirs: s.Dirs})
+	return &schedpb.Hello{
+		Initiator: string(h.Initiator), Plan: h.Plan.Binary(), Specs: specMessages(h.Specs), Have: h.Have, Forget: h.Forget,
+		Steps: uint32(h.Steps),
 	}
-	return m
+}
+
+func specMessages(specs []steal.Spec) []*schedpb.Spec {
+	ms := make([]*schedpb.Spec, len(specs))
+	for i, s := range specs {
+		ms[i] = &schedpb.Spec{Spec: s.Spec, Dirs: s.Dirs}
+	}
+	return ms
 }
 
 func joinMessage(j steal.Join) *schedpb.Join {
@@ -176,11 +185,13 @@ func encodeAppend(m *schedpb.Envelope, a steal.Append, w *written) error {
 
 func opMessage(o *steal.Op) (*schedpb.Op, error) {
 	m := &schedpb.Op{Kind: uint32(o.Kind), Step: uint32(o.Step), Peer: string(o.Peer), Peers: names(o.Peers), Text: text(o.Text)}
-	if o.Done == nil {
-		return m, nil
-	}
 	var err error
-	m.Done, err = doneMessage(o.Done)
+	if o.Done != nil {
+		m.Done, err = doneMessage(o.Done)
+	}
+	if len(o.Steps) > 0 && err == nil {
+		m.Steps, err = action.MarshalSteps(o.Steps)
+	}
 	return m, err
 }
 

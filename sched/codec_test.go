@@ -63,6 +63,11 @@ func (s signer) entry(t testing.TB, a digest.Digest) action.Entry {
 func messages(t testing.TB) []steal.Message {
 	p := newSigner(t, 1)
 	a := digest.Of(digest.BLAKE3, []byte("a"))
+	flat := []action.Step{{
+		ID: "f", Package: "p", Argv: []string{"cc", "-c"}, Env: []action.Property{{Name: "A", Value: "b"}}, Dir: "d", Outputs: []string{"o"},
+		Inputs: a, Platform: []action.Property{{Name: "OSFamily", Value: "linux"}}, Timeout: time.Hour,
+		Reach: action.Anywhere, Sharing: action.Shared, Cost: 1.5, Memory: 2, OutputBytes: 3, Rank: 4.5,
+	}, {ID: "g", Argv: []string{"ld"}, Inputs: a, Timeout: 1, Reach: action.InitiatorOnly, Sharing: action.Unshared}}
 	e := p.entry(t, a)
 	done := steal.Done{
 		Entry: e, Peer: p.id, How: steal.Executed, Holders: []peer.ID{p.id}, Differs: true,
@@ -74,9 +79,11 @@ func messages(t testing.TB) []steal.Message {
 		steal.Hello{Initiator: p.id, Plan: a, Specs: []steal.Spec{{Spec: "cc:cc", Dirs: "/opt"}}, Have: []byte{5}, Forget: true},
 		steal.Append{First: 3, Commit: 2, Ops: []steal.Op{
 			{Kind: steal.OpStandbys, Peers: []peer.ID{p.id}}, {Kind: steal.OpDone, Step: 7, Done: &done},
-			{Kind: steal.OpFailed, Step: 8, Peer: p.id, Text: "why"},
+			{Kind: steal.OpFailed, Step: 8, Peer: p.id, Text: "why"}, {Kind: steal.OpAdded, Step: 9, Steps: flat}, {Kind: steal.OpShut},
 		}},
-		steal.Beat{Commit: 9},
+		steal.Beat{Commit: 9}, steal.Beat{Commit: 9, Calm: true},
+		steal.Hello{Initiator: p.id, Plan: a, Steps: 7}, steal.Add{First: 7, Steps: flat}, steal.Drop{Step: 8}, steal.Shut{},
+		steal.Ask{Specs: []steal.Spec{{Spec: "cc:cc", Dirs: "/opt"}}}, steal.Tools{Toolchains: []string{"", "t"}},
 		steal.Assign{Step: 1, Name: "n", Action: a, Holders: []peer.ID{p.id}, Messages: [][]byte{[]byte("a"), {}}},
 		steal.Revoke{Step: 2}, steal.Recall{Step: 5}, steal.Confirm{Step: 3, Action: a}, steal.End{Reason: steal.Cancelled},
 		steal.Join{
@@ -170,6 +177,34 @@ func TestWhatNoMachineWouldSayIsRefused(t *testing.T) {
 		"OccupiedByNobody": func(m *schedpb.Envelope) {
 			m.Body = &schedpb.Envelope_Occupied{Occupied: &schedpb.Occupied{Build: "b"}}
 		},
+		"HelloWithTooManySteps": func(m *schedpb.Envelope) {
+			a := digest.Of(digest.BLAKE3, nil).Binary()
+			m.Body = &schedpb.Envelope_Hello{Hello: &schedpb.Hello{Initiator: id, Plan: a, Steps: action.MaxSteps + 1}}
+		},
+		"AddBeyondTheSteps": func(m *schedpb.Envelope) {
+			m.Body = &schedpb.Envelope_Add{Add: &schedpb.Add{First: action.MaxSteps}}
+		},
+		"AddOfNoSteps": func(m *schedpb.Envelope) {
+			m.Body = &schedpb.Envelope_Add{Add: &schedpb.Add{Steps: []byte{1}}}
+		},
+		"AddOfWhatIsNotFlat": func(m *schedpb.Envelope) {
+			m.Body = &schedpb.Envelope_Add{Add: &schedpb.Add{Steps: notFlat(t)}}
+		},
+		"LogOfWhatIsNotFlat": func(m *schedpb.Envelope) {
+			m.Body = &schedpb.Envelope_Append{Append: &schedpb.Append{Ops: []*schedpb.Op{{Kind: uint32(steal.OpAdded), Steps: notFlat(t)}}}}
+		},
+		"AskForTooMany": func(m *schedpb.Envelope) {
+			m.Body = &schedpb.Envelope_Ask{Ask: &schedpb.Ask{Specs: make([]*schedpb.Spec, steal.MaxSpecs+1)}}
+		},
+		"AskForTooMuch": func(m *schedpb.Envelope) {
+			m.Body = &schedpb.Envelope_Ask{Ask: &schedpb.Ask{Specs: []*schedpb.Spec{{Spec: strings.Repeat("x", maxSpec+1)}}}}
+		},
+		"TooManyTools": func(m *schedpb.Envelope) {
+			m.Body = &schedpb.Envelope_Tools{Tools: &schedpb.Tools{Toolchains: make([]string, steal.MaxSpecs+1)}}
+		},
+		"LongTool": func(m *schedpb.Envelope) {
+			m.Body = &schedpb.Envelope_Tools{Tools: &schedpb.Tools{Toolchains: []string{strings.Repeat("x", maxName+1)}}}
+		},
 		"NoReason": func(m *schedpb.Envelope) { m.Body = &schedpb.Envelope_End{End: &schedpb.End{}} },
 		"BPUOfNaN": func(m *schedpb.Envelope) {
 			nan := 0.0
@@ -206,6 +241,21 @@ func TestWhatNoMachineWouldSayIsRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// notFlat are steps of which one depends on the other.
+func notFlat(t *testing.T) []byte {
+	in := digest.Of(digest.BLAKE3, nil)
+	step := func(id action.StepID) action.Step {
+		return action.Step{ID: id, Argv: []string{"true"}, Inputs: in, Timeout: 1, Reach: action.Anywhere, Sharing: action.Shared}
+	}
+	b := step("b")
+	b.Deps = []action.Dep{{Step: "a"}}
+	steps, err := action.MarshalSteps([]action.Step{step("a"), b})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return steps
 }
 
 func TestEntriesAreOfThoseWhoSignedThem(t *testing.T) {
@@ -269,6 +319,19 @@ func TestPlanReadsBackAsItWasWritten(t *testing.T) {
 	}
 	if got.Graph.Len() != 3 || !reflect.DeepEqual(got.Given, want.Given) || got.Modes != want.Modes || !reflect.DeepEqual(got.Candidates, want.Candidates) {
 		t.Errorf("read %+v, want %+v", got, want)
+	}
+	more := step("d")
+	more.Outputs, more.Rank = []string{"a"}, 3 // which another makes
+	long, err := want.With([]action.Step{more})
+	if err != nil {
+		t.Fatal(err)
+	}
+	long.Open = true
+	if b, err = encodePlan(long); err != nil {
+		t.Fatal(err)
+	}
+	if got, err = decodePlan(b); err != nil || !got.Open || !reflect.DeepEqual(got.Graph.Steps(), long.Graph.Steps()) {
+		t.Errorf("read %+v, %v, want %+v", got, err, long)
 	}
 	want.Given[1].Step = 0
 	if b, err = encodePlan(want); err != nil {

@@ -50,7 +50,7 @@ func (d *decoder) fromLeader(m *schedpb.Envelope) (steal.Message, error) {
 	case *schedpb.Envelope_Append:
 		return d.appendOf(body.Append)
 	case *schedpb.Envelope_Beat:
-		return steal.Beat{Commit: body.Beat.GetCommit()}, nil
+		return steal.Beat{Commit: body.Beat.GetCommit(), Calm: body.Beat.GetCalm()}, nil
 	case *schedpb.Envelope_Assign:
 		return d.assignOf(body.Assign)
 	case *schedpb.Envelope_Revoke:
@@ -120,7 +120,7 @@ func (d *decoder) toLeader(m *schedpb.Envelope) (steal.Message, error) {
 	case *schedpb.Envelope_Status:
 		return statusOf(body.Status)
 	default:
-		return nil, fmt.Errorf("no body, or one of a later version")
+		return decodeOpen(m)
 	}
 }
 
@@ -210,17 +210,13 @@ func (d *decoder) helloOf(m *schedpb.Hello) (steal.Message, error) {
 	if err != nil {
 		return nil, fmt.Errorf("plan: %w", err)
 	}
-	if len(m.GetSpecs()) > steal.MaxSpecs || len(m.GetHave()) > action.MaxSteps/8+1 {
-		return nil, fmt.Errorf("hello with %d toolchains and %d bytes of steps", len(m.GetSpecs()), len(m.GetHave()))
+	if m.GetSteps() > action.MaxSteps || len(m.GetHave()) > action.MaxSteps/8+1 {
+		return nil, fmt.Errorf("hello with %d steps, and %d bytes of those", m.GetSteps(), len(m.GetHave()))
 	}
-	h := steal.Hello{Initiator: initiator, Plan: plan, Have: m.GetHave(), Forget: m.GetForget()}
-	for _, s := range m.GetSpecs() {
-		if len(s.GetSpec()) > maxSpec || len(s.GetDirs()) > maxSpec {
-			return nil, fmt.Errorf("toolchain specification above %d bytes", maxSpec)
-		}
-		h.Specs = append(h.Specs, steal.Spec{Spec: s.GetSpec(), Dirs: s.GetDirs()})
-	}
-	return h, nil
+	specs, err := specsOf(m.GetSpecs())
+	return steal.Hello{
+		Initiator: initiator, Plan: plan, Specs: specs, Have: m.GetHave(), Forget: m.GetForget(), Steps: int(m.GetSteps()),
+	}, err
 }
 
 func (d *decoder) appendOf(m *schedpb.Append) (steal.Message, error) {
@@ -260,6 +256,15 @@ func (d *decoder) opOf(m *schedpb.Op) (steal.Op, error) {
 			return steal.Op{}, err
 		}
 		o.Done = &done
+	}
+	if len(m.GetSteps()) > 0 {
+		steps, err := action.UnmarshalSteps(m.GetSteps())
+		if err != nil {
+			return steal.Op{}, err
+		}
+		if len(steps) > 0 {
+			o.Steps = steps
+		}
 	}
 	return o, nil
 }

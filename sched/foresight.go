@@ -33,11 +33,11 @@ func newAhead(steps []action.Step, g *gang) *ahead {
 }
 
 // after are the roots of the steps from s on that nobody has asked for; s itself
-// is asked for by whoever wants it.
+// is asked for by whoever wants it. Steps that were added have nobody behind them.
 func (a *ahead) after(s steal.Step) []digest.Digest {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.asked[s] {
+	if int(s) >= len(a.asked) || a.asked[s] {
 		return nil
 	}
 	a.asked[s] = true

@@ -160,7 +160,7 @@ func (p *party) fetchSources(c *custody, k *steal.Custody) (err error) {
 	var keeps Custody
 	for try := range keepTries {
 		var plan *steal.Plan
-		if plan, err = p.s.loadPlan(c.ctx, k.Plan, []peer.ID{k.Initiator}); err == nil && keeps == nil {
+		if plan, err = p.s.loadWhole(c.ctx, k); err == nil && keeps == nil {
 			keeps = p.s.opts.Heirs.Custody(p.build, k.Initiator, plan)
 			if !p.box.post(func() { p.keeping(c, keeps, plan) }) {
 				keeps.Close()
@@ -181,6 +181,15 @@ func (p *party) fetchSources(c *custody, k *steal.Custody) (err error) {
 		}
 	}
 	return fmt.Errorf("what it begins with could not be fetched: %w", err)
+}
+
+// loadWhole brings the plan here, with what was added to it.
+func (s *Service) loadWhole(ctx context.Context, k *steal.Custody) (*steal.Plan, error) {
+	plan, err := s.loadPlan(ctx, k.Plan, []peer.ID{k.Initiator})
+	if err != nil || !plan.Open {
+		return plan, err
+	}
+	return plan.With(k.Added)
 }
 
 func (p *party) keeping(c *custody, keeps Custody, plan *steal.Plan) {

@@ -165,9 +165,12 @@ func joinAppend(last, next *schedpb.Append) bool {
 func joinBeat(last *schedpb.Envelope, beat *schedpb.Beat) bool {
 	switch body := last.GetBody().(type) {
 	case *schedpb.Envelope_Append:
+		if beat.GetCalm() {
+			return false // it is the last word
+		}
 		body.Append.Commit = max(body.Append.GetCommit(), beat.GetCommit())
 	case *schedpb.Envelope_Beat:
-		body.Beat.Commit = max(body.Beat.GetCommit(), beat.GetCommit())
+		body.Beat.Commit, body.Beat.Calm = max(body.Beat.GetCommit(), beat.GetCommit()), beat.GetCalm()
 	default:
 		return false
 	}

@@ -64,38 +64,11 @@ type Observer interface {
 // be done is done, whether steps failed or not, and ctx's error when ctx has
 // ended: the build's jobs end everywhere then.
 func (s *Service) Build(ctx context.Context, b Build, o Observer) error {
-	build, plan, err := s.plan(ctx, b)
+	x, err := s.begin(ctx, b, o)
 	if err != nil {
-		return fmt.Errorf("build %s: %w", b.ID, err)
+		return err
 	}
-	g := newOrigin(o, build.Plan)
-	g.foreign = b.foreign
-	defer g.work.Wait()
-	defer g.cancel()
-	g.machine = steal.NewOrigin(steal.OriginOptions{
-		Self: s.opts.Self, Plan: build.Plan, PlanDigest: plan.Digest, Log: b.Log, Lost: b.Lost,
-	})
-	p, err := s.party(b.ID, maxBuilds+maxOwn)
-	if err != nil {
-		return fmt.Errorf("build %s: %w", b.ID, err)
-	}
-	if !p.box.post(func() { p.originate(g, build, plan) }) {
-		return fmt.Errorf("build %s: %w", b.ID, ErrClosed)
-	}
-	defer context.AfterFunc(ctx, func() {
-		p.box.post(func() {
-			if p.origin == g {
-				p.doOrigin(g.machine.Cancel(time.Now()))
-			}
-		})
-	})()
-	if err := g.tell(); err != nil {
-		if ctx.Err() != nil {
-			err = ctx.Err()
-		}
-		return fmt.Errorf("build %s: %w", b.ID, err)
-	}
-	return nil
+	return x.Run()
 }
 
 // plan ranks the candidates and keeps the plan as a blob.
@@ -124,7 +97,6 @@ func (s *Service) plan(ctx context.Context, b Build) (Build, action.Blob, error)
 type origin struct {
 	machine  *steal.Origin
 	observer Observer
-	steps    []action.Step
 	alone    bool // no other member is asked for anything
 	foreign  bool // it was asked for on another node
 	securing *semaphore.Weighted
@@ -141,7 +113,7 @@ type origin struct {
 }
 
 func newOrigin(o Observer, plan *steal.Plan) *origin {
-	g := &origin{observer: o, steps: plan.Graph.Steps(), alone: plan.Modes.Local, wake: make(chan struct{}, 1), securing: semaphore.NewWeighted(maxSecuring)}
+	g := &origin{observer: o, alone: plan.Modes.Local, wake: make(chan struct{}, 1), securing: semaphore.NewWeighted(maxSecuring)}
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	return g
 }
@@ -149,10 +121,13 @@ func newOrigin(o Observer, plan *steal.Plan) *origin {
 // step returns the step that a leader assigns, as this node asked for it; nil
 // if it did not.
 func (g *origin) step(a steal.Assign) *action.Step {
-	if g == nil || g.foreign || a.Step < 0 || int(a.Step) >= len(g.steps) || g.steps[a.Step].ID != a.Name {
+	if g == nil || g.foreign {
 		return nil
 	}
-	return &g.steps[a.Step]
+	if s := g.machine.Step(a.Step); s != nil && s.ID == a.Name {
+		return s
+	}
+	return nil
 }
 
 // end is the last that is told.

@@ -30,7 +30,7 @@ func encodePlan(p *steal.Plan) ([]byte, error) {
 	m := &schedpb.Plan{
 		Graph: graph, Force: p.Modes.Force, KeepGoing: p.Modes.KeepGoing, Local: p.Modes.Local,
 		Jobs: uint32(min(max(p.Modes.Jobs, 0), math.MaxInt32)), Policy: policyMessage(p.Modes.Policy),
-		Exchange: uint32(p.Modes.Exchange), Copies: uint32(p.Modes.Copies),
+		Exchange: uint32(p.Modes.Exchange), Copies: uint32(p.Modes.Copies), Open: p.Open,
 	}
 	for _, id := range p.Candidates {
 		m.Candidates = append(m.Candidates, string(id))
@@ -72,7 +72,7 @@ func decodePlan(b []byte) (*steal.Plan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("decode plan: %w", err)
 	}
-	p := &steal.Plan{Graph: graph, Modes: steal.Modes{
+	p := &steal.Plan{Graph: graph, Open: m.GetOpen(), Modes: steal.Modes{
 		Force: m.GetForce(), KeepGoing: m.GetKeepGoing(), Local: m.GetLocal(), Jobs: int(min(m.GetJobs(), math.MaxInt32)),
 	}}
 	if p.Modes.Policy, err = policyOf(m.GetPolicy()); err != nil {

@@ -33,8 +33,7 @@ var errMissing = errors.New("blob is missing")
 // to tell of one that was told while it was looked for, and is not known.
 func (l *leading) resolve(ctx context.Context, r steal.Resolve) (out steal.Resolved, tell bool) {
 	out = steal.Resolved{Step: r.Step, Attempt: r.Attempt}
-	step := &l.opts.Plan.Graph.Steps()[r.Step]
-	a, err := action.Assemble(ctx, step, r.Results, l.dirs.of(r.Step, r.Holders))
+	a, err := action.Assemble(ctx, r.Of, r.Results, l.dirs.of(r.Step, r.Holders))
 	if err == nil && !fits(a) {
 		err = l.s.opts.Blobs.Put(ctx, a.Blobs...)
 	}
@@ -50,7 +49,7 @@ func (l *leading) resolve(ctx context.Context, r steal.Resolve) (out steal.Resol
 	})
 	tell = true
 	switch {
-	case step.Sharing == action.Unshared || l.opts.Plan.Modes.Exchange == steal.GiveOnly:
+	case r.Of.Sharing == action.Unshared || l.opts.Plan.Modes.Exchange == steal.GiveOnly:
 	case l.opts.Plan.Modes.Exchange == steal.TakeOnly && !r.Fresh:
 		// Without a claim: nobody would get the result that they wait for.
 		if f, ok := l.s.opts.Results.Lookup(ctx, l.scope, []digest.Digest{a.Action})[a.Action]; ok {
@@ -61,7 +60,7 @@ func (l *leading) resolve(ctx context.Context, r steal.Resolve) (out steal.Resol
 			out.Known = &f.Entry
 		}
 	default:
-		tell = l.claim(ctx, &out, step.Timeout, r.Patience, keep)
+		tell = l.claim(ctx, &out, r.Of.Timeout, r.Patience, keep)
 	}
 	keep() // now, because a claim may take long
 	return out, tell

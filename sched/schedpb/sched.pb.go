@@ -113,6 +113,11 @@ type Envelope struct {
 	//	*Envelope_Toll
 	//	*Envelope_Decline
 	//	*Envelope_Occupied
+	//	*Envelope_Add
+	//	*Envelope_Drop
+	//	*Envelope_Shut
+	//	*Envelope_Ask
+	//	*Envelope_Tools
 	Body          isEnvelope_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -421,6 +426,51 @@ func (x *Envelope) GetOccupied() *Occupied {
 	return nil
 }
 
+func (x *Envelope) GetAdd() *Add {
+	if x != nil {
+		if x, ok := x.Body.(*Envelope_Add); ok {
+			return x.Add
+		}
+	}
+	return nil
+}
+
+func (x *Envelope) GetDrop() *Drop {
+	if x != nil {
+		if x, ok := x.Body.(*Envelope_Drop); ok {
+			return x.Drop
+		}
+	}
+	return nil
+}
+
+func (x *Envelope) GetShut() *Shut {
+	if x != nil {
+		if x, ok := x.Body.(*Envelope_Shut); ok {
+			return x.Shut
+		}
+	}
+	return nil
+}
+
+func (x *Envelope) GetAsk() *Ask {
+	if x != nil {
+		if x, ok := x.Body.(*Envelope_Ask); ok {
+			return x.Ask
+		}
+	}
+	return nil
+}
+
+func (x *Envelope) GetTools() *Tools {
+	if x != nil {
+		if x, ok := x.Body.(*Envelope_Tools); ok {
+			return x.Tools
+		}
+	}
+	return nil
+}
+
 type isEnvelope_Body interface {
 	isEnvelope_Body()
 }
@@ -538,6 +588,27 @@ type Envelope_Occupied struct {
 	Occupied *Occupied `protobuf:"bytes,27,opt,name=occupied,proto3,oneof"`
 }
 
+type Envelope_Add struct {
+	// Of an open build.
+	Add *Add `protobuf:"bytes,28,opt,name=add,proto3,oneof"`
+}
+
+type Envelope_Drop struct {
+	Drop *Drop `protobuf:"bytes,29,opt,name=drop,proto3,oneof"`
+}
+
+type Envelope_Shut struct {
+	Shut *Shut `protobuf:"bytes,30,opt,name=shut,proto3,oneof"`
+}
+
+type Envelope_Ask struct {
+	Ask *Ask `protobuf:"bytes,31,opt,name=ask,proto3,oneof"`
+}
+
+type Envelope_Tools struct {
+	Tools *Tools `protobuf:"bytes,32,opt,name=tools,proto3,oneof"`
+}
+
 func (*Envelope_Lead) isEnvelope_Body() {}
 
 func (*Envelope_Hello) isEnvelope_Body() {}
@@ -593,6 +664,16 @@ func (*Envelope_Toll) isEnvelope_Body() {}
 func (*Envelope_Decline) isEnvelope_Body() {}
 
 func (*Envelope_Occupied) isEnvelope_Body() {}
+
+func (*Envelope_Add) isEnvelope_Body() {}
+
+func (*Envelope_Drop) isEnvelope_Body() {}
+
+func (*Envelope_Shut) isEnvelope_Body() {}
+
+func (*Envelope_Ask) isEnvelope_Body() {}
+
+func (*Envelope_Tools) isEnvelope_Body() {}
 
 type Lead struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -697,6 +778,7 @@ type Hello struct {
 	Specs         []*Spec                `protobuf:"bytes,3,rep,name=specs,proto3" json:"specs,omitempty"`
 	Have          []byte                 `protobuf:"bytes,4,opt,name=have,proto3" json:"have,omitempty"`
 	Forget        bool                   `protobuf:"varint,5,opt,name=forget,proto3" json:"forget,omitempty"`
+	Steps         uint32                 `protobuf:"varint,6,opt,name=steps,proto3" json:"steps,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -766,6 +848,235 @@ func (x *Hello) GetForget() bool {
 	return false
 }
 
+func (x *Hello) GetSteps() uint32 {
+	if x != nil {
+		return x.Steps
+	}
+	return 0
+}
+
+// Add adds steps to an open build, as buildnet.action.Graph has them; first is the
+// place of the first one.
+type Add struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	First         uint32                 `protobuf:"varint,1,opt,name=first,proto3" json:"first,omitempty"`
+	Steps         []byte                 `protobuf:"bytes,2,opt,name=steps,proto3" json:"steps,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Add) Reset() {
+	*x = Add{}
+	mi := &file_sched_schedpb_sched_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Add) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Add) ProtoMessage() {}
+
+func (x *Add) ProtoReflect() protoreflect.Message {
+	mi := &file_sched_schedpb_sched_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Add.ProtoReflect.Descriptor instead.
+func (*Add) Descriptor() ([]byte, []int) {
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Add) GetFirst() uint32 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *Add) GetSteps() []byte {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+type Drop struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Step          uint32                 `protobuf:"varint,1,opt,name=step,proto3" json:"step,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Drop) Reset() {
+	*x = Drop{}
+	mi := &file_sched_schedpb_sched_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Drop) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Drop) ProtoMessage() {}
+
+func (x *Drop) ProtoReflect() protoreflect.Message {
+	mi := &file_sched_schedpb_sched_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Drop.ProtoReflect.Descriptor instead.
+func (*Drop) Descriptor() ([]byte, []int) {
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Drop) GetStep() uint32 {
+	if x != nil {
+		return x.Step
+	}
+	return 0
+}
+
+type Shut struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Shut) Reset() {
+	*x = Shut{}
+	mi := &file_sched_schedpb_sched_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Shut) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Shut) ProtoMessage() {}
+
+func (x *Shut) ProtoReflect() protoreflect.Message {
+	mi := &file_sched_schedpb_sched_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Shut.ProtoReflect.Descriptor instead.
+func (*Shut) Descriptor() ([]byte, []int) {
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{7}
+}
+
+type Ask struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Specs         []*Spec                `protobuf:"bytes,1,rep,name=specs,proto3" json:"specs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Ask) Reset() {
+	*x = Ask{}
+	mi := &file_sched_schedpb_sched_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Ask) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Ask) ProtoMessage() {}
+
+func (x *Ask) ProtoReflect() protoreflect.Message {
+	mi := &file_sched_schedpb_sched_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Ask.ProtoReflect.Descriptor instead.
+func (*Ask) Descriptor() ([]byte, []int) {
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Ask) GetSpecs() []*Spec {
+	if x != nil {
+		return x.Specs
+	}
+	return nil
+}
+
+type Tools struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Toolchains    []string               `protobuf:"bytes,1,rep,name=toolchains,proto3" json:"toolchains,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Tools) Reset() {
+	*x = Tools{}
+	mi := &file_sched_schedpb_sched_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Tools) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Tools) ProtoMessage() {}
+
+func (x *Tools) ProtoReflect() protoreflect.Message {
+	mi := &file_sched_schedpb_sched_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Tools.ProtoReflect.Descriptor instead.
+func (*Tools) Descriptor() ([]byte, []int) {
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Tools) GetToolchains() []string {
+	if x != nil {
+		return x.Toolchains
+	}
+	return nil
+}
+
 type Timings struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Queued        int64                  `protobuf:"varint,1,opt,name=queued,proto3" json:"queued,omitempty"`
@@ -778,7 +1089,7 @@ type Timings struct {
 
 func (x *Timings) Reset() {
 	*x = Timings{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[5]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -790,7 +1101,7 @@ func (x *Timings) String() string {
 func (*Timings) ProtoMessage() {}
 
 func (x *Timings) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[5]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -803,7 +1114,7 @@ func (x *Timings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Timings.ProtoReflect.Descriptor instead.
 func (*Timings) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{5}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Timings) GetQueued() int64 {
@@ -849,7 +1160,7 @@ type Done struct {
 
 func (x *Done) Reset() {
 	*x = Done{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[6]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -861,7 +1172,7 @@ func (x *Done) String() string {
 func (*Done) ProtoMessage() {}
 
 func (x *Done) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[6]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -874,7 +1185,7 @@ func (x *Done) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Done.ProtoReflect.Descriptor instead.
 func (*Done) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{6}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Done) GetEntry() []byte {
@@ -943,7 +1254,7 @@ type Choice struct {
 
 func (x *Choice) Reset() {
 	*x = Choice{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[7]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -955,7 +1266,7 @@ func (x *Choice) String() string {
 func (*Choice) ProtoMessage() {}
 
 func (x *Choice) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[7]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -968,7 +1279,7 @@ func (x *Choice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Choice.ProtoReflect.Descriptor instead.
 func (*Choice) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{7}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Choice) GetWhy() uint32 {
@@ -1021,20 +1332,22 @@ func (x *Choice) GetRegret() int64 {
 }
 
 type Op struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Kind          uint32                 `protobuf:"varint,1,opt,name=kind,proto3" json:"kind,omitempty"`
-	Step          uint32                 `protobuf:"varint,2,opt,name=step,proto3" json:"step,omitempty"`
-	Peer          string                 `protobuf:"bytes,3,opt,name=peer,proto3" json:"peer,omitempty"`
-	Peers         []string               `protobuf:"bytes,4,rep,name=peers,proto3" json:"peers,omitempty"`
-	Text          string                 `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
-	Done          *Done                  `protobuf:"bytes,6,opt,name=done,proto3" json:"done,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Kind  uint32                 `protobuf:"varint,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Step  uint32                 `protobuf:"varint,2,opt,name=step,proto3" json:"step,omitempty"`
+	Peer  string                 `protobuf:"bytes,3,opt,name=peer,proto3" json:"peer,omitempty"`
+	Peers []string               `protobuf:"bytes,4,rep,name=peers,proto3" json:"peers,omitempty"`
+	Text  string                 `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
+	Done  *Done                  `protobuf:"bytes,6,opt,name=done,proto3" json:"done,omitempty"`
+	// steps that are added, as in Add.
+	Steps         []byte `protobuf:"bytes,7,opt,name=steps,proto3" json:"steps,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Op) Reset() {
 	*x = Op{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[8]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1046,7 +1359,7 @@ func (x *Op) String() string {
 func (*Op) ProtoMessage() {}
 
 func (x *Op) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[8]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1059,7 +1372,7 @@ func (x *Op) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Op.ProtoReflect.Descriptor instead.
 func (*Op) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{8}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Op) GetKind() uint32 {
@@ -1104,6 +1417,13 @@ func (x *Op) GetDone() *Done {
 	return nil
 }
 
+func (x *Op) GetSteps() []byte {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
 type Append struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	First         uint64                 `protobuf:"varint,1,opt,name=first,proto3" json:"first,omitempty"`
@@ -1115,7 +1435,7 @@ type Append struct {
 
 func (x *Append) Reset() {
 	*x = Append{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[9]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1127,7 +1447,7 @@ func (x *Append) String() string {
 func (*Append) ProtoMessage() {}
 
 func (x *Append) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[9]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1140,7 +1460,7 @@ func (x *Append) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Append.ProtoReflect.Descriptor instead.
 func (*Append) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{9}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Append) GetFirst() uint64 {
@@ -1167,13 +1487,14 @@ func (x *Append) GetCommit() uint64 {
 type Beat struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Commit        uint64                 `protobuf:"varint,1,opt,name=commit,proto3" json:"commit,omitempty"`
+	Calm          bool                   `protobuf:"varint,2,opt,name=calm,proto3" json:"calm,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Beat) Reset() {
 	*x = Beat{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[10]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1185,7 +1506,7 @@ func (x *Beat) String() string {
 func (*Beat) ProtoMessage() {}
 
 func (x *Beat) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[10]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1198,7 +1519,7 @@ func (x *Beat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Beat.ProtoReflect.Descriptor instead.
 func (*Beat) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{10}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Beat) GetCommit() uint64 {
@@ -1206,6 +1527,13 @@ func (x *Beat) GetCommit() uint64 {
 		return x.Commit
 	}
 	return 0
+}
+
+func (x *Beat) GetCalm() bool {
+	if x != nil {
+		return x.Calm
+	}
+	return false
 }
 
 type Assign struct {
@@ -1222,7 +1550,7 @@ type Assign struct {
 
 func (x *Assign) Reset() {
 	*x = Assign{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[11]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1234,7 +1562,7 @@ func (x *Assign) String() string {
 func (*Assign) ProtoMessage() {}
 
 func (x *Assign) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[11]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1247,7 +1575,7 @@ func (x *Assign) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assign.ProtoReflect.Descriptor instead.
 func (*Assign) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{11}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Assign) GetStep() uint32 {
@@ -1294,7 +1622,7 @@ type Revoke struct {
 
 func (x *Revoke) Reset() {
 	*x = Revoke{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[12]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1306,7 +1634,7 @@ func (x *Revoke) String() string {
 func (*Revoke) ProtoMessage() {}
 
 func (x *Revoke) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[12]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1319,7 +1647,7 @@ func (x *Revoke) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Revoke.ProtoReflect.Descriptor instead.
 func (*Revoke) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{12}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Revoke) GetStep() uint32 {
@@ -1338,7 +1666,7 @@ type Recall struct {
 
 func (x *Recall) Reset() {
 	*x = Recall{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[13]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1350,7 +1678,7 @@ func (x *Recall) String() string {
 func (*Recall) ProtoMessage() {}
 
 func (x *Recall) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[13]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1363,7 +1691,7 @@ func (x *Recall) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recall.ProtoReflect.Descriptor instead.
 func (*Recall) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{13}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Recall) GetStep() uint32 {
@@ -1383,7 +1711,7 @@ type Confirm struct {
 
 func (x *Confirm) Reset() {
 	*x = Confirm{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[14]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1395,7 +1723,7 @@ func (x *Confirm) String() string {
 func (*Confirm) ProtoMessage() {}
 
 func (x *Confirm) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[14]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1408,7 +1736,7 @@ func (x *Confirm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Confirm.ProtoReflect.Descriptor instead.
 func (*Confirm) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{14}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Confirm) GetStep() uint32 {
@@ -1434,7 +1762,7 @@ type End struct {
 
 func (x *End) Reset() {
 	*x = End{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[15]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1446,7 +1774,7 @@ func (x *End) String() string {
 func (*End) ProtoMessage() {}
 
 func (x *End) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[15]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1459,7 +1787,7 @@ func (x *End) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use End.ProtoReflect.Descriptor instead.
 func (*End) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{15}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *End) GetReason() uint32 {
@@ -1480,7 +1808,7 @@ type Running struct {
 
 func (x *Running) Reset() {
 	*x = Running{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[16]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1492,7 +1820,7 @@ func (x *Running) String() string {
 func (*Running) ProtoMessage() {}
 
 func (x *Running) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[16]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1505,7 +1833,7 @@ func (x *Running) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Running.ProtoReflect.Descriptor instead.
 func (*Running) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{16}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Running) GetStep() uint32 {
@@ -1547,7 +1875,7 @@ type Join struct {
 
 func (x *Join) Reset() {
 	*x = Join{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[17]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1559,7 +1887,7 @@ func (x *Join) String() string {
 func (*Join) ProtoMessage() {}
 
 func (x *Join) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[17]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1572,7 +1900,7 @@ func (x *Join) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Join.ProtoReflect.Descriptor instead.
 func (*Join) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{17}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Join) GetSlots() uint32 {
@@ -1641,7 +1969,7 @@ type Want struct {
 
 func (x *Want) Reset() {
 	*x = Want{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[18]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1653,7 +1981,7 @@ func (x *Want) String() string {
 func (*Want) ProtoMessage() {}
 
 func (x *Want) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[18]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1666,7 +1994,7 @@ func (x *Want) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Want.ProtoReflect.Descriptor instead.
 func (*Want) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{18}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Want) GetSeen() uint64 {
@@ -1692,7 +2020,7 @@ type Resize struct {
 
 func (x *Resize) Reset() {
 	*x = Resize{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[19]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1704,7 +2032,7 @@ func (x *Resize) String() string {
 func (*Resize) ProtoMessage() {}
 
 func (x *Resize) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[19]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1717,7 +2045,7 @@ func (x *Resize) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resize.ProtoReflect.Descriptor instead.
 func (*Resize) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{19}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Resize) GetSlots() uint32 {
@@ -1736,7 +2064,7 @@ type Started struct {
 
 func (x *Started) Reset() {
 	*x = Started{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[20]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1748,7 +2076,7 @@ func (x *Started) String() string {
 func (*Started) ProtoMessage() {}
 
 func (x *Started) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[20]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1761,7 +2089,7 @@ func (x *Started) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Started.ProtoReflect.Descriptor instead.
 func (*Started) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{20}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Started) GetStep() uint32 {
@@ -1781,7 +2109,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[21]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1793,7 +2121,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[21]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1806,7 +2134,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{21}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Failure) GetKind() uint32 {
@@ -1836,7 +2164,7 @@ type Report struct {
 
 func (x *Report) Reset() {
 	*x = Report{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[22]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1848,7 +2176,7 @@ func (x *Report) String() string {
 func (*Report) ProtoMessage() {}
 
 func (x *Report) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[22]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1861,7 +2189,7 @@ func (x *Report) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Report.ProtoReflect.Descriptor instead.
 func (*Report) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{22}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Report) GetStep() uint32 {
@@ -1908,7 +2236,7 @@ type Return struct {
 
 func (x *Return) Reset() {
 	*x = Return{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[23]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1920,7 +2248,7 @@ func (x *Return) String() string {
 func (*Return) ProtoMessage() {}
 
 func (x *Return) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[23]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1933,7 +2261,7 @@ func (x *Return) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Return.ProtoReflect.Descriptor instead.
 func (*Return) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{23}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Return) GetStep() uint32 {
@@ -1952,7 +2280,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[24]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1964,7 +2292,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[24]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1977,7 +2305,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{24}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Ack) GetIndex() uint64 {
@@ -2001,7 +2329,7 @@ type Known struct {
 
 func (x *Known) Reset() {
 	*x = Known{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[25]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2013,7 +2341,7 @@ func (x *Known) String() string {
 func (*Known) ProtoMessage() {}
 
 func (x *Known) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[25]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2026,7 +2354,7 @@ func (x *Known) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Known.ProtoReflect.Descriptor instead.
 func (*Known) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{25}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Known) GetStep() uint32 {
@@ -2069,7 +2397,7 @@ type Toll struct {
 
 func (x *Toll) Reset() {
 	*x = Toll{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[26]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2081,7 +2409,7 @@ func (x *Toll) String() string {
 func (*Toll) ProtoMessage() {}
 
 func (x *Toll) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[26]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2094,7 +2422,7 @@ func (x *Toll) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Toll.ProtoReflect.Descriptor instead.
 func (*Toll) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{26}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Toll) GetStep() uint32 {
@@ -2126,7 +2454,7 @@ type Follow struct {
 
 func (x *Follow) Reset() {
 	*x = Follow{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[27]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2138,7 +2466,7 @@ func (x *Follow) String() string {
 func (*Follow) ProtoMessage() {}
 
 func (x *Follow) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[27]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2151,7 +2479,7 @@ func (x *Follow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Follow.ProtoReflect.Descriptor instead.
 func (*Follow) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{27}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{32}
 }
 
 type Decline struct {
@@ -2163,7 +2491,7 @@ type Decline struct {
 
 func (x *Decline) Reset() {
 	*x = Decline{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[28]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2175,7 +2503,7 @@ func (x *Decline) String() string {
 func (*Decline) ProtoMessage() {}
 
 func (x *Decline) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[28]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2188,7 +2516,7 @@ func (x *Decline) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decline.ProtoReflect.Descriptor instead.
 func (*Decline) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{28}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Decline) GetText() string {
@@ -2208,7 +2536,7 @@ type Secured struct {
 
 func (x *Secured) Reset() {
 	*x = Secured{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[29]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2220,7 +2548,7 @@ func (x *Secured) String() string {
 func (*Secured) ProtoMessage() {}
 
 func (x *Secured) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[29]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2233,7 +2561,7 @@ func (x *Secured) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Secured.ProtoReflect.Descriptor instead.
 func (*Secured) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{29}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Secured) GetStep() uint32 {
@@ -2261,7 +2589,7 @@ type Unsecured struct {
 
 func (x *Unsecured) Reset() {
 	*x = Unsecured{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[30]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2273,7 +2601,7 @@ func (x *Unsecured) String() string {
 func (*Unsecured) ProtoMessage() {}
 
 func (x *Unsecured) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[30]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2286,7 +2614,7 @@ func (x *Unsecured) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unsecured.ProtoReflect.Descriptor instead.
 func (*Unsecured) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{30}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Unsecured) GetStep() uint32 {
@@ -2318,7 +2646,7 @@ type Cancel struct {
 
 func (x *Cancel) Reset() {
 	*x = Cancel{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[31]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2330,7 +2658,7 @@ func (x *Cancel) String() string {
 func (*Cancel) ProtoMessage() {}
 
 func (x *Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[31]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2343,7 +2671,7 @@ func (x *Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
 func (*Cancel) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{31}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{36}
 }
 
 type Refuse struct {
@@ -2355,7 +2683,7 @@ type Refuse struct {
 
 func (x *Refuse) Reset() {
 	*x = Refuse{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[32]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2367,7 +2695,7 @@ func (x *Refuse) String() string {
 func (*Refuse) ProtoMessage() {}
 
 func (x *Refuse) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[32]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2380,7 +2708,7 @@ func (x *Refuse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refuse.ProtoReflect.Descriptor instead.
 func (*Refuse) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{32}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Refuse) GetEpoch() *Epoch {
@@ -2400,7 +2728,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[33]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2412,7 +2740,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[33]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2425,7 +2753,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{33}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Progress) GetStep() uint32 {
@@ -2456,7 +2784,7 @@ type Status struct {
 
 func (x *Status) Reset() {
 	*x = Status{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[34]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2468,7 +2796,7 @@ func (x *Status) String() string {
 func (*Status) ProtoMessage() {}
 
 func (x *Status) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[34]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2481,7 +2809,7 @@ func (x *Status) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Status.ProtoReflect.Descriptor instead.
 func (*Status) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{34}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Status) GetSlots() uint32 {
@@ -2537,7 +2865,7 @@ type Tidings struct {
 
 func (x *Tidings) Reset() {
 	*x = Tidings{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[35]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2549,7 +2877,7 @@ func (x *Tidings) String() string {
 func (*Tidings) ProtoMessage() {}
 
 func (x *Tidings) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[35]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2562,7 +2890,7 @@ func (x *Tidings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tidings.ProtoReflect.Descriptor instead.
 func (*Tidings) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{35}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Tidings) GetPlacements() []*Placement {
@@ -2596,7 +2924,7 @@ type Placement struct {
 
 func (x *Placement) Reset() {
 	*x = Placement{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[36]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2608,7 +2936,7 @@ func (x *Placement) String() string {
 func (*Placement) ProtoMessage() {}
 
 func (x *Placement) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[36]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2621,7 +2949,7 @@ func (x *Placement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Placement.ProtoReflect.Descriptor instead.
 func (*Placement) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{36}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Placement) GetStep() uint32 {
@@ -2649,7 +2977,7 @@ type Advance struct {
 
 func (x *Advance) Reset() {
 	*x = Advance{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[37]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2661,7 +2989,7 @@ func (x *Advance) String() string {
 func (*Advance) ProtoMessage() {}
 
 func (x *Advance) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[37]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2674,7 +3002,7 @@ func (x *Advance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Advance.ProtoReflect.Descriptor instead.
 func (*Advance) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{37}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Advance) GetStep() uint32 {
@@ -2708,7 +3036,7 @@ type PeerStatus struct {
 
 func (x *PeerStatus) Reset() {
 	*x = PeerStatus{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[38]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2720,7 +3048,7 @@ func (x *PeerStatus) String() string {
 func (*PeerStatus) ProtoMessage() {}
 
 func (x *PeerStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[38]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2733,7 +3061,7 @@ func (x *PeerStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeerStatus.ProtoReflect.Descriptor instead.
 func (*PeerStatus) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{38}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *PeerStatus) GetPeer() string {
@@ -2763,13 +3091,14 @@ type Plan struct {
 	Policy        *Policy                `protobuf:"bytes,8,opt,name=policy,proto3" json:"policy,omitempty"`
 	Exchange      uint32                 `protobuf:"varint,9,opt,name=exchange,proto3" json:"exchange,omitempty"`
 	Copies        uint32                 `protobuf:"varint,10,opt,name=copies,proto3" json:"copies,omitempty"`
+	Open          bool                   `protobuf:"varint,11,opt,name=open,proto3" json:"open,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Plan) Reset() {
 	*x = Plan{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[39]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2781,7 +3110,7 @@ func (x *Plan) String() string {
 func (*Plan) ProtoMessage() {}
 
 func (x *Plan) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[39]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2794,7 +3123,7 @@ func (x *Plan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Plan.ProtoReflect.Descriptor instead.
 func (*Plan) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{39}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Plan) GetGraph() []byte {
@@ -2867,6 +3196,13 @@ func (x *Plan) GetCopies() uint32 {
 	return 0
 }
 
+func (x *Plan) GetOpen() bool {
+	if x != nil {
+		return x.Open
+	}
+	return false
+}
+
 // Policy is how steps are placed: see package sched/place.
 type Policy struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2882,7 +3218,7 @@ type Policy struct {
 
 func (x *Policy) Reset() {
 	*x = Policy{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[40]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2894,7 +3230,7 @@ func (x *Policy) String() string {
 func (*Policy) ProtoMessage() {}
 
 func (x *Policy) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[40]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2907,7 +3243,7 @@ func (x *Policy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Policy.ProtoReflect.Descriptor instead.
 func (*Policy) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{40}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Policy) GetStrategy() uint32 {
@@ -2966,7 +3302,7 @@ type Given struct {
 
 func (x *Given) Reset() {
 	*x = Given{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[41]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2978,7 +3314,7 @@ func (x *Given) String() string {
 func (*Given) ProtoMessage() {}
 
 func (x *Given) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[41]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2991,7 +3327,7 @@ func (x *Given) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Given.ProtoReflect.Descriptor instead.
 func (*Given) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{41}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Given) GetStep() uint32 {
@@ -3032,7 +3368,7 @@ type Occupied struct {
 
 func (x *Occupied) Reset() {
 	*x = Occupied{}
-	mi := &file_sched_schedpb_sched_proto_msgTypes[42]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3044,7 +3380,7 @@ func (x *Occupied) String() string {
 func (*Occupied) ProtoMessage() {}
 
 func (x *Occupied) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_schedpb_sched_proto_msgTypes[42]
+	mi := &file_sched_schedpb_sched_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3057,7 +3393,7 @@ func (x *Occupied) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Occupied.ProtoReflect.Descriptor instead.
 func (*Occupied) Descriptor() ([]byte, []int) {
-	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{42}
+	return file_sched_schedpb_sched_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Occupied) GetBuild() string {
@@ -3081,7 +3417,7 @@ const file_sched_schedpb_sched_proto_rawDesc = "" +
 	"\x19sched/schedpb/sched.proto\x12\x0ebuildnet.sched\"7\n" +
 	"\x05Epoch\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x16\n" +
-	"\x06leader\x18\x02 \x01(\tR\x06leader\"\xbb\v\n" +
+	"\x06leader\x18\x02 \x01(\tR\x06leader\"\x94\r\n" +
 	"\bEnvelope\x12\x14\n" +
 	"\x05build\x18\x01 \x01(\tR\x05build\x12+\n" +
 	"\x05epoch\x18\x02 \x01(\v2\x15.buildnet.sched.EpochR\x05epoch\x12*\n" +
@@ -3113,19 +3449,37 @@ const file_sched_schedpb_sched_proto_rawDesc = "" +
 	"\x06recall\x18\x18 \x01(\v2\x16.buildnet.sched.RecallH\x00R\x06recall\x12*\n" +
 	"\x04toll\x18\x19 \x01(\v2\x14.buildnet.sched.TollH\x00R\x04toll\x123\n" +
 	"\adecline\x18\x1a \x01(\v2\x17.buildnet.sched.DeclineH\x00R\adecline\x126\n" +
-	"\boccupied\x18\x1b \x01(\v2\x18.buildnet.sched.OccupiedH\x00R\boccupiedB\x06\n" +
+	"\boccupied\x18\x1b \x01(\v2\x18.buildnet.sched.OccupiedH\x00R\boccupied\x12'\n" +
+	"\x03add\x18\x1c \x01(\v2\x13.buildnet.sched.AddH\x00R\x03add\x12*\n" +
+	"\x04drop\x18\x1d \x01(\v2\x14.buildnet.sched.DropH\x00R\x04drop\x12*\n" +
+	"\x04shut\x18\x1e \x01(\v2\x14.buildnet.sched.ShutH\x00R\x04shut\x12'\n" +
+	"\x03ask\x18\x1f \x01(\v2\x13.buildnet.sched.AskH\x00R\x03ask\x12-\n" +
+	"\x05tools\x18  \x01(\v2\x15.buildnet.sched.ToolsH\x00R\x05toolsB\x06\n" +
 	"\x04body\"\x1a\n" +
 	"\x04Lead\x12\x12\n" +
 	"\x04plan\x18\x01 \x01(\fR\x04plan\".\n" +
 	"\x04Spec\x12\x12\n" +
 	"\x04spec\x18\x01 \x01(\tR\x04spec\x12\x12\n" +
-	"\x04dirs\x18\x02 \x01(\tR\x04dirs\"\x91\x01\n" +
+	"\x04dirs\x18\x02 \x01(\tR\x04dirs\"\xa7\x01\n" +
 	"\x05Hello\x12\x1c\n" +
 	"\tinitiator\x18\x01 \x01(\tR\tinitiator\x12\x12\n" +
 	"\x04plan\x18\x02 \x01(\fR\x04plan\x12*\n" +
 	"\x05specs\x18\x03 \x03(\v2\x14.buildnet.sched.SpecR\x05specs\x12\x12\n" +
 	"\x04have\x18\x04 \x01(\fR\x04have\x12\x16\n" +
-	"\x06forget\x18\x05 \x01(\bR\x06forget\"a\n" +
+	"\x06forget\x18\x05 \x01(\bR\x06forget\x12\x14\n" +
+	"\x05steps\x18\x06 \x01(\rR\x05steps\"1\n" +
+	"\x03Add\x12\x14\n" +
+	"\x05first\x18\x01 \x01(\rR\x05first\x12\x14\n" +
+	"\x05steps\x18\x02 \x01(\fR\x05steps\"\x1a\n" +
+	"\x04Drop\x12\x12\n" +
+	"\x04step\x18\x01 \x01(\rR\x04step\"\x06\n" +
+	"\x04Shut\"1\n" +
+	"\x03Ask\x12*\n" +
+	"\x05specs\x18\x01 \x03(\v2\x14.buildnet.sched.SpecR\x05specs\"'\n" +
+	"\x05Tools\x12\x1e\n" +
+	"\n" +
+	"toolchains\x18\x01 \x03(\tR\n" +
+	"toolchains\"a\n" +
 	"\aTimings\x12\x16\n" +
 	"\x06queued\x18\x01 \x01(\x03R\x06queued\x12\x14\n" +
 	"\x05fetch\x18\x02 \x01(\x03R\x05fetch\x12\x10\n" +
@@ -3146,20 +3500,22 @@ const file_sched_schedpb_sched_proto_rawDesc = "" +
 	"\x05there\x18\x04 \x01(\x03R\x05there\x12\x0e\n" +
 	"\x02by\x18\x05 \x01(\x03R\x02by\x12\x12\n" +
 	"\x04came\x18\x06 \x01(\x03R\x04came\x12\x16\n" +
-	"\x06regret\x18\a \x01(\x03R\x06regret\"\x94\x01\n" +
+	"\x06regret\x18\a \x01(\x03R\x06regret\"\xaa\x01\n" +
 	"\x02Op\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x12\n" +
 	"\x04step\x18\x02 \x01(\rR\x04step\x12\x12\n" +
 	"\x04peer\x18\x03 \x01(\tR\x04peer\x12\x14\n" +
 	"\x05peers\x18\x04 \x03(\tR\x05peers\x12\x12\n" +
 	"\x04text\x18\x05 \x01(\tR\x04text\x12(\n" +
-	"\x04done\x18\x06 \x01(\v2\x14.buildnet.sched.DoneR\x04done\"\\\n" +
+	"\x04done\x18\x06 \x01(\v2\x14.buildnet.sched.DoneR\x04done\x12\x14\n" +
+	"\x05steps\x18\a \x01(\fR\x05steps\"\\\n" +
 	"\x06Append\x12\x14\n" +
 	"\x05first\x18\x01 \x01(\x04R\x05first\x12$\n" +
 	"\x03ops\x18\x02 \x03(\v2\x12.buildnet.sched.OpR\x03ops\x12\x16\n" +
-	"\x06commit\x18\x03 \x01(\x04R\x06commit\"\x1e\n" +
+	"\x06commit\x18\x03 \x01(\x04R\x06commit\"2\n" +
 	"\x04Beat\x12\x16\n" +
-	"\x06commit\x18\x01 \x01(\x04R\x06commit\"~\n" +
+	"\x06commit\x18\x01 \x01(\x04R\x06commit\x12\x12\n" +
+	"\x04calm\x18\x02 \x01(\bR\x04calm\"~\n" +
 	"\x06Assign\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\rR\x04step\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
@@ -3258,7 +3614,7 @@ const file_sched_schedpb_sched_proto_rawDesc = "" +
 	"\n" +
 	"PeerStatus\x12\x12\n" +
 	"\x04peer\x18\x01 \x01(\tR\x04peer\x12.\n" +
-	"\x06status\x18\x02 \x01(\v2\x16.buildnet.sched.StatusR\x06status\"\xac\x02\n" +
+	"\x06status\x18\x02 \x01(\v2\x16.buildnet.sched.StatusR\x06status\"\xc0\x02\n" +
 	"\x04Plan\x12\x14\n" +
 	"\x05graph\x18\x01 \x01(\fR\x05graph\x12+\n" +
 	"\x05given\x18\x02 \x03(\v2\x15.buildnet.sched.GivenR\x05given\x12\x1e\n" +
@@ -3273,7 +3629,8 @@ const file_sched_schedpb_sched_proto_rawDesc = "" +
 	"\x06policy\x18\b \x01(\v2\x16.buildnet.sched.PolicyR\x06policy\x12\x1a\n" +
 	"\bexchange\x18\t \x01(\rR\bexchange\x12\x16\n" +
 	"\x06copies\x18\n" +
-	" \x01(\rR\x06copies\"\xbe\x01\n" +
+	" \x01(\rR\x06copies\x12\x12\n" +
+	"\x04open\x18\v \x01(\bR\x04open\"\xbe\x01\n" +
 	"\x06Policy\x12\x1a\n" +
 	"\bstrategy\x18\x01 \x01(\rR\bstrategy\x12\x1c\n" +
 	"\tpartition\x18\x02 \x01(\rR\tpartition\x12 \n" +
@@ -3302,104 +3659,115 @@ func file_sched_schedpb_sched_proto_rawDescGZIP() []byte {
 	return file_sched_schedpb_sched_proto_rawDescData
 }
 
-var file_sched_schedpb_sched_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
+var file_sched_schedpb_sched_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
 var file_sched_schedpb_sched_proto_goTypes = []any{
 	(*Epoch)(nil),      // 0: buildnet.sched.Epoch
 	(*Envelope)(nil),   // 1: buildnet.sched.Envelope
 	(*Lead)(nil),       // 2: buildnet.sched.Lead
 	(*Spec)(nil),       // 3: buildnet.sched.Spec
 	(*Hello)(nil),      // 4: buildnet.sched.Hello
-	(*Timings)(nil),    // 5: buildnet.sched.Timings
-	(*Done)(nil),       // 6: buildnet.sched.Done
-	(*Choice)(nil),     // 7: buildnet.sched.Choice
-	(*Op)(nil),         // 8: buildnet.sched.Op
-	(*Append)(nil),     // 9: buildnet.sched.Append
-	(*Beat)(nil),       // 10: buildnet.sched.Beat
-	(*Assign)(nil),     // 11: buildnet.sched.Assign
-	(*Revoke)(nil),     // 12: buildnet.sched.Revoke
-	(*Recall)(nil),     // 13: buildnet.sched.Recall
-	(*Confirm)(nil),    // 14: buildnet.sched.Confirm
-	(*End)(nil),        // 15: buildnet.sched.End
-	(*Running)(nil),    // 16: buildnet.sched.Running
-	(*Join)(nil),       // 17: buildnet.sched.Join
-	(*Want)(nil),       // 18: buildnet.sched.Want
-	(*Resize)(nil),     // 19: buildnet.sched.Resize
-	(*Started)(nil),    // 20: buildnet.sched.Started
-	(*Failure)(nil),    // 21: buildnet.sched.Failure
-	(*Report)(nil),     // 22: buildnet.sched.Report
-	(*Return)(nil),     // 23: buildnet.sched.Return
-	(*Ack)(nil),        // 24: buildnet.sched.Ack
-	(*Known)(nil),      // 25: buildnet.sched.Known
-	(*Toll)(nil),       // 26: buildnet.sched.Toll
-	(*Follow)(nil),     // 27: buildnet.sched.Follow
-	(*Decline)(nil),    // 28: buildnet.sched.Decline
-	(*Secured)(nil),    // 29: buildnet.sched.Secured
-	(*Unsecured)(nil),  // 30: buildnet.sched.Unsecured
-	(*Cancel)(nil),     // 31: buildnet.sched.Cancel
-	(*Refuse)(nil),     // 32: buildnet.sched.Refuse
-	(*Progress)(nil),   // 33: buildnet.sched.Progress
-	(*Status)(nil),     // 34: buildnet.sched.Status
-	(*Tidings)(nil),    // 35: buildnet.sched.Tidings
-	(*Placement)(nil),  // 36: buildnet.sched.Placement
-	(*Advance)(nil),    // 37: buildnet.sched.Advance
-	(*PeerStatus)(nil), // 38: buildnet.sched.PeerStatus
-	(*Plan)(nil),       // 39: buildnet.sched.Plan
-	(*Policy)(nil),     // 40: buildnet.sched.Policy
-	(*Given)(nil),      // 41: buildnet.sched.Given
-	(*Occupied)(nil),   // 42: buildnet.sched.Occupied
+	(*Add)(nil),        // 5: buildnet.sched.Add
+	(*Drop)(nil),       // 6: buildnet.sched.Drop
+	(*Shut)(nil),       // 7: buildnet.sched.Shut
+	(*Ask)(nil),        // 8: buildnet.sched.Ask
+	(*Tools)(nil),      // 9: buildnet.sched.Tools
+	(*Timings)(nil),    // 10: buildnet.sched.Timings
+	(*Done)(nil),       // 11: buildnet.sched.Done
+	(*Choice)(nil),     // 12: buildnet.sched.Choice
+	(*Op)(nil),         // 13: buildnet.sched.Op
+	(*Append)(nil),     // 14: buildnet.sched.Append
+	(*Beat)(nil),       // 15: buildnet.sched.Beat
+	(*Assign)(nil),     // 16: buildnet.sched.Assign
+	(*Revoke)(nil),     // 17: buildnet.sched.Revoke
+	(*Recall)(nil),     // 18: buildnet.sched.Recall
+	(*Confirm)(nil),    // 19: buildnet.sched.Confirm
+	(*End)(nil),        // 20: buildnet.sched.End
+	(*Running)(nil),    // 21: buildnet.sched.Running
+	(*Join)(nil),       // 22: buildnet.sched.Join
+	(*Want)(nil),       // 23: buildnet.sched.Want
+	(*Resize)(nil),     // 24: buildnet.sched.Resize
+	(*Started)(nil),    // 25: buildnet.sched.Started
+	(*Failure)(nil),    // 26: buildnet.sched.Failure
+	(*Report)(nil),     // 27: buildnet.sched.Report
+	(*Return)(nil),     // 28: buildnet.sched.Return
+	(*Ack)(nil),        // 29: buildnet.sched.Ack
+	(*Known)(nil),      // 30: buildnet.sched.Known
+	(*Toll)(nil),       // 31: buildnet.sched.Toll
+	(*Follow)(nil),     // 32: buildnet.sched.Follow
+	(*Decline)(nil),    // 33: buildnet.sched.Decline
+	(*Secured)(nil),    // 34: buildnet.sched.Secured
+	(*Unsecured)(nil),  // 35: buildnet.sched.Unsecured
+	(*Cancel)(nil),     // 36: buildnet.sched.Cancel
+	(*Refuse)(nil),     // 37: buildnet.sched.Refuse
+	(*Progress)(nil),   // 38: buildnet.sched.Progress
+	(*Status)(nil),     // 39: buildnet.sched.Status
+	(*Tidings)(nil),    // 40: buildnet.sched.Tidings
+	(*Placement)(nil),  // 41: buildnet.sched.Placement
+	(*Advance)(nil),    // 42: buildnet.sched.Advance
+	(*PeerStatus)(nil), // 43: buildnet.sched.PeerStatus
+	(*Plan)(nil),       // 44: buildnet.sched.Plan
+	(*Policy)(nil),     // 45: buildnet.sched.Policy
+	(*Given)(nil),      // 46: buildnet.sched.Given
+	(*Occupied)(nil),   // 47: buildnet.sched.Occupied
 }
 var file_sched_schedpb_sched_proto_depIdxs = []int32{
 	0,  // 0: buildnet.sched.Envelope.epoch:type_name -> buildnet.sched.Epoch
 	2,  // 1: buildnet.sched.Envelope.lead:type_name -> buildnet.sched.Lead
 	4,  // 2: buildnet.sched.Envelope.hello:type_name -> buildnet.sched.Hello
-	9,  // 3: buildnet.sched.Envelope.append:type_name -> buildnet.sched.Append
-	10, // 4: buildnet.sched.Envelope.beat:type_name -> buildnet.sched.Beat
-	11, // 5: buildnet.sched.Envelope.assign:type_name -> buildnet.sched.Assign
-	12, // 6: buildnet.sched.Envelope.revoke:type_name -> buildnet.sched.Revoke
-	14, // 7: buildnet.sched.Envelope.confirm:type_name -> buildnet.sched.Confirm
-	15, // 8: buildnet.sched.Envelope.end:type_name -> buildnet.sched.End
-	17, // 9: buildnet.sched.Envelope.join:type_name -> buildnet.sched.Join
-	18, // 10: buildnet.sched.Envelope.want:type_name -> buildnet.sched.Want
-	20, // 11: buildnet.sched.Envelope.started:type_name -> buildnet.sched.Started
-	22, // 12: buildnet.sched.Envelope.report:type_name -> buildnet.sched.Report
-	23, // 13: buildnet.sched.Envelope.return:type_name -> buildnet.sched.Return
-	24, // 14: buildnet.sched.Envelope.ack:type_name -> buildnet.sched.Ack
-	25, // 15: buildnet.sched.Envelope.known:type_name -> buildnet.sched.Known
-	27, // 16: buildnet.sched.Envelope.follow:type_name -> buildnet.sched.Follow
-	29, // 17: buildnet.sched.Envelope.secured:type_name -> buildnet.sched.Secured
-	30, // 18: buildnet.sched.Envelope.unsecured:type_name -> buildnet.sched.Unsecured
-	31, // 19: buildnet.sched.Envelope.cancel:type_name -> buildnet.sched.Cancel
-	32, // 20: buildnet.sched.Envelope.refuse:type_name -> buildnet.sched.Refuse
-	33, // 21: buildnet.sched.Envelope.progress:type_name -> buildnet.sched.Progress
-	34, // 22: buildnet.sched.Envelope.status:type_name -> buildnet.sched.Status
-	35, // 23: buildnet.sched.Envelope.tidings:type_name -> buildnet.sched.Tidings
-	19, // 24: buildnet.sched.Envelope.resize:type_name -> buildnet.sched.Resize
-	13, // 25: buildnet.sched.Envelope.recall:type_name -> buildnet.sched.Recall
-	26, // 26: buildnet.sched.Envelope.toll:type_name -> buildnet.sched.Toll
-	28, // 27: buildnet.sched.Envelope.decline:type_name -> buildnet.sched.Decline
-	42, // 28: buildnet.sched.Envelope.occupied:type_name -> buildnet.sched.Occupied
-	3,  // 29: buildnet.sched.Hello.specs:type_name -> buildnet.sched.Spec
-	5,  // 30: buildnet.sched.Done.timings:type_name -> buildnet.sched.Timings
-	7,  // 31: buildnet.sched.Done.choice:type_name -> buildnet.sched.Choice
-	6,  // 32: buildnet.sched.Op.done:type_name -> buildnet.sched.Done
-	8,  // 33: buildnet.sched.Append.ops:type_name -> buildnet.sched.Op
-	16, // 34: buildnet.sched.Join.running:type_name -> buildnet.sched.Running
-	21, // 35: buildnet.sched.Report.failure:type_name -> buildnet.sched.Failure
-	5,  // 36: buildnet.sched.Report.timings:type_name -> buildnet.sched.Timings
-	6,  // 37: buildnet.sched.Known.done:type_name -> buildnet.sched.Done
-	0,  // 38: buildnet.sched.Refuse.epoch:type_name -> buildnet.sched.Epoch
-	36, // 39: buildnet.sched.Tidings.placements:type_name -> buildnet.sched.Placement
-	37, // 40: buildnet.sched.Tidings.advances:type_name -> buildnet.sched.Advance
-	38, // 41: buildnet.sched.Tidings.statuses:type_name -> buildnet.sched.PeerStatus
-	34, // 42: buildnet.sched.PeerStatus.status:type_name -> buildnet.sched.Status
-	41, // 43: buildnet.sched.Plan.given:type_name -> buildnet.sched.Given
-	40, // 44: buildnet.sched.Plan.policy:type_name -> buildnet.sched.Policy
-	6,  // 45: buildnet.sched.Given.done:type_name -> buildnet.sched.Done
-	46, // [46:46] is the sub-list for method output_type
-	46, // [46:46] is the sub-list for method input_type
-	46, // [46:46] is the sub-list for extension type_name
-	46, // [46:46] is the sub-list for extension extendee
-	0,  // [0:46] is the sub-list for field type_name
+	14, // 3: buildnet.sched.Envelope.append:type_name -> buildnet.sched.Append
+	15, // 4: buildnet.sched.Envelope.beat:type_name -> buildnet.sched.Beat
+	16, // 5: buildnet.sched.Envelope.assign:type_name -> buildnet.sched.Assign
+	17, // 6: buildnet.sched.Envelope.revoke:type_name -> buildnet.sched.Revoke
+	19, // 7: buildnet.sched.Envelope.confirm:type_name -> buildnet.sched.Confirm
+	20, // 8: buildnet.sched.Envelope.end:type_name -> buildnet.sched.End
+	22, // 9: buildnet.sched.Envelope.join:type_name -> buildnet.sched.Join
+	23, // 10: buildnet.sched.Envelope.want:type_name -> buildnet.sched.Want
+	25, // 11: buildnet.sched.Envelope.started:type_name -> buildnet.sched.Started
+	27, // 12: buildnet.sched.Envelope.report:type_name -> buildnet.sched.Report
+	28, // 13: buildnet.sched.Envelope.return:type_name -> buildnet.sched.Return
+	29, // 14: buildnet.sched.Envelope.ack:type_name -> buildnet.sched.Ack
+	30, // 15: buildnet.sched.Envelope.known:type_name -> buildnet.sched.Known
+	32, // 16: buildnet.sched.Envelope.follow:type_name -> buildnet.sched.Follow
+	34, // 17: buildnet.sched.Envelope.secured:type_name -> buildnet.sched.Secured
+	35, // 18: buildnet.sched.Envelope.unsecured:type_name -> buildnet.sched.Unsecured
+	36, // 19: buildnet.sched.Envelope.cancel:type_name -> buildnet.sched.Cancel
+	37, // 20: buildnet.sched.Envelope.refuse:type_name -> buildnet.sched.Refuse
+	38, // 21: buildnet.sched.Envelope.progress:type_name -> buildnet.sched.Progress
+	39, // 22: buildnet.sched.Envelope.status:type_name -> buildnet.sched.Status
+	40, // 23: buildnet.sched.Envelope.tidings:type_name -> buildnet.sched.Tidings
+	24, // 24: buildnet.sched.Envelope.resize:type_name -> buildnet.sched.Resize
+	18, // 25: buildnet.sched.Envelope.recall:type_name -> buildnet.sched.Recall
+	31, // 26: buildnet.sched.Envelope.toll:type_name -> buildnet.sched.Toll
+	33, // 27: buildnet.sched.Envelope.decline:type_name -> buildnet.sched.Decline
+	47, // 28: buildnet.sched.Envelope.occupied:type_name -> buildnet.sched.Occupied
+	5,  // 29: buildnet.sched.Envelope.add:type_name -> buildnet.sched.Add
+	6,  // 30: buildnet.sched.Envelope.drop:type_name -> buildnet.sched.Drop
+	7,  // 31: buildnet.sched.Envelope.shut:type_name -> buildnet.sched.Shut
+	8,  // 32: buildnet.sched.Envelope.ask:type_name -> buildnet.sched.Ask
+	9,  // 33: buildnet.sched.Envelope.tools:type_name -> buildnet.sched.Tools
+	3,  // 34: buildnet.sched.Hello.specs:type_name -> buildnet.sched.Spec
+	3,  // 35: buildnet.sched.Ask.specs:type_name -> buildnet.sched.Spec
+	10, // 36: buildnet.sched.Done.timings:type_name -> buildnet.sched.Timings
+	12, // 37: buildnet.sched.Done.choice:type_name -> buildnet.sched.Choice
+	11, // 38: buildnet.sched.Op.done:type_name -> buildnet.sched.Done
+	13, // 39: buildnet.sched.Append.ops:type_name -> buildnet.sched.Op
+	21, // 40: buildnet.sched.Join.running:type_name -> buildnet.sched.Running
+	26, // 41: buildnet.sched.Report.failure:type_name -> buildnet.sched.Failure
+	10, // 42: buildnet.sched.Report.timings:type_name -> buildnet.sched.Timings
+	11, // 43: buildnet.sched.Known.done:type_name -> buildnet.sched.Done
+	0,  // 44: buildnet.sched.Refuse.epoch:type_name -> buildnet.sched.Epoch
+	41, // 45: buildnet.sched.Tidings.placements:type_name -> buildnet.sched.Placement
+	42, // 46: buildnet.sched.Tidings.advances:type_name -> buildnet.sched.Advance
+	43, // 47: buildnet.sched.Tidings.statuses:type_name -> buildnet.sched.PeerStatus
+	39, // 48: buildnet.sched.PeerStatus.status:type_name -> buildnet.sched.Status
+	46, // 49: buildnet.sched.Plan.given:type_name -> buildnet.sched.Given
+	45, // 50: buildnet.sched.Plan.policy:type_name -> buildnet.sched.Policy
+	11, // 51: buildnet.sched.Given.done:type_name -> buildnet.sched.Done
+	52, // [52:52] is the sub-list for method output_type
+	52, // [52:52] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_sched_schedpb_sched_proto_init() }
@@ -3436,6 +3804,11 @@ func file_sched_schedpb_sched_proto_init() {
 		(*Envelope_Toll)(nil),
 		(*Envelope_Decline)(nil),
 		(*Envelope_Occupied)(nil),
+		(*Envelope_Add)(nil),
+		(*Envelope_Drop)(nil),
+		(*Envelope_Shut)(nil),
+		(*Envelope_Ask)(nil),
+		(*Envelope_Tools)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -3443,7 +3816,7 @@ func file_sched_schedpb_sched_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sched_schedpb_sched_proto_rawDesc), len(file_sched_schedpb_sched_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   43,
+			NumMessages:   48,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
