@@ -47,6 +47,7 @@ type build struct {
 	leader *leading // of the highest epoch
 	// standbys are those of whom the initiator heard last, the first one first.
 	standbys []int
+	client   *client // adds the steps of an open build; nil of others
 }
 
 // planned is a graph that several builds share.
@@ -117,6 +118,7 @@ func (b *build) elect(n *node) {
 		return
 	}
 	plan := &steal.Plan{Graph: b.graph, Modes: b.spec.Modes}
+	b.opens(n, plan)
 	plan.Candidates = append(plan.Candidates, n.id)
 	if !plan.Modes.Local {
 		estimate := func(x, y peer.ID) time.Duration { return b.w.net.RTT(placeOf(x), placeOf(y)) }
@@ -125,9 +127,12 @@ func (b *build) elect(n *node) {
 		}, n.members(), estimate)
 	}
 	b.plan = plan
-	b.planBlob = b.w.blob(b.w.named("plan", int64(planBytes*b.graph.Len()), string(b.id)))
+	b.planBlob = b.w.blob(b.w.named("plan", int64(planBytes*plan.Graph.Len()), string(b.id)))
 	b.planBlob.add(n)
 	n.originate(b, steal.OriginOptions{})
+	if b.client != nil {
+		b.client.next()
+	}
 }
 
 // end is the last of a build, said once.

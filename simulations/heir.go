@@ -26,6 +26,7 @@ const (
 // custody is what an heir brings to itself: see sched's.
 type custody struct {
 	p        *party
+	added    []action.Step // to an open build
 	gone     bool
 	bringing int
 	queue    []steal.Securing
@@ -36,18 +37,18 @@ func (p *party) doHeir(out steal.KeeperOutput) {
 		p.custody.gone, p.custody = true, nil
 	}
 	if out.Keep != nil {
-		p.custody = &custody{p: p}
+		p.custody = &custody{p: p, added: out.Keep.Added}
 		p.custody.begin()
 	}
 	if c := p.custody; c != nil {
 		c.queue = append(c.queue, out.Brings...)
 		c.bring()
 	}
+	if out.Inherit != nil {
+		p.n.inherit(p.b, out.Inherit, p.custody.added)
+	}
 	if out.Over && p.custody != nil {
 		p.custody.gone, p.custody = true, nil
-	}
-	if out.Inherit != nil {
-		p.n.inherit(p.b, out.Inherit)
 	}
 }
 
@@ -164,11 +165,11 @@ func (n *node) asks(b *build, then func(yes bool)) {
 }
 
 // inherit goes on with a build whose initiator is dead, unless another heir has
-// begun to.
-func (n *node) inherit(old *build, i *steal.Inherit) {
+// begun to. To an open build steps were added.
+func (n *node) inherit(old *build, i *steal.Inherit, added []action.Step) {
 	n.asks(old, func(yes bool) {
 		if !yes && !n.takesPart(old.id+"'") {
-			n.w.succeed(n, old, i)
+			n.w.succeed(n, old, i, added)
 		}
 	})
 }
@@ -180,9 +181,9 @@ func (n *node) takesPart(id steal.BuildID) bool {
 }
 
 // succeed has a node ask for the rest of a build.
-func (w *World) succeed(n *node, old *build, i *steal.Inherit) {
+func (w *World) succeed(n *node, old *build, i *steal.Inherit, added []action.Step) {
 	spec := *old.spec
-	spec.Name, spec.Initiator, spec.At = spec.Name+"'", n.place, w.clock.now
+	spec.Name, spec.Initiator, spec.At, spec.Arrivals = spec.Name+"'", n.place, w.clock.now, nil
 	w.setting.Builds = append(w.setting.Builds, spec)
 	b := &build{
 		w: w, place: len(w.builds), id: old.id + "'", spec: &spec, graph: old.graph, paths: old.paths,
@@ -190,6 +191,7 @@ func (w *World) succeed(n *node, old *build, i *steal.Inherit) {
 		secured: make([]bool, len(spec.Graph.Steps)), index: make([]uint64, len(spec.Graph.Steps)), maker: trace.None,
 	}
 	b.asked = n.life
+	b.closes(n, added)
 	w.builds = append(w.builds, b)
 	n.asked = append(n.asked, b)
 	e := b.of(trace.Inherited, n)
@@ -199,6 +201,20 @@ func (w *World) succeed(n *node, old *build, i *steal.Inherit) {
 	e.Value = int64(len(spec.Graph.Steps))
 	w.tell(e)
 	n.originate(b, steal.OriginOptions{Log: i.Log, Lost: i.Initiator})
+}
+
+// closes makes one plan of that of an open build and of what was added to it.
+func (b *build) closes(n *node, added []action.Step) {
+	if !b.plan.Open {
+		return
+	}
+	whole, err := b.plan.With(added)
+	if err != nil {
+		panic("simulations: steps that were added: " + err.Error())
+	}
+	b.plan = whole
+	b.planBlob = b.w.blob(b.w.named("plan", int64(planBytes*whole.Graph.Len()), string(b.id)))
+	b.planBlob.add(n)
 }
 
 // reconcile gives up what the node inherited where it is led elsewhere as well,

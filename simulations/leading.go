@@ -211,7 +211,7 @@ func (l *leading) logs(a steal.Append) {
 func stepOf(op *steal.Op) int {
 	switch op.Kind {
 	case steal.OpStandbys, steal.OpGone, steal.OpNote, steal.OpEnded, steal.OpMode, steal.OpQuarantined, steal.OpTrusted,
-		steal.OpHeir, steal.OpReady:
+		steal.OpHeir, steal.OpReady, steal.OpShut:
 		return trace.None
 	default:
 		return int(op.Step)

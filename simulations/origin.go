@@ -111,6 +111,7 @@ func (p *party) announce(ev *steal.Event) {
 	p.n.w.tell(e)
 	if ev.Kind == steal.Announced || ev.Kind == steal.GaveUp {
 		b.counted()
+		b.client.settles(ev.Step)
 	}
 }
 

@@ -28,8 +28,11 @@ import (
 //	mesh nodes=5 [slots=2] [bpu=1] [seed=1] [latency=200us] [sites=1]
 //	[node N bpu=0.5 slots=0 toolchain=NAME]...
 //
-//	build [shape=wide] [n=60] [cost=0.2] [initiator=0] [at=0s] [bytes=32768] [toolchain=NAME] [keep-going] [force] [local] [jobs=N] [hints]
-//	[step N killing|failing|careless|losing|here]...
+//	build [shape=wide] [n=60] [cost=0.2] [initiator=0] [at=0s] [bytes=32768] [toolchain=NAME] [keep-going] [force] [local] [jobs=N] [hints] [open [graph] [pause=50ms]]
+//	[step N killing|failing|careless|losing|here|after=M|delay=1s|dropped=1s]...
+//
+// The steps of an open build come a pause after one another, each after those that
+// it would depend on in a closed one with graph.
 //
 //	faults [heal=10s] [limit=2m]
 //	one line each, as package fault parses them
@@ -177,30 +180,63 @@ func (s *script) build(t *testing.T, d *datadriven.TestData) string {
 		g.Steps[i].OutputBytes = int64(arg(t, d, "bytes", "32768", strconv.Atoi))
 		g.Steps[i].Toolchain = arg(t, d, "toolchain", "", text)
 	}
+	arrivals := opened(t, d, g)
 	for line := range strings.Lines(d.Input) {
 		words := strings.Fields(line)
-		step := &g.Steps[number(t, d, words)]
+		at := number(t, d, words)
 		for _, w := range words[2:] {
 			nature, known := natures[w]
 			switch {
 			case known:
-				step.Nature = nature
+				g.Steps[at].Nature = nature
 			case w == "here":
-				step.Here = true
-			default:
+				g.Steps[at].Here = true
+			case arrivals == nil || !arrives(&arrivals[at], w):
 				d.Fatalf(t, "a step is not %q", w)
 			}
 		}
 	}
 	s.setting.Builds = append(s.setting.Builds, setting.Build{
 		Name: fmt.Sprintf("build %d", len(s.setting.Builds)), Initiator: arg(t, d, "initiator", "0", strconv.Atoi),
-		At: arg(t, d, "at", "0s", time.ParseDuration), Graph: g,
+		At: arg(t, d, "at", "0s", time.ParseDuration), Graph: g, Arrivals: arrivals,
 		Modes: steal.Modes{
 			KeepGoing: d.HasArg("keep-going"), Force: d.HasArg("force"), Local: d.HasArg("local"),
 			Jobs: arg(t, d, "jobs", "0", strconv.Atoi),
 		},
 	})
 	return fmt.Sprintf("%d steps\n", len(g.Steps))
+}
+
+// opened has the steps of an open build come over time; nil of others.
+func opened(t *testing.T, d *datadriven.TestData, g *workload.Graph) []setting.Arrival {
+	if !d.HasArg("open") {
+		return nil
+	}
+	arrivals := setting.Flatten(g)
+	for i := range arrivals {
+		if !d.HasArg("graph") {
+			arrivals[i].After = setting.None
+		}
+		arrivals[i].Delay = arg(t, d, "pause", "50ms", time.ParseDuration)
+	}
+	return arrivals
+}
+
+// arrives reads how one step comes that differs from the others.
+func arrives(a *setting.Arrival, word string) bool {
+	name, value, _ := strings.Cut(word, "=")
+	var err error
+	switch name {
+	case "after":
+		a.After, err = strconv.Atoi(value)
+	case "delay":
+		a.Delay, err = time.ParseDuration(value)
+	case "dropped":
+		a.Dropped, err = time.ParseDuration(value)
+	default:
+		return false
+	}
+	return err == nil
 }
 
 func (s *script) faults(t *testing.T, d *datadriven.TestData) string {

@@ -73,7 +73,7 @@ func (k *shrinker) pass() {
 	k.parts(func(s *setting.Setting) int { return len(s.Builds) }, dropBuild)
 	for b := range k.best.Builds {
 		k.parts(func(s *setting.Setting) int { return len(s.Builds[min(b, len(s.Builds)-1)].Graph.Steps) }, func(s *setting.Setting, i int) {
-			dropStep(s.Builds[min(b, len(s.Builds)-1)].Graph, i)
+			dropStep(&s.Builds[min(b, len(s.Builds)-1)], i)
 		})
 	}
 	k.parts(func(s *setting.Setting) int { return len(s.Nodes) }, dropNode)
@@ -160,6 +160,14 @@ var simplifications = []func(s *setting.Setting) bool{
 		}
 		return had
 	},
+	func(s *setting.Setting) bool {
+		had := false
+		for i := range s.Builds {
+			had = had || s.Builds[i].Arrivals != nil
+			s.Builds[i].Arrivals = nil
+		}
+		return had
+	},
 }
 
 func everyNode(s *setting.Setting, change func(*setting.Node) bool) bool {
@@ -203,14 +211,31 @@ func without1(place, gone int) int {
 
 // dropStep leaves a step out: what it waited for is no matter to those that
 // waited for it.
-func dropStep(g *workload.Graph, step int) {
+func dropStep(b *setting.Build, step int) {
+	g := b.Graph
 	g.Steps = slices.Delete(g.Steps, step, step+1)
+	dropArrival(b, step)
 	for i := step; i < len(g.Steps); i++ {
 		deps := slices.DeleteFunc(g.Steps[i].Deps, func(on int) bool { return on == step })
 		for k := range deps {
 			deps[k] = without1(deps[k], step)
 		}
 		g.Steps[i].Deps = deps
+	}
+}
+
+// dropArrival leaves out that a step of an open build comes.
+func dropArrival(b *setting.Build, step int) {
+	if b.Arrivals == nil {
+		return
+	}
+	b.Arrivals = slices.Delete(b.Arrivals, step, step+1)
+	for i := range b.Arrivals {
+		if a := &b.Arrivals[i]; a.After == step {
+			a.After = setting.None
+		} else {
+			a.After = without1(a.After, step)
+		}
 	}
 }
 
@@ -261,7 +286,7 @@ func copySetting(s *setting.Setting) *setting.Setting {
 		for k := range g.Steps {
 			g.Steps[k].Deps = slices.Clone(g.Steps[k].Deps)
 		}
-		c.Builds[i].Graph = g
+		c.Builds[i].Graph, c.Builds[i].Arrivals = g, slices.Clone(s.Builds[i].Arrivals)
 	}
 	return &c
 }

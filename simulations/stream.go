@@ -3,6 +3,7 @@ package simulations
 import (
 	"time"
 
+	"github.com/buildnet/buildnet/sched/action"
 	"github.com/buildnet/buildnet/sched/steal"
 )
 
@@ -188,8 +189,11 @@ func sizeOf(m steal.Message) int {
 			if d := m.Ops[i].Done; d != nil {
 				size += doneBytes
 			}
+			size += bytesOf(m.Ops[i].Steps)
 		}
 		return size
+	case steal.Add:
+		return frame + bytesOf(m.Steps)
 	case steal.Assign:
 		return frame + 2*step + name*len(m.Holders)
 	case steal.Report, steal.Known:
@@ -203,6 +207,14 @@ func sizeOf(m steal.Message) int {
 	default:
 		return frame
 	}
+}
+
+// bytesOf are steps that are added to a build.
+func bytesOf(steps []action.Step) (size int) {
+	for i := range steps {
+		size += steps[i].Size()
+	}
+	return size
 }
 
 // doneBytes is a signed result with one output.

@@ -88,6 +88,8 @@ func nameOf(m steal.Message) string {
 		return "Confirm"
 	case steal.End:
 		return "End"
+	case steal.Ask:
+		return "Ask"
 	default:
 		return "another"
 	}
@@ -100,4 +102,5 @@ var opNames = [...]string{
 	steal.OpStopped: "stopped", steal.OpBackup: "backup", steal.OpMode: "mode", steal.OpQuarantined: "quarantined",
 	steal.OpTrusted: "trusted",
 	steal.OpHeir:    "heir", steal.OpReady: "ready", steal.OpHeld: "held",
+	steal.OpAdded: "added", steal.OpShut: "shut",
 }

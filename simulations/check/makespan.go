@@ -89,7 +89,21 @@ func Greedy(s *setting.Setting, build int) time.Duration {
 	busy := work / power
 	chain := (b.Graph.CriticalPath() + float64(b.Graph.Depth())*others) / slowest(s, build)
 	rounds := b.Graph.Depth() + (steps+slots-1)/slots
-	return time.Duration((busy+chain)*float64(time.Second)) + Transfers(s) + custody(s) + time.Duration(rounds)*overhead(s) + Opening
+	return time.Duration((busy+chain)*float64(time.Second)) + Transfers(s) + custody(s) + time.Duration(rounds)*overhead(s) + Opening + arriving(s, build)
+}
+
+// arriving is what the steps of an open build take to come, one after the other:
+// those that others wait for run meanwhile.
+func arriving(s *setting.Setting, build int) (takes time.Duration) {
+	b, waited := &s.Builds[build], map[int]bool{}
+	for _, a := range b.Arrivals {
+		if takes += a.Delay; a.After == setting.None || waited[a.After] {
+			continue
+		}
+		waited[a.After] = true
+		takes += time.Duration(b.Graph.Steps[a.After].Cost/slowest(s, build)*float64(time.Second)) + overhead(s)
+	}
+	return takes
 }
 
 // overhead is Overhead, or what the messages around a step take where the

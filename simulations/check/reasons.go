@@ -54,6 +54,8 @@ func (r *Reasons) Observe(w World, e *trace.Event) string {
 				r.sound[stepOf{e.Build, step}] = true
 			}
 		}
+	case trace.Dropped:
+		r.sound[of] = true // nobody needs it
 	case trace.Logged:
 		r.logged(w.Setting(), of, e)
 	case trace.GaveUp:

@@ -9,17 +9,20 @@ import (
 // Slots is the rule that no node runs more at once than it has slots, for
 // however many builds it works, that it begins nothing for builds of others while
 // it lends them none, and that a build with a bound stays within it while nothing
-// goes wrong.
+// goes wrong. What runs of a step that nobody needs any more, until its worker has
+// heard so, is none of the build's.
 type Slots struct {
 	unsettled
 	nodes, builds map[int]int
+	steps         map[stepOf]int // that run
+	dropped       map[stepOf]bool
 	miserly       map[int]bool // lend no slot
 	families      trace.Families
 }
 
 // NewSlots returns the rule for one run.
 func NewSlots() *Slots {
-	return &Slots{nodes: map[int]int{}, builds: map[int]int{}, miserly: map[int]bool{}}
+	return &Slots{nodes: map[int]int{}, builds: map[int]int{}, steps: map[stepOf]int{}, dropped: map[stepOf]bool{}, miserly: map[int]bool{}}
 }
 
 // Name names the rule.
@@ -30,10 +33,15 @@ func (r *Slots) Observe(w World, e *trace.Event) string {
 	switch e.Kind {
 	case trace.RunBegan:
 		r.nodes[e.Node]++
-		r.builds[e.Build]++
+		r.count(e, 1)
 	case trace.RunEnded, trace.RunCut:
 		r.nodes[e.Node]--
-		r.builds[e.Build]--
+		r.count(e, -1)
+		return ""
+	case trace.Dropped:
+		of := stepOf{e.Build, e.Step}
+		r.count(e, -r.steps[of])
+		r.dropped[of] = true
 		return ""
 	case trace.Lent:
 		r.miserly[e.Node] = e.Value == 0
@@ -57,4 +65,12 @@ func (r *Slots) Observe(w World, e *trace.Event) string {
 		return fmt.Sprintf("%d steps of build %d run, which asked for no more than %d", r.builds[e.Build], e.Build, jobs)
 	}
 	return ""
+}
+
+// count counts what runs of a build.
+func (r *Slots) count(e *trace.Event, n int) {
+	if of := (stepOf{e.Build, e.Step}); !r.dropped[of] {
+		r.steps[of] += n
+		r.builds[e.Build] += n
+	}
 }

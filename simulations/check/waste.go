@@ -54,6 +54,8 @@ func (r *Waste) Observe(w World, e *trace.Event) string {
 			s := w.Setting()
 			r.excess[e.Build] += min(wasteOver.Seconds()*s.Nodes[e.Peer].BPU, s.Builds[e.Build].Graph.Steps[e.Step].Cost)
 		}
+	case trace.Dropped:
+		delete(r.backed, of) // whatever has it is ended because nobody needs it
 	case trace.RunBegan:
 		r.began[wasting{of, e.Node}] = e.At
 	case trace.RunEnded, trace.RunCut:

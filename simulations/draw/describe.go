@@ -76,7 +76,29 @@ func build(s *setting.Setting, i int) string {
 	if m.Jobs > 0 {
 		text += fmt.Sprintf(", %d jobs", m.Jobs)
 	}
-	return text + natures(b.Graph)
+	return text + natures(b.Graph) + arrivals(b)
+}
+
+// arrivals tell how the steps of an open build come, where that is not at once.
+func arrivals(b *setting.Build) string {
+	if b.Arrivals == nil {
+		return ""
+	}
+	text := "; open:"
+	for i, a := range b.Arrivals {
+		if a == (setting.Arrival{After: setting.None}) {
+			continue
+		}
+		text += fmt.Sprintf(" %d after %v", i, a.Delay)
+		if a.After != setting.None {
+			text += fmt.Sprintf(" of %d", a.After)
+		}
+		if a.Dropped > 0 {
+			text += fmt.Sprintf(", dropped %v later", a.Dropped)
+		}
+		text += ","
+	}
+	return strings.TrimRight(text, ",")
 }
 
 func natures(g *workload.Graph) string {

@@ -48,6 +48,7 @@ func Setting(seed uint64) *setting.Setting {
 	d.s.Lookup = setting.StandardLookup()
 	d.s.Overheads = setting.StandardOverheads()
 	d.s.Limit = limit + 4*d.alone() + 4*check.Transfers(d.s)
+	d.open()
 	return d.s
 }
 

@@ -56,6 +56,7 @@ func TestEverythingIsDrawn(t *testing.T) {
 		count("flaky", s.Flaky > 0)
 		b := &s.Builds[0]
 		count("force", b.Modes.Force)
+		count("open", b.Arrivals != nil)
 		count("local", b.Modes.Local)
 		count("jobs", b.Modes.Jobs > 0)
 		for i := range s.Nodes {

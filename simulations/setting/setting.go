@@ -80,6 +80,9 @@ type Build struct {
 	At        time.Duration
 	Graph     *workload.Graph
 	Modes     steal.Modes
+	// Arrivals are when the steps come, in their order, where the build is an open
+	// one; nil if it is not.
+	Arrivals []Arrival
 }
 
 // Membership is the model of SWIM: what rung 2 measures of serf on the real

@@ -56,6 +56,9 @@ func (b *Build) validate(nodes int) error {
 	if b.Graph == nil {
 		return fmt.Errorf("it has no graph")
 	}
+	if err := b.validateArrivals(); err != nil {
+		return err
+	}
 	return b.Graph.Validate()
 }
 

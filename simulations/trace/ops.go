@@ -29,11 +29,13 @@ const (
 	OpHeir        = "heir"        // Peer is who goes on if the initiator is lost, or None
 	OpReady       = "ready"       // Peer is the heir
 	OpHeld        = "held"
+	OpAdded       = "added" // Step is the first of those that are added
+	OpShut        = "shut"
 )
 
 // Ops are the names by steal.OpKind.
 var Ops = [...]string{
 	"", OpStandbys, OpStarted, OpDone, OpTried, OpLost, OpGone, OpReopened, OpSecured, OpFailed, OpNote, OpEnded, OpStopped,
 	OpBackup, OpMode, OpQuarantined, OpTrusted,
-	OpHeir, OpReady, OpHeld,
+	OpHeir, OpReady, OpHeld, OpAdded, OpShut,
 }

@@ -26,6 +26,8 @@ var says = [...]string{
 	Sent: "%n sent %v bytes to %p", Looked: "%n looked a key up in %v hops", Fetched: "%n has a blob of %v bytes", Forgot: "%n forgets the build", Lacked: "%n could not get the outputs of step %s: %t",
 	Lent:      "%n lends %v slots",
 	Ahead:     "%n has %d executed beside its claim at %p",
+	Added:     "%n adds step %s",
+	Dropped:   "%n needs step %s no more",
 	Inherited: "%n goes on with build %v, which %p asked for",
 }
 

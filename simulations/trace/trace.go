@@ -116,6 +116,10 @@ const (
 	// Ahead says that Node, a leader, has Digest executed beside its claim at the
 	// owner Peer, which is far.
 	Ahead
+	// Added says that Node, the initiator of the open Build, adds Step.
+	Added
+	// Dropped says that nobody needs Step any more, as Node, the initiator, says.
+	Dropped
 )
 
 // Sink takes events in the order in which they happen. It must not keep the

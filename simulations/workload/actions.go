@@ -19,7 +19,7 @@ func (g *Graph) Actions() (*action.Graph, error) {
 		steps[i] = action.Step{
 			ID: action.StepID(s.Name), Argv: []string{"make"}, Inputs: s.Sources(), Timeout: timeout,
 			Outputs: []string{s.Path()}, Reach: action.Anywhere, Sharing: action.Shared, Cost: s.Hint,
-			Package: s.Package, OutputBytes: s.SizeHint,
+			Package: s.Package, OutputBytes: s.SizeHint, Rank: s.Rank,
 		}
 		if s.Here {
 			steps[i].Reach, steps[i].Sharing = action.InitiatorOnly, action.Unshared

@@ -34,6 +34,9 @@ type Step struct {
 	Here bool
 	// Package is what it belongs to, if anything.
 	Package string
+	// Rank is what the scheduler believes to wait for it beyond the graph, in
+	// BPU-seconds.
+	Rank float64
 }
 
 // Nature is what a step does to whoever runs it.
