@@ -24,7 +24,8 @@ type Options struct {
 	// Tool is what to do instead of a build.
 	Tool string
 
-	// Jobs is how many commands run at once, and KeepGoing how many may fail.
+	// Jobs is how many commands run at once, wherever that is; 0 leaves it to who
+	// runs them. KeepGoing is how many may fail.
 	Jobs, KeepGoing int
 	// MaxLoad is the load average above which no command starts; 0 means none.
 	MaxLoad   float64
@@ -41,7 +42,15 @@ type Options struct {
 
 // Defaults are the options of a call without arguments.
 func Defaults() Options {
-	return Options{File: "build.ninja", Jobs: defaultJobs(runtime.NumCPU()), KeepGoing: 1, StatusFormat: defaultStatus}
+	return Options{File: "build.ninja", KeepGoing: 1, StatusFormat: defaultStatus}
+}
+
+// jobsHere is how many commands this machine runs at once.
+func (o *Options) jobsHere() int {
+	if o.Jobs > 0 {
+		return o.Jobs
+	}
+	return defaultJobs(runtime.NumCPU())
 }
 
 // defaultJobs keeps a few more commands than processors, for those that wait.

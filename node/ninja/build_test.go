@@ -258,7 +258,7 @@ func TestLoad(t *testing.T) {
 	}{
 		{"Idle", 0.5, 1, true}, {"Busy", 2, 1, false}, {"BusyButNothingRuns", 2, 0, true},
 	} {
-		b := builder{opts: Options{Jobs: 3, MaxLoad: 1}, load: func() float64 { return tc.load }, running: map[*ninja.Edge]*started{}}
+		b := builder{opts: Options{MaxLoad: 1}, jobs: func() int { return 3 }, load: func() float64 { return tc.load }, running: map[*ninja.Edge]*started{}}
 		for range tc.running {
 			b.running[&ninja.Edge{}] = &started{}
 		}

@@ -25,7 +25,16 @@ func (e fatalError) Unwrap() error { return e.error }
 type builder struct {
 	opts   Options
 	disk   Disk
+	dir    string // of the build, absolute
 	runner Runner
+	// jobs returns how many commands may run at once now.
+	jobs func() int
+	// shared is runner while an invocation is there; toldLost is set once the user
+	// knows that it is lost.
+	shared   *shared
+	toldLost bool
+	// watch is told of every command that has ended, if it is not nil.
+	watch  func(Finished)
 	logs   *logs
 	status *status
 	scan   *plan.Scan
@@ -121,7 +130,7 @@ func (b *builder) stuck(allowed int) error {
 }
 
 func (b *builder) mayStart() bool {
-	return b.opts.DryRun || len(b.running) < b.opts.Jobs &&
+	return b.opts.DryRun || len(b.running) < b.jobs() &&
 		(len(b.running) == 0 || b.opts.MaxLoad <= 0 || b.load() < b.opts.MaxLoad)
 }
 
@@ -130,10 +139,11 @@ func (b *builder) start(jobs context.Context, e *ninja.Edge) error {
 	if e.Phony() {
 		return b.plan.Finished(e)
 	}
-	job, err := jobOf(e)
+	job, err := jobOf(e, b.dir)
 	if err != nil {
 		return err
 	}
+	job.Rank, job.Why = b.plan.Rank(e), b.scan.Why(e)
 	if job.Generator {
 		// It may want to see the record.
 		if err := b.logs.touch(); err != nil {
@@ -241,13 +251,21 @@ func (b *builder) remove(path string) {
 func (b *builder) finish(end ended) (ok bool, err error) {
 	e, s := end.edge, b.running[end.edge]
 	delete(b.running, e)
+	b.tellLost()
 	found, result, err := b.discover(s.job, end.Result)
 	if err != nil {
 		return false, err
 	}
 	until := b.now()
+	if result.Took > 0 {
+		// The time that it waited for a place to run is none of its own.
+		s.since = max(0, until-result.Took.Milliseconds())
+	}
 	if err := b.status.finish(e, until, result); err != nil {
 		return false, err
+	}
+	if b.watch != nil {
+		b.watch(Finished{Job: s.job, Result: result, Done: b.status.finished, Total: b.plan.Commands()})
 	}
 	if result.Status != Succeeded {
 		b.plan.Failed(e)

@@ -8,8 +8,8 @@ import (
 	"github.com/buildnet/buildnet/node/project/ninja"
 )
 
-// jobOf expands what the runner needs to know of an edge.
-func jobOf(e *ninja.Edge) (j Job, err error) {
+// jobOf expands what the runner needs to know of an edge of a build in dir.
+func jobOf(e *ninja.Edge, dir string) (j Job, err error) {
 	j = Job{Ins: paths(e.Inputs), OrderOnlyIns: e.OrderOnlyIns, Outs: paths(e.Outputs), Pool: e.Pool.Name}
 	for _, text := range []struct {
 		to    *string
@@ -29,8 +29,11 @@ func jobOf(e *ninja.Edge) (j Job, err error) {
 	if j.Generator, err = e.Generator(); err != nil {
 		return Job{}, err
 	}
-	j.Restat, err = e.Restat()
-	return j, err
+	if j.Restat, err = e.Restat(); err != nil {
+		return Job{}, err
+	}
+	j.HereOnly = hereOnly(&j, dir)
+	return j, nil
 }
 
 func paths(nodes []*ninja.Node) []string {

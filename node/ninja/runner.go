@@ -1,6 +1,11 @@
 package ninja
 
-import "context"
+import (
+	"context"
+	"time"
+
+	"github.com/buildnet/buildnet/node/event"
+)
 
 // Runner runs commands, here or elsewhere. It is used by several goroutines at
 // once.
@@ -36,6 +41,12 @@ type Job struct {
 	Generator bool
 	// Restat marks a command that may leave outputs as they are.
 	Restat bool
+	// HereOnly is why no other machine may run it; "" if one may.
+	HereOnly string
+	// Rank is for how many seconds of work at least others wait for it, as far as
+	// that is known, and Why is the first reason that was found for it to run.
+	Rank float64
+	Why  string
 
 	// includesPrefix is what msvc writes before the name of an included file.
 	includesPrefix string
@@ -64,4 +75,20 @@ type Result struct {
 	Status Status
 	// Output is what it wrote to stdout and stderr; nothing of a console job.
 	Output []byte
+	Ran
+}
+
+// Ran is where a command ran. The zero value says that a Runner did not tell.
+type Ran struct {
+	// How is Executed, CachedLocal or CachedMesh.
+	How event.Status
+	// Here are the reasons why this machine ran it; none if another did, or if it
+	// could have been another.
+	Here []string
+	// Peer executed it, now or for the cache; "" is this process.
+	Peer string
+	// Took is how long it ran itself, now or for the cache.
+	Took time.Duration
+	// Action is the digest of the action that it was; "" if it was none.
+	Action string
 }

@@ -35,8 +35,22 @@ type World struct {
 	Disk Disk
 	// Runner is nil for this machine.
 	Runner Runner
+	// Elsewhere is who has commands run on other machines; nil is nobody, and
+	// HereBecause is the reason that is told then.
+	Elsewhere   Elsewhere
+	HereBecause string
+	// Watch is told of every command that has ended, one at a time; nil is nobody.
+	Watch func(Finished)
 	// Load returns the load average; nil means 0.
 	Load func() float64
+}
+
+// Finished is a command that has ended.
+type Finished struct {
+	Job
+	Result
+	// Done are those that have ended, of Total that are known to have to run.
+	Done, Total int
 }
 
 // session is one call of the program.
@@ -138,8 +152,8 @@ func (s *session) openLogs(g *ninja.Graph) (*logs, error) {
 // Else it builds the targets.
 func (s *session) build(ctx context.Context, g *ninja.Graph, l *logs) (code int, again bool, err error) {
 	b := &builder{
-		opts: s.opts, disk: s.Disk, runner: s.Runner, logs: l, status: s.status,
-		load: s.Load, begun: time.Now(),
+		opts: s.opts, dir: s.Dir, disk: s.Disk, logs: l, status: s.status, load: s.Load, watch: s.Watch, begun: time.Now(),
+		runner: local{s.Runner, "it makes the manifest"}, jobs: s.opts.jobsHere,
 	}
 	b.scan = plan.NewScan(g, s.Disk, plan.Options{Commands: l.commands, Deps: l.deps, Explain: s.explain()})
 	again, err = b.manifest(ctx, g)
@@ -213,7 +227,11 @@ func (s *session) targets(ctx context.Context, b *builder, g *ninja.Graph) (int,
 		s.status.info("no work to do.")
 		return exitOK, nil
 	}
-	err = b.build(ctx)
+	end, err := b.begin(ctx, s)
+	if err == nil {
+		err = b.build(ctx)
+	}
+	end(err)
 	var now fatalError
 	switch {
 	case err == nil:

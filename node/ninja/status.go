@@ -35,7 +35,9 @@ type status struct {
 	// total counts the commands that the plan has.
 	total                      func() int
 	started, finished, running int
-	rate                       rate
+	// failed are those of finished that failed.
+	failed int
+	rate   rate
 }
 
 func newStatus(out, errors io.Writer, screen Screen, o Options) *status {
@@ -44,7 +46,7 @@ func newStatus(out, errors io.Writer, screen Screen, o Options) *status {
 	}
 	return &status{
 		out: &printer{out: out, screen: screen}, errors: errors, verbosity: o.Verbosity,
-		format: o.StatusFormat, rate: rate{last: -1, window: o.Jobs},
+		format: o.StatusFormat, rate: rate{last: -1, window: o.jobsHere()},
 	}
 }
 
@@ -66,7 +68,7 @@ func (s *status) fatal(format string, args ...any) {
 
 // begin starts to count, and refuses a format that it does not know.
 func (s *status) begin(total func() int) error {
-	s.total, s.started, s.finished, s.running = total, 0, 0, 0
+	s.total, s.started, s.finished, s.running, s.failed = total, 0, 0, 0, 0
 	if s.verbosity == NoStatus {
 		return nil
 	}
@@ -116,6 +118,7 @@ func (s *status) finish(e *ninja.Edge, now int64, r Result) error {
 	}
 	s.running--
 	if r.Status != Succeeded {
+		s.failed++
 		if err := s.failure(e); err != nil {
 			return err
 		}

@@ -52,16 +52,16 @@ func (s *Scan) RecordedDeps(e *ninja.Edge) (inputs []string, known bool, err err
 func (s *Scan) depsFromRecord(e *ninja.Edge) ([]string, bool) {
 	out := e.Outputs[0]
 	if s.opts.Deps == nil {
-		s.explain("deps for '%s' are missing", out.Path)
+		s.explain(e, "deps for '%s' are missing", out.Path)
 		return nil, false
 	}
 	inputs, mtime, known := s.opts.Deps.Lookup(out.Path)
 	if !known {
-		s.explain("deps for '%s' are missing", out.Path)
+		s.explain(e, "deps for '%s' are missing", out.Path)
 		return nil, false
 	}
 	if now := s.file(out).time(); now > mtime {
-		s.explain("stored deps info out of date for '%s' (%d vs %d)", out.Path, mtime, now)
+		s.explain(e, "stored deps info out of date for '%s' (%d vs %d)", out.Path, mtime, now)
 		return nil, false
 	}
 	return inputs, true
@@ -73,7 +73,7 @@ func (s *Scan) depsFromFile(e *ninja.Edge, path string) ([]string, bool, error) 
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return nil, false, fmt.Errorf("loading '%s': %w", path, err)
 	case len(content) == 0:
-		s.explain("depfile '%s' is missing", path)
+		s.explain(e, "depfile '%s' is missing", path)
 		return nil, false, nil
 	}
 	parsed, err := depfile.Parse(content)
@@ -87,7 +87,7 @@ func (s *Scan) depsFromFile(e *ninja.Edge, path string) ([]string, bool, error) 
 	outs := slices.Clone(parsed.Outs)
 	outs[0] = ninja.Canonical(outs[0])
 	if first := e.Outputs[0].Path; outs[0] != first {
-		s.explain("expected depfile '%s' to mention '%s', got '%s'", path, first, outs[0])
+		s.explain(e, "expected depfile '%s' to mention '%s', got '%s'", path, first, outs[0])
 		return nil, false, nil
 	}
 	for _, o := range outs {

@@ -38,7 +38,7 @@ type check struct {
 
 func (c *check) output(e *ninja.Edge, o *ninja.Node) (dirty bool, err error) {
 	if c.file(o).seen != exists {
-		c.explain("output %s doesn't exist", o.Path)
+		c.explain(e, "output %s doesn't exist", o.Path)
 		return true, nil
 	}
 	entry, recorded := c.recorded(o)
@@ -49,20 +49,20 @@ func (c *check) output(e *ninja.Edge, o *ninja.Node) (dirty bool, err error) {
 	case c.opts.Commands == nil:
 		return false, nil
 	case !recorded && !c.generator:
-		c.explain("command line not found in log for %s", o.Path)
+		c.explain(e, "command line not found in log for %s", o.Path)
 		return true, nil
 	case !recorded:
 		return false, nil
 	}
 	if changed, err := c.changed(e, entry.Hash); changed || err != nil {
 		if changed {
-			c.explain("command line changed for %s", o.Path)
+			c.explain(e, "command line changed for %s", o.Path)
 		}
 		return changed, err
 	}
 	// The file may be newer than the record if a run wrote it and failed.
 	if c.newest != nil && entry.Mtime < c.file(c.newest).mtime {
-		c.explain("recorded mtime of %s older than most recent input %s (%d vs %d)",
+		c.explain(e, "recorded mtime of %s older than most recent input %s (%d vs %d)",
 			o.Path, c.newest.Path, entry.Mtime, c.file(c.newest).mtime)
 		return true, nil
 	}
@@ -105,7 +105,7 @@ func (c *check) older(o *ninja.Node, useRecord bool, recorded int64) bool {
 	if mtime >= c.file(c.newest).mtime {
 		return false
 	}
-	c.explain("%soutput %s older than most recent input %s (%d vs %d)",
+	c.explain(o.In, "%soutput %s older than most recent input %s (%d vs %d)",
 		prefix, o.Path, c.newest.Path, mtime, c.file(c.newest).mtime)
 	return true
 }
@@ -115,7 +115,7 @@ func (s *Scan) phonyDirty(e *ninja.Edge, newest *ninja.Node) bool {
 	for _, o := range e.Outputs {
 		f := s.file(o)
 		if len(e.Inputs) == 0 && f.seen != exists {
-			s.explain("output %s of phony edge with no inputs doesn't exist", o.Path)
+			s.explain(e, "output %s of phony edge with no inputs doesn't exist", o.Path)
 			return true
 		}
 		if newest != nil && f.seen != exists {

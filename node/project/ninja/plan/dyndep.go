@@ -8,7 +8,7 @@ import (
 )
 
 func (s *Scan) loadDyndep(n *ninja.Node) ([]ninja.Dyndep, error) {
-	s.explain("loading dyndep file '%s'", n.Path)
+	s.explain(nil, "loading dyndep file '%s'", n.Path)
 	return s.graph.LoadDyndep(s.files, n)
 }
 

@@ -8,7 +8,7 @@ import (
 )
 
 // Plan is what is to be built and has not been yet. Edges that may start come
-// out in the manifest's order. A plan is not safe for concurrent use.
+// out in the manifest's order, unless Prioritize has given them another. A plan is not safe for concurrent use.
 type Plan struct {
 	scan *Scan
 
@@ -131,7 +131,7 @@ func (p *Plan) Next() *ninja.Edge {
 	if len(p.ready) == 0 {
 		return nil
 	}
-	return heap.Pop(&p.ready).(*ninja.Edge)
+	return heap.Pop(&p.ready).(queued).edge
 }
 
 func (p *Plan) schedule(e *ninja.Edge, st *step) {
@@ -142,7 +142,7 @@ func (p *Plan) schedule(e *ninja.Edge, st *step) {
 	}
 	st.want = toFinish
 	pl := p.pool(e)
-	heap.Push(&pl.delayed, e)
+	heap.Push(&pl.delayed, queued{e, st.rank})
 	pl.release(&p.ready)
 }
 
@@ -170,17 +170,28 @@ func (p *pool) release(ready *queue) {
 	}
 }
 
-// queue is a heap of edges in the manifest's order.
-type queue []*ninja.Edge
+// queue is a heap of edges: those for which most waits first, and among equals in
+// the manifest's order. Nothing waits before Prioritize has found out.
+type queue []queued
 
-func (q queue) Len() int           { return len(q) }
-func (q queue) Less(i, j int) bool { return q[i].ID < q[j].ID }
-func (q queue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
-func (q *queue) Push(x any)        { *q = append(*q, x.(*ninja.Edge)) }
+type queued struct {
+	edge *ninja.Edge
+	rank float64
+}
+
+func (q queue) Len() int { return len(q) }
+func (q queue) Less(i, j int) bool {
+	if q[i].rank != q[j].rank {
+		return q[i].rank > q[j].rank
+	}
+	return q[i].edge.ID < q[j].edge.ID
+}
+func (q queue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
+func (q *queue) Push(x any)   { *q = append(*q, x.(queued)) }
 func (q *queue) Pop() any {
 	last := len(*q) - 1
 	e := (*q)[last]
-	(*q)[last] = nil
+	(*q)[last] = queued{}
 	*q = (*q)[:last]
 	return e
 }

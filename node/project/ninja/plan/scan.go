@@ -34,6 +34,9 @@ func NewScan(graph *ninja.Graph, files Files, opts Options) *Scan {
 	return &Scan{graph: graph, files: files, opts: opts}
 }
 
+// Edges are those of the graph, in the manifest's order.
+func (s *Scan) Edges() []*ninja.Edge { return s.graph.Edges }
+
 // Reset forgets what was seen of files, for another plan over the same graph.
 func (s *Scan) Reset() {
 	s.nodes, s.steps = table[file]{}, table[step]{}
@@ -48,9 +51,21 @@ func (s *Scan) Mtime(n *ninja.Node) int64 { return s.file(n).time() }
 func (s *Scan) file(n *ninja.Node) *file { return s.nodes.at(n.ID) }
 func (s *Scan) step(e *ninja.Edge) *step { return s.steps.at(e.ID) }
 
-func (s *Scan) explain(format string, args ...any) {
+// Why is the first reason that was found for an edge to run; "" if there is none.
+func (s *Scan) Why(e *ninja.Edge) string { return s.step(e).why }
+
+// explain tells a reason of an edge, or of none in particular.
+func (s *Scan) explain(e *ninja.Edge, format string, args ...any) {
+	first := e != nil && s.step(e).why == ""
+	if !first && s.opts.Explain == nil {
+		return
+	}
+	reason := fmt.Sprintf(format, args...)
+	if first {
+		s.step(e).why = reason
+	}
 	if s.opts.Explain != nil {
-		s.opts.Explain(fmt.Sprintf(format, args...))
+		s.opts.Explain(reason)
 	}
 }
 
@@ -128,7 +143,7 @@ func (v *visit) source(n *ninja.Node) error {
 		return err
 	}
 	if f.seen == missing {
-		v.explain("%s has no in-edge and is missing", n.Path)
+		v.explain(nil, "%s has no in-edge and is missing", n.Path)
 	}
 	f.dirty = f.seen == missing
 	return nil
@@ -136,7 +151,7 @@ func (v *visit) source(n *ninja.Node) error {
 
 // edge visits an edge, its inputs first.
 func (v *visit) edge(e *ninja.Edge, st *step) error {
-	st.ready, st.depsMissing = true, false
+	st.ready, st.depsMissing, st.why = true, false, ""
 	if err := v.dyndep(e, st); err != nil {
 		return err
 	}
@@ -206,7 +221,7 @@ func (v *visit) inputs(e *ninja.Edge, st *step) (newest *ninja.Node, dirty bool,
 			continue
 		}
 		if v.file(in).dirty {
-			v.explain("%s is dirty", in.Path)
+			v.explain(e, "%s is dirty", in.Path)
 			dirty = true
 		} else if newest == nil || v.file(in).mtime > v.file(newest).mtime {
 			newest = in

@@ -58,6 +58,11 @@ type step struct {
 	// if there were none where there should be.
 	depsLoaded, depsMissing bool
 	want                    want
+	// why is the first reason for the edge to run that was found.
+	why string
+	// rank is how much waits for the edge, once ranked.
+	rank   float64
+	ranked bool
 }
 
 // want is what a plan means to do with an edge.
