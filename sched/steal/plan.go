@@ -44,7 +44,8 @@ type Modes struct {
 	KeepGoing bool
 	// Local asks no other member for bytes or work.
 	Local bool
-	// Jobs bounds the running steps, anywhere; 0 does not.
+	// Jobs bounds the running steps, anywhere, but for those that were taken back and
+	// have not heard so yet; 0 does not.
 	Jobs int
 	// Policy is how the steps are placed.
 	Policy   place.Policy

@@ -25,7 +25,19 @@ func TestSlots(t *testing.T) {
 	)
 	s := plain()
 	s.Builds[0].Modes.Jobs = 1
-	try(t, rule, &mesh{setting: s}, trial{"more than asked for", two, "no more than 1"})
+	taken := func(at int) stream {
+		return stream{}.run(1, trace.RunBegan, 2, 0).add(at, trace.Revoked, func(e *trace.Event) { e.Node, e.Peer, e.Step = 1, 2, 0 }).run(1500, trace.RunBegan, 2, 1)
+	}
+	try(t, rule, &mesh{setting: s},
+		trial{"more than asked for", two, "no more than 1"},
+		trial{"one was taken back a moment ago", taken(600), ""},
+		trial{"and long ago", taken(400), "no more than 1"},
+		trial{"and two more", taken(600).run(1500, trace.RunBegan, 3, 2), "2 steps of build 0 run"},
+		trial{"it was taken back before it began", stream{}.add(1, trace.Revoked, func(e *trace.Event) { e.Node, e.Peer, e.Step = 1, 2, 0 }).
+			run(2, trace.RunBegan, 2, 0).run(3, trace.RunBegan, 3, 1), ""},
+		trial{"and given again", stream{}.add(1, trace.Revoked, func(e *trace.Event) { e.Node, e.Peer, e.Step = 1, 2, 0 }).given(1, 1, 1, 0, 2).
+			run(2, trace.RunBegan, 2, 0).run(3, trace.RunBegan, 3, 1), "no more than 1"},
+	)
 }
 
 // insert puts events where they belong by their times.

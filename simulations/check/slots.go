@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/buildnet/buildnet/simulations/trace"
 )
@@ -9,20 +10,30 @@ import (
 // Slots is the rule that no node runs more at once than it has slots, for
 // however many builds it works, that it begins nothing for builds of others while
 // it lends them none, and that a build with a bound stays within it while nothing
-// goes wrong. What runs of a step that nobody needs any more, until its worker has
-// heard so, is none of the build's.
+// goes wrong. What its leader took back, because there is a result, does not count
+// while it may not have heard that yet: to wait for that would hold up the build.
+// Nor does what nobody needs any more, until its worker has heard so.
 type Slots struct {
 	unsettled
-	nodes, builds map[int]int
-	steps         map[stepOf]int // that run
-	dropped       map[stepOf]bool
-	miserly       map[int]bool // lend no slot
-	families      trace.Families
+	nodes    map[int]int
+	runs     map[int]map[hand]bool // by build
+	taken    map[hand]time.Duration
+	dropped  map[stepOf]bool
+	miserly  map[int]bool // lend no slot
+	families trace.Families
+}
+
+// hand is a step of a build on a node.
+type hand struct {
+	stepOf
+	node int
 }
 
 // NewSlots returns the rule for one run.
 func NewSlots() *Slots {
-	return &Slots{nodes: map[int]int{}, builds: map[int]int{}, steps: map[stepOf]int{}, dropped: map[stepOf]bool{}, miserly: map[int]bool{}}
+	return &Slots{
+		nodes: map[int]int{}, runs: map[int]map[hand]bool{}, taken: map[hand]time.Duration{}, dropped: map[stepOf]bool{}, miserly: map[int]bool{},
+	}
 }
 
 // Name names the rule.
@@ -30,18 +41,26 @@ func (*Slots) Name() string { return "no node runs more than its slots" }
 
 // Observe counts what runs.
 func (r *Slots) Observe(w World, e *trace.Event) string {
+	of := stepOf{e.Build, e.Step}
 	switch e.Kind {
 	case trace.RunBegan:
 		r.nodes[e.Node]++
-		r.count(e, 1)
+		if r.runs[e.Build] == nil {
+			r.runs[e.Build] = map[hand]bool{}
+		}
+		r.runs[e.Build][hand{of, e.Node}] = true
 	case trace.RunEnded, trace.RunCut:
 		r.nodes[e.Node]--
-		r.count(e, -1)
+		delete(r.runs[e.Build], hand{of, e.Node})
+		return ""
+	case trace.Assigned:
+		delete(r.taken, hand{of, e.Peer})
 		return ""
 	case trace.Dropped:
-		of := stepOf{e.Build, e.Step}
-		r.count(e, -r.steps[of])
 		r.dropped[of] = true
+		return ""
+	case trace.Revoked:
+		r.taken[hand{of, e.Peer}] = e.At
 		return ""
 	case trace.Lent:
 		r.miserly[e.Node] = e.Value == 0
@@ -61,16 +80,19 @@ func (r *Slots) Observe(w World, e *trace.Event) string {
 	if slots := w.Setting().Nodes[e.Node].Slots; r.nodes[e.Node] > slots {
 		return fmt.Sprintf("node %d runs %d steps in %d slots", e.Node, r.nodes[e.Node], slots)
 	}
-	if jobs := w.Setting().Builds[e.Build].Modes.Jobs; jobs > 0 && r.builds[e.Build] > jobs && !troubled(w.Setting()) {
-		return fmt.Sprintf("%d steps of build %d run, which asked for no more than %d", r.builds[e.Build], e.Build, jobs)
+	if jobs := w.Setting().Builds[e.Build].Modes.Jobs; jobs > 0 && !troubled(w.Setting()) {
+		if runs := r.running(e.Build, e.At); runs > jobs {
+			return fmt.Sprintf("%d steps of build %d run, which asked for no more than %d", runs, e.Build, jobs)
+		}
 	}
 	return ""
 }
 
-// count counts what runs of a build.
-func (r *Slots) count(e *trace.Event, n int) {
-	if of := (stepOf{e.Build, e.Step}); !r.dropped[of] {
-		r.steps[of] += n
-		r.builds[e.Build] += n
+func (r *Slots) running(build int, now time.Duration) (n int) {
+	for h := range r.runs[build] {
+		if at, taken := r.taken[h]; !r.dropped[h.stepOf] && (!taken || now-at > onItsWay) {
+			n++
+		}
 	}
+	return n
 }

@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"maps"
 
 	"github.com/buildnet/buildnet/simulations/trace"
 )
@@ -9,11 +10,16 @@ import (
 // Succession is the rule that a build which an heir goes on with is the same
 // build: what the dead initiator had announced is not executed again while
 // somebody has it, and is announced again as it was. An heir that the leader
-// had given up may not know all, and goes on alone on its side of a split.
+// had given up may not know all, and goes on alone on its side of a split; nor
+// does it know what a later leader announced from whose log it was missing.
 type Succession struct {
 	unsettled
 	heirs     map[int]appointed
 	announced map[stepOf]uint64
+	// led are the latest epochs of builds, and unheard what was announced in one
+	// whose leader knew of no heir.
+	led       map[int]trace.Epoch
+	unheard   map[stepOf]bool
 	forebears map[int]int
 	// lost are steps of inherited builds whose outputs nobody had.
 	lost    map[stepOf]bool
@@ -26,13 +32,17 @@ type appointed struct {
 	epoch trace.Epoch
 	heir  int
 	ready bool
+	// at is where the log says that it is ready. forgotten says that a later leader
+	// began with a log that does not.
+	at        int64
+	forgotten bool
 }
 
 // NewSuccession returns the rule for one run.
 func NewSuccession() *Succession {
 	return &Succession{
 		heirs: map[int]appointed{}, announced: map[stepOf]uint64{}, forebears: map[int]int{}, lost: map[stepOf]bool{},
-		lacking: map[int]bool{}, down: map[int]bool{},
+		led: map[int]trace.Epoch{}, unheard: map[stepOf]bool{}, lacking: map[int]bool{}, down: map[int]bool{},
 	}
 }
 
@@ -47,6 +57,8 @@ func (r *Succession) Observe(w World, e *trace.Event) string {
 		delete(r.down, e.Node)
 	case trace.Down:
 		r.down[e.Node] = true
+	case trace.Led:
+		r.succeeded(e)
 	case trace.Logged:
 		r.logged(e)
 	case trace.Inherited:
@@ -57,6 +69,9 @@ func (r *Succession) Observe(w World, e *trace.Event) string {
 	case trace.Announced:
 		digest, before := r.before(of)
 		r.announced[of] = e.Digest
+		if r.heirs[e.Build].forgotten {
+			r.unheard[of] = true
+		}
 		if before && digest != e.Digest {
 			return fmt.Sprintf("step %d of build %d came to %016x, and to %016x before its initiator died", e.Step, e.Build, e.Digest, digest)
 		}
@@ -66,6 +81,21 @@ func (r *Succession) Observe(w World, e *trace.Event) string {
 		}
 	}
 	return ""
+}
+
+// succeeded finds out whether a new leader knows of the heir: it does if it has
+// the log of the epoch in which the heir was named, as far as where that was
+// ready.
+func (r *Succession) succeeded(e *trace.Event) {
+	last := r.led[e.Build]
+	if e.Epoch.Less(last) {
+		return
+	}
+	r.led[e.Build] = e.Epoch
+	if a := r.heirs[e.Build]; a.ready && (a.epoch != last || e.Value < a.at) {
+		a.forgotten = true
+		r.heirs[e.Build] = a
+	}
 }
 
 func (r *Succession) logged(e *trace.Event) {
@@ -78,10 +108,13 @@ func (r *Succession) logged(e *trace.Event) {
 	}
 	switch e.Text {
 	case trace.OpHeir:
-		r.heirs[e.Build] = appointed{epoch: e.Epoch, heir: e.Peer}
+		r.heirs[e.Build] = appointed{epoch: e.Epoch, heir: e.Peer, forgotten: e.Epoch.Less(r.led[e.Build])}
 	case trace.OpReady:
-		a.ready = true
+		a.ready, a.at = true, e.Value
 		r.heirs[e.Build] = a
+		if !a.forgotten { // the log has it
+			maps.DeleteFunc(r.unheard, func(of stepOf, _ bool) bool { return of.build == e.Build })
+		}
 	}
 }
 
@@ -97,7 +130,7 @@ func (r *Succession) inherit(w World, e *trace.Event) {
 		if !announced {
 			digest, announced = r.before(stepOf{old, step})
 		}
-		if !announced || digest != 0 && !r.held(w, digest) {
+		if !announced || r.unheard[stepOf{old, step}] || digest != 0 && !r.held(w, digest) {
 			r.lost[stepOf{e.Build, step}] = true
 		}
 	}
