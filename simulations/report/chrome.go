@@ -1,12 +1,11 @@
 package report
 
 import (
-	"bufio"
-	"encoding/json"
 	"fmt"
 	"io"
 	"time"
 
+	"github.com/buildnet/buildnet/node/event/chrome"
 	"github.com/buildnet/buildnet/simulations/setting"
 	"github.com/buildnet/buildnet/simulations/trace"
 )
@@ -18,9 +17,7 @@ import (
 type Chrome struct {
 	families trace.Families
 	setting  *setting.Setting
-	out      *bufio.Writer
-	err      error
-	events   int
+	out      *chrome.Writer
 	lanes    lanes
 	open     map[key]begun
 	named    map[int]bool
@@ -33,34 +30,15 @@ type begun struct {
 	at   time.Duration
 }
 
-// maxTraceEvents bounds the file, to some 1 GB.
-const maxTraceEvents = 5_000_000
-
 // NewChrome makes a Chrome of a run of s that writes to w, which is the
 // caller's.
 func NewChrome(w io.Writer, s *setting.Setting) *Chrome {
-	c := &Chrome{setting: s, out: bufio.NewWriter(w), lanes: make(lanes, len(s.Nodes)), open: map[key]begun{}, named: map[int]bool{}}
+	c := &Chrome{setting: s, out: chrome.New(w), lanes: make(lanes, len(s.Nodes)), open: map[key]begun{}, named: map[int]bool{}}
 	for i := range s.Nodes {
 		c.names = append(c.names, s.Nodes[i].Name)
 	}
-	_, c.err = c.out.WriteString(`{"displayTimeUnit":"ms","traceEvents":[`)
 	return c
 }
-
-// chromeEvent is one of the format. Times are in microseconds.
-type chromeEvent struct {
-	Name     string            `json:"name"`
-	Category string            `json:"cat,omitempty"`
-	Phase    string            `json:"ph"`
-	At       float64           `json:"ts"`
-	Takes    float64           `json:"dur,omitempty"`
-	Process  int               `json:"pid"`
-	Thread   int               `json:"tid"`
-	Scope    string            `json:"s,omitempty"`
-	Args     map[string]string `json:"args,omitempty"`
-}
-
-func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
 
 // Observe implements trace.Sink.
 func (c *Chrome) Observe(told *trace.Event) {
@@ -109,52 +87,27 @@ func (c *Chrome) end(e *trace.Event) {
 	if e.Kind == trace.RunEnded {
 		end = fmt.Sprintf("exit code %d", e.Value)
 	}
-	c.write(chromeEvent{
-		Name: build.Graph.Steps[e.Step].Name, Category: build.Name, Phase: "X", At: micros(b.at), Takes: micros(e.At - b.at), Process: e.Node, Thread: b.lane + 1,
+	c.write(chrome.Event{
+		Name: build.Graph.Steps[e.Step].Name, Category: build.Name, Phase: chrome.Complete, At: chrome.Micros(b.at), Takes: chrome.Micros(e.At - b.at), Process: e.Node, Thread: b.lane + 1,
 		Args: map[string]string{"build": build.Name, "action": fmt.Sprintf("%016x", e.Digest), "end": end},
 	})
 }
 
 // instant writes a moment of a process.
 func (c *Chrome) instant(e *trace.Event, i instant) {
-	c.write(chromeEvent{
-		Name: i.name, Category: i.category, Phase: "i", At: micros(e.At), Process: max(0, e.Node), Scope: "p",
+	c.write(chrome.Event{
+		Name: i.name, Category: i.category, Phase: chrome.Instant, At: chrome.Micros(e.At), Process: max(0, e.Node), Scope: chrome.OfProcess,
 		Args: map[string]string{"event": e.String(c.names)},
 	})
 }
 
-func (c *Chrome) write(e chromeEvent) {
+func (c *Chrome) write(e chrome.Event) {
 	if !c.named[e.Process] {
 		c.named[e.Process] = true
-		c.line(chromeEvent{Name: "process_name", Phase: "M", Process: e.Process, Args: map[string]string{"name": c.setting.Nodes[e.Process].Name}})
+		c.out.NameProcess(e.Process, c.setting.Nodes[e.Process].Name)
 	}
-	c.line(e)
-}
-
-func (c *Chrome) line(e chromeEvent) {
-	if c.err != nil || c.events >= maxTraceEvents {
-		return
-	}
-	if c.events++; c.events == maxTraceEvents {
-		e = chromeEvent{Name: "the trace is full", Phase: "i", At: e.At, Scope: "g"}
-	}
-	text, err := json.Marshal(e)
-	if err == nil && c.events > 1 {
-		err = c.out.WriteByte(',')
-	}
-	if err == nil {
-		_, err = c.out.Write(text)
-	}
-	c.err = err
+	c.out.Add(e)
 }
 
 // Close ends the file and returns the first error of writing it.
-func (c *Chrome) Close() error {
-	if c.err == nil {
-		_, c.err = c.out.WriteString("]}\n")
-	}
-	if c.err == nil {
-		c.err = c.out.Flush()
-	}
-	return c.err
-}
+func (c *Chrome) Close() error { return c.out.Close() }
