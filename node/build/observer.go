@@ -173,7 +173,10 @@ func (o *observer) Finished(s steal.Step, d *steal.Done) {
 		}
 	}
 	if ran {
-		o.explain(step, d)
+		if why := o.whyHere(step, d); why != "" {
+			done.Here = []string{why}
+			o.run.tally.local(why)
+		}
 		o.print(step, res)
 		done.ExpectedMS, done.Choice = r.expectedMS(step, d.Entry.Executor), choiceOf(d.Choice)
 		o.choices.finished(step.ID, d, r.speedOf(d.Entry.Executor), time.Now())
@@ -215,26 +218,26 @@ func (o *observer) printed(res *action.Result) string {
 	return string(text)
 }
 
-// explain counts why a step ran here and not elsewhere.
-func (o *observer) explain(step *action.Step, d *steal.Done) {
+// whyHere is why a step ran here and not elsewhere; "" if it did not.
+func (o *observer) whyHere(step *action.Step, d *steal.Done) string {
 	r := o.run
 	if d.Entry.Executor != r.opts.Self {
-		return
+		return ""
 	}
 	others := slices.ContainsFunc(r.opts.Members(), func(m peer.Member) bool { return !m.Self && m.State == peer.Alive })
 	switch {
 	case r.req.Modes.Local:
-		r.tally.local(r.localBy)
+		return r.localBy
 	case step.Reach == action.InitiatorFirst:
-		r.tally.local("minimize_transfer: it reads much")
+		return "minimize_transfer: it reads much"
 	case step.Reach == action.InitiatorOnly:
-		r.tally.local("sandbox: none runs on the initiator")
+		return "sandbox: none runs on the initiator"
 	case !others:
-		r.tally.local("no other member is there")
+		return "no other member is there"
 	case d.Choice != nil && d.Choice.Why == steal.Kept:
-		r.tally.local("to send them did not pay")
+		return "to send them did not pay"
 	default:
-		r.tally.local("this node's share")
+		return "this node's share"
 	}
 }
 

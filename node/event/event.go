@@ -105,6 +105,11 @@ type StepFinished struct {
 	ETAMS int64 `json:"eta_ms,omitempty"`
 	// Choice is absent where there was none, or it was not run.
 	Choice *Choice `json:"choice,omitempty"`
+	// Here are the reasons why this machine executed it; absent when another did.
+	Here []string `json:"here,omitempty"`
+	// Why is why it was to run at all, in the words of what has the graph; absent
+	// where its action alone decides that.
+	Why string `json:"why,omitempty"`
 
 	Failure *Failure `json:"failure,omitempty"`
 }
