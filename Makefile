@@ -11,10 +11,10 @@ LAB       ?= .
 SOAKTIME  ?= 1h
 
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-tests build demo test vet cross gen gen-check lint bench lab soak flaws scale calibrate clean
+.PHONY: help deps deps-tests build demo test vet cross gen gen-check lint bench bench-peers lab soak flaws scale calibrate clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## install what is needed beyond Go (Debian and Ubuntu packages)
 	@.ci/deps
@@ -77,7 +77,11 @@ lint: ## golangci-lint, pinned
 bench: build ## measure: benchmarks of the parts, and whole commands against others
 	$(GO) test -run '^$$' -bench . -benchtime 1s -timeout 60m ./...
 
-lab: deps build ## the acceptance scenarios, on hosts made of network namespaces; those of LAB=REGEXP (as root, or without CPU quotas)
+bench-peers: build ## measure builds of redis and abseil against distcc and icecc, on hosts of a fifth of a core (as root)
+	@.ci/deps --peers
+	cd simulations/lab/peers && BUILDNET_BINARY=$(CURDIR)/bin/buildnet $(GO) test -tags lab -run '^$$' -bench Peers -benchtime 1x -timeout 3h .
+
+lab: deps-tests build ## the acceptance scenarios, on hosts made of network namespaces; those of LAB=REGEXP (as root, or without CPU quotas)
 	BUILDNET_BINARY=$(CURDIR)/bin/buildnet $(GO) test -count 1 -v -timeout 60m -run '$(LAB)' -tags lab ./simulations/lab/...
 
 soak: ## run seeds of the simulated world for SOAKTIME

@@ -51,7 +51,7 @@ func (b *Build) ended() bool {
 // after its end.
 func TestAttachToALivingBuild(t *testing.T) {
 	l := New(t)
-	hosts, _ := mesh(t, l, 2, 0.6, "--slots", "3")
+	hosts, _ := Mesh(t, l, 2, 0.6, "--slots", "3")
 	s := Sleepy{Tag: "living", Parts: 20, Step: 500 * time.Millisecond}
 	b := hosts[0].Start(s.In(t, hosts[0]))
 	id := idOf(t, b, 0)

@@ -46,7 +46,7 @@ var binary = sync.OnceValues(func() (string, error) {
 })
 
 // Binary returns the path of the buildnet under test.
-func Binary(t *testing.T) string {
+func Binary(t testing.TB) string {
 	t.Helper()
 	b, err := binary()
 	if err != nil {

@@ -57,7 +57,7 @@ func aWorker(b *Build, nodes []*Node) int {
 // and brings it back.
 func TestWorkerIsCutOff(t *testing.T) {
 	l := New(t)
-	hosts, nodes := mesh(t, l, 3, 0.6, "--slots", "3")
+	hosts, nodes := Mesh(t, l, 3, 0.6, "--slots", "3")
 	s := Sleepy{Tag: "cut", Parts: 60, Step: 400 * time.Millisecond}
 	dir := s.In(t, hosts[0])
 	b := hosts[0].Start(dir)
@@ -68,10 +68,10 @@ func TestWorkerIsCutOff(t *testing.T) {
 		t.Errorf("exit status %d: %s %+v", status, b.Stderr(), last(b.Events(), 3))
 	}
 	s.Check(t, dir)
-	await(t, hosts[0], 2, 30*time.Second)
+	Await(t, hosts[0], 2, 30*time.Second)
 	hosts[victim].Heal()
 	for _, h := range hosts {
-		await(t, h, 3, 60*time.Second)
+		Await(t, h, 3, 60*time.Second)
 	}
 	takesPart(t, hosts[0], nodes[victim])
 }
@@ -96,7 +96,7 @@ func takesPart(t *testing.T, h *Host, n *Node) {
 // TestLeaderIsCutOff takes the leader off the network, which it cannot know.
 func TestLeaderIsCutOff(t *testing.T) {
 	l := New(t)
-	hosts, nodes := mesh(t, l, 4, 0.5, "--slots", "3")
+	hosts, nodes := Mesh(t, l, 4, 0.5, "--slots", "3")
 	var s Sleepy
 	var dir string
 	b, first, victim := ledByAnother(t, nodes, func(try int) *Build {
@@ -114,7 +114,7 @@ func TestLeaderIsCutOff(t *testing.T) {
 	checkTakeover(t, b, first, killed, nodes)
 	hosts[victim].Heal()
 	for _, h := range hosts {
-		await(t, h, 4, 60*time.Second)
+		Await(t, h, 4, 60*time.Second)
 	}
 	takesPart(t, hosts[0], nodes[victim])
 }
@@ -122,8 +122,8 @@ func TestLeaderIsCutOff(t *testing.T) {
 // TestComingAndGoing builds while members come, go in order, and die.
 func TestComingAndGoing(t *testing.T) {
 	l := New(t)
-	hosts, nodes := mesh(t, l, 2, 0.6, "--slots", "2")
-	token := invite(t, hosts[0], "--lan")
+	hosts, nodes := Mesh(t, l, 2, 0.6, "--slots", "2")
+	token := Invite(t, hosts[0], "--lan")
 	guests := []*Host{l.Host(0.4), l.Host(0.4)}
 	here := make([]*Node, len(guests))
 	s := Sleepy{Tag: "storm", Parts: 120, Step: 400 * time.Millisecond}

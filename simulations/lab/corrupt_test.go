@@ -43,7 +43,7 @@ func rot(t *testing.T, h *Host) (files int) {
 // digest asked for are used nowhere, and their sender is named.
 func TestPeersThatAnswerWithOtherBytes(t *testing.T) {
 	l := New(t)
-	hosts, nodes := mesh(t, l, 3, 0.6, "--slots", "2")
+	hosts, nodes := Mesh(t, l, 3, 0.6, "--slots", "2")
 	tree := map[string]string{".buildnet/config.yaml": `version: 1
 packages:
   - name: big
@@ -63,13 +63,13 @@ packages:
 	writeTree(t, second, tree)
 	// Host 3 takes no part in the first build: it must fetch.
 	hosts[2].Cut()
-	await(t, hosts[0], 2, 30*time.Second)
+	Await(t, hosts[0], 2, 30*time.Second)
 	_, f := hosts[0].Build(first)
 	if f.Executed != 4 {
 		t.Fatalf("%+v", f)
 	}
 	hosts[2].Heal()
-	await(t, hosts[2], 3, 60*time.Second)
+	Await(t, hosts[2], 3, 60*time.Second)
 	if n := rot(t, hosts[0]) + rot(t, hosts[1]); n < 4 {
 		t.Fatalf("only %d files could rot", n)
 	}

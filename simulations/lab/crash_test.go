@@ -15,7 +15,7 @@ import (
 // finished.
 func TestCrashAtAnyMoment(t *testing.T) {
 	l, r := New(t), drawn(t)
-	hosts, nodes := mesh(t, l, 3, 0.6, "--slots", "3")
+	hosts, nodes := Mesh(t, l, 3, 0.6, "--slots", "3")
 	for round := range 2 * roundsOf(t) {
 		victim := round % 2 // the initiator and a worker by turns
 		s := Sleepy{Tag: fmt.Sprint("crash", round), Parts: 90, Step: 300 * time.Millisecond}
@@ -40,7 +40,7 @@ func TestCrashAtAnyMoment(t *testing.T) {
 			t.Errorf("round %d: %d of %d steps were announced %v after the start, the next build executed %d", round, finished, s.Steps(), moment, f.Executed)
 		}
 		t.Logf("round %d: host %d killed after %v, %d steps announced, the next build executed %d", round, victim+1, moment, finished, f.Executed)
-		await(t, hosts[0], 3, 15*time.Second)
+		Await(t, hosts[0], 3, 15*time.Second)
 	}
 	for _, h := range hosts {
 		Sound(t, h)
@@ -76,7 +76,7 @@ func TestBuildThatIsItsOwnNodeCrashes(t *testing.T) {
 // a build of it.
 func TestNodeDiesUnderTheCommand(t *testing.T) {
 	l := New(t)
-	hosts, nodes := mesh(t, l, 2, 0.6, "--slots", "3")
+	hosts, nodes := Mesh(t, l, 2, 0.6, "--slots", "3")
 	s := Sleepy{Tag: "under", Parts: 12, Step: 3 * time.Second}
 	dir := s.In(t, hosts[0])
 	b := hosts[0].Start(dir)

@@ -67,7 +67,7 @@ func TestDeaths(t *testing.T) {
 			d := deaths[name]
 			c := &mourners{t: t, r: drawn(t), outside: New(t).Host(2)}
 			c.outside.Up()
-			c.hosts, c.nodes = mesh(t, New(t), d.hosts, 0.5, mournersArgs...)
+			c.hosts, c.nodes = Mesh(t, New(t), d.hosts, 0.5, mournersArgs...)
 			for try, disturbed := 0, 0; disturbed < roundsOf(t); try++ {
 				if try > 4*roundsOf(t) {
 					t.Fatalf("of %d builds only %d had not ended when somebody died", try, disturbed)
@@ -198,7 +198,7 @@ func (c *mourners) revive(victims []int) {
 		default:
 		}
 	}
-	await(c.t, c.hosts[0], len(c.hosts), time.Minute)
+	Await(c.t, c.hosts[0], len(c.hosts), time.Minute)
 }
 
 // isOver reports whether a build had told its end before somebody died, or has

@@ -93,7 +93,7 @@ func TestInsideStranger(t *testing.T) {
 // whose address and peer ID it knows.
 func TestPlainDialIsRefused(t *testing.T) {
 	l := New(t)
-	hosts, nodes := mesh(t, l, 2, 0.6)
+	hosts, nodes := Mesh(t, l, 2, 0.6)
 	stranger := l.Host(0.6)
 	s := Sleepy{Tag: "dial", Parts: 4, Step: 10 * time.Millisecond}
 	dir := s.In(t, hosts[0])
@@ -115,6 +115,6 @@ func TestPlainDialIsRefused(t *testing.T) {
 		t.Errorf("%d executions after the stranger's visit, %d before: %+v", n, ran, f)
 	}
 	for _, h := range hosts {
-		await(t, h, 2, time.Second)
+		Await(t, h, 2, time.Second)
 	}
 }

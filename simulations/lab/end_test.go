@@ -26,7 +26,7 @@ func TestBuildThatIsItsOwnNodeEnds(t *testing.T) {
 	for name, end := range map[string]func(*Build){"interrupt": (*Build).Interrupt, "kill": (*Build).Kill} {
 		t.Run(name, func(t *testing.T) {
 			l := New(t)
-			hosts, nodes := mesh(t, l, 3, 0.6, "--slots", "3")
+			hosts, nodes := Mesh(t, l, 3, 0.6, "--slots", "3")
 			nodes[0].Stop()
 			s := Sleepy{Tag: "end " + name, Parts: 40, Step: 4 * time.Second}
 			dir := s.In(t, hosts[0])

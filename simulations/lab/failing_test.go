@@ -33,7 +33,7 @@ packages:
 // machine.
 func TestFailingStep(t *testing.T) {
 	l := New(t)
-	hosts, _ := mesh(t, l, 2, 0.6, "--slots", "2")
+	hosts, _ := Mesh(t, l, 2, 0.6, "--slots", "2")
 	dir := filepath.Join(hosts[0].Dir, "failing")
 	writeTree(t, dir, map[string]string{".buildnet/config.yaml": failing, "in.txt": "x\n"})
 

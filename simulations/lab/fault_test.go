@@ -38,7 +38,7 @@ func finishedSteps(b *Build, n int) bool {
 func TestWorkerDies(t *testing.T) {
 	want, r := reference(t), drawn(t)
 	l := New(t)
-	hosts, nodes := mesh(t, l, 3, 0.6)
+	hosts, nodes := Mesh(t, l, 3, 0.6)
 	for round := range roundsOf(t) {
 		dir := filepath.Join(hosts[0].Dir, fmt.Sprintf("worker%d", round))
 		Project(t, dir)
@@ -51,7 +51,7 @@ func TestWorkerDies(t *testing.T) {
 		}
 		SameOutputs(t, Outputs(t, dir), want)
 		nodes[victim] = hosts[victim].Up()
-		await(t, hosts[0], 3, 10*time.Second)
+		Await(t, hosts[0], 3, 10*time.Second)
 	}
 }
 
@@ -109,7 +109,7 @@ func TestBuildEnds(t *testing.T) {
 	for name, end := range map[string]func(*Build){"interrupt": (*Build).Interrupt, "kill": (*Build).Kill} {
 		t.Run(name, func(t *testing.T) {
 			l := New(t)
-			hosts, _ := mesh(t, l, 3, 0.6)
+			hosts, _ := Mesh(t, l, 3, 0.6)
 			dir := filepath.Join(hosts[0].Dir, "zstd")
 			Project(t, dir)
 			b := hosts[0].Start(dir)

@@ -168,7 +168,7 @@ func cpuOf(t *testing.T, pid int) time.Duration {
 // that starts under the next epoch.
 func TestFigureLeaderDeath(t *testing.T) {
 	l := New(t)
-	hosts, nodes := mesh(t, l, 3, 0.6)
+	hosts, nodes := Mesh(t, l, 3, 0.6)
 	var took []time.Duration
 	for round := 0; len(took) < 5; round++ {
 		dir := filepath.Join(hosts[0].Dir, fmt.Sprintf("zstd%d", round))
@@ -197,7 +197,7 @@ func TestFigureLeaderDeath(t *testing.T) {
 			t.Fatalf("exit status %d: %s", status, b.Stderr())
 		}
 		nodes[victim] = hosts[victim].Up()
-		await(t, hosts[0], 3, 10*time.Second)
+		Await(t, hosts[0], 3, 10*time.Second)
 	}
 	t.Logf("leader's kill to the first step of the next epoch: median %v of %v", median(took), took)
 }
@@ -208,19 +208,19 @@ func TestFigureMembership(t *testing.T) {
 	l := New(t)
 	a, b := l.Host(0.8), l.Host(0.8)
 	a.Up()
-	token := invite(t, a)
+	token := Invite(t, a)
 	b.Up("--join", token)
-	await(t, a, 2, 10*time.Second)
+	Await(t, a, 2, 10*time.Second)
 	var ready, detected []time.Duration
 	for range 5 {
 		b.Kill()
 		killed := time.Now()
-		await(t, a, 1, 30*time.Second)
+		Await(t, a, 1, 30*time.Second)
 		detected = append(detected, time.Since(killed))
 		start := time.Now()
 		n := b.Up()
 		ready = append(ready, n.At.Sub(start))
-		await(t, a, 2, 10*time.Second)
+		Await(t, a, 2, 10*time.Second)
 	}
 	t.Logf("start to ready, process start included: median %v; kill to detected: median %v", median(ready), median(detected))
 }

@@ -14,7 +14,7 @@ import (
 // TestLocalForceAndJobs checks the flags that say what a build may use.
 func TestLocalForceAndJobs(t *testing.T) {
 	l := New(t)
-	hosts, nodes := mesh(t, l, 2, 0.6, "--slots", "3")
+	hosts, nodes := Mesh(t, l, 2, 0.6, "--slots", "3")
 	s := Sleepy{Tag: "flags", Parts: 12, Step: 400 * time.Millisecond}
 	dirs := make([]string, len(hosts))
 	for i, h := range hosts {
@@ -54,7 +54,7 @@ func TestLocalForceAndJobs(t *testing.T) {
 // that --force names what is not the same twice.
 func TestStepsOfTheInitiatorAlone(t *testing.T) {
 	l := New(t)
-	hosts, nodes := mesh(t, l, 2, 0.6, "--slots", "2")
+	hosts, nodes := Mesh(t, l, 2, 0.6, "--slots", "2")
 	tree := map[string]string{".buildnet/config.yaml": `version: 1
 packages:
   - name: part

@@ -37,7 +37,7 @@ var serial struct {
 
 // Lab is a LAN: a bridge with hosts on it.
 type Lab struct {
-	t      *testing.T
+	t      testing.TB
 	name   string
 	dir    string
 	subnet string
@@ -52,7 +52,7 @@ type Lab struct {
 }
 
 // New makes a LAN without hosts. It is gone when the test ends.
-func New(t *testing.T) *Lab {
+func New(t testing.TB) *Lab {
 	t.Helper()
 	if rights.refused != "" {
 		t.Skip(rights.refused)
@@ -127,7 +127,7 @@ func (l *Lab) addNamespace(name string) {
 // Host is one machine of the lab.
 type Host struct {
 	lab  *Lab
-	t    *testing.T
+	t    testing.TB
 	n    int
 	Name string
 	// Addr is its IPv4 address on the LAN.

@@ -17,7 +17,7 @@ import (
 // nothing, while one of those that hold them dies.
 func TestLargeOutputsMove(t *testing.T) {
 	l := New(t)
-	hosts, nodes := mesh(t, l, 4, 0.5, "--slots", "2")
+	hosts, nodes := Mesh(t, l, 4, 0.5, "--slots", "2")
 	tree := map[string]string{".buildnet/config.yaml": `version: 1
 packages:
   - name: large
@@ -36,13 +36,13 @@ packages:
 		writeTree(t, dirs[i], tree)
 	}
 	hosts[3].Cut() // it takes no part in the first two builds
-	await(t, hosts[0], 3, 30*time.Second)
+	Await(t, hosts[0], 3, 30*time.Second)
 	hosts[0].Build(dirs[0])
 	if _, f := hosts[1].Build(dirs[1]); f.Executed != 0 || f.CachedMesh+f.CachedLocal != f.Steps {
 		t.Errorf("on the second host: %+v", f)
 	}
 	hosts[3].Heal()
-	await(t, hosts[3], 4, 60*time.Second)
+	Await(t, hosts[3], 4, 60*time.Second)
 
 	b := hosts[3].Start(dirs[3])
 	b.Until(func(e event.Event) bool { _, ok := e.(event.StepFinished); return ok })

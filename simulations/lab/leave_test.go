@@ -61,7 +61,7 @@ func TestNodeInTheBackground(t *testing.T) {
 // and that a worker's end costs a build nothing.
 func TestSIGTERMDrains(t *testing.T) {
 	l := New(t)
-	hosts, nodes := mesh(t, l, 2, 0.6, "--slots", "2")
+	hosts, nodes := Mesh(t, l, 2, 0.6, "--slots", "2")
 	s := Sleepy{Tag: "drain", Parts: 20, Step: 400 * time.Millisecond}
 	dir := s.In(t, hosts[0])
 	b := hosts[0].Start(dir)
@@ -103,22 +103,22 @@ func gone(t *testing.T, h *Host, peer string, within time.Duration) {
 // it is invited again.
 func TestLeave(t *testing.T) {
 	l := New(t)
-	hosts, nodes := mesh(t, l, 3, 0.5)
+	hosts, nodes := Mesh(t, l, 3, 0.5)
 	if o := hosts[2].Buildnet("mesh", "leave"); o.Exit != 0 {
 		t.Fatalf("mesh leave: exit status %d: %s", o.Exit, o.Stderr)
 	}
 	for _, h := range hosts[:2] {
 		gone(t, h, nodes[2].Peer, 5*time.Second)
-		await(t, h, 2, time.Second)
+		Await(t, h, 2, time.Second)
 	}
 	nodes[2].Kill()
 	nodes[2] = hosts[2].Up()
-	await(t, hosts[2], 1, time.Second)
-	await(t, hosts[0], 2, time.Second)
+	Await(t, hosts[2], 1, time.Second)
+	Await(t, hosts[0], 2, time.Second)
 	nodes[2].Stop()
-	hosts[2].Up("--join", invite(t, hosts[0], "--lan"))
+	hosts[2].Up("--join", Invite(t, hosts[0], "--lan"))
 	for _, h := range hosts {
-		await(t, h, 3, 10*time.Second)
+		Await(t, h, 3, 10*time.Second)
 	}
 }
 
@@ -126,8 +126,8 @@ func TestLeave(t *testing.T) {
 // which was down meanwhile comes back.
 func TestRevoke(t *testing.T) {
 	l := New(t)
-	hosts, nodes := mesh(t, l, 4, 0.5)
-	old, oldHere := invite(t, hosts[0], "--lan"), invite(t, hosts[0])
+	hosts, nodes := Mesh(t, l, 4, 0.5)
+	old, oldHere := Invite(t, hosts[0], "--lan"), Invite(t, hosts[0])
 	sleeper, thief := hosts[3], hosts[2]
 	nodes[3].Stop()
 	if o := hosts[0].Buildnet("mesh", "revoke", nodes[2].Peer); o.Exit != 0 {
@@ -136,7 +136,7 @@ func TestRevoke(t *testing.T) {
 	for _, h := range hosts[:2] {
 		gone(t, h, nodes[2].Peer, 5*time.Second)
 	}
-	await(t, thief, 1, 30*time.Second)
+	Await(t, thief, 1, 30*time.Second)
 
 	nodes[2].Kill()
 	for _, token := range []string{"", old, oldHere} {
@@ -147,7 +147,7 @@ func TestRevoke(t *testing.T) {
 		switch o := thief.Buildnet(args...); o.Exit {
 		case 3: // nobody answers, which is all that it is told
 		case 0:
-			await(t, thief, 1, time.Second) // alone
+			Await(t, thief, 1, time.Second) // alone
 			thief.Buildnet("node", "down")
 		default:
 			t.Errorf("the revoked host with its home, %v: exit status %d: %s%s", args, o.Exit, o.Stdout, o.Stderr)
@@ -161,14 +161,14 @@ func TestRevoke(t *testing.T) {
 	nodes[3] = sleeper.Up()
 	others := []*Host{hosts[0], hosts[1], sleeper}
 	for _, h := range others {
-		await(t, h, 3, 15*time.Second)
+		Await(t, h, 3, 15*time.Second)
 		gone(t, h, nodes[2].Peer, time.Second)
 	}
 	takesPart(t, hosts[0], nodes[3])
-	if o := fresh.Buildnet("node", "up", "--detach", "--join", invite(t, hosts[1])); o.Exit != 0 {
+	if o := fresh.Buildnet("node", "up", "--detach", "--join", Invite(t, hosts[1])); o.Exit != 0 {
 		t.Errorf("a new host with a token from after: exit status %d: %s%s", o.Exit, o.Stdout, o.Stderr)
 	}
 	for _, h := range others {
-		await(t, h, 4, 10*time.Second)
+		Await(t, h, 4, 10*time.Second)
 	}
 }

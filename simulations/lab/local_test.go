@@ -130,19 +130,6 @@ packages:
 	}
 }
 
-func writeTree(t *testing.T, dir string, files map[string]string) {
-	t.Helper()
-	for name, content := range files {
-		file := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 // TestActionCannotHarmTheStore has an action of a node that is root overwrite
 // its input.
 func TestActionCannotHarmTheStore(t *testing.T) {
@@ -194,8 +181,8 @@ func TestWithoutNode(t *testing.T) {
 	h.Build(dir)
 
 	h.Up()
-	other.Up("--join", invite(t, h, "--lan"))
-	await(t, other, 2, 10*time.Second)
+	other.Up("--join", Invite(t, h, "--lan"))
+	Await(t, other, 2, 10*time.Second)
 	second := filepath.Join(other.Dir, "zstd")
 	Project(t, second)
 	if _, f := other.Build(second); f.Executed != 0 {

@@ -15,7 +15,7 @@ import (
 // TestAllOthersDie leaves the initiator alone in the middle of a build.
 func TestAllOthersDie(t *testing.T) {
 	l := New(t)
-	hosts, nodes := mesh(t, l, 4, 0.5, "--slots", "2")
+	hosts, nodes := Mesh(t, l, 4, 0.5, "--slots", "2")
 	s := Sleepy{Tag: "all", Parts: 60, Step: 300 * time.Millisecond}
 	dir := s.In(t, hosts[0])
 	b := hosts[0].Start(dir)
@@ -38,7 +38,7 @@ func TestAllOthersDie(t *testing.T) {
 // actions, in every way in which a build ends.
 func TestEndOfOneBuildDoesNotHarmAnother(t *testing.T) {
 	l := New(t)
-	hosts, nodes := mesh(t, l, 3, 0.6, "--slots", "2")
+	hosts, nodes := Mesh(t, l, 3, 0.6, "--slots", "2")
 	for i, end := range []struct {
 		name string
 		do   func(*Build)
@@ -69,7 +69,7 @@ func TestFirstStartIsKilled(t *testing.T) {
 	l := New(t)
 	h, other := l.Host(1), l.Host(1)
 	other.Up()
-	token := invite(t, other, "--lan")
+	token := Invite(t, other, "--lan")
 	for range 15 {
 		p := h.Spawn(append(program(t), "node", "up", "--join", token)...)
 		<-time.After(time.Duration(rand.IntN(400)) * time.Millisecond)
@@ -78,10 +78,10 @@ func TestFirstStartIsKilled(t *testing.T) {
 		h.Kill()
 	}
 	n := h.Up("--join", token)
-	await(t, other, 2, 10*time.Second)
+	Await(t, other, 2, 10*time.Second)
 	n.Kill()
 	h.Up()
-	await(t, other, 2, 10*time.Second)
+	Await(t, other, 2, 10*time.Second)
 	Sound(t, h)
 }
 
@@ -89,7 +89,7 @@ func TestFirstStartIsKilled(t *testing.T) {
 // answers.
 func TestBuildWithoutItsMeshSaysSo(t *testing.T) {
 	l := New(t)
-	hosts, nodes := mesh(t, l, 2, 0.6)
+	hosts, nodes := Mesh(t, l, 2, 0.6)
 	for _, n := range nodes {
 		n.Stop()
 	}

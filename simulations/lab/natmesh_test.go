@@ -40,7 +40,7 @@ func TestMeshBehindMasquerades(t *testing.T) {
 	w := NewInternet(t, 1, wide, Routed, Masquerade, Masquerade)
 	hosts, nodes := span(t, w, 1, 0.5, "--slots", "2")
 	for _, h := range hosts {
-		await(t, h, 3, 30*time.Second)
+		Await(t, h, 3, 30*time.Second)
 	}
 	for i, m := range []int{1, 2} {
 		s := Sleepy{Tag: "masquerade" + hosts[m].Addr, Parts: 40, Step: 400 * time.Millisecond}

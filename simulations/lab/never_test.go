@@ -41,7 +41,7 @@ func TestFigureNeverSlower(t *testing.T) {
 			l := New(t)
 			hosts := []*Host{l.Host(strong), l.Host(useless)}
 			nodes := []*Node{hosts[0].Up()}
-			return hosts, append(nodes, hosts[1].Up("--join", invite(t, hosts[0])))
+			return hosts, append(nodes, hosts[1].Up("--join", Invite(t, hosts[0])))
 		}, 1},
 	} {
 		l := New(t)
@@ -52,7 +52,7 @@ func TestFigureNeverSlower(t *testing.T) {
 		alone.Up()
 		hosts, nodes := m.make(t)
 		for _, h := range hosts {
-			await(t, h, len(hosts), 30*time.Second)
+			Await(t, h, len(hosts), 30*time.Second)
 		}
 		for _, w := range works {
 			compare(t, &out, m.name, w, alone, hosts, nodes[1].Peer)

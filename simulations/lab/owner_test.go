@@ -30,7 +30,7 @@ func TestTheOwnerGoesFirst(t *testing.T) {
 	for _, yield := range []string{"off", "on"} {
 		t.Run("yield "+yield, func(t *testing.T) {
 			l := New(t)
-			hosts, _ := mesh(t, l, 2, 0.6)
+			hosts, _ := Mesh(t, l, 2, 0.6)
 			owned := hosts[1]
 			if o := owned.Buildnet("node", "set", "--yield", yield); o.Exit != 0 {
 				t.Fatalf("node set: exit status %d: %s", o.Exit, o.Stderr)
@@ -65,7 +65,7 @@ func TestTheOwnerGoesFirst(t *testing.T) {
 			b.Interrupt()
 			b.Wait()
 			for _, h := range hosts {
-				await(t, h, 2, 30*time.Second)
+				Await(t, h, 2, 30*time.Second)
 			}
 		})
 	}
@@ -132,7 +132,7 @@ func busyTime(t *testing.T) time.Duration {
 func TestNobodyDiesOfLoad(t *testing.T) {
 	needQuota(t)
 	l := New(t)
-	hosts, nodes := mesh(t, l, 3, 0.5)
+	hosts, nodes := Mesh(t, l, 3, 0.5)
 	for _, h := range hosts {
 		h.hog()
 	}

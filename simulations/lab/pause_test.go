@@ -21,7 +21,7 @@ const minute = time.Minute
 // laptop's lid or a debugger does, and lets it go on.
 func TestWorkerIsStopped(t *testing.T) {
 	l := New(t)
-	hosts, nodes := mesh(t, l, 4, 0.45, "--slots", "3")
+	hosts, nodes := Mesh(t, l, 4, 0.45, "--slots", "3")
 	for _, pause := range pauses {
 		stop(t, hosts, nodes, pause, func(start func(int) *Build) (*Build, int) {
 			b := start(0)
@@ -33,7 +33,7 @@ func TestWorkerIsStopped(t *testing.T) {
 // TestLeaderIsStopped stops the leader, which on going on takes itself for one.
 func TestLeaderIsStopped(t *testing.T) {
 	l := New(t)
-	hosts, nodes := mesh(t, l, 4, 0.45, "--slots", "3")
+	hosts, nodes := Mesh(t, l, 4, 0.45, "--slots", "3")
 	for _, pause := range pauses {
 		var first event.LeaderElected
 		f := stop(t, hosts, nodes, pause, func(start func(int) *Build) (b *Build, leader int) {
@@ -73,7 +73,7 @@ func stop(t *testing.T, hosts []*Host, nodes []*Node, pause time.Duration, choos
 	s.Check(t, dir)
 	onceEach(t, b, events, nodes)
 	for _, h := range hosts {
-		await(t, h, len(hosts), 30*time.Second)
+		Await(t, h, len(hosts), 30*time.Second)
 	}
 	takesPart(t, hosts[0], nodes[victim])
 	// What it still had to say, it has said by now.

@@ -32,6 +32,20 @@ func Project(t *testing.T, dir string) {
 	Edit(t, filepath.Join(dir, ".buildnet/config.yaml"), "-O2", "-O0")
 }
 
+// writeTree writes files, by their paths in dir.
+func writeTree(t *testing.T, dir string, files map[string]string) {
+	t.Helper()
+	for name, content := range files {
+		file := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // Edit replaces text in a file.
 func Edit(t *testing.T, file, old, with string) {
 	t.Helper()

@@ -15,7 +15,7 @@ func TestTokensThatAreNoUse(t *testing.T) {
 	l := New(t)
 	inviter, joiner := l.Host(0.5), l.Host(0.5)
 	node := inviter.Up()
-	good := invite(t, inviter)
+	good := Invite(t, inviter)
 	flipped := []byte(good)
 	if flipped[len(flipped)/2]++; flipped[len(flipped)/2] > 'z' {
 		flipped[len(flipped)/2] = 'a'
@@ -41,7 +41,7 @@ func TestTokensThatAreNoUse(t *testing.T) {
 
 	inviter.Up()
 	joiner.Up("--join", good) // the failures before have left nothing behind
-	await(t, inviter, 2, 10*time.Second)
+	Await(t, inviter, 2, 10*time.Second)
 }
 
 // TestTokenOfAnotherMesh checks that a member gives nothing away to a machine
@@ -50,7 +50,7 @@ func TestTokenOfAnotherMesh(t *testing.T) {
 	l := New(t)
 	host, stranger := l.Host(0.5), l.Host(0.5)
 	host.Up()
-	foreign := invite(t, host)
+	foreign := Invite(t, host)
 	host.Kill()
 	if err := os.RemoveAll(host.Home); err != nil {
 		t.Fatal(err)
@@ -65,7 +65,7 @@ func TestTokenOfAnotherMesh(t *testing.T) {
 	if n := strings.Count(node.Log(), stranger.Addr); n != 1 {
 		t.Errorf("the member logged the stranger's address %d times", n)
 	}
-	await(t, host, 1, time.Second)
+	Await(t, host, 1, time.Second)
 }
 
 // TestSecondNodeOnAHome checks that it is refused and says who has the home.
@@ -78,7 +78,7 @@ func TestSecondNodeOnAHome(t *testing.T) {
 			t.Errorf("exit status %d, does not name process %d: %q", o.Exit, n.cmd.Process.Pid, o.Stderr)
 		}
 	}
-	await(t, h, 1, time.Second)
+	Await(t, h, 1, time.Second)
 	n.Stop()
 	h.Up()
 }
@@ -87,20 +87,20 @@ func TestSecondNodeOnAHome(t *testing.T) {
 // refused and the first one stays.
 func TestCopiedHome(t *testing.T) {
 	l := New(t)
-	hosts, nodes := mesh(t, l, 2, 0.6)
+	hosts, nodes := Mesh(t, l, 2, 0.6)
 	thief := l.Host(0.6)
 	nodes[1].Stop()
 	if out, err := run("cp", "-a", hosts[1].Home, thief.Home); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	nodes[1] = hosts[1].Up()
-	await(t, hosts[0], 2, 10*time.Second)
+	Await(t, hosts[0], 2, 10*time.Second)
 	o := thief.Buildnet("node", "up")
 	if o.Exit == 0 || !strings.Contains(o.Stderr, "copied") || o.Stdout != "" {
 		t.Errorf("the copy: exit status %d, %q, %q", o.Exit, o.Stdout, o.Stderr)
 	}
 	for i, h := range hosts {
-		await(t, h, 2, 5*time.Second)
+		Await(t, h, 2, 5*time.Second)
 		for _, m := range h.Members() {
 			if strings.HasPrefix(m.Addr, thief.Addr+":") {
 				t.Errorf("host %d lists the copy: %+v", i+1, m)

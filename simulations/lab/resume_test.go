@@ -11,7 +11,7 @@ import (
 // and resumes: it is the same build, and nothing announced runs again.
 func TestAllNodesAreLost(t *testing.T) {
 	l := New(t)
-	hosts, nodes := mesh(t, l, 2, 0.6, "--slots", "3")
+	hosts, nodes := Mesh(t, l, 2, 0.6, "--slots", "3")
 	s := Sleepy{Tag: "blackout", Parts: 40, Step: 500 * time.Millisecond}
 	dir := s.In(t, hosts[0])
 	b := hosts[0].Start(dir, "--keep-going")
@@ -27,7 +27,7 @@ func TestAllNodesAreLost(t *testing.T) {
 	for i := range nodes {
 		nodes[i] = hosts[i].Up("--slots", "3")
 	}
-	await(t, hosts[0], 2, 15*time.Second)
+	Await(t, hosts[0], 2, 15*time.Second)
 	again := hosts[0].start("build", "--json", "-C", dir, "--resume")
 	if status := again.Wait(); status != 0 {
 		t.Fatalf("exit status %d: %s", status, again.Stderr())

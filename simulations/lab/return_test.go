@@ -13,7 +13,7 @@ import (
 // power failure of all, at the addresses that they had or at others.
 func TestWholeMeshRestarts(t *testing.T) {
 	l := New(t)
-	hosts, nodes := mesh(t, l, 3, 0.6)
+	hosts, nodes := Mesh(t, l, 3, 0.6)
 	for _, n := range nodes {
 		n.Kill()
 	}
@@ -24,7 +24,7 @@ func TestWholeMeshRestarts(t *testing.T) {
 		}
 	}
 	for _, h := range hosts {
-		await(t, h, 3, 15*time.Second)
+		Await(t, h, 3, 15*time.Second)
 	}
 
 	// The third machine gets another address.
@@ -38,7 +38,7 @@ func TestWholeMeshRestarts(t *testing.T) {
 		t.Errorf("came back as %s, was %s", n.Peer, nodes[2].Peer)
 	}
 	for _, h := range []*Host{hosts[0], hosts[1], moved} {
-		await(t, h, 3, 30*time.Second)
+		Await(t, h, 3, 30*time.Second)
 		for _, m := range h.Members() {
 			if m.Peer == n.Peer && !m.Self && !strings.HasPrefix(m.Addr, moved.Addr+":") {
 				t.Errorf("host %s knows the moved one at %s, it is at %s", h.Name, m.Addr, moved.Addr)

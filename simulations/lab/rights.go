@@ -114,7 +114,7 @@ func needUsers(t *testing.T) {
 // program is how the binary is called: by the ordinary user who runs the lab,
 // or by root. A user namespace with root alone in it would show the binary a
 // root that can be nobody else.
-func program(t *testing.T) []string {
+func program(t testing.TB) []string {
 	t.Helper()
 	if !rights.rootless {
 		return []string{Binary(t)}

@@ -29,7 +29,7 @@ func span(t *testing.T, w *Internet, n int, cpus float64, args ...string) (hosts
 			}
 			hosts, nodes = append(hosts, h), append(nodes, h.Up(own...))
 			if token == "" {
-				token = invite(t, h)
+				token = Invite(t, h)
 			}
 		}
 	}
@@ -49,7 +49,7 @@ func TestMeshOverTwoSites(t *testing.T) {
 	w := NewInternet(t, 1, continental, Routed, Routed)
 	hosts, nodes := span(t, w, 3, 0.3, "--slots", "2")
 	for _, h := range hosts {
-		await(t, h, 6, 20*time.Second)
+		Await(t, h, 6, 20*time.Second)
 	}
 	for i, h := range hosts[:2] { // from one site, and again with what is known there
 		s := Sleepy{Tag: fmt.Sprint("span", i), Parts: 90, Step: 400 * time.Millisecond}
@@ -90,7 +90,7 @@ func TestSitesAreCutApart(t *testing.T) {
 			w := NewInternet(t, 1, continental, Routed, Routed)
 			hosts, nodes := span(t, w, 3, 0.3, "--slots", "2")
 			for _, h := range hosts {
-				await(t, h, 6, 20*time.Second)
+				Await(t, h, 6, 20*time.Second)
 			}
 			s := Sleepy{Tag: "cut " + way.name, Parts: 120, Step: 400 * time.Millisecond}
 			dir := s.In(t, hosts[0])
@@ -111,7 +111,7 @@ func TestSitesAreCutApart(t *testing.T) {
 			onceEach(t, b, events, nodes)
 			mend(w, way.cuts)
 			for _, h := range hosts {
-				await(t, h, 6, 60*time.Second)
+				Await(t, h, 6, 60*time.Second)
 			}
 			takesPart(t, hosts[0], nodes[5])
 			f := b.Finished()

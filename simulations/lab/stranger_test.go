@@ -17,7 +17,7 @@ import (
 // TestStranger puts a node of another mesh on the same LAN.
 func TestStranger(t *testing.T) {
 	l := New(t)
-	hosts, nodes := mesh(t, l, 2, 0.6)
+	hosts, nodes := Mesh(t, l, 2, 0.6)
 	stranger := l.Host(0.6)
 	foreign := stranger.Up()
 	dir := filepath.Join(hosts[0].Dir, "zstd")
@@ -65,7 +65,7 @@ print "$sent\n";
 // TestFlood sends random packets to a member that builds.
 func TestFlood(t *testing.T) {
 	l := New(t)
-	hosts, _ := mesh(t, l, 2, 0.6)
+	hosts, _ := Mesh(t, l, 2, 0.6)
 	attacker := l.Host(1)
 	script := filepath.Join(attacker.Dir, "flood.pl")
 	if err := os.WriteFile(script, []byte(flood), 0o644); err != nil {
@@ -101,11 +101,11 @@ func TestFlood(t *testing.T) {
 // TestAnotherCompiler mounts another compiler over one host's.
 func TestAnotherCompiler(t *testing.T) {
 	l := New(t)
-	hosts, _ := mesh(t, l, 2, 0.6)
+	hosts, _ := Mesh(t, l, 2, 0.6)
 	other := l.Host(0.6)
 	otherCompiler(t, other)
-	foreign := other.Up("--join", invite(t, hosts[0], "--lan"))
-	await(t, hosts[0], 3, 10*time.Second)
+	foreign := other.Up("--join", Invite(t, hosts[0], "--lan"))
+	Await(t, hosts[0], 3, 10*time.Second)
 
 	dir := filepath.Join(hosts[0].Dir, "zstd")
 	Project(t, dir)

@@ -47,7 +47,7 @@ func TestBuildsOfOneTreeQueue(t *testing.T) {
 // TestTwoHostsBuildTheSameAtOnce checks that nothing is executed twice.
 func TestTwoHostsBuildTheSameAtOnce(t *testing.T) {
 	l := New(t)
-	hosts, nodes := mesh(t, l, 3, 0.6, "--slots", "3")
+	hosts, nodes := Mesh(t, l, 3, 0.6, "--slots", "3")
 	s := Sleepy{Tag: "twice", Parts: 30, Step: 400 * time.Millisecond}
 	var builds []*Build
 	var dirs []string
@@ -91,7 +91,7 @@ func executedActions(nodes []*Node) map[string]int {
 // own leader, and kills a host.
 func TestManyBuildsAtOnce(t *testing.T) {
 	l := New(t)
-	hosts, nodes := mesh(t, l, 4, 0.5, "--slots", "3")
+	hosts, nodes := Mesh(t, l, 4, 0.5, "--slots", "3")
 	type running struct {
 		*Build
 		s   Sleepy

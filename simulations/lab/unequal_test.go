@@ -72,10 +72,10 @@ func unequal(t *testing.T, powers []float64) (hosts []*Host) {
 	}
 	hosts[0].Up()
 	for _, h := range hosts[1:] {
-		h.Up("--join", invite(t, hosts[0], "--lan"))
+		h.Up("--join", Invite(t, hosts[0], "--lan"))
 	}
 	for _, h := range hosts {
-		await(t, h, len(hosts), time.Minute)
+		Await(t, h, len(hosts), time.Minute)
 	}
 	return hosts
 }
