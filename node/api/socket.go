@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -45,6 +44,7 @@ func (s *Server) socketHandler() http.Handler {
 	mux.HandleFunc("POST /v1/down", s.owner(answer(func(r *http.Request) (struct{}, error) { return struct{}{}, s.node.Down(r.Context()) })))
 	s.lending(mux)
 	mux.HandleFunc("POST /v1/build", s.build)
+	s.invocations(mux)
 	mux.HandleFunc("POST /v1/trees", s.offerTree)
 	mux.HandleFunc("GET /v1/builds", answer(s.listBuilds))
 	mux.HandleFunc("GET /v1/builds/{id}", answer(func(r *http.Request) (BuildRecord, error) { return s.node.ShowBuild(r.Context(), r.PathValue("id")) }))
@@ -116,7 +116,7 @@ func (s *Server) build(w http.ResponseWriter, r *http.Request) {
 // check makes sure of what the type of a request promises.
 func (q *BuildRequest) check() error {
 	switch {
-	case !filepath.IsAbs(q.Dir) || filepath.Clean(q.Dir) != q.Dir || strings.ContainsRune(q.Dir, 0):
+	case !cleanDir(q.Dir):
 		return Errorf(Invalid, "directory %q of a build: want a clean absolute path", q.Dir)
 	case len(q.Targets) > maxTargets:
 		return Errorf(Invalid, "%d targets, the limit is %d", len(q.Targets), maxTargets)

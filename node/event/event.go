@@ -34,6 +34,11 @@ type BuildStarted struct {
 	Members int `json:"members"`
 	// Names maps the peers of the mesh to their host names, for people.
 	Names map[string]string `json:"names,omitempty"`
+	// Client is the program whose commands these are, in an invocation: absent
+	// for a build of a configuration. Jobs is how many of its commands are worth
+	// being asked for at once.
+	Client string `json:"client,omitempty"`
+	Jobs   int    `json:"jobs,omitempty"`
 }
 
 // LeaderElected comes at the election and at every take-over, and again when the

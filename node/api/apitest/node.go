@@ -30,11 +30,14 @@ type Node struct {
 	Err error
 	// OnBuild is the build; nil is one that finishes at once.
 	OnBuild func(ctx context.Context, r api.BuildRequest, emit func(event.Event)) error
+	// OnCommand runs a command of an invocation; nil is one that does nothing.
+	OnCommand func(ctx context.Context, c api.Command) (api.CommandResult, error)
 	// OnDown is called by Down.
 	OnDown func()
 
 	mu    sync.Mutex
 	asked []any
+	end   chan api.InvocationEnd
 }
 
 var _ api.Node = (*Node)(nil)

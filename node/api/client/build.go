@@ -27,13 +27,18 @@ const EndWithin = 2 * time.Second
 // build ran to its end, whatever came of it; an *api.Error when there was
 // none; and ErrLost. Whatever Build returns, the build has ended or is ending.
 func (c *Client) Build(ctx context.Context, r api.BuildRequest, each func(line []byte) error) error {
+	return c.stream(ctx, "/v1/build", r, each)
+}
+
+// stream makes a request whose answer is events.
+func (c *Client) stream(ctx context.Context, path string, r any, each func(line []byte) error) error {
 	conn, err := c.dial(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
 	defer interrupt(ctx, conn)()
-	err = exchange(conn, r, each)
+	err = exchange(conn, path, r, each)
 	if err != nil && ctx.Err() != nil {
 		return fmt.Errorf("build: %w", ctx.Err())
 	}
@@ -68,12 +73,12 @@ func interrupt(ctx context.Context, conn net.Conn) func() {
 
 // exchange speaks HTTP itself: a transport of package http could not close one
 // side of a connection.
-func exchange(conn net.Conn, r api.BuildRequest, each func(line []byte) error) error {
+func exchange(conn net.Conn, path string, r any, each func(line []byte) error) error {
 	body, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("encode the request: %w", err)
 	}
-	req, err := http.NewRequest(http.MethodPost, "http://node/v1/build", bytes.NewReader(body)) //nolint:noctx // the connection ends with it
+	req, err := http.NewRequest(http.MethodPost, "http://node"+path, bytes.NewReader(body)) //nolint:noctx // the connection ends with it
 	if err != nil {
 		return fmt.Errorf("ask for a build: %w", err)
 	}

@@ -1,0 +1,145 @@
+package api
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+
+	"github.com/buildnet/buildnet/node/event"
+)
+
+// Invocations are runs of programs that have commands of their own: ninja, make,
+// a compiler that goes through a shim. Each is a build to which commands come
+// while it goes on.
+type Invocations interface {
+	// Invoke runs an invocation and calls emit as Build does. Its first event is
+	// event.BuildStarted, with the ID that RunCommand takes, the last one
+	// event.BuildFinished. It goes on until EndInvocation, or until ctx ends: then
+	// what still runs of it is cancelled, and it returns within 2 s.
+	Invoke(ctx context.Context, r InvocationRequest, emit func(event.Event)) error
+	// RunCommand runs one command of an invocation, here or anywhere, or has the
+	// caller run it. When ctx ends nobody needs the command any more. An error says
+	// that there is no such invocation, or that the request is at fault.
+	RunCommand(ctx context.Context, invocation string, c Command) (CommandResult, error)
+	// EndInvocation says that no more commands come, and what came of it all.
+	EndInvocation(ctx context.Context, invocation string, e InvocationEnd) error
+}
+
+// InvocationRequest begins an invocation.
+type InvocationRequest struct {
+	// Client is the name of the program, such as ninja.
+	Client string `json:"client"`
+	// Root is the absolute path of the directory that it works in.
+	Root string `json:"root"`
+	// Targets are what it was asked for, for people.
+	Targets []string `json:"targets,omitempty"`
+	// Jobs bounds the commands that run at once, anywhere; 0 is no bound.
+	Jobs int `json:"jobs,omitempty"`
+	// Local asks no peer for bytes or work.
+	Local bool `json:"local,omitempty"`
+	// Profile, Strategy and Partition are as for a BuildRequest.
+	Profile   string `json:"profile,omitempty"`
+	Strategy  string `json:"strategy,omitempty"`
+	Partition string `json:"partition,omitempty"`
+	// Env are the variables, as NAME=VALUE, of commands that bring none.
+	Env []string `json:"env,omitempty"`
+
+	// UID is the caller's, by the socket; UnknownUID where the system does not
+	// say.
+	UID int `json:"-"`
+}
+
+// InvocationEnd is what came of an invocation, as its client has it.
+type InvocationEnd struct {
+	OK bool `json:"ok"`
+	// Cancelled says that its user stopped it.
+	Cancelled bool `json:"cancelled,omitempty"`
+	// Error says why it failed where no command did.
+	Error string `json:"error,omitempty"`
+	// Skipped are commands that were not run since nothing had changed, NotRun
+	// those behind a failure.
+	Skipped int `json:"skipped,omitempty"`
+	NotRun  int `json:"not_run,omitempty"`
+}
+
+// Command is one command of an invocation.
+type Command struct {
+	// Dir is the working directory, absolute.
+	Dir string
+	// Argv is the command, or Shell is it for /bin/sh -c.
+	Argv  []string
+	Shell string
+	// Env are its variables as NAME=VALUE; none are those of the invocation.
+	Env []string
+	// Name is what people call it; "" is its first output.
+	Name string
+	// Rank is how much work waits for it, in BPU-seconds; 0 where nobody knows.
+	Rank float64
+	// Terminal says that its messages go to a terminal.
+	Terminal bool
+	// Inputs and Outputs are what a graph declares, as seen from Dir, if one does;
+	// Depfile and Rspfile likewise.
+	Inputs  []string
+	Outputs []string
+	Depfile string
+	Rspfile string
+	// Local is why the client wants to run it itself: it waits for a slot then.
+	Local string
+
+	// UID is the caller's, as for an InvocationRequest.
+	UID int
+}
+
+// CommandResult is what came of a command.
+type CommandResult struct {
+	// Local are the reasons why the caller has to run the command itself, now. If
+	// there is one, the command has a slot of this machine until Release is
+	// called, and there is nothing below.
+	Local   []string
+	Release func()
+
+	ExitCode int
+	Signal   int // that ended it; 0 for none
+	// Output is what it printed, both streams in the order in which they came.
+	Output []byte
+	// How is Executed, CachedLocal or CachedMesh; a command that fails was executed.
+	How event.Status
+	// Peer executed it, now or for the cache.
+	Peer   string
+	RunMS  int64
+	Action string // its digest
+}
+
+// check makes sure of what the type of a request promises.
+func (q *InvocationRequest) check() error {
+	switch {
+	case q.Client == "" || len(q.Client) > maxClient || strings.ContainsFunc(q.Client, isControl):
+		return Errorf(Invalid, "client %q of an invocation: want a name of up to %d bytes", q.Client, maxClient)
+	case !cleanDir(q.Root):
+		return Errorf(Invalid, "root %q of an invocation: want a clean absolute path", q.Root)
+	case len(q.Targets) > maxTargets:
+		return Errorf(Invalid, "%d targets, the limit is %d", len(q.Targets), maxTargets)
+	case q.Jobs < 0:
+		return Errorf(Invalid, "%d jobs", q.Jobs)
+	}
+	return checkEnv(q.Env)
+}
+
+// maxClient bounds the name of a client, in bytes.
+const maxClient = 64
+
+// cleanDir reports whether d is a clean absolute path.
+func cleanDir(d string) bool {
+	return filepath.IsAbs(d) && filepath.Clean(d) == d && !strings.ContainsRune(d, 0)
+}
+
+func checkEnv(env []string) error {
+	for _, v := range env {
+		if name, _, ok := strings.Cut(v, "="); !ok || name == "" || strings.ContainsRune(v, 0) {
+			return Errorf(Invalid, "bad environment variable %q", v)
+		}
+	}
+	return nil
+}
+
+func isControl(r rune) bool { return r < ' ' || r == 0x7f }

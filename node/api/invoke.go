@@ -1,0 +1,113 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// Headers of the answer to a command that was run.
+const (
+	HowHeader    = "Buildnet-How"
+	PeerHeader   = "Buildnet-Peer"
+	RunMSHeader  = "Buildnet-Run-Ms"
+	ActionHeader = "Buildnet-Action"
+)
+
+// CommandType is the content type of commands and of what becomes of them.
+const CommandType = "application/octet-stream"
+
+// invocations serves them, where the node has any.
+func (s *Server) invocations(mux *http.ServeMux) {
+	node, ok := s.node.(Invocations)
+	if !ok {
+		return
+	}
+	mux.HandleFunc("POST /v1/invocations", func(w http.ResponseWriter, r *http.Request) { s.invoke(node, w, r) })
+	mux.HandleFunc("POST /v1/invocations/{id}/run", func(w http.ResponseWriter, r *http.Request) { runCommand(node, w, r) })
+	mux.HandleFunc("POST /v1/invocations/{id}/end", ask(func(r *http.Request, q InvocationEnd) (struct{}, error) {
+		return struct{}{}, node.EndInvocation(r.Context(), r.PathValue("id"), q)
+	}))
+}
+
+// invoke runs an invocation; the answer is its events as they come. It ends when
+// the connection does.
+func (s *Server) invoke(node Invocations, w http.ResponseWriter, r *http.Request) {
+	q := InvocationRequest{UID: caller(r)}
+	err := readJSON(w, r, maxBuildBody, &q)
+	if err == nil {
+		err = q.check()
+	}
+	if err == nil {
+		err = s.admit()
+	}
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	defer s.finished()
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	stream := &stream{w: w, control: http.NewResponseController(w), broken: cancel}
+	if err := node.Invoke(ctx, q, stream.emit); err != nil {
+		stream.fail(err)
+	}
+}
+
+// runCommand runs a command. Where the client is to run it, the answer does not
+// end before the client ends it: the connection is the slot.
+func runCommand(node Invocations, w http.ResponseWriter, r *http.Request) {
+	c, err := readCommand(w, r)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	c.UID = caller(r)
+	res, err := node.RunCommand(r.Context(), r.PathValue("id"), *c)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	if res.Release != nil {
+		defer res.Release()
+	}
+	h := w.Header()
+	h.Set("Content-Type", CommandType)
+	h.Set("Transfer-Encoding", "identity") // no chunks: it ends with the connection
+	if len(res.Local) > 0 {
+		if _, err := io.WriteString(w, res.outcome()); err != nil || http.NewResponseController(w).Flush() != nil {
+			return // nobody is there
+		}
+		<-r.Context().Done()
+		return
+	}
+	h.Set(HowHeader, string(res.How))
+	h.Set(PeerHeader, res.Peer)
+	h.Set(RunMSHeader, strconv.FormatInt(res.RunMS, 10))
+	h.Set(ActionHeader, res.Action)
+	if _, err := io.WriteString(w, res.outcome()); err == nil {
+		_, _ = w.Write(res.Output) // a client that went away
+	}
+}
+
+func readCommand(w http.ResponseWriter, r *http.Request) (*Command, error) {
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(bodyTime)) // not all connections can
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxCommand))
+	_ = control.SetReadDeadline(time.Time{})
+	if err != nil {
+		return nil, Errorf(Invalid, "read a command: %v", err)
+	}
+	c, err := DecodeCommand(body)
+	if err != nil {
+		var told *Error
+		if errors.As(err, &told) {
+			return nil, err
+		}
+		return nil, Errorf(Invalid, "%v", err)
+	}
+	return c, nil
+}
