@@ -172,6 +172,7 @@ func New(opts Options) *Service {
 		inherited: map[*inheritance]bool{},
 	}
 	s.life, s.end = context.WithCancel(context.Background())
+	s.running.Go(s.refit)
 	opts.Network.Handle(Protocol, s.serve)
 	return s
 }

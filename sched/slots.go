@@ -2,110 +2,78 @@ package sched
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/buildnet/buildnet/sched/steal"
 )
 
-// whose build a job is of.
-type whose uint8
-
-const (
-	ours whose = iota // it was asked for here, by this machine's user
-	theirs
-)
-
-// slots are the node's, for the jobs of all builds together. Some of them may
-// be lent to the builds of other members: how many changes while they run.
+// slots are the node's: see steal.Slots.
 type slots struct {
-	mu     sync.Mutex
-	all    int
-	lent   int // at most
-	used   [theirs + 1]int
-	queued []*queued // in the order in which they came
-}
-
-type queued struct {
-	whose whose
-	begin chan struct{} // closed when it has its slot
+	mu      sync.Mutex
+	machine *steal.Slots
+	changed chan struct{} // holds one token when commands have come or gone
 }
 
 func newSlots(all int) *slots {
-	all = max(all, 1)
-	return &slots{all: all, lent: all}
+	return &slots{machine: steal.NewSlots(all), changed: make(chan struct{}, 1)}
 }
 
-// acquire waits for a slot.
-func (s *slots) acquire(ctx context.Context, w whose) error {
-	q := &queued{whose: w, begin: make(chan struct{})}
-	s.mu.Lock()
-	s.queued = append(s.queued, q)
-	s.serve()
-	s.mu.Unlock()
+// acquire waits for a slot, which release gives back.
+func (s *slots) acquire(ctx context.Context, w steal.Whose, within *steal.Turn) (*steal.Turn, error) {
+	began := make(chan struct{})
+	t := &steal.Turn{Whose: w, Within: within, Begin: func() { close(began) }}
+	s.do(w, func() { s.machine.Ask(t) })
 	select {
-	case <-q.begin:
-		return nil
+	case <-began:
+		return t, nil
 	case <-ctx.Done():
+		s.release(t) // it may have got one meanwhile
+		return nil, ctx.Err()
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if i := slices.Index(s.queued, q); i >= 0 {
-		s.queued = slices.Delete(s.queued, i, i+1)
-	} else {
-		s.used[w]-- // it got one meanwhile
-	}
-	s.serve()
-	return ctx.Err()
 }
 
-func (s *slots) release(w whose) {
+func (s *slots) release(t *steal.Turn) { s.do(t.Whose, func() { s.machine.Leave(t) }) }
+
+// do changes something for w, and has those begin who may then.
+func (s *slots) do(w steal.Whose, f func()) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.used[w]--
-	s.serve()
+	f()
+	for _, t := range s.machine.Serve() {
+		t.Begin()
+	}
+	s.mu.Unlock()
+	if w != steal.Local {
+		return
+	}
+	select {
+	case s.changed <- struct{}{}:
+	default:
+	}
 }
 
 // lend bounds how many slots the jobs of other members' builds have. What runs
 // beyond it goes on.
-func (s *slots) lend(most int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.lent = min(max(most, 0), s.all)
-	s.serve()
-}
+func (s *slots) lend(most int) { s.do(steal.Theirs, func() { s.machine.Lend(most) }) }
 
 func (s *slots) lends() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.lent
+	return s.machine.Lends()
 }
 
-// share is how much of the node's slots others may have, 0 to 1.
-func (s *slots) share() float64 {
+// of is how many slots the builds of w may count with.
+func (s *slots) of(w steal.Whose) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return float64(s.lent) / float64(s.all)
-}
-
-// serve gives slots to those who have waited longest and may have one.
-func (s *slots) serve() {
-	s.queued = slices.DeleteFunc(s.queued, func(q *queued) bool {
-		if s.used[ours]+s.used[theirs] >= s.all || q.whose == theirs && s.used[theirs] >= s.lent {
-			return false
-		}
-		s.used[q.whose]++
-		close(q.begin)
-		return true
-	})
+	return s.machine.For(w)
 }
 
 // Lend gives the builds of other members so many of the node's slots from now
 // on, 0 none. What they have begun goes on, unless Release ends it.
 func (s *Service) Lend(slots int) {
 	s.slots.lend(slots)
-	s.eachForeign(func(p *party, h *steal.Hand) { p.doHand(h.Resize(time.Now(), s.slots.lends())) })
+	s.eachForeign(func(p *party, h *steal.Hand) { p.doHand(h.Resize(time.Now(), p.slots())) })
 }
 
 // Release ends what this node runs for builds of other members, and gives it
@@ -117,6 +85,15 @@ func (s *Service) Release() {
 // eachForeign calls f for the worker of each build that was not asked for here,
 // in the goroutine that owns it.
 func (s *Service) eachForeign(f func(p *party, h *steal.Hand)) {
+	s.each(func(p *party, h *steal.Hand) {
+		if p.whose() == steal.Theirs {
+			f(p, h)
+		}
+	})
+}
+
+// each calls f for the worker of each build, in the goroutine that owns it.
+func (s *Service) each(f func(p *party, h *steal.Hand)) {
 	s.mu.Lock()
 	parties := make([]*party, 0, len(s.parties))
 	for _, p := range s.parties {
@@ -125,7 +102,7 @@ func (s *Service) eachForeign(f func(p *party, h *steal.Hand)) {
 	s.mu.Unlock()
 	for _, p := range parties {
 		p.box.post(func() {
-			if p.hand != nil && p.whose() == theirs {
+			if p.hand != nil {
 				f(p, p.hand)
 			}
 		})
@@ -133,17 +110,12 @@ func (s *Service) eachForeign(f func(p *party, h *steal.Hand)) {
 }
 
 // whose build this is. What its node goes on with as the heir is another's still.
-func (p *party) whose() whose {
+func (p *party) whose() steal.Whose {
 	if p.origin != nil && !p.origin.foreign {
-		return ours
+		return steal.Ours
 	}
-	return theirs
+	return steal.Theirs
 }
 
 // slots is how many of the node's the build may have.
-func (p *party) slots() int {
-	if p.whose() == ours {
-		return p.s.opts.Slots
-	}
-	return p.s.slots.lends()
-}
+func (p *party) slots() int { return p.s.slots.of(p.whose()) }

@@ -79,7 +79,7 @@ func (p *party) prepare(a steal.Assign) {
 	p.drop(key)
 	j := &job{key: key, Job: Job{
 		Build: p.build, Step: a.Name, Action: a.Action, Holders: a.Holders, Own: p.origin.step(a),
-		Alone: p.origin != nil && p.origin.alone, Foreign: p.whose() == theirs, Forget: p.forget,
+		Alone: p.origin != nil && p.origin.alone, Foreign: p.whose() == steal.Theirs, Forget: p.forget,
 		Messages: unpack(a.Messages),
 	}}
 	j.Progress = func(percent int) { j.percent.Store(int32(min(max(percent, 0), 100)) + 1) }
@@ -131,7 +131,7 @@ func (p *party) stated(s steal.Status) steal.Status {
 	if p.s.opts.InUse != nil {
 		s.Memory = p.s.opts.InUse()
 	}
-	s.Share = p.s.slots.share()
+	s.Share = float64(p.s.slots.lends()) / float64(max(p.s.opts.Slots, 1))
 	return s
 }
 
@@ -166,10 +166,11 @@ func (p *party) execute(key jobKey) {
 	}
 	prepared, fetched, whose := j.prepared, j.fetched, p.whose()
 	p.work.Go(func() {
-		if err := p.s.slots.acquire(j.ctx, whose); err != nil {
+		slot, err := p.s.slots.acquire(j.ctx, whose, nil)
+		if err != nil {
 			return // cancelled
 		}
-		defer p.s.slots.release(whose)
+		defer p.s.slots.release(slot)
 		queued := time.Since(prepared)
 		entry, timings, failure := p.s.opts.Runner.Run(j.ctx, j.Job, func() {
 			p.mine(j, func(h *steal.Hand) steal.HandOutput { return h.Running(time.Now(), key.step, key.action) })

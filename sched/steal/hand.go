@@ -21,7 +21,7 @@ const (
 // HandOptions are what a worker is.
 type HandOptions struct {
 	Self  peer.ID
-	Slots int // how many actions it runs at once
+	Slots int // how many actions it runs at once, as of now
 	// Most is how many they may become (see Resize); 0 if they stay.
 	Most     int
 	OS, Arch string
@@ -55,7 +55,9 @@ type Hand struct {
 	probed     bool
 	joined     bool // on the present stream
 
-	seen     uint64 // assignments of this stream
+	said     int       // slots that leaders count with
+	ebbs     time.Time // since when there are more; zero if there are not
+	seen     uint64    // assignments of this stream
 	asked    Want
 	jobs     []*job // in the order in which they came
 	reports  []Report
@@ -112,7 +114,7 @@ type job struct {
 
 // NewHand returns a worker that serves nobody yet.
 func NewHand(opts HandOptions) *Hand {
-	return &Hand{opts: opts, guard: guard{highest: opts.Heard}}
+	return &Hand{opts: opts, said: opts.Slots, guard: guard{highest: opts.Heard}}
 }
 
 // Tick tells the time. It is to be called when it is Due.
@@ -254,6 +256,7 @@ func (h *Hand) finish() HandOutput {
 		return h.out
 	}
 	h.join()
+	h.grow()
 	h.run()
 	h.want()
 	h.tell()
@@ -279,7 +282,11 @@ func (h *Hand) Due() time.Time {
 	case h.over || h.lead == (Epoch{}):
 		return time.Time{}
 	case h.up:
-		return earlier(h.heard.Add(Bereft), h.told.Add(h.pace()))
+		due := earlier(h.heard.Add(Bereft), h.told.Add(h.pace()))
+		if !h.ebbs.IsZero() {
+			due = earlier(due, h.ebbs.Add(Ebb))
+		}
+		return due
 	default:
 		return h.heard.Add(Bereft)
 	}
@@ -310,6 +317,7 @@ func (h *Hand) join() {
 	if !h.up || h.joined || !h.probed {
 		return
 	}
+	h.said, h.ebbs = h.opts.Slots, time.Time{}
 	h.joined = true
 	j := Join{
 		Slots: h.says(), OS: h.opts.OS, Arch: h.opts.Arch, BPU: h.opts.BPU, Memory: h.opts.Memory, Toolchains: h.toolchains,
@@ -321,11 +329,12 @@ func (h *Hand) join() {
 	h.reply(j)
 }
 
+// slots are those that it asks for work for.
 func (h *Hand) slots() int {
 	if h.draining {
 		return 0
 	}
-	return h.opts.Slots
+	return h.said
 }
 
 // want asks for as many jobs as there are slots, and as many again to prepare
@@ -347,7 +356,7 @@ func (h *Hand) want() {
 // run submits what is prepared while there are slots. Without a leader nothing
 // is begun: it may have been given to somebody else.
 func (h *Hand) run() {
-	if !h.up || h.slots() == 0 || h.now.Sub(h.heard) >= Lease {
+	if !h.up || h.draining || h.now.Sub(h.heard) >= Lease {
 		return
 	}
 	busy := 0

@@ -5,6 +5,11 @@ import (
 	"time"
 )
 
+// Ebb is how long slots have been back before a leader hears of it, as long as the
+// worker has enough in hand to fill them: a command that had one (see Slots) is
+// often followed by the next.
+const Ebb = 100 * time.Millisecond
+
 // Resize gives this build so many slots from now on. What was not begun and
 // finds no room any more goes back to the leader; what runs goes on.
 func (h *Hand) Resize(now time.Time, slots int) HandOutput {
@@ -14,12 +19,33 @@ func (h *Hand) Resize(now time.Time, slots int) HandOutput {
 		return h.out
 	}
 	h.opts.Slots = slots
+	switch {
+	case slots > h.said && h.ebbs.IsZero():
+		h.ebbs = now
+	case slots <= h.said:
+		h.ebbs = time.Time{}
+	}
+	if slots < h.said {
+		h.say()
+		h.want() // first: what goes back must not come again
+		h.giveBack(2*slots, running)
+	}
+	return h.finish()
+}
+
+// grow tells of slots that are back.
+func (h *Hand) grow() {
+	if !h.ebbs.IsZero() && (len(h.jobs) < h.opts.Slots || h.now.Sub(h.ebbs) >= Ebb) {
+		h.say()
+	}
+}
+
+// say tells the leader of the slots that the build has.
+func (h *Hand) say() {
+	h.said, h.ebbs = h.opts.Slots, time.Time{}
 	if h.joined {
 		h.reply(Resize{Slots: h.says()})
 	}
-	h.want() // first: what goes back must not come again
-	h.giveBack(2*slots, running)
-	return h.finish()
 }
 
 // says is how many slots a leader hears of. One at least, if there may be some

@@ -56,3 +56,19 @@ func TestHandTellsTheNextLeaderTheSlotsThatItHasThen(t *testing.T) {
 		Running: []Running{{Step: 7, Action: job7.Action, Started: true}, {Step: 8, Action: job8.Action}},
 	}))
 }
+
+func TestHandTellsLateThatSlotsAreBackWhileItHasEnoughToDo(t *testing.T) {
+	h := loaded(t)
+	expect(t, "fewer at once", said(h.Resize(start, 1).Replies), []Message{Resize{Slots: 1}, Want{Seen: 2}})
+	soon := start.Add(Ebb / 2)
+	expect(t, "it has two in hand", len(h.Resize(soon, 2).Replies), 0)
+	h.Running(soon, 8, job8.Action)
+	expect(t, "fewer again: as was said", len(h.Resize(soon, 1).Replies), 0)
+	h.Resize(soon, 2)
+	expect(t, "is due", h.Due(), soon.Add(Ebb))
+	expect(t, "it lasts", said(h.Tick(soon.Add(Ebb)).Replies), []Message{Resize{Slots: 2}, Want{Seen: 2, Free: 2}})
+	h.Resize(soon, 1)
+	r := Report{Step: 7, Action: job7.Action, Entry: &action.Entry{Action: job7.Action}}
+	h.Ended(soon, r)
+	expect(t, "one is enough for one slot", said(h.Resize(soon, 3).Replies), []Message{Resize{Slots: 3}, Want{Seen: 2, Free: 5}})
+}
