@@ -26,7 +26,9 @@ const ninjaName = "ninja"
 
 func main() {
 	if filepath.Base(os.Args[0]) == ninjaName {
-		os.Exit(ninja.Program(os.Args[1:], ninja.ThisProcess()))
+		process := ninja.ThisProcess()
+		process.Elsewhere = cli.NodeThatRuns(process.Environ)
+		os.Exit(ninja.Program(os.Args[1:], process))
 	}
 	executable, err := os.Executable()
 	if err != nil {
@@ -38,7 +40,7 @@ func main() {
 	os.Exit(cli.Run(context.Background(), os.Args[1:], cli.System{
 		Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(), Screen: screen(),
 		Signals: signals, Exit: os.Exit, Start: startNode, Executable: executable,
-		Manifest: ninja.ThisProcess().Build,
+		Manifest: ninja.ThisProcess().Share,
 	}))
 }
 

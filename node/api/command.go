@@ -46,6 +46,7 @@ var commandFields = []struct {
 	{"depfile", func(c *Command) []string { return some(c.Depfile) }, func(c *Command, v string) error { return once(&c.Depfile, v) }},
 	{"rspfile", func(c *Command) []string { return some(c.Rspfile) }, func(c *Command, v string) error { return once(&c.Rspfile, v) }},
 	{"local", func(c *Command) []string { return some(c.Local) }, func(c *Command, v string) error { return once(&c.Local, v) }},
+	{"why", func(c *Command) []string { return some(c.Why) }, func(c *Command, v string) error { return once(&c.Why, v) }},
 }
 
 func some(v string) []string {

@@ -85,6 +85,8 @@ type Command struct {
 	Rspfile string
 	// Local is why the client wants to run it itself: it waits for a slot then.
 	Local string
+	// Why is why it is to run at all, in the words of the client.
+	Why string
 
 	// UID is the caller's, as for an InvocationRequest.
 	UID int

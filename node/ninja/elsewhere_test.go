@@ -131,8 +131,8 @@ func (s *shop) build(f *farm, change func(*Options)) int {
 	s.err.Reset()
 	s.finished = nil
 	w := World{
-		Dir: s.dir, Stdout: &s.out, Stderr: &s.err, Runner: Local{Dir: s.dir}, HereBecause: "--local",
-		Watch: func(e Finished) { s.finished = append(s.finished, e) },
+		Dir: s.dir, Stdout: &s.out, Stderr: &s.err, Runner: Local{Dir: s.dir},
+		Sharing: Sharing{HereBecause: "--local", Watch: func(e Finished) { s.finished = append(s.finished, e) }},
 	}
 	if f != nil {
 		f.here = Local{Dir: s.dir}

@@ -47,7 +47,7 @@ func (l Local) Run(ctx context.Context, job Job) Result {
 	err = cmd.Start()
 	w.Close()
 	if err != nil {
-		return Result{Status: statusOf(ctx, err), Output: withReason(nil, err)}
+		return Result{Status: statusOf(ctx, err), Output: withReason(nil, err), ExitCode: exitCode(err)}
 	}
 	read := make(chan []byte, 1)
 	go func() {
@@ -67,7 +67,7 @@ func (l Local) Run(ctx context.Context, job Job) Result {
 		_ = r.SetReadDeadline(time.Now().Add(drainTime))
 		output = <-read
 	}
-	return Result{Status: statusOf(ctx, err), Output: output}
+	return Result{Status: statusOf(ctx, err), Output: output, ExitCode: exitCode(err)}
 }
 
 // console runs a job that has the terminal. A Ctrl-C there has reached it as well
@@ -85,7 +85,7 @@ func (l Local) console(ctx context.Context, cmd *exec.Cmd) Result {
 	}
 	cmd.Cancel = func() error { return nil }
 	err := cmd.Run()
-	return Result{Status: statusOf(ctx, err), Output: withReason(nil, err)}
+	return Result{Status: statusOf(ctx, err), Output: withReason(nil, err), ExitCode: exitCode(err)}
 }
 
 // withReason says why a command could not be started at all.
@@ -95,6 +95,19 @@ func withReason(output []byte, err error) []byte {
 		return output
 	}
 	return fmt.Appendf(output, "%v\n", err)
+}
+
+// exitCode is -1 for a command that did not exit.
+func exitCode(err error) int {
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		return exit.ExitCode()
+	default:
+		return -1
+	}
 }
 
 func statusOf(ctx context.Context, err error) Status {

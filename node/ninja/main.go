@@ -23,6 +23,7 @@ type Process struct {
 	Getenv func(string) (string, bool)
 	// Runner is nil for this machine.
 	Runner Runner
+	Sharing
 }
 
 // ThisProcess is the process as the system has made it.
@@ -66,6 +67,12 @@ func (p Process) answer(err error) int {
 	return a.Code
 }
 
+// Share is Build with more than ninja has.
+func (p Process) Share(ctx context.Context, o Options, with Sharing) int {
+	p.Sharing = with
+	return p.Build(ctx, o)
+}
+
 // Build is Run in this process's world.
 func (p Process) Build(ctx context.Context, o Options) int {
 	dir, err := directory(o.Dir)
@@ -73,9 +80,13 @@ func (p Process) Build(ctx context.Context, o Options) int {
 		fmt.Fprintf(p.Stderr, "ninja: fatal: chdir to '%s' - %s\n", o.Dir, reason(err))
 		return exitFailed
 	}
-	w := World{Dir: dir, Stdout: p.Stdout, Stderr: p.Stderr, Screen: p.screen(), Runner: p.Runner, Load: loadAverage}
+	w := World{Dir: dir, Stdout: p.Stdout, Stderr: p.Stderr, Screen: p.screen(), Runner: p.Runner, Load: loadAverage, Sharing: p.Sharing}
+	console := p.Stdout
+	if p.Silent {
+		w.Stdout, w.Screen, console = io.Discard, Screen{Color: w.Screen.Color}, p.Stderr
+	}
 	if w.Runner == nil {
-		w.Runner = Local{Dir: dir, Env: p.Environ, Stdin: p.Stdin, Stdout: p.Stdout, Stderr: p.Stderr}
+		w.Runner = Local{Dir: dir, Env: p.Environ, Stdin: p.Stdin, Stdout: console, Stderr: p.Stderr}
 	}
 	return Run(ctx, o, w)
 }

@@ -75,6 +75,8 @@ type Result struct {
 	Status Status
 	// Output is what it wrote to stdout and stderr; nothing of a console job.
 	Output []byte
+	// ExitCode is what a job that failed has exited with; -1 if it did not.
+	ExitCode int
 	Ran
 }
 

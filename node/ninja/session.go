@@ -35,14 +35,21 @@ type World struct {
 	Disk Disk
 	// Runner is nil for this machine.
 	Runner Runner
+	Sharing
+	// Load returns the load average; nil means 0.
+	Load func() float64
+}
+
+// Sharing is what a build does that ninja does not. The zero value is nothing.
+type Sharing struct {
 	// Elsewhere is who has commands run on other machines; nil is nobody, and
 	// HereBecause is the reason that is told then.
 	Elsewhere   Elsewhere
 	HereBecause string
 	// Watch is told of every command that has ended, one at a time; nil is nobody.
 	Watch func(Finished)
-	// Load returns the load average; nil means 0.
-	Load func() float64
+	// Silent leaves ninja's words out of stdout: Watch is told all.
+	Silent bool
 }
 
 // Finished is a command that has ended.

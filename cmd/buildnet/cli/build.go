@@ -34,7 +34,7 @@ func (a *app) buildCommand() *cobra.Command {
 	manifest := ninja.Defaults()
 	c := leaf(&cobra.Command{
 		Use: "build [-C DIR] [TARGET...|--resume [BUILD]] [--json] [--force] [--local] [--keep-going] [-j N] [--profile NAME] [--strategy S] [--partition X]\n" +
-			"  buildnet build [-C DIR] [-f FILE] [TARGET...|-t TOOL] [-j N] [-k N] [--dry-run] [--verbose] [--quiet]",
+			"  buildnet build [-C DIR] [-f FILE] [TARGET...|-t TOOL] [--json] [--local] [-j N] [-k N] [--dry-run] [--verbose] [--quiet]",
 		Short: "build a project",
 		Long: "Builds the project of this directory, or of the nearest one above that has a\n" +
 			".buildnet/config.yaml, on all machines of the mesh. TARGET is a package, a step of\n" +
@@ -44,8 +44,9 @@ func (a *app) buildCommand() *cobra.Command {
 			"finished, the second ends the command at once. `buildnet builds show` shows a build\n" +
 			"again. --resume goes on with a build that ended with its machine.\n\n" +
 			"Where there is a build.ninja and no such project, or with -f, it builds that as\n" +
-			"ninja 1.11 does, on this machine, and keeps ninja's own records: each can go on\n" +
-			"where the other has stopped. TARGET is then a path as ninja takes it.",
+			"ninja 1.11 does, and keeps ninja's own records: each can go on where the other has\n" +
+			"stopped. What compilers do is done on all machines of the mesh, or known from\n" +
+			"before; the rest here. TARGET is then a path as ninja takes it.",
 		Example: "  buildnet build -C ~/src/project api --keep-going",
 		RunE: func(c *cobra.Command, args []string) error {
 			o.targets = args
@@ -53,14 +54,14 @@ func (a *app) buildCommand() *cobra.Command {
 			if err := checkFlags(c, ofNinja); err != nil {
 				return usage{err}
 			}
-			if ofNinja {
-				return a.buildManifest(c, manifest, args)
-			}
-			if c.Flags().Changed("jobs") && o.jobs < 1 {
+			if c.Flags().Changed("jobs") && o.jobs < 1 && !ofNinja {
 				return usage{fmt.Errorf("-j %d: want a positive number, or none for no bound", o.jobs)}
 			}
 			if err := o.check(); err != nil {
 				return err
+			}
+			if ofNinja {
+				return a.buildManifest(c, manifest, o)
 			}
 			if o.resume {
 				if err := checkResume(c, args); err != nil {

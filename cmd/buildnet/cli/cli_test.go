@@ -21,6 +21,7 @@ import (
 	"github.com/buildnet/buildnet/node/api"
 	"github.com/buildnet/buildnet/node/api/apitest"
 	"github.com/buildnet/buildnet/node/api/client"
+	"github.com/buildnet/buildnet/node/ninja"
 )
 
 // programEnv makes the test binary the program itself, with fake nodes.
@@ -143,6 +144,13 @@ func (m *machine) runTo(out, talk io.Writer, args ...string) int {
 	return cli.Run(context.Background(), args, cli.System{
 		Stdout: out, Stderr: talk, Environ: []string{"A=1", "B=x=y", "=C:=odd"}, Screen: m.screen,
 		Signals: m.signals, Exit: func(status int) { m.exits <- status }, Start: start, Executable: os.Args[0],
+		Manifest: func(ctx context.Context, o ninja.Options, with ninja.Sharing) int {
+			w := ninja.World{Dir: o.Dir, Stdout: out, Stderr: talk, Runner: ninja.Local{Dir: o.Dir}, Sharing: with}
+			if with.Silent {
+				w.Stdout = io.Discard
+			}
+			return ninja.Run(ctx, o, w)
+		},
 	})
 }
 

@@ -4,14 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/buildnet/buildnet/node/api"
+	"github.com/buildnet/buildnet/node/api/client"
 	"github.com/buildnet/buildnet/node/config"
 	"github.com/buildnet/buildnet/node/ninja"
 )
@@ -23,7 +27,7 @@ const manifestFile = "build.ninja"
 // built; sharedFlags count there as well as in a project of BuildNet's own.
 var (
 	manifestFlags = []string{"file", "failures", "dry-run", "verbose", "quiet", "tool"}
-	sharedFlags   = []string{"dir", "jobs", "home", "help"}
+	sharedFlags   = []string{"dir", "jobs", "json", "local", "profile", "strategy", "partition", "home", "help"}
 )
 
 // addManifestFlags adds the flags that are ninja's.
@@ -64,8 +68,8 @@ func checkFlags(c *cobra.Command, manifest bool) error {
 	return wrong
 }
 
-// buildManifest builds what a build.ninja says, on this machine.
-func (a *app) buildManifest(c *cobra.Command, o ninja.Options, targets []string) error {
+// buildManifest builds what a build.ninja says.
+func (a *app) buildManifest(c *cobra.Command, o ninja.Options, flags buildFlags) error {
 	if a.sys.Manifest == nil {
 		return errors.New("this process builds no " + manifestFile)
 	}
@@ -95,8 +99,59 @@ func (a *app) buildManifest(c *cobra.Command, o ninja.Options, targets []string)
 	case err != nil:
 		return usage{err}
 	}
-	o.Targets = targets
-	switch a.sys.Manifest(c.Context(), o) {
+	o.Targets = flags.targets
+	if o.Tool != "" {
+		return ended(a.sys.Manifest(c.Context(), o, ninja.Sharing{}))
+	}
+	return a.manifest(c.Context(), o, flags)
+}
+
+// manifest builds, and sums up.
+func (a *app) manifest(ctx context.Context, o ninja.Options, flags buildFlags) error {
+	told := &aside{}
+	m := &manifest{
+		app: a, find: a.connect, began: time.Now(), show: &shown{view: told, screen: func() {}},
+		request: api.InvocationRequest{
+			Root: rootOf(o.Dir), Local: flags.local, Profile: flags.profile, Strategy: flags.strategy, Partition: flags.partition,
+			Env: variables(a.sys.Environ),
+		},
+	}
+	with := ninja.Sharing{Elsewhere: m, Watch: m.watch, Silent: flags.json}
+	if flags.json {
+		m.show.lines = func(line []byte) error { return a.print("%s\n", line) }
+	}
+	code := a.sys.Manifest(ctx, o, with)
+	f := m.finish(ctx, code)
+	a.answered = flags.json
+	for _, text := range told.warnings {
+		a.say("%s", text)
+	}
+	if m.lost != nil {
+		a.say("WARNING: %v", m.lost)
+	}
+	if !flags.json && o.Verbosity != ninja.NoStatus && f.Steps > 0 {
+		if err := a.print("%s", summaryOf(f, told.names)); err != nil {
+			return err
+		}
+	}
+	return errors.Join(m.failed, ended(code))
+}
+
+// rootOf is the absolute path of a directory that is about to be entered.
+func rootOf(dir string) string {
+	abs, err := filepath.Abs(dir)
+	if err == nil {
+		abs, err = filepath.EvalSymlinks(abs)
+	}
+	if err != nil {
+		return dir // ninja says what is wrong with it
+	}
+	return abs
+}
+
+// ended maps ninja's exit codes to errors.
+func ended(code int) error {
+	switch code {
 	case exitOK:
 		return nil
 	case ninja.ExitInterrupted:
@@ -106,8 +161,30 @@ func (a *app) buildManifest(c *cobra.Command, o ninja.Options, targets []string)
 	}
 }
 
+// NodeThatRuns has ninja's commands run by the node that runs, if there is one.
+// The program called ninja starts none: CMake calls it a dozen times to look at a
+// compiler, and whoever calls ninja expects that nothing of it stays.
+func NodeThatRuns(environ []string) ninja.Elsewhere {
+	a := &app{sys: System{Stdout: io.Discard, Stderr: os.Stderr, Environ: environ}}
+	m := &manifest{app: a, show: &shown{view: &aside{}}, request: api.InvocationRequest{Env: variables(environ)}}
+	m.find = a.runningOnly
+	return quietly{m}
+}
+
+// quietly asks a node if there is one.
+type quietly struct{ *manifest }
+
+// Begin implements ninja.Elsewhere.
+func (q quietly) Begin(ctx context.Context, b ninja.Beginning) (ninja.Invocation, error) {
+	i, err := q.manifest.Begin(ctx, b)
+	if errors.Is(err, client.ErrNoNode) || errors.Is(err, client.ErrDenied) || errors.Is(err, errForeign) {
+		return nil, nil
+	}
+	return i, err
+}
+
 // ManifestBuilder builds what a build.ninja says, and returns ninja's exit code.
-type ManifestBuilder func(ctx context.Context, o ninja.Options) int
+type ManifestBuilder func(ctx context.Context, o ninja.Options, with ninja.Sharing) int
 
 // Unwrap gives the signal on to commands that run.
 func (s signalled) Unwrap() error {

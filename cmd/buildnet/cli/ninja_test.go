@@ -64,7 +64,7 @@ func TestBuildOfAManifest(t *testing.T) {
 			var out bytes.Buffer
 			status := Run(context.Background(), append([]string{"build"}, tc.args...), System{
 				Stdout: &out, Stderr: &out, Environ: []string{"NINJA_STATUS=<%f> "},
-				Manifest: func(_ context.Context, o ninja.Options) int { got = &o; return tc.code },
+				Manifest: func(_ context.Context, o ninja.Options, _ ninja.Sharing) int { got = &o; return tc.code },
 			})
 			if status != tc.status || !strings.Contains(out.String(), tc.says) {
 				t.Errorf("status %d, want %d; says %q, want %q", status, tc.status, out.String(), tc.says)

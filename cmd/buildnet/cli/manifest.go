@@ -1,0 +1,230 @@
+package cli
+
+import (
+	"context"
+	"maps"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/buildnet/buildnet/node/api"
+	"github.com/buildnet/buildnet/node/event"
+	"github.com/buildnet/buildnet/node/ninja"
+)
+
+// ninjaClient is what a node is told runs the commands.
+const ninjaClient = "ninja"
+
+// manifest is a build of a build.ninja: it gives ninja's commands to a node, and
+// keeps what is told of them.
+type manifest struct {
+	app     *app
+	find    finder
+	request api.InvocationRequest
+	show    *shown
+
+	mu         sync.Mutex
+	failed     error                // of showing
+	invocation *invocation          // once begun
+	summary    *event.BuildFinished // of the node
+	lost       error
+	alone      *event.BuildFinished // what ran before there was a node, or without
+	began      time.Time
+	local      []localStep
+}
+
+// localStep is a command that ran on this machine, and why.
+type localStep struct {
+	name string
+	why  []string
+}
+
+// Begin implements ninja.Elsewhere.
+func (m *manifest) Begin(ctx context.Context, b ninja.Beginning) (ninja.Invocation, error) {
+	r := m.request
+	r.Client, r.Root, r.Targets, r.Jobs = ninjaClient, b.Dir, b.Targets, bounded(b.Jobs)
+	i, err := m.app.invoke(ctx, m.find, r, m.show.line)
+	if err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.invocation = i
+	return given{m, i, b.Dir}, nil
+}
+
+// maxJobs is what no bound that a user gives is beyond.
+const maxJobs = 1 << 20
+
+// bounded is a number of jobs as a node takes it: 0 is no bound.
+func bounded(jobs int) int {
+	if jobs > maxJobs {
+		return 0
+	}
+	return jobs
+}
+
+// given is the ninja.Invocation of a manifest.
+type given struct {
+	*manifest
+	to  *invocation
+	dir string
+}
+
+// Jobs implements ninja.Invocation.
+func (g given) Jobs() int { return g.to.jobs() }
+
+// Run implements ninja.Invocation.
+func (g given) Run(ctx context.Context, job ninja.Job) (ninja.Outcome, error) {
+	res, err := g.to.run(ctx, g.command(job))
+	if err != nil {
+		return ninja.Outcome{}, err
+	}
+	if len(res.Local) > 0 {
+		return ninja.Outcome{Result: ninja.Result{Ran: ninja.Ran{Here: res.Local}}, Release: res.Release}, nil
+	}
+	return ninja.Outcome{Result: ninja.Result{
+		Status: statusOf(res), Output: res.Output,
+		Ran: ninja.Ran{How: res.How, Peer: res.Peer, Took: time.Duration(res.RunMS) * time.Millisecond, Action: res.Action},
+	}}, nil
+}
+
+func (g given) command(job ninja.Job) api.Command {
+	return api.Command{
+		Dir: g.dir, Shell: job.Command, Name: job.Outs[0], Rank: job.Rank, Inputs: job.Ins, Outputs: job.Outs,
+		Depfile: job.Depfile, Rspfile: job.Rspfile, Local: job.HereOnly, Why: job.Why,
+	}
+}
+
+// statusOf is how a command ended that ran elsewhere. A signal with which users
+// end things ends the build, as if it had come to a command here.
+func statusOf(res api.CommandResult) ninja.Status {
+	switch syscall.Signal(res.Signal) {
+	case syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP:
+		return ninja.Interrupted
+	case 0:
+		if res.ExitCode == 0 {
+			return ninja.Succeeded
+		}
+	}
+	return ninja.Failed
+}
+
+// End implements ninja.Invocation.
+func (g given) End(e ninja.End) {
+	summary, err := g.to.end(g.app, api.InvocationEnd{OK: e.OK, Cancelled: e.Cancelled, Error: e.Error, NotRun: e.NotRun})
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.summary, g.lost = summary, err
+}
+
+// watch takes note of a command that has ended.
+func (m *manifest) watch(f ninja.Finished) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(f.Here) > 0 {
+		m.local = append(m.local, localStep{f.Outs[0], f.Here})
+	}
+	if m.invocation == nil {
+		m.count(f)
+	}
+}
+
+// count counts a command of which no node knows, and tells of it.
+func (m *manifest) count(f ninja.Finished) {
+	if m.alone == nil {
+		m.alone = &event.BuildFinished{ByPeer: map[string]int{}, LocalReasons: map[string]int{}}
+		m.tell(event.BuildStarted{Root: m.request.Root, Targets: m.request.Targets, Steps: f.Total, Members: 1, Client: ninjaClient})
+	}
+	s := m.alone
+	s.Steps, s.RunLocal = s.Steps+1, s.RunLocal+1
+	for _, why := range f.Here {
+		s.LocalReasons[why]++
+	}
+	e := event.StepFinished{
+		Step: f.Outs[0], Status: event.Executed, RunMS: f.Took.Milliseconds(), Done: f.Done, Steps: f.Total, Here: f.Here, Why: f.Why,
+	}
+	if f.Status == ninja.Succeeded {
+		s.Executed++
+		m.tell(e)
+		if len(f.Output) > 0 {
+			m.tell(event.StepOutput{Step: e.Step, Output: string(f.Output)})
+		}
+		return
+	}
+	s.Failed++
+	e.Status, e.Failure = event.Failed, &event.Failure{Command: []string{"/bin/sh", "-c", f.Command}, ExitCode: f.ExitCode, Output: string(f.Output)}
+	m.tell(e)
+}
+
+// tell shows an event of this process.
+func (m *manifest) tell(e event.Event) {
+	if line, err := event.Encode(e); err == nil && m.failed == nil {
+		m.failed = m.show.line(line)
+	}
+}
+
+// finish tells what came of it all: code is ninja's.
+func (m *manifest) finish(ctx context.Context, code int) event.BuildFinished {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f := event.BuildFinished{ByPeer: map[string]int{}}
+	if m.summary != nil {
+		f = *m.summary
+	}
+	f.OK, f.Cancelled = code == exitOK, code == ninja.ExitInterrupted || wasSignalled(ctx)
+	if s := m.alone; s != nil {
+		f.Steps, f.RunLocal, f.Executed, f.Failed = f.Steps+s.Steps, f.RunLocal+s.RunLocal, f.Executed+s.Executed, f.Failed+s.Failed
+		f.LocalReasons = merged(f.LocalReasons, s.LocalReasons)
+	}
+	if m.summary == nil {
+		f.Tier, f.WallMS = tierOf(f), float64(time.Since(m.began).Microseconds())/1000
+		if m.alone == nil {
+			m.tell(event.BuildStarted{Root: m.request.Root, Targets: m.request.Targets, Members: 1, Client: ninjaClient})
+		}
+		m.tell(f)
+	}
+	return f
+}
+
+func tierOf(f event.BuildFinished) event.Tier {
+	if f.Steps == 0 {
+		return event.InstantSkip
+	}
+	return event.Incremental
+}
+
+func merged(a, b map[string]int) map[string]int {
+	all := maps.Clone(a)
+	if all == nil {
+		return b
+	}
+	for why, n := range b {
+		all[why] += n
+	}
+	return all
+}
+
+// aside is the view of a build of which ninja's words tell: it keeps what is to
+// be said when these have ended.
+type aside struct {
+	names    names
+	warnings []string
+}
+
+// event implements view.
+func (v *aside) event(e event.Event) {
+	switch e := e.(type) {
+	case event.BuildStarted:
+		if e.Names != nil {
+			v.names = e.Names
+		}
+	case event.Notice:
+		if e.Level == event.Warning {
+			v.warnings = append(v.warnings, v.names.describe(e))
+		}
+	}
+}
+
+// close implements view.
+func (*aside) close() {}
