@@ -31,7 +31,8 @@ demo: deps build ## build a real C project on a mesh of three nodes on this mach
 # A world of the simulation is one goroutine, so that the race detector has
 # nothing to see in it: all scripts and seeds run without it, and with it those
 # seeds that show that worlds share nothing. Of the real stack in virtual time
-# it watches five nodes: twenty take minutes.
+# it watches five nodes: twenty take minutes. What node/ninja compares with ninja
+# is commands of a shell for the most part, so there, too, a few cases are for it.
 WORLDS := ./simulations ./simulations/makespan
 STACK  := ./simulations/stack
 
@@ -53,6 +54,7 @@ race:
 
 plain: vet cross flaws
 	$(GO) test -vet off -p 1 -timeout $(TESTTIME) $(STACK) $(WORLDS)
+	$(GO) test -vet off -timeout $(TESTTIME) ./node/ninja -run TestAsNinjaDoes -cases 1000
 
 vet: ## go vet and gofmt
 	$(GO) vet ./...

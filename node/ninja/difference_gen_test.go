@@ -30,6 +30,8 @@ type edge struct {
 	restat, generator  bool
 	rspfile            bool
 	describe           bool
+	// talks has its command say something.
+	talks bool
 	// deps is empty, "file" for a depfile that stays, or gcc.
 	deps    string
 	pool    string
@@ -46,10 +48,10 @@ type edge struct {
 func generate(rng *rand.Rand) *project {
 	p := &project{rng: rng, sources: map[string]string{}, self: rng.IntN(4) == 0, dyndep: rng.IntN(3) == 0}
 	for i := range 2 + rng.IntN(4) {
-		p.sources[fmt.Sprintf("s%d", i)] = "source\n"
+		p.sources[fmt.Sprintf("s%d", i)] = "1\n"
 	}
 	for i := range 2 + rng.IntN(3) {
-		p.sources[fmt.Sprintf("h%d", i)] = "header\n"
+		p.sources[fmt.Sprintf("h%d", i)] = "2\n"
 	}
 	for range rng.IntN(3) {
 		p.pools = append(p.pools, 1+rng.IntN(2))
@@ -97,7 +99,7 @@ func sortedKeys[V any](m map[string]V) []string {
 
 func (p *project) addEdge() {
 	name := fmt.Sprintf("o%d", len(p.edges))
-	e := &edge{name: name, outs: []string{name}, describe: p.chance(2)}
+	e := &edge{name: name, outs: []string{name}, describe: p.chance(2), talks: p.chance(3)}
 	files := p.files()
 	e.ins = p.some(files, 1+p.rng.IntN(3))
 	if p.chance(12) {
@@ -166,8 +168,13 @@ func (p *project) headers() string {
 	return strings.Join(p.some([]string{"h0", "h1", "h2", "s0", "s1"}, 3), " ") + "\n"
 }
 
-// extra is what to add to a source, so that it differs or not.
-func (p *project) extra() string { return []string{"", "\n", "\n\n"}[p.rng.IntN(3)] }
+// edited is what becomes of a source: it may be as it was.
+func (p *project) edited(text string) string {
+	if len(text) > 0 && text[0] >= '0' && text[0] <= '9' {
+		return fmt.Sprintf("%d\n", p.rng.IntN(4))
+	}
+	return text + []string{"", "\n", "\n\n"}[p.rng.IntN(3)]
+}
 
 // dyndepText draws what a dyndep file says of an edge.
 func (p *project) dyndepText(e *edge) string {
@@ -188,6 +195,8 @@ func (p *project) dyndepText(e *edge) string {
 	return text
 }
 
+const copies = `while IFS= read -r l; do printf '%s\n' "$$l"; done < $in > $out`
+
 // manifest is the text of build.ninja.
 func (p *project) manifest() string {
 	var b strings.Builder
@@ -195,10 +204,10 @@ func (p *project) manifest() string {
 		fmt.Fprintf(&b, "pool p%d\n  depth = %d\n", i, depth)
 	}
 	if p.self {
-		b.WriteString("rule remake\n  command = echo manifest >> .ran; cp $in $out\n  generator = 1\n" +
+		b.WriteString("rule remake\n  command = echo manifest >> .ran; " + copies + "\n  generator = 1\n" +
 			"build build.ninja: remake build.ninja.in\n")
 	}
-	b.WriteString("rule copy\n  command = echo $out >> .ran; cp $in $out\n")
+	b.WriteString("rule copy\n  command = echo $out >> .ran; " + copies + "\n")
 	for _, e := range p.edges {
 		p.write(&b, e)
 	}
@@ -253,39 +262,55 @@ func (e *edge) bindings(b *strings.Builder) {
 	}
 }
 
-// command appends the edge's name to .ran, then makes the outputs of all that it
-// reads. While fail_NAME is there it fails, and while late_NAME is there it does
-// so after that.
+// command is made of what a shell does by itself, since a process costs more than
+// all else in a case. It appends the edge's name to .ran, then makes the outputs,
+// each a number that follows from all that it reads. While fail_NAME is there it
+// fails, and while late_NAME is there it does so after that.
 func (e *edge) command() string {
-	name := e.name
-	complain := "echo no " + name
+	complain := "echo no " + e.name
 	if e.pool == "console" {
 		complain = ":" // there is no terminal in a test
 	}
-	text := fmt.Sprintf("echo %s >> .ran; : %d; [ ! -e fail_%s ] || { %s; exit 1; }; hs=", name, e.version, name, complain)
+	parts := []string{
+		"echo " + e.name + " >> .ran",
+		"[ ! -e fail_" + e.name + " ] || { " + complain + "; exit 1; }",
+		fmt.Sprintf("s=%d; hs=", e.version),
+		"r() { v=0; [ ! -e $$1 ] || read -r v < $$1; case $$v in ''|*[!0-9]*) v=$${#v};; esac; s=$$(((s*31+v)%9973)); }",
+	}
 	if e.deps != "" {
-		text += "$$(cat deps_" + name + ")"
+		parts = append(parts, "read -r hs < deps_"+e.name)
 	}
-	if e.pool == "console" {
-		text = "exec 2> /dev/null; " + text
-	}
-	read := "{ echo made; cat $in $$hs < /dev/null; }"
 	if e.rspfile {
-		read = "{ cat " + name + ".rsp; cat $$(cat " + name + ".rsp) $$hs < /dev/null; }"
+		parts = append(parts, "while read -r f; do r $$f; done < "+e.name+".rsp", "for f in $$hs; do r $$f; done")
+	} else {
+		parts = append(parts, "for f in $in $$hs; do r $$f; done")
 	}
-	if e.restat {
-		read += " | sort -u"
+	if e.talks && e.pool != "console" {
+		parts = append(parts, "echo "+e.name+" is $$s")
 	}
-	text += fmt.Sprintf("; %s > t_%s; for o in $out %s; do ", read, name, strings.Join(e.implicitOuts, " "))
-	if e.restat {
-		text += fmt.Sprintf("cmp -s t_%s $$o || ", name)
-	}
-	text += fmt.Sprintf("cp t_%s $$o; done; rm t_%s", name, name)
+	parts = append(parts, e.writes()...)
 	if e.dyndep {
-		text += fmt.Sprintf("; grep -q x_%s dd_%s && echo > x_%s", name, name, name)
+		parts = append(parts, fmt.Sprintf("while read -r l; do case $$l in *x_%s*) echo 1 > x_%s;; esac; done < dd_%s", e.name, e.name, e.name))
 	}
 	if e.deps != "" {
-		text += fmt.Sprintf("; echo %s: $$hs > %s.d", e.outs[0], name)
+		parts = append(parts, fmt.Sprintf("echo %s: $$hs > %s.d", e.outs[0], e.name))
 	}
-	return text + fmt.Sprintf("; [ ! -e late_%s ]", name)
+	return strings.Join(append(parts, "[ ! -e late_"+e.name+" ]"), "; ")
+}
+
+// writes are the commands that write the outputs. With restat they leave one that
+// would hold what it holds, and have few numbers to choose from, the first output
+// fewer than the next.
+func (e *edge) writes() (parts []string) {
+	if e.restat {
+		parts = append(parts, "w() { v=; [ ! -e $$1 ] || read -r v < $$1; [ \"$$v\" = $$2 ] || echo $$2 > $$1; }")
+	}
+	for i, o := range append(slices.Clone(e.outs), e.implicitOuts...) {
+		if e.restat {
+			parts = append(parts, fmt.Sprintf("w %s $$((s%%%d))", o, 2+i))
+		} else {
+			parts = append(parts, "echo $$s > "+o)
+		}
+	}
+	return parts
 }
