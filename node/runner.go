@@ -237,6 +237,8 @@ func failureOf(err error) *steal.Failure {
 		f.Kind = steal.MissingBlob
 	case errors.Is(err, store.ErrFull), errors.Is(err, exec.ErrNoSpace):
 		f.Kind = steal.NoSpace
+	case errors.Is(err, exec.ErrUnable):
+		f.Kind = steal.Unable
 	}
 	return f
 }

@@ -2,14 +2,20 @@ package node
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"path/filepath"
 	"testing"
 
 	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/buildnet/buildnet/dht"
+	"github.com/buildnet/buildnet/node/exec"
 	"github.com/buildnet/buildnet/sched"
 	"github.com/buildnet/buildnet/sched/action"
+	"github.com/buildnet/buildnet/sched/steal"
+	"github.com/buildnet/buildnet/store"
 	"github.com/buildnet/buildnet/store/digest"
 	"github.com/buildnet/buildnet/store/disk"
 )
@@ -80,5 +86,23 @@ func TestLeaderCannotHaveACommandRunWithTheNodesRights(t *testing.T) {
 				t.Errorf("refused: %+v", f)
 			}
 		})
+	}
+}
+
+// What an error means to the leader: whom it blames, and when the step is tried
+// again.
+func TestWhatFailuresMean(t *testing.T) {
+	for err, want := range map[error]steal.FailureKind{
+		fmt.Errorf("it: %w", exec.ErrUnable):    steal.Unable,
+		fmt.Errorf("it: %w", exec.ErrNoSpace):   steal.NoSpace,
+		fmt.Errorf("it: %w", store.ErrFull):     steal.NoSpace,
+		fmt.Errorf("it: %w", store.ErrNotFound): steal.MissingBlob,
+		fmt.Errorf("it: %w", store.ErrCorrupt):  steal.MissingBlob,
+		fmt.Errorf("it: %w", dht.ErrNoHolder):   steal.MissingBlob,
+		errors.New("it"):                        steal.Broken,
+	} {
+		if f := failureOf(err); f.Kind != want || f.Text != err.Error() {
+			t.Errorf("%v: %+v, want kind %d", err, f, want)
+		}
 	}
 }

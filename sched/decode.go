@@ -383,7 +383,7 @@ func reportOf(m *schedpb.Report) (steal.Message, error) {
 		return r, nil
 	}
 	kind := m.GetFailure().GetKind()
-	if kind < uint32(steal.Broken) || kind > uint32(steal.WrongToolchain) {
+	if kind < uint32(steal.Broken) || kind > uint32(steal.Unable) {
 		return nil, fmt.Errorf("report of step %d: failure %d", s, kind)
 	}
 	r.Failure = steal.Failure{Kind: steal.FailureKind(kind), Text: text(m.GetFailure().GetText())}

@@ -2,6 +2,7 @@ package steal
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -63,6 +64,30 @@ func TestQuarantineIsSpreadByChance(t *testing.T) {
 	expect(t, "gets nothing yet", len(r.given["peer2"]), 0)
 	r.passes(firstQuarantine/4 + 100*time.Millisecond)
 	expect(t, "is tried", len(r.given["peer2"]), 1)
+}
+
+// What a member cannot do another is given at once, and nothing is made of it.
+func TestAMemberThatIsUnableIsNotToBlame(t *testing.T) {
+	r := rule(t, 40, 3)
+	r.wants(1, "peer2")
+	for range 2 * maxStrikes {
+		s := r.starts("peer2")
+		r.reports("peer2", s, Failure{Kind: Unable, Text: "its files lie in the home of this node"})
+		expect(t, "given to it again", slices.Contains(r.given["peer2"], s), false)
+		for !slices.Contains(r.given["peer0"], s) {
+			if len(r.given["peer0"]) > 0 {
+				r.reports("peer0", r.starts("peer0"), Failure{})
+			}
+			r.wants(1, "peer0")
+			if len(r.given["peer0"]) == 0 {
+				t.Fatalf("step %d is given to nobody at once", s)
+			}
+		}
+		r.reports("peer0", s, Failure{})
+		r.wants(1, "peer2")
+	}
+	expect(t, "quarantined", r.logged(OpQuarantined), 0)
+	expect(t, "doubts", r.l.crew["peer2"].breaker.doubts(r.now), 0)
 }
 
 func TestASuspicionKeepsWorkFromAMemberForAWhile(t *testing.T) {

@@ -260,7 +260,18 @@ const (
 	NoSpace
 	// WrongToolchain is a worker whose toolchain changed after it joined.
 	WrongToolchain
+	// Unable is a worker that is sound and cannot run this step as it asks to be
+	// run: its files lie where this machine has its own, for one.
+	Unable
 )
+
+// blames reports whether such a failure may be the worker's fault. For a missing
+// blob it is whoever had it, and what a worker is unable to do it is not to blame
+// for.
+func (k FailureKind) blames() bool { return k != MissingBlob && k != Unable }
+
+// waits reports whether after such a failure another try had better come later.
+func (k FailureKind) waits() bool { return k != Unable }
 
 // Failure is what went wrong around a command.
 type Failure struct {

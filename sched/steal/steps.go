@@ -264,7 +264,7 @@ func (l *Leader) failedForGood() bool {
 
 // tried counts a failure around a step and lets another member try later.
 func (l *Leader) tried(s Step, on peer.ID, f Failure) {
-	if f.Kind != MissingBlob { // whoever had it is to blame, and not who lacks it
+	if f.Kind.blames() {
 		l.suspect(s, on)
 	}
 	if l.count(s, on, f) {
@@ -293,7 +293,9 @@ func (l *Leader) count(s Step, on peer.ID, f Failure) bool {
 		t.avoid = append(t.avoid, on)
 	}
 	t.lacking = t.lacking || f.Kind == MissingBlob
-	t.notBefore = l.now.Add(l.spread(min(maxBackoff, firstBackoff<<(r.Tries-1))))
+	if f.Kind.waits() {
+		t.notBefore = l.now.Add(l.spread(min(maxBackoff, firstBackoff<<(r.Tries-1))))
+	}
 	return true
 }
 
