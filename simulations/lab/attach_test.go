@@ -13,7 +13,7 @@ import (
 // Attach begins to follow a build from a host, with its outputs to come to dir.
 func (h *Host) Attach(build, dir string) *Build {
 	h.t.Helper()
-	return h.start("builds", "attach", build, "--json", "--output-dir", dir)
+	return h.Invoke("builds", "attach", build, "--json", "--output-dir", dir)
 }
 
 // readyAfter is how long after its election a build has an heir that is ready,

@@ -224,11 +224,11 @@ type Build struct {
 // Start starts a build of dir.
 func (h *Host) Start(dir string, args ...string) *Build {
 	h.t.Helper()
-	return h.start(append([]string{"build", "--json", "-C", dir}, args...)...)
+	return h.Invoke(append([]string{"build", "--json", "-C", dir}, args...)...)
 }
 
-// start runs a command that tells of a build.
-func (h *Host) start(args ...string) *Build {
+// Invoke runs a command that tells of a build.
+func (h *Host) Invoke(args ...string) *Build {
 	h.t.Helper()
 	cmd := h.Command(append(program(h.t), args...)...)
 	b := &Build{host: h, cmd: cmd, done: make(chan struct{})}

@@ -50,7 +50,7 @@ packages:
 		files[fmt.Sprintf("src/%03d.txt", i)] = fmt.Sprintf("%s %d\n", b.Tag, i)
 	}
 	dir := filepath.Join(h.Dir, b.Tag)
-	writeTree(t, dir, files)
+	WriteTree(t, dir, files)
 	return dir
 }
 

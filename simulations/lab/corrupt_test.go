@@ -59,8 +59,8 @@ packages:
 		tree["src/"+name+".txt"] = sources[name]
 	}
 	first, second := filepath.Join(hosts[0].Dir, "big"), filepath.Join(hosts[2].Dir, "big")
-	writeTree(t, first, tree)
-	writeTree(t, second, tree)
+	WriteTree(t, first, tree)
+	WriteTree(t, second, tree)
 	// Host 3 takes no part in the first build: it must fetch.
 	hosts[2].Cut()
 	Await(t, hosts[0], 2, 30*time.Second)

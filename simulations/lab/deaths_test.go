@@ -234,7 +234,7 @@ func (c *mourners) ending(b *Build, dir string, victims []int, tag string) (end 
 func (c *mourners) resume(dir string, victims []int) (end *Build, tree string) {
 	c.t.Helper()
 	c.revive(victims)
-	return c.hosts[0].start("build", "--json", "-C", dir, "--resume"), dir
+	return c.hosts[0].Invoke("build", "--json", "-C", dir, "--resume"), dir
 }
 
 // seenBy counts the events that were read by a moment.

@@ -35,7 +35,7 @@ func TestFailingStep(t *testing.T) {
 	l := New(t)
 	hosts, _ := Mesh(t, l, 2, 0.6, "--slots", "2")
 	dir := filepath.Join(hosts[0].Dir, "failing")
-	writeTree(t, dir, map[string]string{".buildnet/config.yaml": failing, "in.txt": "x\n"})
+	WriteTree(t, dir, map[string]string{".buildnet/config.yaml": failing, "in.txt": "x\n"})
 
 	o := hosts[0].Buildnet("build", "-C", dir, "part:loud.txt")
 	text := o.Stdout + o.Stderr
@@ -100,7 +100,7 @@ func TestMissingOutput(t *testing.T) {
 	h := New(t).Host(0.6)
 	h.Up()
 	dir := filepath.Join(h.Dir, "missing")
-	writeTree(t, dir, map[string]string{".buildnet/config.yaml": `version: 1
+	WriteTree(t, dir, map[string]string{".buildnet/config.yaml": `version: 1
 packages:
   - name: part
     sources: [in.txt]
@@ -183,7 +183,7 @@ packages:
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(h.Dir, name)
-			writeTree(t, dir, map[string]string{".buildnet/config.yaml": bad.config, "in.txt": "x\n"})
+			WriteTree(t, dir, map[string]string{".buildnet/config.yaml": bad.config, "in.txt": "x\n"})
 			if err := os.Symlink("../../elsewhere", filepath.Join(dir, "away")); err != nil {
 				t.Fatal(err)
 			}

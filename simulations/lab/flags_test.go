@@ -74,8 +74,8 @@ packages:
 		tree["src/"+name] = name
 	}
 	dir, second := filepath.Join(hosts[1].Dir, "part"), filepath.Join(hosts[0].Dir, "part")
-	writeTree(t, dir, tree)
-	writeTree(t, second, tree)
+	WriteTree(t, dir, tree)
+	WriteTree(t, second, tree)
 	b, f := hosts[1].Build(dir)
 	if !slices.Equal(f.Uncached, []string{"part:where.txt"}) {
 		t.Errorf("uncached: %v", f.Uncached)

@@ -50,7 +50,7 @@ packages:
 	for i := range parts {
 		files[fmt.Sprintf("%d.txt", i)] = fmt.Sprintln(dir, i)
 	}
-	writeTree(t, dir, files)
+	WriteTree(t, dir, files)
 }
 
 // TestFullDisk builds what does not fit beside the store on its disk.

@@ -33,7 +33,7 @@ packages:
 	dirs := make([]string, len(hosts))
 	for i, h := range hosts {
 		dirs[i] = filepath.Join(h.Dir, "large")
-		writeTree(t, dirs[i], tree)
+		WriteTree(t, dirs[i], tree)
 	}
 	hosts[3].Cut() // it takes no part in the first two builds
 	Await(t, hosts[0], 3, 30*time.Second)

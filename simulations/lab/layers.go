@@ -49,7 +49,7 @@ func (p Layers) In(t *testing.T, h *Host) string {
 	p.step(&config, last, "all.txt")
 	files[".buildnet/config.yaml"] = config.String()
 	dir := filepath.Join(h.Dir, p.Tag)
-	writeTree(t, dir, files)
+	WriteTree(t, dir, files)
 	return dir
 }
 

@@ -102,7 +102,7 @@ func TestPassedEnvironment(t *testing.T) {
 	h := New(t).Host(1)
 	h.Up()
 	dir := filepath.Join(h.Dir, "env")
-	writeTree(t, dir, map[string]string{
+	WriteTree(t, dir, map[string]string{
 		".buildnet/config.yaml": `version: 1
 packages:
   - name: env
@@ -136,7 +136,7 @@ func TestActionCannotHarmTheStore(t *testing.T) {
 	h := New(t).Host(1)
 	h.Up()
 	dir := filepath.Join(h.Dir, "harm")
-	writeTree(t, dir, map[string]string{
+	WriteTree(t, dir, map[string]string{
 		".buildnet/config.yaml": `version: 1
 packages:
   - name: harm

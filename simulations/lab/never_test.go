@@ -26,7 +26,7 @@ const (
 // of the same machine alone.
 func TestFigureNeverSlower(t *testing.T) {
 	needQuota(t)
-	out := table{{"mesh", "build", "alone, s", "on the mesh, s", "ratio", "CPU-s alone", "CPU-s on the mesh", "steps of the other"}}
+	out := Table{{"mesh", "build", "alone, s", "on the mesh, s", "ratio", "CPU-s alone", "CPU-s on the mesh", "steps of the other"}}
 	for _, m := range []struct {
 		name string
 		make func(t *testing.T) ([]*Host, []*Node)
@@ -62,7 +62,7 @@ func TestFigureNeverSlower(t *testing.T) {
 			h.Kill()
 		}
 	}
-	out.print(t)
+	out.Print(t)
 }
 
 // work is a project whose builds are repeated with a change between them.
@@ -111,7 +111,7 @@ func zstdIn(t *testing.T, h *Host) string {
 
 // compare builds by turns alone and on a mesh. The first two builds are for the
 // caches and for what steps cost, and do not count.
-func compare(t *testing.T, out *table, mesh string, w work, alone *Host, hosts []*Host, other string) {
+func compare(t *testing.T, out *Table, mesh string, w work, alone *Host, hosts []*Host, other string) {
 	t.Helper()
 	here, there := w.make(t, alone), w.make(t, hosts[0])
 	var one, many []taken
@@ -129,6 +129,6 @@ func compare(t *testing.T, out *table, mesh string, w work, alone *Host, hosts [
 		one, many = append(one, a), append(many, b)
 		ratios, away = append(ratios, wallOf(b)/wallOf(a)), append(away, float64(f.ByPeer[other]))
 	}
-	out.add(t, mesh, w.name, spread(each(one, wallOf), "%.2f"), spread(each(many, wallOf), "%.2f"), spread(ratios, "%.2f"),
-		spread(each(one, cpuTaken), "%.2f"), spread(each(many, cpuTaken), "%.2f"), spread(away, "%.0f"))
+	out.Add(t, mesh, w.name, Spread(each(one, wallOf), "%.2f"), Spread(each(many, wallOf), "%.2f"), Spread(ratios, "%.2f"),
+		Spread(each(one, cpuTaken), "%.2f"), Spread(each(many, cpuTaken), "%.2f"), Spread(away, "%.0f"))
 }

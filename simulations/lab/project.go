@@ -32,8 +32,8 @@ func Project(t *testing.T, dir string) {
 	Edit(t, filepath.Join(dir, ".buildnet/config.yaml"), "-O2", "-O0")
 }
 
-// writeTree writes files, by their paths in dir.
-func writeTree(t *testing.T, dir string, files map[string]string) {
+// WriteTree writes files, by their paths in dir.
+func WriteTree(t testing.TB, dir string, files map[string]string) {
 	t.Helper()
 	for name, content := range files {
 		file := filepath.Join(dir, name)

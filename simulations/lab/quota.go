@@ -88,14 +88,23 @@ func (h *Host) readInt(file string) int64 {
 // Used is the CPU time of all that has run in the host.
 func (h *Host) Used() time.Duration {
 	h.t.Helper()
+	return h.used(h.counted())
+}
+
+// counted is the group where the kernel counts what the host uses.
+func (h *Host) counted() string {
+	if h.lab.accounting != "" {
+		return filepath.Join(h.lab.accounting, h.Name)
+	}
+	return h.cgroup
+}
+
+func (h *Host) used(group string) time.Duration {
+	h.t.Helper()
 	if !h.lab.v2 {
-		group := h.cgroup
-		if h.lab.accounting != "" {
-			group = filepath.Join(h.lab.accounting, h.Name)
-		}
 		return time.Duration(h.readInt(filepath.Join(group, "cpuacct.usage")))
 	}
-	text, err := os.ReadFile(filepath.Join(h.cgroup, "cpu.stat"))
+	text, err := os.ReadFile(filepath.Join(group, "cpu.stat"))
 	if err != nil {
 		h.t.Fatalf("host %s: %v", h.Name, err)
 	}
@@ -104,4 +113,38 @@ func (h *Host) Used() time.Duration {
 		h.t.Fatalf("host %s: %q: %v", h.Name, text, err)
 	}
 	return time.Duration(usec) * time.Microsecond
+}
+
+// Part are processes of a host whose CPU time is counted apart, too.
+type Part struct {
+	host  *Host
+	group string
+}
+
+// Part makes a part of the host, which has no processes yet.
+func (h *Host) Part(name string) Part {
+	h.t.Helper()
+	p := Part{h, filepath.Join(h.counted(), name)}
+	if err := os.Mkdir(p.group, 0o755); err != nil {
+		h.t.Fatalf("host %s: %v", h.Name, err)
+	}
+	return p
+}
+
+// Add moves a process of the machine, with all that it starts from then on, into
+// the part if it is one of the host, and reports whether it is in it now.
+func (p Part) Add(pid int) bool {
+	groups, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	// As its hierarchy has it the path begins with two names.
+	of := "/" + p.host.lab.name + "/" + p.host.Name
+	if err != nil || !strings.Contains(string(groups), of+"\n") && !strings.Contains(string(groups), of+"/") {
+		return false
+	}
+	return os.WriteFile(filepath.Join(p.group, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0) == nil
+}
+
+// Used is the CPU time of what has run in the part.
+func (p Part) Used() time.Duration {
+	p.host.t.Helper()
+	return p.host.used(p.group)
 }

@@ -28,7 +28,7 @@ func TestAllNodesAreLost(t *testing.T) {
 		nodes[i] = hosts[i].Up("--slots", "3")
 	}
 	Await(t, hosts[0], 2, 15*time.Second)
-	again := hosts[0].start("build", "--json", "-C", dir, "--resume")
+	again := hosts[0].Invoke("build", "--json", "-C", dir, "--resume")
 	if status := again.Wait(); status != 0 {
 		t.Fatalf("exit status %d: %s", status, again.Stderr())
 	}

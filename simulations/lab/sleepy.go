@@ -45,7 +45,7 @@ packages:
 	for i := range s.Parts {
 		files[fmt.Sprintf("src/%03d.txt", i)] = s.line(i)
 	}
-	writeTree(t, dir, files)
+	WriteTree(t, dir, files)
 }
 
 // In writes the project to a directory of the host, which it returns.

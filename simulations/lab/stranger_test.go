@@ -146,7 +146,7 @@ func otherCompiler(t *testing.T, h *Host) {
 func TestCompilerIsReplaced(t *testing.T) {
 	h := New(t).Host(1)
 	dir := filepath.Join(h.Dir, "c")
-	writeTree(t, dir, map[string]string{".buildnet/config.yaml": `version: 1
+	WriteTree(t, dir, map[string]string{".buildnet/config.yaml": `version: 1
 packages:
   - name: c
     steps:

@@ -38,8 +38,8 @@ func usedBy(hosts []*Host) (sum time.Duration) {
 	return sum
 }
 
-// spread prints the median, the least and the most of some figures.
-func spread(xs []float64, format string) string {
+// Spread prints the median, the least and the most of some figures.
+func Spread(xs []float64, format string) string {
 	sorted := slices.Sorted(slices.Values(xs))
 	return fmt.Sprintf(format+" ("+format+"–"+format+")", sorted[len(sorted)/2], sorted[0], sorted[len(sorted)-1])
 }
@@ -55,26 +55,31 @@ func each[T any](runs []T, measure func(T) float64) (xs []float64) {
 func wallOf(x taken) float64   { return x.wall.Seconds() }
 func cpuTaken(x taken) float64 { return x.cpu.Seconds() }
 
-// table is lines of a Markdown table, the head first.
-type table [][]string
+// Table is lines of a Markdown table, the head first.
+type Table [][]string
 
-// add adds a line, which is in the test's log from now on: a whole table may take
+// Add adds a line, which is in the test's log from now on: a whole table may take
 // a quarter of an hour.
-func (x *table) add(t *testing.T, cells ...string) {
+func (x *Table) Add(t testing.TB, cells ...string) {
 	t.Helper()
 	t.Log(strings.Join(cells, " | "))
 	*x = append(*x, cells)
 }
 
-// print puts the table into the test's log.
-func (x table) print(t *testing.T) {
+// Print puts the table into the test's log.
+func (x Table) Print(t testing.TB) {
 	t.Helper()
+	t.Log("\n" + x.Markdown())
+}
+
+// Markdown is the table as documents have it.
+func (x Table) Markdown() string {
 	var b strings.Builder
 	for i, cells := range x {
-		fmt.Fprintf(&b, "\n| %s |", strings.Join(cells, " | "))
+		fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | "))
 		if i == 0 {
-			b.WriteString("\n|" + strings.Repeat("---|", len(cells)))
+			b.WriteString("|" + strings.Repeat("---|", len(cells)) + "\n")
 		}
 	}
-	t.Log(b.String())
+	return b.String()
 }

@@ -33,7 +33,7 @@ func plainWork(t *testing.T, h *Host, p Burn) time.Duration {
 // processors with the work that is in them over the power of all.
 func TestFigureUnequalHosts(t *testing.T) {
 	needQuota(t)
-	out := table{{"asked for at the host of", "work, CPU-s", "work / 1.4, s", "took, s", "ratio", "CPU-s of all hosts"}}
+	out := Table{{"asked for at the host of", "work, CPU-s", "work / 1.4, s", "took, s", "ratio", "CPU-s of all hosts"}}
 	outside := New(t).Host(2)
 	for _, powers := range [][]float64{{0.8, 0.4, 0.2}, {0.2, 0.4, 0.8}} {
 		hosts := unequal(t, powers)
@@ -54,13 +54,13 @@ func TestFigureUnequalHosts(t *testing.T) {
 			works, bounds, builds = append(works, work), append(bounds, work/total(powers)), append(builds, built)
 			ratios = append(ratios, wallOf(built)/(work/total(powers)))
 		}
-		out.add(t, fmt.Sprint(powers[0]), spread(works, "%.1f"), spread(bounds, "%.1f"), spread(each(builds, wallOf), "%.1f"),
-			spread(ratios, "%.2f"), spread(each(builds, cpuTaken), "%.1f"))
+		out.Add(t, fmt.Sprint(powers[0]), Spread(works, "%.1f"), Spread(bounds, "%.1f"), Spread(each(builds, wallOf), "%.1f"),
+			Spread(ratios, "%.2f"), Spread(each(builds, cpuTaken), "%.1f"))
 		for _, h := range hosts {
 			h.Kill()
 		}
 	}
-	out.print(t)
+	out.Print(t)
 }
 
 // unequal makes a mesh of hosts with such quotas.
@@ -93,7 +93,7 @@ func total(xs []float64) (s float64) {
 func TestFigureSlowedHost(t *testing.T) {
 	needQuota(t)
 	const full, slowed = 0.5, 0.05
-	out := table{{"left at half-time, CPU-s", "bound of it, s", "took, s", "ratio", "CPU-s of all hosts"}}
+	out := Table{{"left at half-time, CPU-s", "bound of it, s", "took, s", "ratio", "CPU-s of all hosts"}}
 	outside := New(t).Host(2)
 	hosts := unequal(t, []float64{full, full, full})
 	var left, bounds, took, ratios, cpu []float64
@@ -124,8 +124,8 @@ func TestFigureSlowedHost(t *testing.T) {
 		ratios, cpu = append(ratios, wall/bound), append(cpu, used)
 		t.Logf("round %d: %d of %d announced at half-time, bound %.1f s, took %.1f s; %s", n, announced, p.Parts, bound, wall, where(b))
 	}
-	out.add(t, spread(left, "%.1f"), spread(bounds, "%.1f"), spread(took, "%.1f"), spread(ratios, "%.2f"), spread(cpu, "%.1f"))
-	out.print(t)
+	out.Add(t, Spread(left, "%.1f"), Spread(bounds, "%.1f"), Spread(took, "%.1f"), Spread(ratios, "%.2f"), Spread(cpu, "%.1f"))
+	out.Print(t)
 }
 
 // whole checks that a burn's outputs are there.

@@ -91,7 +91,7 @@ func TestNodeOfRootServesAGroup(t *testing.T) {
 
 	// What the user may not read, the node does not read for them.
 	secret := filepath.Join(h.Dir, "secret")
-	writeTree(t, secret, map[string]string{".buildnet/config.yaml": "version: 1\npackages: [{name: a, build_cmd: 'cat key > copy', sources: [key], outputs: [copy]}]\n", "key": "root's\n"})
+	WriteTree(t, secret, map[string]string{".buildnet/config.yaml": "version: 1\npackages: [{name: a, build_cmd: 'cat key > copy', sources: [key], outputs: [copy]}]\n", "key": "root's\n"})
 	if err := os.Chmod(filepath.Join(secret, "key"), 0o600); err != nil {
 		t.Fatal(err)
 	}

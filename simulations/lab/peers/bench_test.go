@@ -15,12 +15,7 @@ import (
 	"github.com/buildnet/buildnet/simulations/lab"
 )
 
-func TestMain(m *testing.M) {
-	if file := os.Getenv(accountMark); file != "" {
-		os.Exit(account(file))
-	}
-	os.Exit(lab.Main(m))
-}
+func TestMain(m *testing.M) { os.Exit(lab.Main(m)) }
 
 // share is the part of a core that each host of the benchmark has.
 const share = 0.2
@@ -29,16 +24,35 @@ const share = 0.2
 // each contender. The environment narrows it down: PEERS_PROJECTS, PEERS_HOSTS
 // and PEERS are lists of what is measured, PEERS_ROUNDS how often.
 func BenchmarkPeers(b *testing.B) {
+	out := lab.Table{{"project", "hosts", "with", "wall, s", "of the bound", "CPU-s of all", "CPU-s of the client beside compiling", "compiles elsewhere"}}
 	for _, p := range chosen(b, "PEERS_PROJECTS", []project{redis, abseil}, func(p project) string { return p.name }, tommath) {
-		for _, n := range chosen(b, "PEERS_HOSTS", []int{4, 8}, strconv.Itoa) {
-			b.Run(fmt.Sprintf("%s/%d", p.name, n), func(b *testing.B) { cell(b, p, n) })
-		}
+		b.Run(p.name, func(b *testing.B) {
+			alone := aloneOf(b, p)
+			out.Add(b, p.name, "1", local.name, fmt.Sprintf("%.1f", alone.wall.Seconds()), "1", fmt.Sprintf("%.1f", alone.used.Seconds()),
+				fmt.Sprintf("%.1f", alone.beside.Seconds()), "0 of "+strconv.Itoa(alone.here))
+			for _, n := range chosen(b, "PEERS_HOSTS", []int{4, 8}, strconv.Itoa) {
+				b.Run(strconv.Itoa(n), func(b *testing.B) { cell(b, &out, p, n, alone) })
+			}
+		})
 	}
+	// The log of what has parts is not shown.
+	fmt.Println("\n" + out.Markdown())
+}
+
+// aloneOf builds a project once on one host.
+func aloneOf(b *testing.B, p project) build {
+	b.Helper()
+	hosts := []*lab.Host{lab.New(b).Host(share)}
+	dir := filepath.Join(hosts[0].Dir, local.name)
+	p.in(b, dir)
+	p.configure(b, dir, "")
+	return run(b, p, local, hosts, countCompilers(b, hosts[0]))
 }
 
 // chosen are those of all and of more that a list in the environment names, or
 // all.
 func chosen[T any](b *testing.B, variable string, all []T, name func(T) string, more ...T) (some []T) {
+	b.Helper()
 	list := os.Getenv(variable)
 	if list == "" {
 		return all
@@ -55,7 +69,9 @@ func chosen[T any](b *testing.B, variable string, all []T, name func(T) string, 
 	return some
 }
 
+// rounds is how often each contender builds.
 func rounds(b *testing.B) int {
+	b.Helper()
 	text := os.Getenv("PEERS_ROUNDS")
 	if text == "" {
 		return 3
@@ -70,55 +86,77 @@ func rounds(b *testing.B) int {
 // build is what one build took.
 type build struct {
 	wall time.Duration
-	// used is the CPU time of all hosts, client that of the first without the
-	// compiling itself.
-	used, client time.Duration
-	// here are how many compiles ran on the client.
+	// used is the CPU time of all hosts, beside that of the client without what
+	// compilers did there.
+	used, beside time.Duration
+	// here is how many compiles ran on the client.
 	here int
 }
 
+// bound is how long n hosts take if all that is no compile is done by one of
+// them, and the rest by all.
+func (alone build) bound(n int) time.Duration {
+	compiling := alone.used - alone.beside
+	return time.Duration(float64(alone.beside+compiling/time.Duration(n)) / share)
+}
+
 // cell measures one project on n hosts.
-func cell(b *testing.B, p project, n int) {
+func cell(b *testing.B, out *lab.Table, p project, n int, alone build) {
 	l := lab.New(b)
 	var hosts []*lab.Host
 	for i := range n {
 		hosts = append(hosts, l.Host(share))
 		bindIcecc(b, hosts[i])
 	}
-	contenders := chosen(b, "PEERS", []contender{local, distcc, icecc}, func(c contender) string { return c.name })
+	c := countCompilers(b, hosts[0])
+	contenders := chosen(b, "PEERS", []contender{distcc, icecc, ours}, func(c contender) string { return c.name })
+	took := make([][]build, len(contenders))
 	for _, c := range contenders {
 		dir := filepath.Join(hosts[0].Dir, c.name)
 		p.in(b, dir)
 		p.configure(b, dir, c.launcher)
 	}
-	b.ResetTimer()
-	for round := range rounds(b) {
-		for _, c := range contenders {
-			took := run(b, p, c, hosts)
-			b.Logf("round %d: %s on %d hosts: %s: %.1f s, CPU of all %.1f s, of the client beside compiles %.2f s, compiles there %d",
-				round, p.name, n, c.name, took.wall.Seconds(), took.used.Seconds(), took.client.Seconds(), took.here)
+	for range rounds(b) {
+		for i, x := range contenders {
+			t := run(b, p, x, hosts, c)
+			b.Logf("%s on %d hosts with %s: %+v", p.name, n, x.name, t)
+			took[i] = append(took[i], t)
 		}
+	}
+	for i, x := range contenders {
+		figure := func(f func(t build) float64, format string) string { return lab.Spread(each(took[i], f), format) }
+		out.Add(b, p.name, strconv.Itoa(n), x.name,
+			figure(func(t build) float64 { return t.wall.Seconds() }, "%.1f"),
+			figure(func(t build) float64 { return t.wall.Seconds() / alone.bound(n).Seconds() }, "%.2f"),
+			figure(func(t build) float64 { return t.used.Seconds() }, "%.1f"),
+			figure(func(t build) float64 { return t.beside.Seconds() }, "%.1f"),
+			figure(func(t build) float64 { return float64(alone.here - t.here) }, "%.0f"))
 	}
 }
 
+func each(took []build, f func(build) float64) (xs []float64) {
+	for _, t := range took {
+		xs = append(xs, f(t))
+	}
+	return xs
+}
+
 // run is one build with one contender, of which nothing is left running.
-func run(b *testing.B, p project, c contender, hosts []*lab.Host) build {
+func run(b *testing.B, p project, x contender, hosts []*lab.Host, c *compilers) build {
 	b.Helper()
-	dir := filepath.Join(hosts[0].Dir, c.name)
+	client := hosts[0]
+	dir := filepath.Join(client.Dir, x.name)
 	p.clean(b, dir)
-	client := watch(b, hosts[0])
-	env := c.start(b, hosts, client)
-	cmd := client.Command(client.argv(c.argv(p.build(dir, c.launcher, c.jobs(len(hosts))))...)...)
+	env := x.start(b, hosts)
+	cmd := client.Command(x.argv(b, p, dir, len(hosts))...)
 	cmd.Env = append(cmd.Env, env...)
-	mark, before, clientBefore := client.mark(b), used(hosts), client.Used()
+	before, here, compiling, calls := used(hosts), client.Used(), c.Used(), c.calls.Load()
 	began := time.Now()
 	if out, err := cmd.CombinedOutput(); err != nil {
-		b.Fatalf("%s: %v: %s", c.name, err, out)
+		b.Fatalf("%s: %v: %s", x.name, err, out)
 	}
-	took := build{wall: time.Since(began), used: used(hosts) - before, client: client.Used() - clientBefore}
-	var compiling time.Duration
-	took.here, compiling = compiles(client.since(b, mark))
-	took.client -= compiling
+	took := build{wall: time.Since(began), used: used(hosts) - before, here: int(c.calls.Load() - calls)}
+	took.beside = client.Used() - here - (c.Used() - compiling)
 	for _, h := range hosts {
 		h.Kill()
 	}

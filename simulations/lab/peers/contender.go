@@ -19,43 +19,44 @@ type contender struct {
 	name string
 	// launcher stands before each call of the compiler.
 	launcher string
-	// jobs is how many a user would have run at once on so many hosts.
-	jobs func(hosts int) int
 	// start runs what it needs on the hosts, whose first is the client, until they
 	// are killed, and returns what the client's environment has besides.
-	start func(tb testing.TB, hosts []*lab.Host, client watched) (env []string)
-	// argv is how the client builds, of what it would type without it.
-	argv func(argv []string) []string
+	start func(tb testing.TB, hosts []*lab.Host) (env []string)
+	// argv is what the client types.
+	argv func(tb testing.TB, p project, dir string, hosts int) []string
 }
 
 // setup is how long daemons may take to be ready.
 const setup = 30 * time.Second
 
-func same(argv []string) []string { return argv }
+// typed is the project's own build, of as many jobs as the hosts are worth.
+func typed(launcher string, jobs func(hosts int) int) func(testing.TB, project, string, int) []string {
+	return func(_ testing.TB, p project, dir string, hosts int) []string {
+		return p.build(dir, launcher, jobs(hosts))
+	}
+}
 
 // local is the client alone.
 var local = contender{
 	name:  "local",
-	jobs:  func(int) int { return 2 },
-	start: func(testing.TB, []*lab.Host, watched) []string { return nil },
-	argv:  same,
+	start: func(testing.TB, []*lab.Host) []string { return nil },
+	argv:  typed("", func(int) int { return 2 }),
 }
 
 // distcc preprocesses here and compiles on the others, two jobs each, and one
 // here.
 var distcc = contender{
-	name: "distcc", launcher: "distcc", argv: same,
-	jobs: func(hosts int) int { return 2*(hosts-1) + 2 },
-	start: func(tb testing.TB, hosts []*lab.Host, client watched) []string {
-		list := ""
+	name: "distcc", launcher: "distcc", argv: typed("distcc", func(hosts int) int { return 2 * hosts }),
+	start: func(tb testing.TB, hosts []*lab.Host) []string {
+		client, list := hosts[0], ""
 		for _, h := range hosts[1:] {
-			dir := owned(tb, h, "distcc", "distccd")
+			dir := owned(tb, h, "distccd", "distccd")
 			h.Spawn("env", "TMPDIR="+dir, "distccd", "--no-detach", "--daemon",
 				"--user", "distccd", "--allow", "10.0.0.0/8", "--listen", h.Addr, "--jobs", "4", "--log-file", filepath.Join(dir, "log"))
 			list += h.Addr + "/2 "
 		}
 		for _, h := range hosts[1:] {
-			answers(tb, client.Host, h.Addr, 3632)
+			answers(tb, client, h.Addr, 3632)
 		}
 		state := filepath.Join(client.Dir, "distcc-state")
 		if err := os.MkdirAll(state, 0o755); err != nil {
@@ -81,23 +82,19 @@ func bindIcecc(tb testing.TB, h *lab.Host) {
 // icecc preprocesses here; a scheduler says where is compiled, with this
 // compiler, which others get once.
 var icecc = contender{
-	name: "icecc", launcher: "icecc", argv: same,
-	jobs: func(hosts int) int { return 2*hosts + 2 },
-	start: func(tb testing.TB, hosts []*lab.Host, client watched) []string {
-		log := filepath.Join(owned(tb, client.Host, "icecc-scheduler", "icecc"), "log")
-		client.Spawn(client.argv("icecc-scheduler", "-n", "lab", "-u", "icecc", "-l", log)...)
-		answers(tb, client.Host, hosts[0].Addr, 8765)
-		for i, h := range hosts {
-			dir := owned(tb, h, "icecc", "icecc")
-			argv := []string{"iceccd", "-n", "lab", "-s", hosts[0].Addr, "-u", "icecc", "-m", "2", "-N", h.Name,
-				"-b", filepath.Join(dir, "env"), "-l", filepath.Join(dir, "log")}
-			if i == 0 {
-				argv = client.argv(argv...)
-			}
-			h.Spawn(argv...)
-			answers(tb, client.Host, h.Addr, 10245)
+	name: "icecc", launcher: "icecc", argv: typed("icecc", func(hosts int) int { return 2*hosts + 2 }),
+	start: func(tb testing.TB, hosts []*lab.Host) []string {
+		client := hosts[0]
+		log := filepath.Join(owned(tb, client, "icecc-scheduler", "icecc"), "log")
+		client.Spawn("icecc-scheduler", "-n", "lab", "-u", "icecc", "-l", log)
+		answers(tb, client, client.Addr, 8765)
+		for _, h := range hosts {
+			dir := owned(tb, h, "iceccd", "icecc")
+			h.Spawn("iceccd", "-n", "lab", "-s", client.Addr, "-u", "icecc", "-m", "2", "-N", h.Name,
+				"-b", filepath.Join(dir, "env"), "-l", filepath.Join(dir, "log"))
+			answers(tb, client, h.Addr, 10245)
 		}
-		env := []string{"ICECC_VERSION=" + iceccEnvironment(tb, client.Host)}
+		env := []string{"ICECC_VERSION=" + iceccEnvironment(tb, client)}
 		warm(tb, client, len(hosts), env)
 		return env
 	},
@@ -122,7 +119,7 @@ func iceccEnvironment(tb testing.TB, h *lab.Host) string {
 }
 
 // warm has every host compile something, so that all have the compiler.
-func warm(tb testing.TB, client watched, hosts int, env []string) {
+func warm(tb testing.TB, client *lab.Host, hosts int, env []string) {
 	tb.Helper()
 	source := filepath.Join(client.Dir, "warm.c")
 	if err := os.WriteFile(source, []byte("int x;\n"), 0o644); err != nil {
@@ -134,6 +131,30 @@ func warm(tb testing.TB, client watched, hosts int, env []string) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		tb.Fatalf("icecc's first compiles: %v: %s", err, out)
 	}
+}
+
+// ours is a mesh of nodes that have seen nothing yet.
+var ours = contender{
+	name: "buildnet",
+	argv: func(tb testing.TB, p project, dir string, _ int) []string {
+		return append([]string{lab.Binary(tb), "build"}, p.ours(dir)...)
+	},
+	start: func(tb testing.TB, hosts []*lab.Host) []string {
+		for i, h := range hosts {
+			if err := os.RemoveAll(h.Home); err != nil {
+				tb.Fatal(err)
+			}
+			if i == 0 {
+				h.Up()
+				continue
+			}
+			h.Up("--join", lab.Invite(tb, hosts[0], "--lan"))
+		}
+		for _, h := range hosts {
+			lab.Await(tb, h, len(hosts), setup)
+		}
+		return nil
+	},
 }
 
 // owned is a directory of the host that a system user may write to.

@@ -29,6 +29,8 @@ type project struct {
 	configure func(tb testing.TB, dir, launcher string)
 	// build is what a user types in dir: jobs at once.
 	build func(dir, launcher string, jobs int) []string
+	// ours are the arguments of `buildnet build` for the same.
+	ours func(dir string) []string
 	// clean has the next build of dir make everything.
 	clean func(tb testing.TB, dir string)
 }
@@ -76,6 +78,9 @@ func makeProject(name, source, clean string, variables ...string) project {
 				argv = append(argv, "CC="+launched(launcher, "cc"))
 			}
 			return argv
+		},
+		ours: func(dir string) []string {
+			return append([]string{"--", "make", "-C", dir}, variables...)
 		},
 		clean: func(tb testing.TB, dir string) { plain(tb, dir, "make", clean) },
 	}

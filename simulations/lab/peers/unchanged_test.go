@@ -1,0 +1,176 @@
+//go:build lab && linux
+
+package peers
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/buildnet/buildnet/node/event"
+	"github.com/buildnet/buildnet/simulations/lab"
+)
+
+// These build real projects as they are, on a mesh of three hosts, and beside
+// that plainly, in a copy of the tree that its host has at the same path.
+
+// power is the part of a core that a host of these tests has.
+const power = 1
+
+// pair is a tree on a mesh and its copy.
+type pair struct {
+	t    *testing.T
+	p    project
+	mesh *lab.Host
+	// dir is where both see the tree, and copy where the other one really is.
+	dir, copied string
+	alone       *lab.Host
+}
+
+// newPair fetches and configures a project on the first of three hosts.
+func newPair(t *testing.T, p project) pair {
+	t.Helper()
+	hosts, _ := lab.Mesh(t, lab.New(t), 3, power)
+	x := pair{t: t, p: p, mesh: hosts[0], alone: lab.New(t).Host(power)}
+	x.dir = filepath.Join(x.mesh.Dir, p.name)
+	x.copied = filepath.Join(x.alone.Dir, p.name)
+	p.in(t, x.dir)
+	p.configure(t, x.dir, "")
+	plain(t, "/", "cp", "-a", x.dir, x.copied)
+	x.alone.Bind(x.copied, x.dir)
+	return x
+}
+
+// build builds on the mesh.
+func (x pair) build() event.BuildFinished {
+	x.t.Helper()
+	b := x.mesh.Invoke(append([]string{"build", "--json"}, x.p.ours(x.dir)...)...)
+	if status := b.Wait(); status != 0 {
+		x.t.Fatalf("exit status %d\n%s", status, b.Stderr())
+	}
+	f := b.Finished()
+	x.t.Logf("%d steps: %d executed, %d of them elsewhere, %d cached; here because %v",
+		f.Steps, f.Executed, f.RunRemote, f.CachedLocal+f.CachedMesh, f.LocalReasons)
+	return f
+}
+
+// plainly builds the copy.
+func (x pair) plainly() {
+	x.t.Helper()
+	if out, err := x.alone.Command(x.p.build(x.dir, "", 4)...).CombinedOutput(); err != nil {
+		x.t.Fatalf("plain build: %v: %s", err, out)
+	}
+}
+
+// again is what both have made since, which has to be the same.
+func (x pair) again(before, beforeCopy map[string]file) (paths []string) {
+	x.t.Helper()
+	ours, theirs := tree(x.t, x.dir), tree(x.t, x.copied)
+	same(x.t, ours, theirs)
+	paths = made(before, ours)
+	if want := made(beforeCopy, theirs); !slices.Equal(paths, want) {
+		x.t.Errorf("made again: %v\na plain build makes: %v", paths, want)
+	}
+	return paths
+}
+
+// edit changes a file of both trees.
+func (x pair) edit(name string) {
+	x.t.Helper()
+	for _, dir := range []string{x.dir, x.copied} {
+		f, err := os.OpenFile(filepath.Join(dir, name), os.O_APPEND|os.O_WRONLY, 0)
+		if err != nil {
+			x.t.Fatal(err)
+		}
+		if _, err := f.WriteString("\n/* changed */\n"); err != nil {
+			x.t.Fatal(err)
+		}
+		if err := f.Close(); err != nil {
+			x.t.Fatal(err)
+		}
+	}
+}
+
+// mostlyElsewhere checks a build of so many compiles, of which a twentieth may
+// have run here for reasons of their own.
+func (x pair) mostlyElsewhere(f event.BuildFinished, compiles int) {
+	x.t.Helper()
+	if f.RunRemote < compiles/2 {
+		x.t.Errorf("%d of %d compiles ran elsewhere: %+v", f.RunRemote, compiles, f)
+	}
+	fallbacks := 0
+	for _, n := range f.LocalReasons {
+		fallbacks += n
+	}
+	if fallbacks*20 > f.Steps {
+		x.t.Errorf("%d of %d steps could run here alone: %v", fallbacks, f.Steps, f.LocalReasons)
+	}
+}
+
+// TestNinjaProject builds abseil's strings of what CMake writes.
+func TestNinjaProject(t *testing.T) {
+	p := cmakeProject("abseil", "abseil", []string{"-DCMAKE_BUILD_TYPE=None", "-DCMAKE_CXX_STANDARD=17"}, "strings")
+	x := newPair(t, p)
+	x.plainly()
+	f := x.build()
+	compiles := x.objects()
+	x.again(nil, nil)
+	x.mostlyElsewhere(f, compiles)
+
+	p.clean(t, x.dir)
+	if f := x.build(); f.Executed > 0 || f.CachedLocal+f.CachedMesh == 0 {
+		t.Errorf("a second build: %+v", f)
+	}
+	same(t, tree(t, x.dir), tree(t, x.copied))
+
+	if f := x.build(); f.Executed+f.CachedLocal+f.CachedMesh > 0 {
+		t.Errorf("nothing has changed: %+v", f)
+	}
+	before, beforeCopy := tree(t, x.dir), tree(t, x.copied)
+	x.edit("absl/strings/internal/memutil.h")
+	x.plainly()
+	x.build()
+	if again := x.again(before, beforeCopy); len(again) < 4 || len(again) > compiles/2 {
+		t.Errorf("a header that some include was changed, made again: %v", again)
+	}
+}
+
+// TestMakeProject builds libtommath, of which make knows that every object needs
+// the headers.
+func TestMakeProject(t *testing.T) {
+	x := newPair(t, tommath)
+	x.plainly()
+	f := x.build()
+	compiles := x.objects()
+	x.again(nil, nil)
+	x.mostlyElsewhere(f, compiles)
+
+	x.p.clean(t, x.dir)
+	if f := x.build(); f.Executed > 0 || f.CachedLocal+f.CachedMesh < compiles {
+		t.Errorf("a second build: %+v", f)
+	}
+	same(t, tree(t, x.dir), tree(t, x.copied))
+
+	if f := x.build(); f.Steps > 0 {
+		t.Errorf("nothing has changed: %+v", f)
+	}
+	before, beforeCopy := tree(t, x.dir), tree(t, x.copied)
+	x.edit("tommath_private.h")
+	x.plainly()
+	x.build()
+	if again := x.again(before, beforeCopy); len(again) < compiles {
+		t.Errorf("a header of all was changed, made again: %v", again)
+	}
+}
+
+// objects is how many object files the plain build has made.
+func (x pair) objects() (n int) {
+	for p := range tree(x.t, x.copied) {
+		if strings.HasSuffix(p, ".o") {
+			n++
+		}
+	}
+	return n
+}
