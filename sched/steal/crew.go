@@ -73,8 +73,9 @@ type member struct {
 	breaker      breaker
 	// asked is for how many toolchains it was asked on this stream.
 	asked int
-	// held steps are in its hands since an earlier epoch.
-	held int
+	// held steps are in its hands since an earlier epoch, meant ones are called back
+	// for it.
+	held, meant int
 	// keeps says that it was named a standby: it may hold itself for one still.
 	keeps bool
 

@@ -44,9 +44,15 @@ func (l *Leader) isLate(s Step, m *member) bool {
 }
 
 // lacksInputs reports whether m, which is distant, has a slot for what it has not
-// begun: then its inputs are on their way.
+// begun.
 func (l *Leader) lacksInputs(m *member) bool {
-	if len(m.hands) == 0 || l.initiator == nil || l.way(m) < distant {
+	return l.initiator != nil && l.way(m) >= distant && l.hasRoom(m)
+}
+
+// hasRoom reports whether m has a slot for what it has not begun: then its inputs
+// are on their way.
+func (l *Leader) hasRoom(m *member) bool {
+	if len(m.hands) == 0 {
 		return false
 	}
 	running := 0

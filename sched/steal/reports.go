@@ -83,6 +83,7 @@ func (l *Leader) inHand(m *member, r Running) {
 	switch {
 	case t.has(m.id):
 		t.recalled = false // the stream that broke may have lost it
+		t.unmean()
 	case t.phase == Queued && t.action == r.Action:
 		l.assign(r.Step, m)
 	case t.phase == Assigned && t.backup == "" && t.action == r.Action && l.record.Steps[r.Step].Backup == m.id:
@@ -144,6 +145,7 @@ func (l *Leader) started(m *member, s Step) {
 	switch t := &l.tasks[s]; {
 	case t.phase == Assigned && t.worker == m.id && t.startedAt.IsZero():
 		t.startedAt, t.recalled = l.now, false
+		t.unmean()
 		l.handsChanged(m)
 		if m.join != nil && len(m.hands) <= m.join.Slots {
 			m.arrived(l.now.Sub(t.givenAt))

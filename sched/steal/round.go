@@ -89,10 +89,24 @@ func (r *round) choose(s Step) *member {
 	if m := r.atHome(s); m != nil {
 		return m
 	}
-	if r.l.opts.Plan.Modes.Policy.Strategy == place.Smart {
-		return r.smart(s)
+	if r.l.opts.Plan.Modes.Policy.Strategy != place.Smart {
+		return r.simple(s)
 	}
-	return r.simple(s)
+	if m := r.meant(s); m != nil {
+		return m
+	}
+	return r.smart(s)
+}
+
+// meant is the member for which a step was called back, if that still has nothing
+// better to do: what is thought of it here may be something else, and the step
+// would go back to whoever had it.
+func (r *round) meant(s Step) *member {
+	m := r.l.tasks[s].meant
+	if m == nil || !slices.Contains(r.free, m) || !m.idle() || !r.may(s, m) || !r.holds(s, m) {
+		return nil
+	}
+	return m
 }
 
 // may reports whether m may have the step, which it is able to run.

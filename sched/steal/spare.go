@@ -54,6 +54,9 @@ type burden struct {
 	work  float64
 	left  time.Duration
 	begun bool
+	// coming is for how long its inputs have been on their way; 0 if it waits for a
+	// slot.
+	coming time.Duration
 	// surely says that the member that runs it is slow, whatever the step is.
 	surely bool
 }
@@ -81,11 +84,11 @@ func (l *Leader) spare() {
 			continue
 		}
 		if !b.begun {
-			l.recall(b)
+			l.recall(b, m)
 		} else if l.mayBack(b, m) {
 			l.giveBackup(b, m)
 		}
-		if !m.idle() {
+		if m.room() <= 0 {
 			idle = slices.DeleteFunc(idle, func(o *member) bool { return o == m })
 		}
 	}
@@ -102,7 +105,7 @@ func (l *Leader) expects() bool {
 func (l *Leader) idlers() []*member {
 	var idle []*member
 	for _, m := range l.order {
-		if m.join == nil || !l.takes(m) || !m.idle() || !l.admits(m) || l.trusts(m) != Trusted {
+		if m.join == nil || !l.takes(m) || m.room() <= 0 || !l.admits(m) || l.trusts(m) != Trusted {
 			continue
 		}
 		waits := slices.IndexFunc(l.queued, func(q []Step) bool {
@@ -130,7 +133,8 @@ func (l *Leader) burdens() []burden {
 
 func (l *Leader) burdensOf(m *member) []burden {
 	var list []burden
-	total, lacks := time.Duration(0), l.lacksInputs(m)
+	total, hasRoom := time.Duration(0), l.hasRoom(m)
+	far := hasRoom && l.way(m) >= distant
 	for _, s := range sortedSteps(m.hands) {
 		t := &l.tasks[s]
 		work, measured := l.expect(s)
@@ -146,7 +150,10 @@ func (l *Leader) burdensOf(m *member) []burden {
 			b.surely = measured && l.straggles(m, runTime(work, m.bpu()), elapsed)
 		} else {
 			b.left = runTime(work, m.speed())
-			if late := l.now.Sub(t.givenAt) - m.arrives(); lacks && late > 0 && !t.wasLate {
+			if hasRoom {
+				b.coming = l.now.Sub(t.givenAt)
+			}
+			if late := b.coming - m.arrives(); far && late > 0 && !t.wasLate {
 				b.left += late
 			}
 		}
@@ -245,6 +252,9 @@ func (l *Leader) quickest(b burden, idle []*member) *member {
 			l.localize(b.step)
 		}
 		took := l.taking(b.step, m, b.work)
+		if b.coming > 0 {
+			took += max(0, l.anew(b, m)-l.coming(b.step, m))
+		}
 		if !b.gains(took) || best != nil && took >= soonest || looked && !l.suits(b.step, m) {
 			continue
 		}
@@ -267,19 +277,6 @@ func (l *Leader) roomy(s Step, m *member) bool {
 	}
 	l.freeAt(m)
 	return m.outlook.memory+needs <= has
-}
-
-// recall asks for a step that has not begun: if it has meanwhile, it stays.
-func (l *Leader) recall(b burden) {
-	if !l.mayRecall(b) {
-		return
-	}
-	l.tasks[b.step].recalled, l.tasks[b.step].wasLate = true, true
-	l.send(b.on.id, Recall{Step: b.step})
-}
-
-func (l *Leader) mayRecall(b burden) bool {
-	return b.on.link == Up && l.now.Sub(l.tasks[b.step].givenAt) >= leastGain
 }
 
 // mayBack reports whether a step that runs may be given to m as well.

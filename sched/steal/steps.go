@@ -56,6 +56,8 @@ type task struct {
 	backedAt time.Time // when the backup began to run it, like startedAt
 	stake    float64
 	recalled bool // its worker was asked for it, unless it runs it
+	// meant is for whom that was, until it is known what came of it.
+	meant *member
 	// wasLate says that it was asked for once: that it is late again says as much of
 	// whoever else had it.
 	wasLate bool
@@ -103,6 +105,9 @@ func (l *Leader) move(s Step, to Phase) {
 		l.emptyHands(s)
 	}
 	t.phase = t.phase.To(to)
+	if to != Queued {
+		t.unmean()
+	}
 	switch to {
 	case Ready:
 		l.ready = insert(l.ready, s, l.deps.reversed)
