@@ -7,9 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
+	"sync"
+	"time"
 
 	"github.com/buildnet/buildnet/node/api"
 	"github.com/buildnet/buildnet/node/event"
@@ -31,48 +34,67 @@ func invocationPath(id, what string) string {
 	return "/v1/invocations/" + url.PathEscape(id) + "/" + what
 }
 
+// releaseTime bounds how long a node may take to see what a command has changed.
+const releaseTime = 10 * time.Second
+
 // RunCommand runs one command of an invocation. Where the result has Local, the
-// caller runs the command and then calls Release. When ctx ends before there is a
+// caller runs the command and then calls Release: when that returns, the node
+// knows what the command may have changed. When ctx ends before there is a
 // result, nobody needs it any more.
 func (c *Client) RunCommand(ctx context.Context, id string, command api.Command) (api.CommandResult, error) {
 	body, err := command.Encode()
 	if err != nil {
 		return api.CommandResult{}, err
 	}
-	// The connection of a slot outlives this call.
-	held, release := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, release)
-	res, err := c.runCommand(held, id, body)
-	if !stop() && err != nil {
+	conn, err := c.dial(ctx)
+	if err != nil {
+		return api.CommandResult{}, err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	res, err := runCommand(conn, id, body)
+	if !stop() {
 		err = ctx.Err()
 	}
 	if err != nil || len(res.Local) == 0 {
-		release()
+		_ = conn.Close()
 		return res, err
 	}
-	closeAnswer := res.Release
-	res.Release = func() { closeAnswer(); release() }
+	res.Release = sync.OnceFunc(func() { giveBack(conn) })
 	return res, nil
 }
 
-func (c *Client) runCommand(ctx context.Context, id string, body []byte) (api.CommandResult, error) {
+// giveBack ends the connection of a slot, and waits until the node has done so as
+// well.
+func giveBack(conn net.Conn) {
+	if half, ok := conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
+		_ = conn.SetReadDeadline(time.Now().Add(releaseTime))
+		_, _ = io.Copy(io.Discard, conn) // nothing comes but its end
+	}
+	_ = conn.Close()
+}
+
+// runCommand speaks HTTP itself, as exchange does.
+func runCommand(conn net.Conn, id string, body []byte) (api.CommandResult, error) {
 	var res api.CommandResult
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://node"+invocationPath(id, "run"), bytes.NewReader(body))
+	req, err := http.NewRequest(http.MethodPost, "http://node"+invocationPath(id, "run"), bytes.NewReader(body)) //nolint:noctx // the connection ends with it
 	if err != nil {
 		return res, fmt.Errorf("run a command: %w", err)
 	}
 	req.Header.Set("Content-Type", api.CommandType)
-	resp, err := c.http.Do(req)
+	if err := req.Write(conn); err != nil {
+		return res, fmt.Errorf("%w: %w", ErrUnanswered, err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), req)
 	if err != nil {
-		return res, unwrapURL(err)
+		return res, fmt.Errorf("%w: %w", ErrUnanswered, err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		defer resp.Body.Close()
 		return res, refusal(resp)
 	}
+	// Not closed where the command is to run here: that would wait for the end.
 	from := bufio.NewReader(resp.Body)
 	if err = res.ReadOutcome(from); err == nil && len(res.Local) > 0 {
-		res.Release = func() { _ = resp.Body.Close() }
 		return res, nil
 	}
 	defer resp.Body.Close()
