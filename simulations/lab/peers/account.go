@@ -53,7 +53,7 @@ func countCompilers(tb testing.TB, h *lab.Host) *compilers {
 	tb.Cleanup(func() { close(stop); <-done })
 	go func() {
 		defer close(done)
-		defer unix.Close(fd)
+		defer func() { _ = unix.Close(fd) }()
 		buf := make([]byte, 4096)
 		for {
 			select {
@@ -89,7 +89,7 @@ func subscribe() (fd int, err error) {
 		unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: processes}),
 		unix.Sendto(fd, msg, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}))
 	if err != nil {
-		unix.Close(fd)
+		_ = unix.Close(fd)
 	}
 	return fd, err
 }

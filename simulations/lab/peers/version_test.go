@@ -61,8 +61,8 @@ func twoCompilers(t *testing.T) (usual, other string) {
 	}
 	found, _ := filepath.Glob("/usr/bin/*-linux-gnu-gcc-[0-9][0-9]")
 	for _, file := range found {
-		if real, err := filepath.EvalSymlinks(file); err == nil && real != usual {
-			return usual, real
+		if gcc, err := filepath.EvalSymlinks(file); err == nil && gcc != usual {
+			return usual, gcc
 		}
 	}
 	if os.Getenv("CI") != "" {
