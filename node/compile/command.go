@@ -101,7 +101,8 @@ type Command struct {
 	Args    []string
 	Mode    Mode
 	Sources []Source
-	// Output is what -o says, or what it would have said.
+	// Output is what -o says, or what it would have said. That of a link is in
+	// no Outputs: see package link.
 	Output string
 	// Outputs are all files that the command makes when it succeeds, Output
 	// first, where there are any.
@@ -115,6 +116,9 @@ type Command struct {
 	Macros    []Macro
 	// Reads are further files that the command names and reads.
 	Reads []string
+	// Linker are the words that a linker gets, in order: files that are none to
+	// compile, and what -l, -L, -Wl and their like pass on.
+	Linker []string
 	// Asking are the arguments that change what the compiler is and where it
 	// looks by itself.
 	Asking []string
@@ -145,6 +149,16 @@ func (c *Command) Remote() bool { return len(c.Local) == 0 }
 // Assembles reports whether a source is assembler.
 func (c *Command) Assembles() bool {
 	return slices.ContainsFunc(c.Sources, func(s Source) bool { return s.Language == Assembler || s.Language == AssemblerCPP })
+}
+
+// Links reports whether the command links what is compiled already.
+func (c *Command) Links() bool {
+	return c.Mode == ToLink && len(c.Sources) > 0 && !slices.ContainsFunc(c.Sources, func(s Source) bool { return s.Language != Linked })
+}
+
+// late reports whether a link compiles what was left to it.
+func (c *Command) late() bool {
+	return slices.ContainsFunc(c.Args, func(a string) bool { return strings.HasPrefix(a, "-flto") })
 }
 
 // Language is that of the sources; C if there are none.

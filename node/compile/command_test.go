@@ -80,7 +80,7 @@ func TestWhichCommandsMayGoElsewhere(t *testing.T) {
 		"LC_ALL=C LANG=de_DE.ISO-8859-1 gcc -c a.c":       "",
 
 		"gcc a.c -o a":                        "links",
-		"gcc a.o -o a":                        "links",
+		"gcc a.c b.o -o a":                    "links",
 		"gcc -E a.c":                          "preprocesses",
 		"gcc -M a.c":                          "lists",
 		"gcc -fsyntax-only a.c":               "makes nothing",

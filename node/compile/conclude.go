@@ -98,8 +98,8 @@ func (r *reader) conclude() {
 	switch {
 	case r.only:
 		c.local("it lists what it would read")
-	case c.Mode == ToLink:
-		c.local("it links")
+	case c.Mode == ToLink && !c.Links():
+		c.local("it compiles and links at once")
 	case c.Mode == ToText:
 		c.local("it only preprocesses")
 	case c.Mode == ToCheck:
@@ -116,7 +116,7 @@ func (r *reader) conclude() {
 	if c.Output == "-" || strings.HasPrefix(c.Output, "/dev/") {
 		c.local("its output is no file")
 	}
-	if c.Mode != ToObject && len(r.wants) > 0 {
+	if c.Mode != ToObject && len(r.wants) > 0 && (!c.Links() || c.late()) {
 		c.local("it writes further files without an object")
 	}
 	if c.Family == Clang && len(c.Native) > 0 {

@@ -38,7 +38,7 @@ func (r *reader) single(arg string) bool {
 		c.Asking = append(c.Asking, arg)
 	case "-v", "-###", "--version", "--help", "-dumpversion", "-dumpmachine", "-dumpspecs":
 		c.local(arg + ": it asks what is on this machine")
-	case "-pipe", "-pg", "-p", "-w", "-s", "-C", "-CC", "-P", "-H", "-Q", "-Qunused-arguments", "-static", "-shared", "-rdynamic", "-pie", "-no-pie", "-nostdlib", "-nodefaultlibs", "-nostartfiles", "-pthread", "-pedantic", "-pedantic-errors", "-undef", "-r":
+	case "-pipe", "-pg", "-p", "-w", "-s", "-C", "-CC", "-P", "-H", "-Q", "-Qunused-arguments", "-static", "-shared", "-rdynamic", "-pie", "-no-pie", "-nostdlib", "-nodefaultlibs", "-nostartfiles", "-pthread", "-pedantic", "-pedantic-errors", "-undef", "-r", "-symbolic":
 	case "--coverage":
 		r.wants = append(r.wants, ".gcno")
 	case "-gsplit-dwarf", "-gsplit-dwarf=split":
@@ -215,6 +215,9 @@ func (r *reader) source(file string) {
 	}
 	if l == Linked && r.c.Mode != ToLink {
 		return // an object, which the linker would have had
+	}
+	if l == Linked {
+		r.link(file)
 	}
 	r.c.Sources = append(r.c.Sources, Source{file, l})
 }

@@ -91,13 +91,14 @@ func init() {
 		{"-Wa,", joined, (*reader).assembler},
 		{"-Xpreprocessor", separate, (*reader).preprocessor},
 		{"-Xassembler", separate, (*reader).assembler},
-		{"-Wl,", joined, ignore},
-		{"-Xlinker", separate, ignore},
-		{"-l", either, ignore},
-		{"-L", either, ignore},
-		{"-T", either, ignore},
-		{"-u", either, ignore},
-		{"-z", separate, ignore},
+		{"-Wl,", joined, func(r *reader, v string) { r.link(strings.Split(v, ",")...) }},
+		{"-Xlinker", separate, func(r *reader, v string) { r.link(v) }},
+		{"-l", either, func(r *reader, v string) { r.link("-l", v) }},
+		{"-L", either, func(r *reader, v string) { r.link("-L", v) }},
+		{"-T", either, func(r *reader, v string) { r.link("-T", v) }},
+		{"-u", either, func(r *reader, v string) { r.link("-u", v) }},
+		{"-z", separate, func(r *reader, v string) { r.link("-z", v) }},
+		{"-e", separate, func(r *reader, v string) { r.link("-e", v) }},
 		{"--sysroot=", joined, func(r *reader, v string) { r.sysroot = v; r.ask("--sysroot=", joined, v) }},
 		{"--sysroot", separate, func(r *reader, v string) { r.sysroot = v; r.ask("--sysroot=", joined, v) }},
 		{"-isysroot", either, func(r *reader, v string) { r.isysroot = v; r.ask("-isysroot", separate, v) }},
@@ -169,6 +170,8 @@ func (r *reader) valued(arg string) bool {
 	}
 	return false
 }
+
+func (r *reader) link(words ...string) { r.c.Linker = append(r.c.Linker, words...) }
 
 func (r *reader) ask(flag string, how how, v string) {
 	if how == joined {

@@ -11,22 +11,44 @@ const maxWords = 1 << 18
 // Words splits a command for /bin/sh where the shell would do nothing but that:
 // words, quotes and backslashes. It reports whether that is all there is.
 func Words(command string) ([]string, bool) {
-	s := splitter{in: command}
-	for s.i < len(s.in) {
-		if !s.step() || len(s.words) > maxWords {
-			return nil, false
-		}
-	}
-	s.end()
-	if len(s.words) == 0 || slices.Contains(reserved, s.words[0]) || strings.Contains(s.words[0], "=") {
+	all, ok := Commands(command)
+	if !ok || len(all) != 1 || slices.Contains(own, all[0][0]) {
 		return nil, false
 	}
-	return s.words, true
+	return all[0], true
+}
+
+// Commands splits commands for /bin/sh that are run one after the other, each
+// if the one before succeeded, as "a && b". As for Words, there is nothing else
+// for the shell to do.
+func Commands(text string) ([][]string, bool) {
+	s := splitter{in: text}
+	var all [][]string
+	for {
+		for s.i < len(s.in) && !strings.HasPrefix(s.in[s.i:], "&&") {
+			if !s.step() || len(s.words) > maxWords {
+				return nil, false
+			}
+		}
+		s.end()
+		if len(s.words) == 0 || slices.Contains(reserved, s.words[0]) || strings.Contains(s.words[0], "=") {
+			return nil, false
+		}
+		all = append(all, s.words)
+		if s.i >= len(s.in) {
+			return all, true
+		}
+		s.i += len("&&")
+		s.words = nil
+	}
 }
 
 // reserved are first words that are the shell's own, as far as they would hide
-// a compiler.
-var reserved = []string{"!", "case", "do", "done", "elif", "else", "esac", "exec", "fi", "for", "if", "then", "until", "while", "{", "}", ".", ":", "cd", "command", "eval"}
+// a program.
+var reserved = []string{"!", "case", "do", "done", "elif", "else", "esac", "exec", "fi", "for", "if", "then", "until", "while", "{", "}", ".", "command", "eval"}
+
+// own are commands of the shell itself that are understood here.
+var own = []string{":", "cd"}
 
 // splitter is the state of Words.
 type splitter struct {

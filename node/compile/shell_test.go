@@ -35,6 +35,24 @@ func TestWordsOfSimpleCommands(t *testing.T) {
 	}
 }
 
+func TestCommandsOneAfterTheOther(t *testing.T) {
+	for in, want := range map[string][][]string{
+		"a b":                      {{"a", "b"}},
+		": && gcc a.o&&:":          {{":"}, {"gcc", "a.o"}, {":"}},
+		"cd 'x y' && ar rc \"&&\"": {{"cd", "x y"}, {"ar", "rc", "&&"}},
+	} {
+		got, ok := compile.Commands(in)
+		if diff := cmp.Diff(want, got); !ok || diff != "" {
+			t.Errorf("%s: %v %s", in, ok, diff)
+		}
+	}
+	for _, in := range []string{"", "a &&", "&& a", "a && && b", "a & b", "a &&& b", "a || b", "a; b", "a && X=1 b", "a && exec b", "a &&\nb", "a && (b)"} {
+		if got, ok := compile.Commands(in); ok {
+			t.Errorf("%q is simple: %q", in, got)
+		}
+	}
+}
+
 // What is simple is what /bin/sh makes of it.
 func TestWordsAreTheShells(t *testing.T) {
 	sh, err := exec.LookPath("sh")

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -46,7 +47,7 @@ func (g *gathering) spec(ctx context.Context, s parsed) error {
 		case !driver.MatchString(n), declared:
 			// A declared directory is part of the digest as a whole, and
 			// nothing in it is ever run here: a peer may have named it.
-			err = g.program(p)
+			err = errors.Join(g.program(p), g.plugins(ctx, n, p))
 		case s.kind == kindCompile:
 			err = g.compiler(ctx, p)
 		default:
@@ -105,7 +106,7 @@ func (g *gathering) linker(ctx context.Context, driver string) error {
 	if !g.first("linker", driver) {
 		return nil
 	}
-	for _, n := range []string{"ld", "collect2", "lto1", "lto-wrapper"} {
+	for _, n := range linkPrograms {
 		if err := g.subprogram(ctx, driver, n); err != nil {
 			return err
 		}
@@ -113,22 +114,62 @@ func (g *gathering) linker(ctx context.Context, driver string) error {
 	if err := g.file1(ctx, driver, "liblto_plugin.so"); err != nil {
 		return err
 	}
-	answer, err := g.ask(ctx, driver, "-print-search-dirs")
+	answer, err := g.ask(ctx, driver, "-print-resource-dir")
+	if p := strings.TrimSpace(answer); err == nil && filepath.IsAbs(p) {
+		if err := g.tree(filepath.Join(filepath.Clean(p), "lib")); err != nil { // clang's sanitizers
+			return err
+		}
+	}
+	dirs, err := g.libraryDirs(ctx, driver)
 	if err != nil {
 		return err
 	}
-	for line := range strings.Lines(answer) {
-		list, ok := strings.CutPrefix(strings.TrimSpace(line), "libraries: =")
-		if !ok {
-			continue
-		}
-		for d := range strings.SplitSeq(list, ":") {
-			if err := g.libraries(d); err != nil {
-				return err
-			}
+	for _, d := range dirs {
+		if err := g.libraries(d); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// linkPrograms are what drivers run to link: a linker, which may be any by
+// -fuse-ld, and what compiles at last, by a makefile.
+var linkPrograms = []string{"ld", "ld.bfd", "ld.gold", "ld.lld", "ld.mold", "collect2", "lto1", "lto-wrapper", "make", "sh"}
+
+// searchDir matches a directory in a linker's own script.
+var searchDir = regexp.MustCompile(`SEARCH_DIR\("=?([^"]*)"\)`)
+
+// libraryDirs asks where a driver and its linker look for libraries. A command
+// that links may read all that is in them.
+func (g *gathering) libraryDirs(ctx context.Context, driver string) ([]string, error) {
+	answer, err := g.ask(ctx, driver, "-print-search-dirs")
+	if err != nil {
+		return nil, err
+	}
+	var dirs []string
+	for line := range strings.Lines(answer) {
+		if list, ok := strings.CutPrefix(strings.TrimSpace(line), "libraries: ="); ok {
+			dirs = append(dirs, strings.Split(list, ":")...)
+		}
+	}
+	if answer, err = g.ask(ctx, driver, "-print-prog-name=ld"); err != nil {
+		return nil, err
+	}
+	linker := strings.TrimSpace(answer)
+	if !filepath.IsAbs(linker) {
+		linker, _, err = g.find(linker, nil)
+	}
+	if err == nil {
+		said, _ := g.ask(ctx, linker, "--verbose") // not all of them have a script
+		for _, m := range searchDir.FindAllStringSubmatch(said, -1) {
+			dirs = append(dirs, m[1])
+		}
+	}
+	dirs = append(dirs, g.configuredDirs("/etc/ld.so.conf", 0)...)
+	for _, d := range dirs {
+		g.text("libraries", filepath.Clean(d)) // in this order
+	}
+	return dirs, nil
 }
 
 // subprogram adds a program that a driver runs. One that it does not know it
@@ -227,9 +268,58 @@ func (g *gathering) libraries(dir string) error {
 	return nil
 }
 
+// linkable reports whether links may read a file, by its name. What they read
+// besides is an input of theirs: see Linkable of node/compile/remote/link.
 func linkable(name string) bool {
-	return strings.HasSuffix(name, ".a") || strings.HasSuffix(name, ".o") ||
-		strings.HasPrefix(name, "lib") && (strings.HasSuffix(name, ".so") || strings.Contains(name, ".so."))
+	return strings.HasSuffix(name, ".a") || strings.HasSuffix(name, ".o") || strings.HasSuffix(name, ".spec") ||
+		(strings.HasPrefix(name, "lib") || strings.HasPrefix(name, "ld")) && (strings.HasSuffix(name, ".so") || strings.Contains(name, ".so."))
+}
+
+// binutil matches the names of programs that load plugins for objects which
+// they do not know: the target in front of it, whether it is one of gcc's, and
+// the version behind.
+var binutil = regexp.MustCompile(`^((?:[a-zA-Z0-9_]+-)*?)(gcc-)?(?:ar|nm|ranlib)((?:-[0-9]+(?:\.[0-9]+)*)?)$`)
+
+// plugins adds what a program reads objects with: bfd looks in two directories
+// beside its own, and the programs of gcc run others with gcc's own plugin.
+func (g *gathering) plugins(ctx context.Context, name, program string) error {
+	m := binutil.FindStringSubmatch(name)
+	if m == nil {
+		return nil
+	}
+	for _, at := range []string{program, realPath(program)} {
+		lib := filepath.Join(filepath.Dir(filepath.Dir(at)), "lib")
+		g.fact(lib, often)
+		more, err := filepath.Glob(filepath.Join(lib, "*", "bfd-plugins"))
+		if err != nil {
+			return err
+		}
+		for _, d := range append(more, filepath.Join(lib, "bfd-plugins")) {
+			if err := g.tree(d); err != nil {
+				return err
+			}
+		}
+	}
+	if m[2] == "" {
+		return nil
+	}
+	driver, declared, err := g.find(m[1]+"gcc"+m[3], nil)
+	if err != nil || declared {
+		return err
+	}
+	for _, n := range []string{"ar", "nm", "ranlib"} {
+		if err := g.subprogram(ctx, driver, n); err != nil {
+			return err
+		}
+	}
+	return g.file1(ctx, driver, "liblto_plugin.so")
+}
+
+func realPath(p string) string {
+	if target, err := filepath.EvalSymlinks(p); err == nil {
+		return target
+	}
+	return p
 }
 
 // ask runs a compiler driver as an action would see it, and returns all that

@@ -81,7 +81,7 @@ func (r *record) settle(now time.Time) {
 }
 
 // recordVersion changes whenever a digest comes about in another way.
-const recordVersion = 2
+const recordVersion = 3
 
 func (p *Prober) recordKey(s Spec) []byte {
 	key := fmt.Appendf(nil, "toolchain/%d/%s\x00%s\x00%s\x00%q", recordVersion, s.Spec, s.Dirs, p.opts.Path, p.opts.Dirs)

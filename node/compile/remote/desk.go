@@ -1,9 +1,10 @@
-// Package remote turns commands of compilers into steps that any machine with
-// the same compiler may run, each with exactly the files that it may read at
-// their own places, and takes what came of them back as if they had run here. It
-// acts on what its pure parts decide: remote/terms, as which step a command may
-// go, or why not; remote/tree, what its input tree is; remote/manifest, whether
-// it was run before. Start reading at Desk, then at Prepare and Finish.
+// Package remote turns commands of compilers and archivers into steps that any
+// machine with the same programs may run, each with exactly the files that it may
+// read at their own places, and takes what came of them back as if they had run
+// here. It acts on what its pure parts decide: remote/link and remote/archive, what
+// those read that compile nothing; remote/terms, as which step a command may go,
+// or why not; remote/tree, what its input tree is; remote/manifest, whether it was
+// run before. Start reading at Desk, then at Prepare and Finish.
 package remote
 
 import (
@@ -43,6 +44,13 @@ type Inputs interface {
 	Of(ctx context.Context, c *compile.Command, dir string) (compile.Answer, error)
 	// Native is the answer to the command's NativeQuestion.
 	Native(ctx context.Context, c *compile.Command, dir string) (string, error)
+	// Libraries returns the compiler of a command that works in dir, and where
+	// it and its linker look for libraries by themselves. An error that is not
+	// of ctx is a reason not to link elsewhere.
+	Libraries(ctx context.Context, c *compile.Command, dir string) (program string, dirs []string, err error)
+	// Reproducible reports whether an archiver, by default, leaves times and
+	// owners out of archives.
+	Reproducible(ctx context.Context, archiver, dir string) (bool, error)
 	// Begin says that a build begins, Stir that anything may have changed, and
 	// Made that these files are there now.
 	Begin(ctx context.Context) error
@@ -96,6 +104,7 @@ type Desk struct {
 	epoch    uint64
 	contents map[string]*content
 	ways     map[string]*way
+	held     map[string]held      // what linkers find in files, by their real paths
 	chains   map[[2]string]string // toolchains of this build, by spec and directories
 	tools    map[string]tools
 	locales  map[string]bool // whether this machine has them
@@ -115,7 +124,7 @@ func New(o Options) *Desk {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Desk{
-		o: o, turn: make(chan struct{}, 1), forest: tree.New(), contents: map[string]*content{}, ways: map[string]*way{},
+		o: o, turn: make(chan struct{}, 1), forest: tree.New(), contents: map[string]*content{}, ways: map[string]*way{}, held: map[string]held{},
 		chains: map[[2]string]string{}, tools: map[string]tools{}, locales: map[string]bool{}, pending: map[digest.Digest][]byte{},
 	}
 }
@@ -130,6 +139,7 @@ func (d *Desk) Begin(ctx context.Context, lease store.Lease) error {
 		d.lease = lease
 		if len(d.contents) > maxContents {
 			clear(d.contents)
+			clear(d.held)
 		}
 		d.forest.Begin()
 		clear(d.chains)

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 
 	"github.com/buildnet/buildnet/node/compile/remote/terms"
 	"github.com/buildnet/buildnet/sched/action"
@@ -92,7 +93,11 @@ func (d *Desk) judge(ctx context.Context, p *Prepared, r *action.Result) (Outcom
 			return o, fmt.Errorf("what a compile printed: %w", err)
 		}
 	}
-	o.Suspect = terms.Suspect(p.Command, r, o.Said, p.exists)
+	if p.Work == Compiles {
+		o.Suspect = terms.Suspect(p.Command, r, o.Said, p.exists)
+	} else {
+		o.Suspect = terms.Doubted(r, o.Said, p.exists)
+	}
 	return o, nil
 }
 
@@ -105,10 +110,12 @@ func (p *Prepared) exists(name, from string) bool {
 	if from != "" {
 		dirs = append(dirs, path.Dir(abs(p.dir, from)))
 	}
-	for _, d := range p.Command.Dirs {
-		dirs = append(dirs, abs(p.dir, d.Path))
+	if p.Command != nil {
+		for _, d := range p.Command.Dirs {
+			dirs = append(dirs, abs(p.dir, d.Path))
+		}
 	}
-	for _, d := range append(dirs, p.answer.Own...) {
+	for _, d := range slices.Concat(dirs, p.looked, p.answer.Own) {
 		if isFile(d + "/" + name) {
 			return true
 		}

@@ -23,7 +23,7 @@ const maxDepfile = 16 << 20
 // might have read may have. That of p itself is to be looked for first. The
 // caller looks whether there is a result, which then goes to Finish.
 func (d *Desk) Known(ctx context.Context, p *Prepared) (digest.Digest, bool, error) {
-	if d.o.Manifests == nil || len(p.Local) > 0 {
+	if d.o.Manifests == nil || len(p.Local) > 0 || p.Work != Compiles {
 		return digest.Digest{}, false, nil
 	}
 	m, err := d.manifest(ctx, p.key)
@@ -66,7 +66,7 @@ func narrows(c *compile.Command) bool {
 
 // learn remembers what a run read, by the depfile that it made.
 func (d *Desk) learn(ctx context.Context, p *Prepared, r *action.Result) error {
-	if d.o.Manifests == nil || p.answer.Rung != compile.Scanned || !narrows(p.Command) {
+	if d.o.Manifests == nil || p.Work != Compiles || p.answer.Rung != compile.Scanned || !narrows(p.Command) {
 		return nil // what a compiler alone knows of it does not say where it looked in vain
 	}
 	m, err := d.manifest(ctx, p.key)

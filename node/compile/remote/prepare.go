@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/buildnet/buildnet/node/compile"
+	"github.com/buildnet/buildnet/node/compile/remote/archive"
 	"github.com/buildnet/buildnet/node/compile/remote/manifest"
 	"github.com/buildnet/buildnet/node/compile/remote/terms"
 	"github.com/buildnet/buildnet/node/compile/remote/tree"
@@ -18,8 +19,19 @@ import (
 	"github.com/buildnet/buildnet/store/digest"
 )
 
-// ErrNotCompiler says that a command runs something else: see compile.Read.
+// ErrNotCompiler says that a command runs something else than what is known
+// here: compilers and archivers.
 var ErrNotCompiler = compile.ErrNotCompiler
+
+// Work is what a command does.
+type Work uint8
+
+// The works.
+const (
+	Compiles Work = iota
+	Links
+	Archives
+)
 
 // Request is a command that somebody wants run.
 type Request struct {
@@ -41,6 +53,8 @@ type Request struct {
 
 // Prepared is a command that was looked into.
 type Prepared struct {
+	Work Work
+	// Command is a compiler's, and nil for what is none.
 	Command *compile.Command
 	// Local are the reasons why only this machine can run it. If there is one,
 	// there is nothing below.
@@ -61,30 +75,39 @@ type Prepared struct {
 	answer  compile.Answer
 	files   []tree.File
 	key     digest.Digest // of its manifest
+	looked  []string      // where it looks for files besides its headers
 	getenv  func(string) (string, bool)
 }
 
 // Prepare makes a step of a command, or says why not. It returns ErrNotCompiler
-// if the command is no compiler's; any other error is of this machine.
+// if nobody here knows the program; any other error is of this machine.
 func (d *Desk) Prepare(ctx context.Context, r Request) (*Prepared, error) {
-	argv := r.Argv
-	if argv == nil {
-		words, simple := compile.Words(r.Shell)
-		if !simple {
-			return nil, fmt.Errorf("%w: the shell has work in it", ErrNotCompiler)
-		}
-		argv = words
-	}
 	if r.Getenv == nil {
 		r.Getenv = func(string) (string, bool) { return "", false }
 	}
-	c, err := compile.Read(argv, compile.Setting{Getenv: r.Getenv, Response: readResponse(r.Dir), Cc: d.o.Cc})
+	commands, err := r.commands()
+	if err != nil {
+		return nil, err
+	}
+	if slices.ContainsFunc(commands, func(argv []string) bool { return archive.Is(argv[0]) }) {
+		return d.archives(ctx, &r, commands)
+	}
+	if len(commands) > 1 {
+		return nil, fmt.Errorf("%w: it runs %d commands", ErrNotCompiler, len(commands))
+	}
+	c, err := compile.Read(commands[0], compile.Setting{Getenv: r.Getenv, Response: readResponse(r.Dir), Cc: d.o.Cc})
 	if err != nil {
 		return nil, err
 	}
 	p := &Prepared{Command: c, Local: c.Local, getenv: r.Getenv}
-	if !c.Remote() {
+	if c.Links() {
+		p.Work = Links
+	}
+	switch {
+	case !c.Remote():
 		return p, nil
+	case c.Links():
+		return p, d.links(ctx, &r, p)
 	}
 	if p.answer, err = d.o.Inputs.Of(ctx, c, r.Dir); err != nil {
 		return nil, err
@@ -142,7 +165,7 @@ func (d *Desk) terms(ctx context.Context, r *Request, p *Prepared) (*terms.Terms
 	}
 	p.answer.Program = run.compiler
 	k := &terms.Case{Command: p.Command, Answer: p.answer, Bound: d.bound, Terminal: r.Terminal, Installed: d.installed}
-	if err := d.place(r, p, k); err != nil {
+	if err := d.place(r, p, k, p.Command.Outputs); err != nil {
 		p.Local = []string{err.Error()}
 		return nil, nil //nolint:nilerr // that is a reason
 	}
@@ -161,7 +184,7 @@ func (d *Desk) terms(ctx context.Context, r *Request, p *Prepared) (*terms.Terms
 
 // place finds where the command works and writes, and adds the links that lead
 // there to what it reads. An error is a reason not to run it elsewhere.
-func (d *Desk) place(r *Request, p *Prepared, k *terms.Case) error {
+func (d *Desk) place(r *Request, p *Prepared, k *terms.Case, outputs []string) error {
 	at, err := d.real(r.Dir)
 	if err != nil {
 		return fmt.Errorf("its working directory: %w", err)
@@ -174,7 +197,7 @@ func (d *Desk) place(r *Request, p *Prepared, k *terms.Case) error {
 			links = append(links, other.links)
 		}
 	}
-	for _, o := range p.Command.Outputs {
+	for _, o := range outputs {
 		dir, name := path.Split(abs(at.path, o))
 		in, err := d.real(dir)
 		if err != nil {
@@ -185,9 +208,10 @@ func (d *Desk) place(r *Request, p *Prepared, k *terms.Case) error {
 			return fmt.Errorf("its output %s is there and is no file", o)
 		}
 		links = append(links, in.links)
+		p.answer.Dirs = append(p.answer.Dirs, in.left...)
 		p.outputs = append(p.outputs, out)
 	}
-	k.Outputs = p.outputs
+	k.Outputs, k.Answer.Dirs = p.outputs, p.answer.Dirs
 	p.answer.Links = d.outside(slices.Concat(links...))
 	k.Answer.Links = p.answer.Links
 	return nil
@@ -244,6 +268,9 @@ func (d *Desk) step(ctx context.Context, r *Request, p *Prepared, t *terms.Terms
 		return err
 	}
 	p.Action = a.Action
+	if p.Work != Compiles {
+		return nil
+	}
 	return p.name()
 }
 

@@ -15,10 +15,12 @@ import (
 // maxLinks is the kernel's limit of links on a path.
 const maxLinks = 40
 
-// way is where a directory really is, and the links that lead there.
+// way is where a directory really is, the links that lead there, and the
+// directories that are only gone through, to be left by "..".
 type way struct {
 	path  string
 	links []compile.Reference
+	left  []string
 }
 
 // real follows a path to a directory that is there.
@@ -51,6 +53,7 @@ func (w *way) enter(name string) error {
 		return nil
 	}
 	if name == ".." {
+		w.left = append(w.left, w.path)
 		w.path = path.Dir(w.path)
 		return nil
 	}

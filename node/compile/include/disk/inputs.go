@@ -30,11 +30,13 @@ type Inputs struct {
 	scan    *include.Scanner
 	answers map[string]asked
 	natives map[string]native
+	links   map[string]libraries
+	says    map[string]native // what archivers say of themselves
 }
 
 // New returns an Inputs that knows nothing yet.
 func New(o Options) *Inputs {
-	return &Inputs{opts: o, turn: make(chan struct{}, 1), scan: include.New(Files{}, include.Options{Bound: o.Bound}), answers: map[string]asked{}, natives: map[string]native{}}
+	return &Inputs{opts: o, turn: make(chan struct{}, 1), scan: include.New(Files{}, include.Options{Bound: o.Bound}), answers: map[string]asked{}, natives: map[string]native{}, links: map[string]libraries{}, says: map[string]native{}}
 }
 
 type (

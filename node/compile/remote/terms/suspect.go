@@ -2,6 +2,8 @@ package terms
 
 import (
 	"bytes"
+	"fmt"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -37,6 +39,21 @@ func Suspect(c *compile.Command, r *action.Result, said []byte, here Exists) str
 	return ""
 }
 
+// Doubted is Suspect for what is no compile. A failure is never believed: what
+// it leaves behind, and what its words mean, depends on the program.
+func Doubted(r *action.Result, said []byte, here Exists) string {
+	if m, ok := missing(said, here); ok {
+		return "it did not find " + m + " there, which is here"
+	}
+	switch {
+	case r.OK():
+		return ""
+	case r.Message != "":
+		return "it did not end by itself there: " + r.Message
+	}
+	return fmt.Sprintf("it failed there, with exit status %d", r.ExitCode)
+}
+
 // Removes reports whether a compile that failed with these words has removed the
 // output that an earlier one made. gcc does so once its assembler has begun,
 // which with -pipe is at once; clang always.
@@ -53,6 +70,9 @@ var absence = regexp.MustCompile(`(?i)no such file|not found|(?:cannot|can't|cou
 
 // object matches the name in what absence does.
 var object = regexp.MustCompile("(?i)(?:find|open|read) (?:file )?([^ \"'`‘]+)")
+
+// needed matches what a linker says of a library that another needs.
+var needed = regexp.MustCompile(`^([^\s,]+), needed by [^\s,]+, not found`)
 
 // position is where in a file something is said to be.
 var position = regexp.MustCompile(`^(.+?):\d+(?::\d+)?$`)
@@ -102,7 +122,10 @@ func namesIn(text string) (names []string, from string) {
 		if m := object.FindStringSubmatch(piece); m != nil {
 			names = append(names, m[1])
 		}
-		if piece != "" && !absence.MatchString(piece) && !slices.Contains(words, piece) {
+		if m := needed.FindStringSubmatch(piece); m != nil {
+			names = append(names, m[1])
+		}
+		if piece != "" && !absence.MatchString(piece) && !slices.Contains(words, path.Base(piece)) {
 			names = append(names, piece)
 		}
 	}
@@ -110,7 +133,7 @@ func namesIn(text string) (names []string, from string) {
 }
 
 // words stand in messages where names do.
-var words = []string{"error", "fatal error", "warning", "Error", "Fatal error", "Warning", "note", "cc1", "cc1plus", "gcc", "g++", "cc", "c++", "clang", "clang++", "as", "Assembler messages"}
+var words = []string{"error", "fatal error", "warning", "Error", "Fatal error", "Warning", "note", "cc1", "cc1plus", "gcc", "g++", "cc", "c++", "clang", "clang++", "as", "Assembler messages", "ld", "ld.bfd", "ld.gold", "ld.lld", "ld.mold", "collect2", "ar", "ranlib"}
 
 // understood reports whether messages are in the language that is read here.
 func understood(env []action.Property) bool {

@@ -50,6 +50,8 @@ type Terms struct {
 	// Spec and Dirs say which programs and directories a machine must have
 	// exactly as this one has them.
 	Spec, Dirs string
+	// Exact are directories that hold inputs alone, by ':'.
+	Exact string
 }
 
 // Of returns the terms of a compile, or the reasons why it is for this machine.
@@ -58,7 +60,10 @@ func Of(c *Case) (*Terms, []string) {
 	j.reads()
 	j.places()
 	j.headers()
-	t := j.terms()
+	return j.conclude(j.terms("cc"))
+}
+
+func (j *judge) conclude(t *Terms) (*Terms, []string) {
 	j.encoding(t)
 	if len(j.reasons) > 0 {
 		return nil, j.reasons
@@ -81,6 +86,9 @@ func (t *Terms) Step(id action.StepID, inputs digest.Digest, toolchain string, t
 	if t.Dirs != "" {
 		s.Platform = append(s.Platform, action.Property{Name: action.PropertyToolchainDirs, Value: t.Dirs})
 	}
+	if t.Exact != "" {
+		s.Platform = append(s.Platform, action.Property{Name: action.PropertyRootExact, Value: t.Exact})
+	}
 	slices.SortFunc(s.Platform, byName)
 	return s
 }
@@ -91,6 +99,7 @@ func byName(a, b action.Property) int { return strings.Compare(a.Name, b.Name) }
 type judge struct {
 	*Case
 	dirs    []string // further toolchain directories
+	changes bool     // it may write what it reads
 	reasons []string
 }
 
@@ -151,7 +160,7 @@ func (j *judge) places() {
 		}
 	}
 	for _, o := range j.Outputs {
-		if slices.Contains(j.Answer.Files, o) {
+		if slices.Contains(j.Answer.Files, o) && !j.changes {
 			j.against("it reads %s, which it writes", o)
 		}
 	}
@@ -212,27 +221,28 @@ func holder(p string, dirs []string) string {
 	return ""
 }
 
-func (j *judge) terms() *Terms {
+// terms are those of a compiler's command; kind is what its toolchain does.
+func (j *judge) terms(kind string) *Terms {
 	c := j.Command
 	args, native := j.arguments()
-	kind := "cc"
 	if native {
-		kind = "cc+native"
+		kind += "+native"
 	}
-	t := &Terms{
-		Argv: append([]string{j.Answer.Program}, args...),
-		Env:  j.environment(),
-		Dir:  strings.TrimPrefix(j.Dir, "/"),
-		Spec: kind + ":" + path.Base(j.Answer.Program),
-		Dirs: strings.Join(outermost(j.dirs), ":"),
+	t := j.bare(append([]string{j.Answer.Program}, args...), j.environment())
+	t.Spec = kind + ":" + path.Base(j.Answer.Program)
+	if slices.Contains(c.Args, "-fno-integrated-as") && c.Family == compile.Clang {
+		j.against("-fno-integrated-as: it runs an assembler of another package")
 	}
+	return t
+}
+
+// bare are terms without a toolchain.
+func (j *judge) bare(argv []string, env []action.Property) *Terms {
+	t := &Terms{Argv: argv, Env: env, Dir: strings.TrimPrefix(j.Dir, "/"), Dirs: strings.Join(outermost(j.dirs), ":")}
 	for _, o := range j.Outputs {
 		t.Outputs = append(t.Outputs, strings.TrimPrefix(o, "/"))
 	}
 	slices.Sort(t.Outputs)
-	if slices.Contains(c.Args, "-fno-integrated-as") && c.Family == compile.Clang {
-		j.against("-fno-integrated-as: it runs an assembler of another package")
-	}
 	return t
 }
 
