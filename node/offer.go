@@ -169,7 +169,7 @@ func (o *offer) Build(ctx context.Context, r api.BuildRequest, emit func(event.E
 		return err
 	}
 	if o.draining.Load() {
-		return &api.Error{Kind: api.Unavailable, Message: "the node is stopping", Hint: "start it again with `buildnet node up`"}
+		return errStopping()
 	}
 	o.builds.Add(1)
 	defer o.builds.Add(-1)

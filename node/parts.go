@@ -16,6 +16,7 @@ import (
 	"github.com/buildnet/buildnet/node/config"
 	"github.com/buildnet/buildnet/node/hearsay"
 	"github.com/buildnet/buildnet/node/host"
+	"github.com/buildnet/buildnet/node/invocation"
 	"github.com/buildnet/buildnet/node/profile/shelf"
 	"github.com/buildnet/buildnet/node/toolchain"
 	"github.com/buildnet/buildnet/node/worktree"
@@ -56,6 +57,8 @@ type parts struct {
 	watcher    *worktree.Watcher
 	builder    *build.Builder
 	profiles   *profiles
+
+	invocations *invocation.Service
 
 	credentials mesh.Credentials
 	founder     bool // the mesh was made by this start
@@ -208,11 +211,9 @@ func (n *Node) connect(p *parts, id mesh.Identity, settings config.Settings) (er
 		Scheduler: p.sched, Fetcher: p.dht, Members: p.mesh.Members, Estimate: p.estimate, Settle: p.settle,
 		Provide: p.dht.Provide, Profiles: p.profiles, Private: p.private, Drop: p.store.Drop, Log: log,
 		KeepBytes: settings.KeepForOthersBytes, StoreBytes: p.store.Stats().MaxBytes,
-		Moved: func() (in, out int64) {
-			s := p.dht.Stats()
-			return s.BytesIn, s.BytesOut
-		},
+		Moved: p.moved,
 	})
+	p.invocations = n.invoke(p, settings)
 	return nil
 }
 
@@ -292,6 +293,7 @@ func (p *parts) services(n *Node) [][]service {
 		append(n.ears(p), service{"exchange", p.dht.Run}, service{"results", p.registry.Run}, service{"costs", p.hearsay.Run}),
 		{{"scheduler", func(ctx context.Context) error { return schedule(ctx, p.sched) }},
 			{"owner", p.owner.Run},
+			{"invocations", p.invocations.Run},
 			{"greeting", func(ctx context.Context) error { return n.greet(ctx, p) }},
 			{"upkeep", func(ctx context.Context) error { return p.upkeep(ctx, n) }}},
 	}

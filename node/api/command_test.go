@@ -15,7 +15,7 @@ import (
 func fullCommand() api.Command {
 	return api.Command{
 		Dir: "/src/b", Argv: []string{"cc", "-c", "", "a=b\n.c"}, Env: []string{"PATH=/bin", "EMPTY="}, Name: "a.o", Rank: 2.5, Terminal: true,
-		Inputs: []string{"../a.c", "../b.h"}, Outputs: []string{"a.o"}, Depfile: "a.d", Rspfile: "a.rsp", Local: "the console pool",
+		Inputs: []string{"../a.c", "../b.h"}, Outputs: []string{"a.o"}, Depfile: "a.d", Rspfile: "a.rsp", Local: "the console pool", Why: "a.c has changed",
 	}
 }
 

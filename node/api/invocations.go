@@ -41,6 +41,9 @@ type InvocationRequest struct {
 	Profile   string `json:"profile,omitempty"`
 	Strategy  string `json:"strategy,omitempty"`
 	Partition string `json:"partition,omitempty"`
+	// Whole says that all that writes files meanwhile are its commands. Otherwise
+	// each may find files changed.
+	Whole bool `json:"whole,omitempty"`
 	// Env are the variables, as NAME=VALUE, of commands that bring none.
 	Env []string `json:"env,omitempty"`
 

@@ -20,22 +20,18 @@ const (
 // CommandType is the content type of commands and of what becomes of them.
 const CommandType = "application/octet-stream"
 
-// invocations serves them, where the node has any.
+// invocations serves them.
 func (s *Server) invocations(mux *http.ServeMux) {
-	node, ok := s.node.(Invocations)
-	if !ok {
-		return
-	}
-	mux.HandleFunc("POST /v1/invocations", func(w http.ResponseWriter, r *http.Request) { s.invoke(node, w, r) })
-	mux.HandleFunc("POST /v1/invocations/{id}/run", func(w http.ResponseWriter, r *http.Request) { runCommand(node, w, r) })
+	mux.HandleFunc("POST /v1/invocations", s.invoke)
+	mux.HandleFunc("POST /v1/invocations/{id}/run", s.runCommand)
 	mux.HandleFunc("POST /v1/invocations/{id}/end", ask(func(r *http.Request, q InvocationEnd) (struct{}, error) {
-		return struct{}{}, node.EndInvocation(r.Context(), r.PathValue("id"), q)
+		return struct{}{}, s.node.EndInvocation(r.Context(), r.PathValue("id"), q)
 	}))
 }
 
 // invoke runs an invocation; the answer is its events as they come. It ends when
 // the connection does.
-func (s *Server) invoke(node Invocations, w http.ResponseWriter, r *http.Request) {
+func (s *Server) invoke(w http.ResponseWriter, r *http.Request) {
 	q := InvocationRequest{UID: caller(r)}
 	err := readJSON(w, r, maxBuildBody, &q)
 	if err == nil {
@@ -52,21 +48,21 @@ func (s *Server) invoke(node Invocations, w http.ResponseWriter, r *http.Request
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	stream := &stream{w: w, control: http.NewResponseController(w), broken: cancel}
-	if err := node.Invoke(ctx, q, stream.emit); err != nil {
+	if err := s.node.Invoke(ctx, q, stream.emit); err != nil {
 		stream.fail(err)
 	}
 }
 
 // runCommand runs a command. Where the client is to run it, the answer does not
 // end before the client ends it: the connection is the slot.
-func runCommand(node Invocations, w http.ResponseWriter, r *http.Request) {
+func (s *Server) runCommand(w http.ResponseWriter, r *http.Request) {
 	c, err := readCommand(w, r)
 	if err != nil {
 		fail(w, err)
 		return
 	}
 	c.UID = caller(r)
-	res, err := node.RunCommand(r.Context(), r.PathValue("id"), *c)
+	res, err := s.node.RunCommand(r.Context(), r.PathValue("id"), *c)
 	if err != nil {
 		fail(w, err)
 		return

@@ -18,6 +18,7 @@ import (
 // with its kind and hint; any other is Internal.
 type Node interface {
 	Profiling
+	Invocations
 
 	Status(ctx context.Context) (Status, error)
 	// Members returns everybody known in the mesh, this node included, by peer.

@@ -243,7 +243,7 @@ func (r *run) giveAgain(g steal.Given) {
 		done.Digest, done.Peer = g.Done.Entry.Action.String(), string(g.Done.Entry.Executor)
 	}
 	r.outcomes[step] = g.Result
-	r.tally.step(done, false, g.Result.Wall)
+	r.tally.Step(done, false, g.Result.Wall)
 }
 
 // Close implements sched.Custody.

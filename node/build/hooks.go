@@ -41,7 +41,7 @@ func (r *run) preBuild(ctx context.Context) error {
 	if err := r.replan(ctx); err != nil {
 		return fmt.Errorf("after the %s hooks: %w", preBuild, err)
 	}
-	r.tally.resize(before, len(r.selected))
+	r.tally.Resize(before, len(r.selected))
 	return nil
 }
 

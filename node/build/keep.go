@@ -6,36 +6,11 @@ import (
 	"sync"
 
 	"github.com/buildnet/buildnet/mesh/peer"
-	"github.com/buildnet/buildnet/node/profile"
 	"github.com/buildnet/buildnet/sched/action"
 	"github.com/buildnet/buildnet/sched/steal"
 	"github.com/buildnet/buildnet/store"
 	"github.com/buildnet/buildnet/store/digest"
 )
-
-// exchangeOf is what a cache policy is to the scheduler.
-func exchangeOf(c profile.Cache) steal.Exchange {
-	switch c {
-	case profile.AggressiveLocal:
-		return steal.GiveOnly
-	case profile.Minimal:
-		return steal.TakeOnly
-	default:
-		return steal.TakeAndGive
-	}
-}
-
-// copiesOf is what a storage preference is to the scheduler.
-func copiesOf(s profile.Storage) steal.Copies {
-	switch s {
-	case profile.StoreLocal:
-		return steal.InitiatorKeeps
-	case profile.StoreCheapest:
-		return steal.MakerKeeps
-	default:
-		return steal.BothKeep
-	}
-}
 
 // brought are the blobs that others made and keep, and that were not here before
 // the build. Its methods may be called concurrently.

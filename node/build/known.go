@@ -92,7 +92,7 @@ func (r *run) tellKnown(ctx context.Context, given []steal.Given, entries []*act
 			status = event.CachedLocal
 		}
 		step := r.graph.Steps()[given[i].Step].ID
-		r.tally.step(event.StepFinished{
+		r.tally.Step(event.StepFinished{
 			Step: string(step), Digest: e.Action.String(), Peer: string(e.Executor), Status: status,
 		}, false, e.Result.Wall)
 	}

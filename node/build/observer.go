@@ -175,7 +175,7 @@ func (o *observer) Finished(s steal.Step, d *steal.Done) {
 	if ran {
 		if why := o.whyHere(step, d); why != "" {
 			done.Here = []string{why}
-			o.run.tally.local(why)
+			o.run.tally.Local(why)
 		}
 		o.print(step, res)
 		done.ExpectedMS, done.Choice = r.expectedMS(step, d.Entry.Executor), choiceOf(d.Choice)
@@ -191,7 +191,7 @@ func (o *observer) Finished(s steal.Step, d *steal.Done) {
 		r.outcomes[step.ID] = res
 	}
 	r.recorder.finished(s, done.Status, d)
-	r.tally.step(done, ran, saved)
+	r.tally.Step(done, ran, saved)
 }
 
 func (o *observer) failure(step *action.Step, res *action.Result) *event.Failure {
@@ -248,7 +248,7 @@ func (o *observer) Failed(s steal.Step, why string) {
 	o.watched.ended(string(step.ID))
 	o.bury(s, why)
 	o.run.recorder.finished(s, event.Failed, nil)
-	o.run.tally.step(event.StepFinished{
+	o.run.tally.Step(event.StepFinished{
 		Step: string(step.ID), Status: event.Failed,
 		Failure: &event.Failure{Command: step.Argv, Dir: step.Dir, ExitCode: -1, Message: why},
 	}, false, 0)

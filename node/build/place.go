@@ -38,7 +38,7 @@ func (r *run) place(ctx context.Context, success bool) error {
 	for _, path := range report.Modified {
 		r.notice(event.Warning, "%s is no output any more and was edited: it stays", path)
 	}
-	r.tally.note(func(f *event.BuildFinished) {
+	r.tally.Note(func(f *event.BuildFinished) {
 		f.Foreign = report.Foreign
 		f.Uncached = r.uncached()
 	})

@@ -92,7 +92,7 @@ func (r *run) chooseProfile(ctx context.Context) error {
 	if !m.Local && r.profile.CPU == profile.LocalOnly {
 		m.Local, r.localBy = true, fmt.Sprintf("cpu_strategy of profile %s", r.profile.Name)
 	}
-	m.Policy, m.Exchange, m.Copies = r.profile.Policy(), exchangeOf(r.profile.Cache), copiesOf(r.profile.Storage)
+	m.Policy, m.Exchange, m.Copies = r.profile.Policy(), r.profile.Exchange(), r.profile.Copies()
 	return nil
 }
 
@@ -123,16 +123,8 @@ func halfTheSlots(members []peer.Member) int {
 // policy tells what the build went by; nil where this node goes on with the
 // build of another and knows of its profile only what a leader has to.
 func (r *run) policy() *event.Policy {
-	p := r.profile
-	if p.From == "" {
+	if r.profile.From == "" {
 		return nil
 	}
-	e := &event.Policy{
-		Profile: p.Name, From: string(p.From), Distribution: p.Distribution.String(), Partition: p.Partition.String(),
-		CPU: string(p.CPU), Storage: string(p.Storage), Network: string(p.Network), Cache: string(p.Cache), Changes: p.Changes(),
-	}
-	if w := p.Weights; w != nil {
-		e.Weights = &event.Weights{Performance: w.Performance, Locality: w.Locality, Latency: w.Latency, Availability: w.Availability}
-	}
-	return e
+	return r.profile.Event()
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/node/event"
+	"github.com/buildnet/buildnet/node/event/tally"
 	"github.com/buildnet/buildnet/node/profile"
 	"github.com/buildnet/buildnet/node/project"
 	"github.com/buildnet/buildnet/node/worktree"
@@ -47,7 +48,7 @@ type run struct {
 	selected   []*project.Step
 	snapshot   *worktree.Snapshot
 
-	tally    *tally
+	tally    *tally.Tally
 	journal  *journal
 	told     atomic.Pointer[journal] // the same, for those who follow
 	recorder *recorder
@@ -103,7 +104,7 @@ func (r *run) begin(steps int) {
 	r.journal = newJournal(r.emit)
 	r.told.Store(r.journal)
 	r.emit = r.journal.add
-	r.tally = newTally(string(r.req.ID), r.opts.Self, steps, r.emit)
+	r.tally = tally.New(string(r.req.ID), r.opts.Self, steps, r.emit)
 	r.dirs = newDirectories(r.opts.Store)
 	r.silent = map[peer.ID]bool{}
 	r.outcomes = make(map[action.StepID]*action.Result, steps)
@@ -224,7 +225,7 @@ func (r *run) conclude(ctx context.Context, cause error) error {
 func (r *run) finish(ctx context.Context, err error) error {
 	r.accuse()
 	r.exhume()
-	f := r.tally.close()
+	f := r.tally.Close()
 	f.OK = err == nil
 	f.Cancelled = ctx.Err() != nil
 	if err != nil && !errors.Is(err, errSteps) && !f.Cancelled {

@@ -11,8 +11,6 @@ import (
 // InvocationID is the ID of all invocations of a Node.
 const InvocationID = "i1"
 
-var _ api.Invocations = (*Node)(nil)
-
 // Invoke implements api.Invocations: it goes on until it is ended.
 func (n *Node) Invoke(ctx context.Context, r api.InvocationRequest, emit func(event.Event)) error {
 	n.note(r)

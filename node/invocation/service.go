@@ -1,0 +1,240 @@
+// Package invocation is the runs of programs that have commands of their own, as
+// the node of their machine sees them: ninja, make, a compiler behind a shim. Each
+// command is looked into, taken from a cache, run by some member, or given back
+// for the client to run; an invocation is recorded as any build. Start reading at
+// Service.RunCommand, then at invocation.run.
+package invocation
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/buildnet/buildnet/mesh/peer"
+	"github.com/buildnet/buildnet/node/api"
+	"github.com/buildnet/buildnet/node/compile/remote"
+	"github.com/buildnet/buildnet/node/event"
+	"github.com/buildnet/buildnet/node/profile"
+	"github.com/buildnet/buildnet/sched"
+	"github.com/buildnet/buildnet/sched/steal"
+	"github.com/buildnet/buildnet/store"
+	"github.com/buildnet/buildnet/store/actions"
+	"github.com/buildnet/buildnet/store/digest"
+	"github.com/buildnet/buildnet/store/history"
+)
+
+// maxInvocations go on at once: as many as builds that a node leads.
+const maxInvocations = 64
+
+// Store is what invocations need of the node's store.
+type Store interface {
+	store.Blobs
+	store.Leaser
+}
+
+// Scheduler runs what is not known.
+type Scheduler interface {
+	Open(ctx context.Context, b sched.Build, o sched.Observer) (*sched.Session, error)
+}
+
+// Fetcher brings the outputs of results here.
+type Fetcher interface {
+	Fetch(ctx context.Context, ds []digest.Digest, hints []peer.ID) (int64, error)
+}
+
+// Profiles are what the node knows of profiles.
+type Profiles interface {
+	// Source returns the text of a profile of the node's home, or
+	// profile.ErrUnknown.
+	Source(name string) ([]byte, error)
+	// Used names the profile that this node's builds use, or is "".
+	Used() (string, error)
+	// Mesh returns the profile that holds for the mesh; nil if there is none.
+	Mesh() *profile.Profile
+}
+
+// Desk is where compiles go out and come back, and how it is closed: what it
+// remembers is kept then.
+type Desk struct {
+	*remote.Desk
+	Close func() error
+}
+
+// Options are what a Service works with. Log may be left out.
+type Options struct {
+	Self peer.ID
+	// UID is the user of this process, api.UnknownUID where there are none.
+	UID     int
+	Store   Store
+	Actions *actions.Cache
+	// Private has results that no other member is to have.
+	Private   *actions.Cache
+	History   *history.History
+	Scheduler Scheduler
+	Fetcher   Fetcher
+	Members   func() []peer.Member
+	Profiles  Profiles
+	// Settle waits until it is clear who is in the mesh, and returns what a user
+	// should know about it, or "".
+	Settle func(ctx context.Context) string
+	// Moved returns the bytes fetched from and served to peers since the start.
+	Moved func() (in, out int64)
+	// Provide tells the mesh that this node holds blobs.
+	Provide func(...digest.Digest)
+	// Open opens the desk.
+	Open func() (Desk, error)
+	// Slots is how many commands clients run on this machine at once.
+	Slots int
+	// Lacking is why this node cannot run steps of compiles itself, or "".
+	Lacking string
+	Log     *slog.Logger
+}
+
+// Service is the invocations of a node. All methods may be called concurrently.
+type Service struct {
+	opts  Options
+	desks *desks
+	slots chan struct{}
+
+	mu      sync.Mutex
+	running map[string]*invocation
+}
+
+var _ api.Invocations = (*Service)(nil)
+
+// New returns a Service.
+func New(opts Options) *Service {
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Service{
+		opts: opts, desks: newDesks(opts.Open, opts.Store, opts.Log), slots: make(chan struct{}, max(opts.Slots, 1)),
+		running: map[string]*invocation{},
+	}
+}
+
+// Run keeps the desk until ctx ends, and what it has learned then. No invocation
+// may go on by then.
+func (s *Service) Run(ctx context.Context) error {
+	s.desks.run(ctx)
+	return nil
+}
+
+// Invoke implements api.Invocations.
+func (s *Service) Invoke(ctx context.Context, r api.InvocationRequest, emit func(event.Event)) error {
+	v := newInvocation(s, r, emit)
+	if err := v.choose(); err != nil {
+		return err
+	}
+	if err := s.enter(v); err != nil {
+		return err
+	}
+	defer s.leave(v)
+	return v.do(ctx)
+}
+
+func (s *Service) enter(v *invocation) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.running) >= maxInvocations {
+		return &api.Error{Kind: api.Unavailable, Message: "too many invocations go on", Hint: "wait for one of them to end"}
+	}
+	s.running[string(v.id)] = v
+	return nil
+}
+
+func (s *Service) leave(v *invocation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.running, string(v.id))
+}
+
+// RunCommand implements api.Invocations.
+func (s *Service) RunCommand(ctx context.Context, id string, c api.Command) (api.CommandResult, error) {
+	v, err := s.find(id)
+	if err != nil {
+		return api.CommandResult{}, err
+	}
+	return v.command(ctx, c)
+}
+
+// EndInvocation implements api.Invocations.
+func (s *Service) EndInvocation(ctx context.Context, id string, e api.InvocationEnd) error {
+	v, err := s.find(id)
+	if err != nil {
+		return err
+	}
+	select {
+	case v.end <- e:
+		return nil
+	case <-v.over:
+		return errOver(id)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *Service) find(id string) (*invocation, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if v := s.running[id]; v != nil {
+		return v, nil
+	}
+	return nil, errOver(id)
+}
+
+func errOver(id string) error {
+	return &api.Error{Kind: api.NotFound, Message: "no invocation " + id + " goes on", Hint: "run the command itself"}
+}
+
+// occupy waits for a slot of this machine.
+func (s *Service) occupy(ctx context.Context) (release func(), err error) {
+	select {
+	case s.slots <- struct{}{}:
+		return func() { <-s.slots }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// record writes an invocation down. A history that cannot be written fails none.
+func (s *Service) record(v *invocation, f event.BuildFinished) {
+	summary, err := json.Marshal(f)
+	if err == nil {
+		err = s.opts.History.Put(history.Record{ID: string(v.id), Started: v.started, Root: v.req.Root, Summary: summary, Events: v.told.all(f)})
+	}
+	if err != nil {
+		s.opts.Log.Warn("invocation is missing in the history", "build", v.id, "error", err)
+	}
+}
+
+// alive are the members that answer, this node included.
+func (s *Service) alive() (ms []peer.Member) {
+	for _, m := range s.opts.Members() {
+		if m.State == peer.Alive || m.Self {
+			ms = append(ms, m)
+		}
+	}
+	return ms
+}
+
+// jobs is how many commands are worth being asked for at once: half as many again
+// as run at once, since inputs travel meanwhile.
+func jobs(members []peer.Member, m steal.Modes) int {
+	slots := 0
+	for _, o := range members {
+		if o.Self || !m.Local {
+			slots += min(max(o.Caps.Slots, 0), steal.MaxWant)
+		}
+	}
+	n := max(slots+slots/2, 1) + 1
+	if m.Jobs > 0 {
+		n = min(n, m.Jobs)
+	}
+	return n
+}
+
+// endTime bounds what an invocation does after its end.
+const endTime = 10 * time.Second
