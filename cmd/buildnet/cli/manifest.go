@@ -43,6 +43,7 @@ type localStep struct {
 func (m *manifest) Begin(ctx context.Context, b ninja.Beginning) (ninja.Invocation, error) {
 	r := m.request
 	r.Client, r.Root, r.Targets, r.Jobs = ninjaClient, b.Dir, b.Targets, bounded(b.Jobs)
+	r.Whole = true // ninja has every command that writes anything
 	i, err := m.app.invoke(ctx, m.find, r, m.show.line)
 	if err != nil {
 		return nil, err
