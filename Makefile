@@ -89,7 +89,7 @@ lab: deps-tests build ## the acceptance scenarios, on hosts made of network name
 soak: ## run seeds of the simulated world for SOAKTIME
 	$(GO) run ./simulations/soak -for $(SOAKTIME)
 
-FLAWS := old-epoch early-announce no-hearing forget-lost unsorted no-refetch backups
+FLAWS := old-epoch early-announce no-hearing forget-lost unsorted no-refetch backups patient
 
 flaws: ## plant bugs in the machines, one after the other: the simulation has to find each
 	$(GO) test -c -tags flaws -o bin/flaws.test ./simulations

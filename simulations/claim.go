@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/buildnet/buildnet/sched/steal"
 	"github.com/buildnet/buildnet/simulations/trace"
 )
 
@@ -15,59 +16,39 @@ const releaseTime = time.Second
 // hears of it when it goes on.
 func (w *World) claim(n *node, part float64) {
 	n.later(0, func() {
-		n.claimed = n.spec.Slots - int(part*float64(n.spec.Slots))
+		n.slots.Lend(int(part * float64(n.spec.Slots)))
 		e := n.of(trace.Lent)
-		e.Value = int64(n.lends())
+		e.Value = int64(n.slots.Lends())
 		w.tell(e)
-		n.eachForeign(func(p *party) { p.doHand(p.hand.Resize(n.clock(), n.lends())) })
+		n.eachForeign(func(p *party) { p.doHand(p.hand.Resize(n.clock(), p.slots())) })
 		n.serve()
-		if n.lends() > 0 {
+		if n.slots.Lends() > 0 {
 			return
 		}
 		n.later(releaseTime, func() {
-			if n.lends() == 0 {
+			if n.slots.Lends() == 0 {
 				n.eachForeign(func(p *party) { p.doHand(p.hand.Release(n.clock())) })
 			}
 		})
 	})
 }
 
-// lends is how many slots builds of others may have.
-func (n *node) lends() int { return n.spec.Slots - n.claimed }
-
 func (n *node) eachForeign(do func(*party)) {
 	for _, p := range slices.Clone(n.parties) {
-		if p.hand != nil && p.foreign() {
+		if p.hand != nil && p.whose() == steal.Theirs {
 			do(p)
 		}
 	}
 }
 
-// foreign builds were asked for elsewhere, also those that the node goes on with.
-func (p *party) foreign() bool { return p.origin == nil || p.b.forebear != nil }
+// whose build it is. What was asked for elsewhere is another's, also where the node
+// goes on with it.
+func (p *party) whose() steal.Whose {
+	if p.origin == nil || p.b.forebear != nil {
+		return steal.Theirs
+	}
+	return steal.Ours
+}
 
 // slots is how many of the node's the build may have.
-func (p *party) slots() int {
-	if p.foreign() {
-		return p.n.lends()
-	}
-	return p.n.spec.Slots
-}
-
-// may reports whether a job may have a slot that is free.
-func (j *job) may() bool {
-	n := j.p.n
-	return !j.p.foreign() || n.claimed == 0 || n.lent < n.lends()
-}
-
-// hold takes a slot, or leaves it with -1.
-func (j *job) hold(slots int) {
-	j.holding = slots > 0
-	if j.holding {
-		j.lent = j.p.foreign()
-	}
-	j.p.n.slots += slots
-	if j.lent {
-		j.p.n.lent += slots
-	}
-}
+func (p *party) slots() int { return p.n.slots.For(p.whose()) }

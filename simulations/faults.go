@@ -146,7 +146,7 @@ func (w *World) undoAll() {
 		if n.failing > 0 {
 			w.failDisk(n, 0)
 		}
-		if n.claimed > 0 {
+		if n.slots.Lends() < n.spec.Slots {
 			w.claim(n, 1)
 		}
 	}

@@ -29,6 +29,7 @@ var flaws = map[string][]string{
 	"forget-lost":    {"every build ends"},
 	"unsorted":       {simulations.SameRule},
 	"no-refetch":     {"every build ends"},
+	"patient":        {"commands and steps take turns"},
 	"backups":        {"backups are few", "backups waste little", "who lost half does nothing twice"},
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/sched/claim"
+	"github.com/buildnet/buildnet/sched/steal"
 	"github.com/buildnet/buildnet/simulations/setting"
 	"github.com/buildnet/buildnet/simulations/trace"
 	"github.com/buildnet/buildnet/store/digest"
@@ -61,10 +62,7 @@ type memory struct {
 	parties []*party
 	leads   []*leading
 
-	slots   int // that are taken
-	lent    int // of them, to builds of others
-	claimed int // by the owner of the machine
-	waiting []*job
+	slots   *steal.Slots
 	running []*job
 
 	flights  map[*blob]*flight
@@ -84,7 +82,9 @@ type memory struct {
 	draining bool
 }
 
-func newMemory() memory { return memory{claims: claim.NewTable()} }
+func newMemory(spec *setting.Node) memory {
+	return memory{claims: claim.NewTable(), slots: steal.NewSlots(spec.Slots)}
+}
 
 // idOf names a node in the mesh.
 func idOf(place int) peer.ID {
@@ -114,7 +114,7 @@ func (w *World) populate() {
 	w.nodes = make([]*node, len(w.setting.Nodes))
 	for i := range w.nodes {
 		spec := &w.setting.Nodes[i]
-		w.nodes[i] = &node{w: w, place: i, id: idOf(i), spec: spec, memory: newMemory(), speed: 1, paced: 1}
+		w.nodes[i] = &node{w: w, place: i, id: idOf(i), spec: spec, memory: newMemory(spec), speed: 1, paced: 1}
 	}
 	w.house()
 	w.gather()
@@ -196,7 +196,7 @@ func (n *node) stop(word string) {
 	n.account()
 	n.alive = false
 	n.life++
-	n.memory = newMemory()
+	n.memory = newMemory(n.spec)
 	n.forgetHolders()
 	n.stalled, n.inbox, n.speed, n.failing = false, nil, 1, 0
 	n.paced = n.rate()

@@ -37,6 +37,9 @@ import (
 //	faults [heal=10s] [limit=2m]
 //	one line each, as package fault parses them
 //
+//	commands
+//	[node N at=1s for=2s [times=1] [patience=1s]]...
+//
 //	run
 //	[expect once | completed BUILD | cancelled BUILD | runs-on NODE | nothing-on NODE]...
 //	[expect announced|gave-up|take-overs|inherited|again|lost|found|waited|ended-ms|backups|modes|quarantines|trusted [<=|>=] NUMBER]...
@@ -64,6 +67,8 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) string {
 		return s.build(t, d)
 	case "faults":
 		return s.faults(t, d)
+	case "commands":
+		return s.commands(t, d)
 	case "run":
 		return s.run(t, d)
 	case "seeds":
@@ -254,6 +259,37 @@ func (s *script) faults(t *testing.T, d *datadriven.TestData) string {
 	return out
 }
 
+// commands reads what is run outside of builds.
+func (s *script) commands(t *testing.T, d *datadriven.TestData) string {
+	for line := range strings.Lines(d.Input) {
+		words := strings.Fields(line)
+		c, times := setting.Command{Node: number(t, d, words)}, 1
+		for _, w := range words[2:] {
+			name, value, _ := strings.Cut(w, "=")
+			var err error
+			switch name {
+			case "at":
+				c.At, err = time.ParseDuration(value)
+			case "for":
+				c.For, err = time.ParseDuration(value)
+			case "patience":
+				c.Patience, err = time.ParseDuration(value)
+			case "times":
+				times, err = strconv.Atoi(value)
+			default:
+				d.Fatalf(t, "a command has no %q", name)
+			}
+			if err != nil {
+				d.Fatalf(t, "%s: %v", w, err)
+			}
+		}
+		for range times {
+			s.setting.Commands = append(s.setting.Commands, c)
+		}
+	}
+	return fmt.Sprintf("%d commands\n", len(s.setting.Commands))
+}
+
 // run runs the mesh twice, as every seed is, and tells what is worth telling.
 func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 	told := &account{setting: &s.setting, known: map[[2]int]bool{}, runs: map[[2]int]int{}, byNode: map[int]int{}, outcome: map[int]steal.Reason{}, logged: map[string]int{}}
@@ -296,7 +332,7 @@ type account struct {
 // shown are the events that a script's output has, but those at the start.
 var shown = []trace.Kind{
 	trace.Down, trace.Up, trace.Slowed, trace.Lent, trace.Clogged, trace.DiskFailed, trace.LostBlobs, trace.Healed, trace.Led, trace.Deposed,
-	trace.Elected, trace.GaveUp, trace.Over, trace.Inherited,
+	trace.Elected, trace.GaveUp, trace.Over, trace.Inherited, trace.CommandBegan, trace.CommandEnded,
 }
 
 // told are the ops of logs that it has.

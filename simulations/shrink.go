@@ -70,6 +70,9 @@ func (k *shrinker) pass() {
 	k.parts(func(s *setting.Setting) int { return len(s.Faults) }, func(s *setting.Setting, i int) {
 		s.Faults = slices.Delete(s.Faults, i, i+1)
 	})
+	k.parts(func(s *setting.Setting) int { return len(s.Commands) }, func(s *setting.Setting, i int) {
+		s.Commands = slices.Delete(s.Commands, i, i+1)
+	})
 	k.parts(func(s *setting.Setting) int { return len(s.Builds) }, dropBuild)
 	for b := range k.best.Builds {
 		k.parts(func(s *setting.Setting) int { return len(s.Builds[min(b, len(s.Builds)-1)].Graph.Steps) }, func(s *setting.Setting, i int) {
@@ -258,6 +261,10 @@ func dropNode(s *setting.Setting, node int) {
 			f.Group[k] = without1(f.Group[k], node)
 		}
 	}
+	s.Commands = slices.DeleteFunc(s.Commands, func(c setting.Command) bool { return c.Node == node })
+	for i := range s.Commands {
+		s.Commands[i].Node = without1(s.Commands[i].Node, node)
+	}
 	for i := range s.Builds {
 		s.Builds[i].Initiator = without1(s.Builds[i].Initiator, node)
 	}
@@ -265,7 +272,7 @@ func dropNode(s *setting.Setting, node int) {
 
 // size is how much there is to look at in a setting.
 func size(s *setting.Setting) int {
-	n := len(s.Faults) + len(s.Nodes)
+	n := len(s.Faults) + len(s.Nodes) + len(s.Commands)
 	for i := range s.Builds {
 		n += 1 + len(s.Builds[i].Graph.Steps)
 	}
@@ -276,6 +283,7 @@ func size(s *setting.Setting) int {
 func copySetting(s *setting.Setting) *setting.Setting {
 	c := *s
 	c.Nodes, c.Builds, c.Faults = slices.Clone(s.Nodes), slices.Clone(s.Builds), slices.Clone(s.Faults)
+	c.Commands = slices.Clone(s.Commands)
 	c.Network.Sites, c.Network.Routes = slices.Clone(s.Network.Sites), slices.Clone(s.Network.Routes)
 	c.Network.Site = slices.Clone(s.Network.Site)
 	for i := range c.Faults {

@@ -26,8 +26,8 @@ type job struct {
 
 	asked, prepared time.Duration // when
 	fetched         time.Duration
-	holding         bool // a slot of the node
-	lent            bool // it is one that is lent to builds of others
+	turn            *steal.Turn // for a slot of in, the node's; nil before it asks
+	in              *steal.Slots
 
 	// Of what runs: what is left of its cost in BPU-seconds, as of since, and
 	// the number of the plan to end it.
@@ -143,25 +143,18 @@ func (p *party) prepared(j *job, why *steal.Failure, moved int64) {
 // execute runs a prepared job as soon as the node has a slot.
 func (p *party) execute(key jobKey) {
 	if j, ok := p.jobs[key]; ok {
-		p.n.waiting = append(p.n.waiting, j)
+		j.in, j.turn = p.n.slots, &steal.Turn{Whose: p.whose(), Begin: func() {
+			p.n.later(p.n.span(p.n.w.setting.Overheads.Start), j.begin)
+		}}
+		j.in.Ask(j.turn)
 		p.n.serve()
 	}
 }
 
-// serve gives the node's free slots to the jobs that have waited longest.
+// serve has those begin who get a slot of the node.
 func (n *node) serve() {
-	for n.slots < max(n.spec.Slots, 1) {
-		next := slices.IndexFunc(n.waiting, func(j *job) bool { return j.cancelled || j.may() })
-		if next < 0 {
-			return
-		}
-		j := n.waiting[next]
-		n.waiting = slices.Delete(n.waiting, next, next+1)
-		if j.cancelled {
-			continue
-		}
-		j.hold(1)
-		n.later(n.span(n.w.setting.Overheads.Start), j.begin)
+	for _, t := range n.slots.Serve() {
+		t.Begin()
 	}
 }
 
@@ -316,8 +309,9 @@ func (j *job) cancel() {
 		j.cut()
 	}
 	j.cancelled = true
-	if j.holding {
-		j.hold(-1)
+	if j.turn != nil {
+		j.in.Leave(j.turn)
+		j.turn = nil
 		j.p.n.serve()
 	}
 }

@@ -146,6 +146,7 @@ func New(s *setting.Setting, o Options) (*World, error) {
 			return nil, fmt.Errorf("build %d %q: %w", i, s.Builds[i].Name, err)
 		}
 	}
+	w.command()
 	w.plague()
 	return w, nil
 }

@@ -13,5 +13,6 @@ var (
 	flawForgetLost    = os.Getenv("BUILDNET_FLAW") == "forget-lost"
 	flawUnsorted      = os.Getenv("BUILDNET_FLAW") == "unsorted"
 	flawBackups       = os.Getenv("BUILDNET_FLAW") == "backups"
+	flawPatient       = os.Getenv("BUILDNET_FLAW") == "patient"
 	flawNoRefetch     = os.Getenv("BUILDNET_FLAW") == "no-refetch"
 )

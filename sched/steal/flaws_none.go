@@ -17,6 +17,8 @@ const (
 	flawUnsorted = false
 	// flawBackups gives steps to a second worker whatever that costs.
 	flawBackups = false
+	// flawPatient has commands wait until stolen work leaves a slot.
+	flawPatient = false
 	// flawNoRefetch does not have made again what the initiator could not fetch.
 	flawNoRefetch = false
 )

@@ -138,11 +138,12 @@ func (s *Slots) take(t *Turn, behind bool) bool {
 // whether there are any.
 func (s *Slots) room(w Whose, behind bool) bool {
 	own := s.used[Ours] + s.used[Local]
-	switch free := own+s.used[Theirs] < s.all; w {
-	case Theirs:
+	free := own+s.used[Theirs] < s.all
+	switch {
+	case w == Theirs:
 		return free && !behind && s.used[Theirs] < s.lent
-	case Ours:
-		return free || behind && own < s.all
+	case w == Ours && !behind || flawPatient:
+		return free
 	default:
 		return own < s.all
 	}

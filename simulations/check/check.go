@@ -42,7 +42,7 @@ func All() []Rule {
 	return []Rule{
 		NewEpochs(), NewLeaders(), NewCommits(), NewKept(), NewHeirs(), NewStandbys(), NewTurns(), NewFinal(), NewResults(),
 		NewReasons(), NewTwice(), NewShared(), NewSuccession(), NewContinuations(),
-		NewSlots(), NewEpidemic(), NewCauses(), NewQuiet(), NewEnds(), NewMakespan(),
+		NewSlots(), NewCommands(), NewEpidemic(), NewCauses(), NewQuiet(), NewEnds(), NewMakespan(),
 		NewBackups(), NewWaste(), NewModes(),
 	}
 }

@@ -89,7 +89,15 @@ func Greedy(s *setting.Setting, build int) time.Duration {
 	busy := work / power
 	chain := (b.Graph.CriticalPath() + float64(b.Graph.Depth())*others) / slowest(s, build)
 	rounds := b.Graph.Depth() + (steps+slots-1)/slots
-	return time.Duration((busy+chain)*float64(time.Second)) + Transfers(s) + custody(s) + time.Duration(rounds)*overhead(s) + Opening + arriving(s, build)
+	return time.Duration((busy+chain)*float64(time.Second)) + Transfers(s) + custody(s) + time.Duration(rounds)*overhead(s) + Opening + arriving(s, build) + commanding(s)
+}
+
+// commanding is what is run outside of builds, one after the other.
+func commanding(s *setting.Setting) (takes time.Duration) {
+	for _, c := range s.Commands {
+		takes += c.For
+	}
+	return takes
 }
 
 // arriving is what the steps of an open build take to come, one after the other:

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/buildnet/buildnet/sched/steal"
+	"github.com/buildnet/buildnet/simulations/setting"
 	"github.com/buildnet/buildnet/simulations/trace"
 	"github.com/buildnet/buildnet/simulations/workload"
 )
@@ -37,6 +38,39 @@ func TestSlots(t *testing.T) {
 			run(2, trace.RunBegan, 2, 0).run(3, trace.RunBegan, 3, 1), ""},
 		trial{"and given again", stream{}.add(1, trace.Revoked, func(e *trace.Event) { e.Node, e.Peer, e.Step = 1, 2, 0 }).given(1, 1, 1, 0, 2).
 			run(2, trace.RunBegan, 2, 0).run(3, trace.RunBegan, 3, 1), "no more than 1"},
+	)
+}
+
+func TestCommands(t *testing.T) {
+	s := plain()
+	s.Commands = make([]setting.Command, 4)
+	command := func(of stream, at int, k trace.Kind, node, number int) stream {
+		return of.add(at, k, func(e *trace.Event) { e.Node, e.Value = node, int64(number) })
+	}
+	waits := func(node int) stream {
+		return command(command(nil, 1, trace.CommandBegan, node, 0), 1, trace.CommandCame, node, 1)
+	}
+	full := stream{}.run(1, trace.RunBegan, 2, 0).run(1, trace.RunBegan, 2, 1)
+	steps := func(of stream, node, n int) stream {
+		for i := range n {
+			of = of.run(2+i, trace.RunBegan, node, i).run(2+i, trace.RunEnded, node, i)
+		}
+		return of
+	}
+	try(t, func() Rule { return NewCommands() }, &mesh{setting: s},
+		trial{"beside stolen steps", command(command(full, 2, trace.CommandBegan, 2, 0), 2, trace.CommandBegan, 2, 1), ""},
+		trial{"too many", command(command(command(full, 2, trace.CommandBegan, 2, 0), 2, trace.CommandBegan, 2, 1), 3, trace.CommandBegan, 2, 2), "0 own steps and 3 commands in 2 slots"},
+		trial{"after another", command(command(command(command(full, 2, trace.CommandBegan, 2, 0), 2, trace.CommandBegan, 2, 1), 3, trace.CommandEnded, 2, 0), 3, trace.CommandBegan, 2, 2), ""},
+		trial{"with own steps", command(command(stream{}.run(1, trace.RunBegan, 0, 0), 2, trace.CommandBegan, 0, 0), 3, trace.CommandBegan, 0, 1), "1 own steps and 2 commands"},
+		trial{"an own step begins", command(command(nil, 1, trace.CommandBegan, 0, 0), 1, trace.CommandBegan, 0, 1).run(2, trace.RunBegan, 0, 0), "1 own steps and 2 commands"},
+		trial{"a stolen step begins", command(full[:1], 1, trace.CommandBegan, 2, 0).run(100, trace.RunBegan, 2, 1), "runs 3 steps and commands in 2 slots"},
+		trial{"which had its slot before", command(full[:1], 60, trace.CommandBegan, 2, 0).run(100, trace.RunBegan, 2, 1), ""},
+		trial{"stolen steps pass a command", steps(waits(2), 2, 3), "3 stolen steps have begun"},
+		trial{"two had their slots", steps(waits(2), 2, 2), ""},
+		trial{"own steps pass a command", steps(waits(0), 0, 3), "3 own steps have begun"},
+		trial{"it waits for nothing", command(full, 2, trace.CommandCame, 2, 0).run(60, trace.RunEnded, 2, 0), "command 0 waits on node 2 since 2ms"},
+		trial{"it waited", command(command(full, 2, trace.CommandCame, 2, 0), 10, trace.CommandBegan, 2, 0).run(60, trace.RunEnded, 2, 0), ""},
+		trial{"of a life before", steps(command(nil, 1, trace.CommandCame, 2, 1).add(1, trace.Down, on(2)), 2, 3), ""},
 	)
 }
 

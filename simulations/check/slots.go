@@ -77,7 +77,8 @@ func (r *Slots) Observe(w World, e *trace.Event) string {
 	if r.miserly[e.Node] && (w.Setting().Builds[e.Build].Initiator != e.Node || r.families.First(e.Build) != e.Build) {
 		return fmt.Sprintf("node %d began step %d of build %d, which is another's, and lends no slot", e.Node, e.Step, e.Build)
 	}
-	if slots := w.Setting().Nodes[e.Node].Slots; r.nodes[e.Node] > slots {
+	// Where commands are run as well there is a rule of its own: see Commands.
+	if slots := w.Setting().Nodes[e.Node].Slots; r.nodes[e.Node] > slots && len(w.Setting().Commands) == 0 {
 		return fmt.Sprintf("node %d runs %d steps in %d slots", e.Node, r.nodes[e.Node], slots)
 	}
 	if jobs := w.Setting().Builds[e.Build].Modes.Jobs; jobs > 0 && !troubled(w.Setting()) {

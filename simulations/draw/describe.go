@@ -28,6 +28,13 @@ func Describe(s *setting.Setting) string {
 	for i := range s.Builds {
 		fmt.Fprintln(&b, build(s, i))
 	}
+	for _, c := range s.Commands {
+		fmt.Fprintf(&b, "command on node %d at %v for %v", c.Node, c.At, c.For)
+		if c.Patience > 0 {
+			fmt.Fprintf(&b, ", waits for %v", c.Patience)
+		}
+		b.WriteByte('\n')
+	}
 	for i := range s.Faults {
 		fmt.Fprintf(&b, "fault: %v\n", s.Faults[i])
 	}

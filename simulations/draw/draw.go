@@ -49,6 +49,7 @@ func Setting(seed uint64) *setting.Setting {
 	d.s.Overheads = setting.StandardOverheads()
 	d.s.Limit = limit + 4*d.alone() + 4*check.Transfers(d.s)
 	d.open()
+	d.commands()
 	return d.s
 }
 

@@ -57,6 +57,7 @@ func TestEverythingIsDrawn(t *testing.T) {
 		b := &s.Builds[0]
 		count("force", b.Modes.Force)
 		count("open", b.Arrivals != nil)
+		count("commands", len(s.Commands) > 0)
 		count("local", b.Modes.Local)
 		count("jobs", b.Modes.Jobs > 0)
 		for i := range s.Nodes {
@@ -87,7 +88,7 @@ func TestDescribeTellsEverything(t *testing.T) {
 	for seed := range uint64(200) {
 		s := Setting(seed)
 		text := Describe(s)
-		want := 1 + len(s.Network.Sites) + len(s.Network.Routes) + len(s.Nodes) + len(s.Builds) + len(s.Faults)
+		want := 1 + len(s.Network.Sites) + len(s.Network.Routes) + len(s.Nodes) + len(s.Builds) + len(s.Commands) + len(s.Faults)
 		if got := strings.Count(text, "\n"); got != want {
 			t.Errorf("seed %d: %d lines, want %d", seed, got, want)
 		}

@@ -25,7 +25,9 @@ type Setting struct {
 	// them has one of its own.
 	Hosts  []Host
 	Builds []Build
-	Faults []fault.Fault
+	// Commands are run outside of builds.
+	Commands []Command
+	Faults   []fault.Fault
 
 	// Flaky is the chance that resolving, preparing or securing a step fails,
 	// until the faults are over.

@@ -30,6 +30,11 @@ func (s *Setting) Validate() error {
 			return fmt.Errorf("setting: build %d %q: %w", i, s.Builds[i].Name, err)
 		}
 	}
+	for i := range s.Commands {
+		if err := s.Commands[i].validate(len(s.Nodes)); err != nil {
+			return fmt.Errorf("setting: command %d: %w", i, err)
+		}
+	}
 	for i := range s.Faults {
 		f := &s.Faults[i]
 		if err := f.Validate(); err != nil {

@@ -24,10 +24,11 @@ var says = [...]string{
 	Published: "%n keeps the result of %d", Prepared: "%n has the inputs of step %s, %v bytes came", Unready: "%n is not ready for step %s: %t",
 	RunBegan: "%n began to run step %s, action %d", RunEnded: "%n ran step %s, action %d, exit code %v", RunCut: "%n was cut short in step %s, action %d",
 	Sent: "%n sent %v bytes to %p", Looked: "%n looked a key up in %v hops", Fetched: "%n has a blob of %v bytes", Forgot: "%n forgets the build", Lacked: "%n could not get the outputs of step %s: %t",
-	Lent:      "%n lends %v slots",
-	Ahead:     "%n has %d executed beside its claim at %p",
-	Added:     "%n adds step %s",
-	Dropped:   "%n needs step %s no more",
+	Lent:        "%n lends %v slots",
+	Ahead:       "%n has %d executed beside its claim at %p",
+	Added:       "%n adds step %s",
+	Dropped:     "%n needs step %s no more",
+	CommandCame: "command %v asks for a slot of %n", CommandBegan: "%n runs command %v", CommandEnded: "command %v leaves %n",
 	Inherited: "%n goes on with build %v, which %p asked for",
 }
 

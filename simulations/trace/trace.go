@@ -120,6 +120,12 @@ const (
 	Added
 	// Dropped says that nobody needs Step any more, as Node, the initiator, says.
 	Dropped
+
+	// Of commands outside of builds; Value is the number in the setting.
+
+	CommandCame  // a command asks for a slot of Node
+	CommandBegan // it has one
+	CommandEnded // it has none any more, or waits for none
 )
 
 // Sink takes events in the order in which they happen. It must not keep the
