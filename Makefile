@@ -8,6 +8,7 @@ LINT      := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
 PROTOS    := $(shell find . -name '*.proto' -not -path './.git/*')
 TESTTIME  ?= 15m
 LAB       ?= .
+BENCH     ?= .
 SOAKTIME  ?= 1h
 
 .DEFAULT_GOAL := help
@@ -79,9 +80,9 @@ lint: ## golangci-lint, pinned
 bench: build ## measure: benchmarks of the parts, and whole commands against others
 	$(GO) test -run '^$$' -bench . -benchtime 1s -timeout 60m ./...
 
-bench-peers: build ## measure builds of redis and abseil against distcc and icecc, on hosts of a fifth of a core (as root)
+bench-peers: build ## builds of real projects against distcc, icecc, ccache and ninja; those of BENCH=REGEXP (as root)
 	@.ci/deps --peers
-	cd simulations/lab/peers && BUILDNET_BINARY=$(CURDIR)/bin/buildnet $(GO) test -tags lab -run '^$$' -bench Peers -benchtime 1x -timeout 3h .
+	cd simulations/lab/peers && BUILDNET_BINARY=$(CURDIR)/bin/buildnet $(GO) test -tags lab -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 3h .
 
 lab: deps-tests build ## the acceptance scenarios, on hosts made of network namespaces; those of LAB=REGEXP (as root, or without CPU quotas)
 	BUILDNET_BINARY=$(CURDIR)/bin/buildnet $(GO) test -count 1 -v -timeout 60m -run '$(LAB)' -tags lab ./simulations/lab/...
