@@ -72,7 +72,7 @@ func TestHostsHearEachOthersMulticast(t *testing.T) {
 }
 
 func TestHostHasItsOwnNameQuotaAndMounts(t *testing.T) {
-	needQuota(t)
+	NeedQuota(t)
 	l := New(t)
 	h, other := l.Host(0.5), l.Host(0.5)
 	mine := filepath.Join(h.Dir, "hostname")

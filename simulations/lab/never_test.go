@@ -25,7 +25,7 @@ const (
 // TestFigureNeverSlower compares builds on meshes that are of no use with those
 // of the same machine alone.
 func TestFigureNeverSlower(t *testing.T) {
-	needQuota(t)
+	NeedQuota(t)
 	out := Table{{"mesh", "build", "alone, s", "on the mesh, s", "ratio", "CPU-s alone", "CPU-s on the mesh", "steps of the other"}}
 	for _, m := range []struct {
 		name string

@@ -26,7 +26,7 @@ const (
 // TestTheOwnerGoesFirst has the owner of a machine want all of it while steps of
 // another machine's build run there.
 func TestTheOwnerGoesFirst(t *testing.T) {
-	needQuota(t)
+	NeedQuota(t)
 	for _, yield := range []string{"off", "on"} {
 		t.Run("yield "+yield, func(t *testing.T) {
 			l := New(t)
@@ -130,7 +130,7 @@ func busyTime(t *testing.T) time.Duration {
 
 // TestNobodyDiesOfLoad builds on hosts whose owners want all of them.
 func TestNobodyDiesOfLoad(t *testing.T) {
-	needQuota(t)
+	NeedQuota(t)
 	l := New(t)
 	hosts, nodes := Mesh(t, l, 3, 0.5)
 	for _, h := range hosts {

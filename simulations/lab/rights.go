@@ -95,8 +95,8 @@ func settle() error {
 	return nil
 }
 
-// needQuota skips a test that means nothing on hosts without CPU quotas.
-func needQuota(t *testing.T) {
+// NeedQuota skips a test that means nothing on hosts without CPU quotas.
+func NeedQuota(t testing.TB) {
 	t.Helper()
 	if rights.rootless {
 		t.Skip("needs a CPU quota for each host, which takes root")

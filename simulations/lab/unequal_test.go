@@ -32,7 +32,7 @@ func plainWork(t *testing.T, h *Host, p Burn) time.Duration {
 // TestFigureUnequalHosts compares builds on hosts of 0.2, 0.4 and 0.8
 // processors with the work that is in them over the power of all.
 func TestFigureUnequalHosts(t *testing.T) {
-	needQuota(t)
+	NeedQuota(t)
 	out := Table{{"asked for at the host of", "work, CPU-s", "work / 1.4, s", "took, s", "ratio", "CPU-s of all hosts"}}
 	outside := New(t).Host(2)
 	for _, powers := range [][]float64{{0.8, 0.4, 0.2}, {0.2, 0.4, 0.8}} {
@@ -91,7 +91,7 @@ func total(xs []float64) (s float64) {
 // half of the steps are announced, and compares what the rest takes with its
 // work over the power that is left.
 func TestFigureSlowedHost(t *testing.T) {
-	needQuota(t)
+	NeedQuota(t)
 	const full, slowed = 0.5, 0.05
 	out := Table{{"left at half-time, CPU-s", "bound of it, s", "took, s", "ratio", "CPU-s of all hosts"}}
 	outside := New(t).Host(2)

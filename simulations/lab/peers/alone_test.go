@@ -56,6 +56,7 @@ func cpu(t took) time.Duration  { return t.cpu }
 // BenchmarkAlone compares a host without others with ninja on the same host, by
 // turns: every pair builds all.
 func BenchmarkAlone(b *testing.B) {
+	lab.NeedQuota(b)
 	out := lab.Table{{"alone, on 0.8 of a core", "wall, s", "CPU-s of the host", "ratio of walls"}}
 	h := lab.New(b).Host(0.8)
 	dir, node := trees(b, h, "ninja"), trees(b, h, "buildnet")
@@ -103,6 +104,7 @@ func onHost(b *testing.B, h *lab.Host, dir string, argv []string) took {
 // ninja and ccache, and then builds that have nothing to do with ninja. The node
 // may use the whole machine.
 func BenchmarkCached(b *testing.B) {
+	lab.NeedQuota(b)
 	h := lab.New(b).Host(2)
 	h.Up()
 	direct := filepath.Join(h.Dir, "ccache")

@@ -24,6 +24,7 @@ const share = 0.2
 // each contender. The environment narrows it down: PEERS_PROJECTS, PEERS_HOSTS
 // and PEERS are lists of what is measured, PEERS_ROUNDS how often.
 func BenchmarkPeers(b *testing.B) {
+	lab.NeedQuota(b)
 	out := lab.Table{{"project", "hosts", "with", "wall, s", "of the bound", "CPU-s of all", "CPU-s of the client beside compiling", "compiles elsewhere"}}
 	for _, p := range chosen(b, "PEERS_PROJECTS", []project{redis, abseil}, func(p project) string { return p.name }, tommath) {
 		b.Run(p.name, func(b *testing.B) {

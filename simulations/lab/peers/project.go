@@ -100,6 +100,9 @@ func cmakeProject(name, source string, settings []string, targets ...string) pro
 		build: func(dir, _ string, jobs int) []string {
 			return append([]string{"ninja", "-C", filepath.Join(dir, "build"), "-j", strconv.Itoa(jobs)}, targets...)
 		},
+		ours: func(dir string) []string {
+			return append([]string{"-C", filepath.Join(dir, "build")}, targets...)
+		},
 		clean: func(tb testing.TB, dir string) {
 			plain(tb, dir, "ninja", "-C", filepath.Join(dir, "build"), "-t", "clean")
 		},
