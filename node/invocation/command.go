@@ -23,7 +23,7 @@ import (
 type task struct {
 	v     *invocation
 	c     *api.Command
-	p     *remote.Prepared // nil where it is no compile
+	p     *remote.Prepared // nil where nobody knows the program
 	name  action.StepID
 	began time.Time
 }
@@ -131,7 +131,7 @@ func (t *task) setName() {
 func (t *task) outputs() []string {
 	outs := t.c.Outputs
 	if len(outs) == 0 && t.p != nil {
-		outs = t.p.Command.Outputs
+		outs, _ = t.p.Writes()
 	}
 	all := make([]string, len(outs))
 	for i, o := range outs {
@@ -324,14 +324,25 @@ func (t *task) wrote() {
 	var err error
 	switch {
 	case !v.req.Whole: // the next command expects anything
-	case t.p != nil && t.p.Command.Remote(): // it writes nothing else
-		err = v.visit.Made(ctx, t.outputs()...)
-	default:
+	case !t.confined():
 		err = v.visit.Stir(ctx)
+	default:
+		made, _ := t.p.Writes()
+		err = v.visit.Made(ctx, made...)
 	}
 	if err != nil {
 		v.s.opts.Log.Warn("what a command wrote is not known", "build", v.id, "step", t.name, "error", err)
 	}
+}
+
+// confined reports whether the command writes what is known of it, and nothing
+// else.
+func (t *task) confined() bool {
+	if t.p == nil {
+		return false
+	}
+	_, known := t.p.Writes()
+	return known
 }
 
 func (t *task) finished(e event.StepFinished, ran bool, saved time.Duration) {

@@ -32,6 +32,8 @@ type archiving struct {
 	removed, made []string
 	// reads are the files that it reads, made by itself or not.
 	reads []string
+	// vague says that what it does is not known.
+	vague bool
 }
 
 // archives makes a step of commands that make an archive, or says in what it
@@ -61,6 +63,9 @@ func (d *Desk) archives(ctx context.Context, r *Request, commands [][]string) (*
 		if !slices.Contains(a.made, f) {
 			a.local("it removes %s", f)
 		}
+	}
+	if !a.vague {
+		a.p.makes(r.Dir, slices.Concat(a.made, a.removed))
 	}
 	if len(a.p.Local) > 0 {
 		return a.p, nil
@@ -101,6 +106,7 @@ func (a *archiving) command(ctx context.Context, argv []string) error {
 		a.local("%s", why)
 	}
 	if len(c.Local) > 0 {
+		a.vague = true
 		return nil
 	}
 	if c.Unsaid {

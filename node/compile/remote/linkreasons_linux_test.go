@@ -166,3 +166,31 @@ func (b *bench) declared(p *remote.Prepared) map[string]bool {
 	b.eachFile(p.Step.Inputs, "", func(f string) { files[f] = true })
 	return files
 }
+
+// What a command writes is known of one that is for this machine alone as well,
+// if it was read.
+func TestWhatACommandWritesIsKnown(t *testing.T) {
+	b := linkable(t)
+	for command, want := range map[string]string{
+		"gcc -c f.c -o o/f.o -MD":                                     "o/f.o o/f.d",
+		"gcc -c nowhere.c -o o/f.o":                                   "o/f.o",
+		"gcc -save-temps -c f.c -o o/f.o":                             "?",
+		"gcc o/a.o o/f.o o/g.o o/h.o -Wl,-Map=o/p.map -o o/p":         "o/p o/p.map",
+		"gcc o/a.o o/nowhere.o":                                       "a.out",
+		"cd o && gcc a.o nowhere.o -o p":                              "o/p",
+		"gcc o/a.o -Wl,--quux -o o/p":                                 "?",
+		"ar rcs o/l.a o/f.o":                                          "o/l.a",
+		"ar rcs o/l.a o/nowhere.o":                                    "o/l.a",
+		"ar x old.a":                                                  "?",
+		"rm -f o/l.a o/f.o && ar rcs o/l.a o/g.o":                     "o/l.a o/l.a o/f.o",
+		": && rm -f o/l.a && ar qc o/l.a o/nowhere.o && ranlib o/l.a": "o/l.a o/l.a o/l.a",
+	} {
+		files, known := b.prepare(command).Writes()
+		for i, f := range files {
+			files[i] = strings.TrimPrefix(f, b.dir+"/")
+		}
+		if got := strings.Join(files, " "); known != (want != "?") || known && got != want {
+			t.Errorf("%s: %q %v, want %q", command, got, known, want)
+		}
+	}
+}

@@ -19,6 +19,7 @@ func (d *Desk) links(ctx context.Context, r *Request, p *Prepared) error {
 	if p.Local = l.Local; len(p.Local) > 0 {
 		return nil
 	}
+	p.makes(r.Dir, l.Outputs)
 	program, own, err := d.o.Inputs.Libraries(ctx, p.Command, r.Dir)
 	if err != nil {
 		p.Local = []string{err.Error()}

@@ -71,12 +71,26 @@ type Prepared struct {
 	InputBytes int64
 
 	dir     string
-	outputs []string // as Command has them, absolute and real
+	outputs []string // in the order in which they are written, absolute and real
+	writes  []string // as they are written, absolute
+	known   bool     // that it writes nothing else
 	answer  compile.Answer
 	files   []tree.File
 	key     digest.Digest // of its manifest
 	looked  []string      // where it looks for files besides its headers
 	getenv  func(string) (string, bool)
+}
+
+// Writes returns the files that the command makes, by absolute path, and whether
+// it is known to write no others: of one that is for this machine alone as well.
+func (p *Prepared) Writes() ([]string, bool) { return p.writes, p.known }
+
+// makes notes what a command that works in dir makes.
+func (p *Prepared) makes(dir string, outputs []string) {
+	p.known = true
+	for _, o := range outputs {
+		p.writes = append(p.writes, abs(dir, o))
+	}
 }
 
 // Prepare makes a step of a command, or says why not. It returns ErrNotCompiler
@@ -109,6 +123,7 @@ func (d *Desk) Prepare(ctx context.Context, r Request) (*Prepared, error) {
 	case c.Links():
 		return p, d.links(ctx, &r, p)
 	}
+	p.makes(r.Dir, c.Outputs)
 	if p.answer, err = d.o.Inputs.Of(ctx, c, r.Dir); err != nil {
 		return nil, err
 	}
