@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"syscall"
 
 	"golang.org/x/term"
 
@@ -39,7 +40,7 @@ func main() {
 	signal.Notify(signals, cli.EndSignals...)
 	os.Exit(cli.Run(context.Background(), os.Args[1:], cli.System{
 		Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(), Screen: screen(),
-		Signals: signals, Exit: os.Exit, Start: startNode, Executable: executable,
+		Signals: signals, Exit: os.Exit, Start: startNode, Executable: executable, Exec: syscall.Exec,
 		Manifest: ninja.ThisProcess().Share,
 	}))
 }

@@ -34,7 +34,8 @@ func (a *app) buildCommand() *cobra.Command {
 	manifest := ninja.Defaults()
 	c := leaf(&cobra.Command{
 		Use: "build [-C DIR] [TARGET...|--resume [BUILD]] [--json] [--force] [--local] [--keep-going] [-j N] [--profile NAME] [--strategy S] [--partition X]\n" +
-			"  buildnet build [-C DIR] [-f FILE] [TARGET...|-t TOOL] [--json] [--local] [-j N] [-k N] [--dry-run] [--verbose] [--quiet]",
+			"  buildnet build [-C DIR] [-f FILE] [TARGET...|-t TOOL] [--json] [--local] [-j N] [-k N] [--dry-run] [--verbose] [--quiet]\n" +
+			"  buildnet build [-C DIR] [-j N] [--local] [--profile NAME] [--strategy S] [--partition X] -- COMMAND [ARG...]",
 		Short: "build a project",
 		Long: "Builds the project of this directory, or of the nearest one above that has a\n" +
 			".buildnet/config.yaml, on all machines of the mesh. TARGET is a package, a step of\n" +
@@ -46,9 +47,17 @@ func (a *app) buildCommand() *cobra.Command {
 			"Where there is a build.ninja and no such project, or with -f, it builds that as\n" +
 			"ninja 1.11 does, and keeps ninja's own records: each can go on where the other has\n" +
 			"stopped. What compilers do is done on all machines of the mesh, or known from\n" +
-			"before; the rest here. TARGET is then a path as ninja takes it.",
+			"before; the rest here. TARGET is then a path as ninja takes it.\n\n" +
+			"With -- it runs a COMMAND, such as make, whose compiles run on all machines of the\n" +
+			"mesh. make gets -j with as many jobs as that is worth, unless it has a number. The\n" +
+			"exit status is that of COMMAND, or 128 and the number of the signal that ended it.",
 		Example: "  buildnet build -C ~/src/project api --keep-going",
 		RunE: func(c *cobra.Command, args []string) error {
+			if argv, is, err := commandOf(c, args); err != nil {
+				return usage{err}
+			} else if is {
+				return a.buildIntercepted(c, o, argv)
+			}
 			o.targets = args
 			ofNinja := wantsManifest(c, o.dir)
 			if err := checkFlags(c, ofNinja); err != nil {

@@ -34,6 +34,9 @@ type System struct {
 	Start Starter
 	// Manifest builds what a build.ninja says.
 	Manifest ManifestBuilder
+	// Exec puts a program in place of this process, as syscall.Exec; nil where the
+	// system cannot.
+	Exec func(path string, argv, env []string) error
 	// Executable is this program, for a node in a process of its own.
 	Executable string
 }
@@ -130,7 +133,7 @@ func (a *app) root() *cobra.Command {
 	root.PersistentFlags().StringVar(&a.home, "home", "", "home `DIR` of the node: identity, mesh, store, socket (default $BUILDNET_HOME, the XDG state directory, /var/lib/buildnet for root)")
 	root.PersistentFlags().SortFlags = false
 	root.PersistentPreRun = func(*cobra.Command, []string) { a.began = true }
-	root.AddCommand(a.nodeCommand(), a.meshCommand(), a.buildCommand(), a.buildsCommand(), a.queueCommand(), a.profileCommand(), a.distributeCommand(), a.cacheCommand(), a.simCommand(), a.versionCommand())
+	root.AddCommand(a.nodeCommand(), a.meshCommand(), a.buildCommand(), a.ccCommand(), a.buildsCommand(), a.queueCommand(), a.profileCommand(), a.distributeCommand(), a.cacheCommand(), a.simCommand(), a.versionCommand())
 	return root
 }
 

@@ -15,6 +15,7 @@ const (
 	exitFailed      = 1
 	exitUsage       = 2
 	exitUnreachable = 3
+	exitNotFound    = 127
 	exitInterrupted = 130
 )
 
@@ -23,6 +24,7 @@ var exitTexts = map[int]string{
 	exitFailed:      "failed",
 	exitUsage:       "wrong usage, or refused",
 	exitUnreachable: "no node or mesh could be reached",
+	exitNotFound:    "there is no such program, or it cannot be run",
 	exitInterrupted: "interrupted",
 }
 
@@ -66,12 +68,18 @@ func exitStatus(err error) int {
 		told   *api.Error
 		wrong  usage
 		nobody unreachable
+		theirs commandEnded
+		none   notFound
 	)
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.As(err, &theirs):
+		return theirs.status
 	case errors.Is(err, errInterrupted):
 		return exitInterrupted
+	case errors.As(err, &none):
+		return exitNotFound
 	case errors.As(err, &wrong):
 		return exitUsage
 	case errors.As(err, &nobody), errors.Is(err, client.ErrNoNode), errors.Is(err, client.ErrDenied), errors.Is(err, client.ErrLost):
@@ -97,8 +105,9 @@ func exitStatusOf(k api.Kind) int {
 // explain returns what to tell the user of an error of a command, which ends
 // with what to do next; "" for what was told already.
 func explain(err error, command string) string {
+	var theirs commandEnded
 	switch {
-	case err == nil, errors.Is(err, errFailed):
+	case err == nil, errors.Is(err, errFailed), errors.As(err, &theirs):
 		return ""
 	case errors.Is(err, errInterrupted):
 		return "interrupted"

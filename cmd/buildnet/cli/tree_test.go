@@ -11,7 +11,7 @@ import (
 )
 
 // withoutJSON are the commands that have no --json, and why.
-var withoutJSON = map[string]string{}
+var withoutJSON = map[string]string{"buildnet cc": "its words are the compiler's"}
 
 // section is what docs/cli.md has of a command.
 func section(docs, command string) string {

@@ -62,6 +62,9 @@ func New(home string) *Client {
 	return c
 }
 
+// Socket returns the path of the node's socket.
+func (c *Client) Socket() string { return c.socket }
+
 func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 	d := net.Dialer{Timeout: dialTime}
 	conn, err := d.DialContext(ctx, "unix", c.socket)

@@ -1,0 +1,319 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/buildnet/buildnet/node/api"
+	"github.com/buildnet/buildnet/node/event"
+	"github.com/buildnet/buildnet/node/intercept"
+)
+
+// kitsName is the directory in the home for what intercepts commands.
+const kitsName = "exec"
+
+// interceptedFlags are those of `buildnet build` that count with a command of
+// another program.
+var interceptedFlags = []string{"dir", "jobs", "local", "profile", "strategy", "partition", "home", "help"}
+
+// commandOf returns the command behind --, if a build is of one.
+func commandOf(c *cobra.Command, args []string) (argv []string, is bool, err error) {
+	dash := c.ArgsLenAtDash()
+	if dash < 0 || c.Flags().Changed("tool") {
+		return nil, false, nil
+	}
+	if dash > 0 || len(args) == 0 {
+		return nil, true, errors.New("want targets, or -- and a command")
+	}
+	c.Flags().Visit(func(f *pflag.Flag) {
+		if err == nil && !slices.Contains(interceptedFlags, f.Name) {
+			err = fmt.Errorf("--%s is not for a command of another program; leave it away", f.Name)
+		}
+	})
+	return args, true, err
+}
+
+// commandEnded is how a command of another program ended: its status is ours.
+type commandEnded struct{ status int }
+
+// Error implements error.
+func (e commandEnded) Error() string {
+	return "the command ended with status " + strconv.Itoa(e.status)
+}
+
+// diedOf is what shells add to the number of a signal.
+const diedOf = 128
+
+// statusOfProcess is its exit status, as a shell has it.
+func statusOfProcess(s *os.ProcessState) int {
+	if number := endSignal(s); number != 0 {
+		return diedOf + number
+	}
+	return s.ExitCode()
+}
+
+// buildIntercepted runs a command whose compiles run on all machines.
+func (a *app) buildIntercepted(of *cobra.Command, o buildFlags, argv []string) error {
+	ctx := of.Context()
+	if of.Flags().Changed("jobs") && o.jobs < 1 {
+		return usage{fmt.Errorf("-j %d: want a positive number, or none for as many as are worth it", o.jobs)}
+	}
+	if err := o.check(); err != nil {
+		return err
+	}
+	dir, err := filepath.Abs(o.dir)
+	if err == nil {
+		dir, err = filepath.EvalSymlinks(dir)
+	}
+	if err != nil {
+		return usage{fmt.Errorf("directory: %w", err)}
+	}
+	c := intercepted{app: a, dir: dir, argv: argv, flags: o, environ: variables(a.sys.Environ), names: names{}}
+	err = c.prepare(ctx)
+	var refused *api.Error
+	switch {
+	case errors.Is(err, errInterrupted), errors.As(err, &refused) && refused.Kind == api.Invalid:
+		return err
+	case err != nil:
+		a.say("buildnet: all runs on this machine: %v", err)
+	}
+	return c.run(ctx)
+}
+
+// intercepted is a build of another program's.
+type intercepted struct {
+	app     *app
+	dir     string
+	argv    []string
+	flags   buildFlags
+	environ []string
+
+	// Those that prepare has made; nil if it could not.
+	kit        *intercept.Kit
+	invocation *invocation
+	faults     string
+	names      names
+}
+
+// prepare makes what intercepts, and begins an invocation.
+func (c *intercepted) prepare(ctx context.Context) error {
+	homes, err := c.app.homes()
+	if err != nil {
+		return err
+	}
+	kit, err := intercept.Open(ctx, filepath.Join(homes[0], kitsName), c.environ)
+	if err != nil {
+		return err
+	}
+	file, err := os.CreateTemp("", "buildnet-")
+	if err != nil {
+		return fmt.Errorf("make a file for faults: %w", err)
+	}
+	c.faults = file.Name()
+	if err := file.Close(); err != nil {
+		return fmt.Errorf("make a file for faults: %w", err)
+	}
+	c.invocation, err = c.app.invoke(ctx, c.app.connect, api.InvocationRequest{
+		Client: filepath.Base(c.argv[0]), Root: c.dir, Targets: c.argv[1:], Jobs: c.flags.jobs, Local: c.flags.local,
+		Profile: c.flags.profile, Strategy: c.flags.strategy, Partition: c.flags.partition, Env: c.environ,
+	}, c.show)
+	if err == nil {
+		c.kit = kit
+	}
+	return err
+}
+
+// show keeps of the node's events what is to be said.
+func (c *intercepted) show(line []byte) error {
+	e, err := event.Decode(line)
+	if err != nil {
+		return nil //nolint:nilerr // an event that a newer node added
+	}
+	switch e := e.(type) {
+	case event.BuildStarted:
+		c.names = e.Names
+	case event.Notice:
+		if e.Level == event.Warning {
+			c.app.say("%s", c.names.describe(e))
+		}
+	}
+	return nil
+}
+
+// run runs the command, and sums up.
+func (c *intercepted) run(ctx context.Context) error {
+	env, argv := c.environ, c.argv
+	jobs := c.flags.jobs
+	if c.invocation != nil {
+		if jobs == 0 {
+			jobs = c.invocation.jobs()
+		}
+		env = c.kit.Environ(env, intercept.Invocation{Socket: c.invocation.Socket(), ID: c.invocation.id, Faults: c.faults})
+	}
+	argv, env = withJobs(argv, env, jobs, c.flags.jobs > 0)
+	status, err := c.execute(ctx, argv, env)
+	c.sumUp(ctx, status)
+	if c.faults != "" {
+		_ = os.Remove(c.faults) // it is a temporary file
+	}
+	switch {
+	case err != nil:
+		return err
+	default:
+		return withStatus(status)
+	}
+}
+
+// withStatus is the error of a command that has told itself what was wrong.
+func withStatus(status int) error {
+	if status == exitOK {
+		return nil
+	}
+	return commandEnded{status}
+}
+
+// execute runs the command with what this process has of the terminal.
+func (c *intercepted) execute(ctx context.Context, argv, env []string) (status int, err error) {
+	program, args := argv[0], argv
+	if c.kit != nil {
+		program, args = c.kit.Command(argv)
+	} else if program, err = lookPath(argv[0], c.dir, env); err != nil {
+		return exitNotFound, err
+	}
+	child := exec.Cmd{Path: program, Args: args, Dir: c.dir, Env: env, Stdin: os.Stdin, Stdout: c.app.sys.Stdout, Stderr: c.app.sys.Stderr}
+	if err := child.Start(); err != nil {
+		return exitNotFound, fmt.Errorf("run %s: %w", argv[0], err)
+	}
+	stop := context.AfterFunc(ctx, func() { passOn(context.Cause(ctx), child.Process) })
+	defer stop()
+	if err := child.Wait(); err != nil && child.ProcessState == nil {
+		return exitFailed, fmt.Errorf("wait for %s: %w", argv[0], err)
+	}
+	return statusOfProcess(child.ProcessState), nil
+}
+
+// passOn gives a signal on to the command, unless the terminal has given it to
+// both.
+func passOn(why error, p *os.Process) {
+	var s signalled
+	if errors.As(why, &s) && !(s.signal == os.Interrupt && inForeground()) {
+		_ = p.Signal(s.signal) // it may have ended
+	}
+}
+
+// sumUp ends the invocation and says what ran where.
+func (c *intercepted) sumUp(ctx context.Context, status int) {
+	if c.invocation == nil {
+		return
+	}
+	summary, err := c.invocation.end(c.app, api.InvocationEnd{OK: status == exitOK, Cancelled: wasSignalled(ctx)})
+	if err != nil {
+		c.app.say("buildnet: %v", err)
+	} else if summary.Steps > 0 {
+		fmt.Fprint(c.app.sys.Stderr, summaryOf(*summary, c.names))
+	}
+	noted, err := os.ReadFile(c.faults)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		c.app.say("buildnet: read what was at fault: %v", err)
+	}
+	if faults := strings.Split(strings.TrimSuffix(string(noted), "\n"), "\n"); faults[0] != "" {
+		why := map[string]int{}
+		for _, f := range faults {
+			why[f]++
+		}
+		c.app.say("%s ran here beside that: %s", plural(len(faults), "compile"), reasons(why))
+	}
+}
+
+// makes are the names of make.
+var makes = []string{"make", "gmake", "gnumake"}
+
+// withJobs tells a command how many jobs to run at once: make by an argument,
+// unless it is told by the user; others by variables that tools which they call
+// heed, where these are not set. asked says that the number is the user's.
+func withJobs(argv, env []string, jobs int, asked bool) (args, environ []string) {
+	if jobs < 1 {
+		return argv, env
+	}
+	number := strconv.Itoa(jobs)
+	vars := environment(env)
+	if slices.Contains(makes, filepath.Base(argv[0])) {
+		if !asked && (hasJobs(argv[1:]) || hasJobs(strings.Fields(vars["MAKEFLAGS"])) || hasJobs(strings.Fields(vars["GNUMAKEFLAGS"]))) {
+			return argv, env
+		}
+		return slices.Concat(argv[:1], []string{"-j" + number}, argv[1:]), env
+	}
+	if vars["CMAKE_BUILD_PARALLEL_LEVEL"] == "" {
+		env = append(slices.Clone(env), "CMAKE_BUILD_PARALLEL_LEVEL="+number)
+	}
+	if asked && vars["MAKEFLAGS"] == "" {
+		env = append(slices.Clone(env), "MAKEFLAGS=-j"+number)
+	}
+	return argv, env
+}
+
+// takesValue are the flags of make, of one letter, behind which comes a value.
+const takesValue = "CEIfloOW"
+
+// hasJobs reports whether arguments of make have a number of jobs.
+func hasJobs(args []string) bool {
+	for _, arg := range args {
+		letters, flags := strings.CutPrefix(arg, "-")
+		switch {
+		case arg == "--":
+			return false
+		case strings.HasPrefix(arg, "--jobs"):
+			return true
+		case !flags || strings.HasPrefix(arg, "--"):
+			continue
+		}
+		if end := strings.IndexAny(letters, takesValue); end >= 0 {
+			letters = letters[:end]
+		}
+		if strings.Contains(letters, "j") {
+			return true
+		}
+	}
+	return false
+}
+
+// lookPath finds a program in the PATH of an environment.
+func lookPath(name, dir string, env []string) (string, error) {
+	if strings.ContainsRune(name, filepath.Separator) {
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(dir, name)
+		}
+		return name, nil
+	}
+	for _, in := range filepath.SplitList(environment(env)["PATH"]) {
+		if in == "" {
+			in = "."
+		}
+		if !filepath.IsAbs(in) {
+			in = filepath.Join(dir, in)
+		}
+		if path, err := exec.LookPath(filepath.Join(in, name)); err == nil {
+			return path, nil
+		}
+	}
+	return "", notFound{name}
+}
+
+// notFound is an error of a program that there is not.
+type notFound struct{ name string }
+
+// Error implements error.
+func (n notFound) Error() string {
+	return n.name + ": there is no such program in PATH; is it installed?"
+}
