@@ -242,6 +242,7 @@ func (c *lane) hold(key heldKey) {
 		c.claims++
 		if before != nil {
 			before.claims--
+			before.release(key)
 		}
 	}
 	c.watch()

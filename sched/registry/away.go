@@ -216,17 +216,20 @@ func (c *claiming) keep() {
 	}
 }
 
-// hold notes where a claim is, so that it is renewed and let go there.
+// hold notes where a claim is, so that it is renewed and let go there. One at an
+// owner before that is of no use any more; it would last as long as the stream.
 func (l *lanes) hold(c *lane, key heldKey) {
 	l.mu.Lock()
 	before := l.held[key]
 	l.held[key] = c
 	l.mu.Unlock()
-	if before != c {
-		c.renews(1)
+	if before == c {
+		return
 	}
-	if before != nil && before != c {
+	c.renews(1)
+	if before != nil {
 		before.renews(-1)
+		l.release(before, key)
 	}
 }
 
@@ -246,12 +249,15 @@ func (r *Registry) letGo(s Scope, a digest.Digest, told ...peer.ID) {
 	}
 }
 
-// release tells an owner that a claim, or the wait for it, is over. If it does
-// not get there the stream is broken, which ends the claim as well.
+// release tells an owner that a claim, or the wait for it, is over. If that does
+// not get there the stream ends, and with it the claim.
 func (l *lanes) release(c *lane, key heldKey) {
-	_, _ = c.ask(&schedpb.Question{Body: &schedpb.Question_Release{Release: &schedpb.Release{
+	_, err := c.ask(&schedpb.Question{Body: &schedpb.Question_Release{Release: &schedpb.Release{
 		Action: key.action.Binary(), Build: string(key.build),
 	}}}, atOnce, nil)
+	if errors.Is(err, errBusy) {
+		c.giveUp(err)
+	}
 }
 
 // offer gives a result to an owner.

@@ -62,3 +62,22 @@ func TestAGrantIsNewsOnceItIsAwaited(t *testing.T) {
 		}
 	}
 }
+
+func TestAReleaseIsNotLostWhereMuchIsAsked(t *testing.T) {
+	l := newLanes(nil)
+	key := heldKey{"x", digest.Of(digest.BLAKE3, []byte("a"))}
+	for _, full := range []bool{false, true} {
+		c := &lane{box: newOutbox[*schedpb.Question](), fail: make(chan error, 1), owed: map[uint64]*inquiry{}}
+		for i := range uint64(maxOwed) {
+			c.owed[i] = nil
+		}
+		if full {
+			c.box.bytes = maxBox
+		}
+		l.release(c, key)
+		l.release(c, key) // it blocks nobody
+		if ended, said := len(c.fail) == 1, len(c.box.items) > 0; ended != full || said == full {
+			t.Errorf("full %t: the stream ends %t, the owner is told %t", full, ended, said)
+		}
+	}
+}

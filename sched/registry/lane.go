@@ -80,7 +80,7 @@ func (l *lanes) to(id peer.ID) (*lane, error) {
 	}
 	c, ok := l.peers[id]
 	if !ok || c.over() {
-		c = &lane{to: id, box: newOutbox[*schedpb.Question](), owed: map[uint64]*inquiry{}}
+		c = &lane{to: id, box: newOutbox[*schedpb.Question](), fail: make(chan error, 1), owed: map[uint64]*inquiry{}}
 		l.peers[id] = c
 		l.running.Go(func() {
 			l.forget(c, c.run(l.life, l.net))
@@ -123,8 +123,9 @@ func (l *lanes) call(ctx context.Context, id peer.ID, q *schedpb.Question, h has
 
 // lane is one stream to an owner. Its answers come in any order.
 type lane struct {
-	to  peer.ID
-	box *outbox[*schedpb.Question]
+	to   peer.ID
+	box  *outbox[*schedpb.Question]
+	fail chan error // why it is given up, at most once
 
 	mu     sync.Mutex
 	number uint64
@@ -142,7 +143,7 @@ func (c *lane) ask(q *schedpb.Question, h haste, i *inquiry) (asked, error) {
 	if c.broken != nil {
 		return asked{}, c.broken
 	}
-	if len(c.owed) >= maxOwed {
+	if i != nil && len(c.owed) >= maxOwed {
 		return asked{}, errBusy
 	}
 	if len(c.owed) == 0 {
@@ -159,6 +160,14 @@ func (c *lane) ask(q *schedpb.Question, h haste, i *inquiry) (asked, error) {
 		c.owed[q.Number] = i
 	}
 	return a, nil
+}
+
+// giveUp ends the lane.
+func (c *lane) giveUp(why error) {
+	select {
+	case c.fail <- why:
+	default:
+	}
 }
 
 func (c *lane) over() bool {
@@ -227,6 +236,8 @@ func (c *lane) watch(ctx context.Context, read, written chan error) error {
 		select {
 		case <-ctx.Done():
 			return errClosed
+		case err := <-c.fail:
+			return err
 		case err := <-read:
 			read <- err
 			return fmt.Errorf("its stream ended: %w", err)

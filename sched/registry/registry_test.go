@@ -321,6 +321,31 @@ func TestClaimEndsWithReleaseCancelAndDeath(t *testing.T) {
 	}
 }
 
+func TestClaimThatIsHadAtAnotherOwnerEndsAtTheFirst(t *testing.T) {
+	inWorld(t, 5, func(t *testing.T, w *world) {
+		a, holder := name("a"), w.nodes[3]
+		granted(t, holder.claim(t.Context(), "x", a))
+		granted(t, holder.claim(t.Context(), "w", name("b"))) // by which its stream lives on
+		first := w.join(9, registry.Options{})
+		w.mu.Lock()
+		w.nodes = append([]*node{first}, w.nodes[:5]...)
+		w.mu.Unlock()
+		granted(t, holder.claim(t.Context(), "x", a)) // for another try
+		holder.Release(holder.scope("x"), a)
+		w.kill(first)
+		second := w.nodes[4].claim(t.Context(), "y", a)
+		time.Sleep(time.Minute)
+		select {
+		case got := <-second:
+			if got.known || got.err != nil {
+				t.Errorf("claim = %+v, want it granted", got)
+			}
+		default:
+			t.Fatal("it waits for a claim that was released")
+		}
+	})
+}
+
 func TestNodeThatStartsAgainDoesNotWaitForItself(t *testing.T) {
 	inWorld(t, 4, func(t *testing.T, w *world) {
 		a, crashed := name("a"), w.nodes[3]
