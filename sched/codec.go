@@ -99,7 +99,7 @@ func encodeToLeader(m *schedpb.Envelope, msg steal.Message) error {
 	case steal.Report:
 		return encodeReport(m, msg)
 	case steal.Return:
-		m.Body = &schedpb.Envelope_Return{Return: &schedpb.Return{Step: uint32(msg.Step)}}
+		m.Body = &schedpb.Envelope_Return{Return: &schedpb.Return{Step: uint32(msg.Step), Taken: msg.Taken}}
 	case steal.Ack:
 		m.Body = &schedpb.Envelope_Ack{Ack: &schedpb.Ack{Index: msg.Index}}
 	case steal.Known:

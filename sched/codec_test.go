@@ -94,7 +94,7 @@ func messages(t testing.TB) []steal.Message {
 		steal.Report{Step: 7, Action: a, Entry: &e, Timings: done.Timings},
 		steal.Report{Step: 7, Action: a, Failure: steal.Failure{Kind: steal.NoSpace, Text: "full"}},
 		steal.Report{Step: 7, Action: a, Failure: steal.Failure{Kind: steal.Unable, Text: "not there"}},
-		steal.Return{Step: 8}, steal.Ack{Index: 10}, steal.Known{Step: 9, Done: done, Secured: true},
+		steal.Return{Step: 8}, steal.Return{Step: 8, Taken: true}, steal.Ack{Index: 10}, steal.Known{Step: 9, Done: done, Secured: true},
 		steal.Known{Step: 9, Failed: "why"}, steal.Follow{},
 		steal.Decline{Text: "why"}, steal.Occupied{Build: "b", Initiator: p.id},
 		steal.Toll{Step: 9, Began: []peer.ID{p.id}, Fallen: []peer.ID{p.id, p.id}},

@@ -90,7 +90,7 @@ func (d *decoder) toLeader(m *schedpb.Envelope) (steal.Message, error) {
 		return reportOf(body.Report)
 	case *schedpb.Envelope_Return:
 		s, err := stepOf(body.Return.GetStep())
-		return steal.Return{Step: s}, err
+		return steal.Return{Step: s, Taken: body.Return.GetTaken()}, err
 	case *schedpb.Envelope_Ack:
 		return steal.Ack{Index: body.Ack.GetIndex()}, nil
 	case *schedpb.Envelope_Known:

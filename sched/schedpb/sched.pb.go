@@ -2230,6 +2230,7 @@ func (x *Report) GetTimings() *Timings {
 type Return struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Step          uint32                 `protobuf:"varint,1,opt,name=step,proto3" json:"step,omitempty"`
+	Taken         bool                   `protobuf:"varint,2,opt,name=taken,proto3" json:"taken,omitempty"` // the leader had taken it back
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2269,6 +2270,13 @@ func (x *Return) GetStep() uint32 {
 		return x.Step
 	}
 	return 0
+}
+
+func (x *Return) GetTaken() bool {
+	if x != nil {
+		return x.Taken
+	}
+	return false
 }
 
 type Ack struct {
@@ -3561,9 +3569,10 @@ const file_sched_schedpb_sched_proto_rawDesc = "" +
 	"\x06action\x18\x02 \x01(\fR\x06action\x12\x14\n" +
 	"\x05entry\x18\x03 \x01(\fR\x05entry\x121\n" +
 	"\afailure\x18\x04 \x01(\v2\x17.buildnet.sched.FailureR\afailure\x121\n" +
-	"\atimings\x18\x05 \x01(\v2\x17.buildnet.sched.TimingsR\atimings\"\x1c\n" +
+	"\atimings\x18\x05 \x01(\v2\x17.buildnet.sched.TimingsR\atimings\"2\n" +
 	"\x06Return\x12\x12\n" +
-	"\x04step\x18\x01 \x01(\rR\x04step\"\x1b\n" +
+	"\x04step\x18\x01 \x01(\rR\x04step\x12\x14\n" +
+	"\x05taken\x18\x02 \x01(\bR\x05taken\"\x1b\n" +
 	"\x03Ack\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\"w\n" +
 	"\x05Known\x12\x12\n" +

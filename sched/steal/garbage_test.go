@@ -72,7 +72,7 @@ func (g garbage) toLeader() Message {
 	case 4:
 		return Report{Step: g.step(), Action: g.action(), Failure: Failure{Kind: FailureKind(g.number()), Text: g.text()}}
 	case 5:
-		return Return{Step: g.step()}
+		return Return{Step: g.step(), Taken: rapid.Bool().Draw(g.t, "taken")}
 	case 6:
 		return Ack{Index: g.number()}
 	case 7:

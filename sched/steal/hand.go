@@ -403,6 +403,7 @@ func (h *Hand) assigned(a Assign) {
 func (h *Hand) revoked(s Step) {
 	if j := h.at(s); j != nil {
 		h.cancel(j)
+		h.reply(Return{Step: s, Taken: true})
 	}
 }
 

@@ -272,7 +272,7 @@ func (l *Leader) take(m *member, msg Message) {
 	case Report:
 		l.reported(m, msg)
 	case Return:
-		l.returned(m, msg.Step)
+		l.returned(m, msg)
 	case Progress:
 		l.progressed(m, msg)
 	case Status:

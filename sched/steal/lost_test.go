@@ -89,6 +89,7 @@ func TestAWorkerThatLeftAStepIsNotLostWithIt(t *testing.T) {
 	for name, leaves := range map[string]func(l *Leader){
 		"it was told to": func(l *Leader) {
 			expect(t, "it is told to leave it", to(l.Receive(start, "peer3", Join{Slots: 1, Running: has}), "peer3")[0], Message(Revoke{Step: 0}))
+			l.Receive(start, "peer3", Return{Step: 0, Taken: true})
 		},
 		"its try came to nothing": func(l *Leader) {
 			l.Receive(start, "peer3", Report{Step: 0, Action: digestOf("it"), Failure: Failure{Kind: Broken}})

@@ -79,7 +79,7 @@ type (
 		// the assignment. The driver sees to them.
 		Messages [][]byte
 	}
-	// Revoke takes an assignment back.
+	// Revoke takes an assignment back. Who has it answers by Return.
 	Revoke struct{ Step Step }
 	// Recall takes an assignment back unless it runs: it is answered by Return,
 	// or not at all.
@@ -140,8 +140,12 @@ type (
 		Timings Timings
 	}
 	// Return gives an assignment back: it was not begun, or the owner of the
-	// machine wants it back and it was ended.
-	Return struct{ Step Step }
+	// machine wants it back and it was ended. Taken says that the leader had taken
+	// it back: its worker has ended it, and lives.
+	Return struct {
+		Step  Step
+		Taken bool
+	}
 	// Ack says that the log is kept up to Index.
 	Ack struct{ Index uint64 }
 	// Known tells a new leader of a result that its log may lack, or of a step

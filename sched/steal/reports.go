@@ -175,17 +175,20 @@ func (l *Leader) left(id peer.ID, s Step) {
 }
 
 // revoke tells a member to leave a step. One that is not there is told when it
-// joins again.
+// joins again. Until it says that it has it may be dead, and be dead of it.
 func (l *Leader) revoke(id peer.ID, s Step) {
 	if l.crew[id].link == Up {
 		l.send(id, Revoke{Step: s})
-		l.left(id, s)
 	}
 }
 
 // returned takes a step back that its worker does not run: nobody is to blame.
-func (l *Leader) returned(m *member, s Step) {
-	t := &l.tasks[s]
+func (l *Leader) returned(m *member, r Return) {
+	s, t := r.Step, &l.tasks[r.Step]
+	if r.Taken { // it may have been given it again since
+		l.left(m.id, s)
+		return
+	}
 	switch {
 	case !t.has(m.id) || l.leave(s, m.id):
 	case t.startedAt.IsZero() && t.missing == 0:

@@ -3,6 +3,7 @@ package steal
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/buildnet/buildnet/mesh/peer"
 )
@@ -82,4 +83,48 @@ func TestTheNamesOfTheLostOutliveTheirLeader(t *testing.T) {
 	expect(t, "lost", r.Lost, 3)
 	slices.Sort(r.Fallen)
 	expect(t, "of whom are known", r.Fallen, []peer.ID{"peer7", "peer9"})
+}
+
+func TestWhoSaysNothingToARevocationMayBeDeadOfTheStep(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		says      bool
+		lost, end int
+	}{{"nothing is heard of it", false, 1, 0}, {"it has left the step", true, 0, 1}} {
+		r, s := late(t)
+		r.passes(4500 * time.Millisecond)
+		r.starts("peer1")
+		r.l.tasks[s].stake = 0.01 // so that the backup is in vain
+		r.passes(100 * time.Millisecond)
+		expect(t, c.name+": is told", r.told("peer1", Revoke{Step: s}), true)
+		if c.says {
+			r.hears("peer1", Return{Step: s, Taken: true})
+		}
+		r.l.begin(r.now)
+		r.l.lose(r.l.crew["peer1"])
+		r.do(r.l.finish())
+		expect(t, c.name, [2]int{r.logged(OpLost), r.logged(OpStopped)}, [2]int{c.lost, c.end})
+		expect(t, c.name+": the other goes on", r.l.tasks[s].worker, peer.ID("peer2"))
+	}
+}
+
+func TestWhatIsGivenAgainIsNotTakenForReturned(t *testing.T) {
+	r := rule(t, 3, 3)
+	r.wants(1, "peer2")
+	s := r.starts("peer2")
+	r.hears("peer2", Return{Step: s, Taken: true}) // of an attempt before
+	expect(t, "has it", r.l.tasks[s].worker, peer.ID("peer2"))
+}
+
+func TestWhoIsToldToLeaveAStepSaysSo(t *testing.T) {
+	h := NewHand(HandOptions{Self: "peer2", Slots: 1})
+	e := Epoch{Number: 1, Leader: "peer1"}
+	h.Receive(start, e, Hello{Initiator: "peer0"})
+	h.Receive(start, e, Assign{Step: 3, Action: digestOf(3)})
+	expect(t, "says", said(h.Receive(start, e, Revoke{Step: 3}).Replies)[0], Message(Return{Step: 3, Taken: true}))
+	for _, m := range said(h.Receive(start, e, Revoke{Step: 3}).Replies) {
+		if _, is := m.(Return); is {
+			t.Error("it gives back what it does not have")
+		}
+	}
 }
