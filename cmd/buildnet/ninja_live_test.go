@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -167,15 +168,25 @@ func TestACMakeProjectIsBuiltOnThreeNodes(t *testing.T) {
 	realNinja(t, dir, "-t", "clean")
 	nodes := nodetest.Mesh(t, 3, 1)
 
-	steps, f := ninjaBuild(t, nodes[0], dir)
+	trace := filepath.Join(t.TempDir(), "trace.json")
+	steps, f := ninjaBuild(t, nodes[0], dir, "--trace", trace)
+	checkTrace(t, trace, f)
 	t.Logf("remote %d, here %d: %v", f.RunRemote, f.RunLocal, f.LocalReasons)
 	if f.RunRemote == 0 || f.Steps != commandsOfTree || f.Executed != commandsOfTree {
 		t.Errorf("the first build: %+v", f)
 	}
+	here := 0
 	for _, s := range steps {
 		if s.Why == "" {
 			t.Errorf("no reason why %s has run", s.Step)
 		}
+		here += min(len(s.Here), 1)
+	}
+	if here != f.RunLocal {
+		t.Errorf("%d steps say why they ran here, and %d did", here, f.RunLocal)
+	}
+	if told := ok(t, nodes[0], "build", "-C", dir, "--why-local"); !strings.Contains(told, fmt.Sprintf("%d of %d steps of build %s ran here:\n", here, commandsOfTree, f.Build)) {
+		t.Errorf("why local: %s", told)
 	}
 	compare(t, "the first build", want, made(t, dir))
 	if out := realNinja(t, dir); !strings.Contains(out, "no work to do") {
@@ -205,6 +216,35 @@ func TestACMakeProjectIsBuiltOnThreeNodes(t *testing.T) {
 	realNinja(t, dir, "-t", "clean")
 	realNinja(t, dir)
 	compare(t, "the build after the edit", made(t, dir), theirs)
+}
+
+// checkTrace checks that a trace has every step that was run, on as many machines
+// as they ran.
+func checkTrace(t *testing.T, path string, f event.BuildFinished) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var trace struct {
+		TraceEvents []struct {
+			Cat string
+			Pid int
+		}
+	}
+	if err := json.Unmarshal(text, &trace); err != nil {
+		t.Fatal(err)
+	}
+	runs, machines := 0, map[int]bool{}
+	for _, e := range trace.TraceEvents {
+		if e.Cat == "run" {
+			runs++
+			machines[e.Pid] = true
+		}
+	}
+	if runs != f.Executed || len(machines) != len(f.ByPeer) {
+		t.Errorf("the trace has %d runs on %d machines, there were %d on %d", runs, len(machines), f.Executed, len(f.ByPeer))
+	}
 }
 
 func compare(t *testing.T, what string, want, got map[string]string) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/buildnet/buildnet/cmd/buildnet/cli"
 	"github.com/buildnet/buildnet/node/event"
+	"github.com/buildnet/buildnet/node/ninja"
 	"github.com/buildnet/buildnet/node/nodetest"
 )
 
@@ -19,7 +20,7 @@ import (
 // it wrote.
 func buildnet(n *nodetest.Node, args ...string) (status int, out, talk string) {
 	var o, e bytes.Buffer
-	status = cli.Run(context.Background(), append([]string{"--home", n.Home}, args...), cli.System{Stdout: &o, Stderr: &e, Environ: os.Environ()})
+	status = cli.Run(context.Background(), append([]string{"--home", n.Home}, args...), cli.System{Stdout: &o, Stderr: &e, Environ: os.Environ(), Manifest: ninja.ThisProcess().Share})
 	return status, o.String(), e.String()
 }
 

@@ -59,6 +59,8 @@ type InvocationEnd struct {
 	Cancelled bool `json:"cancelled,omitempty"`
 	// Error says why it failed where no command did.
 	Error string `json:"error,omitempty"`
+	// Failed are commands that failed of those that the client has run itself.
+	Failed int `json:"failed,omitempty"`
 	// Skipped are commands that were not run since nothing had changed, NotRun
 	// those behind a failure.
 	Skipped int `json:"skipped,omitempty"`

@@ -197,6 +197,8 @@ func (v *invocation) finish(end api.InvocationEnd) {
 	v.tally.Note(func(f *event.BuildFinished) { f.Skipped += end.Skipped })
 	f := v.tally.Close()
 	f.NotRun -= end.Skipped // they are among those that nothing was heard of
+	failed := min(max(end.Failed, 0), f.Executed)
+	f.Executed, f.Failed = f.Executed-failed, f.Failed+failed
 	f.OK, f.Cancelled, f.Error = end.OK, end.Cancelled, end.Error
 	f.Policy = v.profile.Event()
 	v.mu.Lock()

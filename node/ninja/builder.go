@@ -33,6 +33,8 @@ type builder struct {
 	// knows that it is lost.
 	shared   *shared
 	toldLost bool
+	// failedHere counts commands of the invocation that ran here and failed.
+	failedHere int
 	// watch is told of every command that has ended, if it is not nil.
 	watch  func(Finished)
 	logs   *logs
@@ -268,6 +270,9 @@ func (b *builder) finish(end ended) (ok bool, err error) {
 		b.watch(Finished{Job: s.job, Result: result, Done: b.status.finished, Total: b.plan.Commands()})
 	}
 	if result.Status != Succeeded {
+		if len(result.Here) > 0 {
+			b.failedHere++
+		}
 		b.plan.Failed(e)
 		return false, nil
 	}

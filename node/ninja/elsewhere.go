@@ -55,6 +55,8 @@ type End struct {
 	Cancelled bool
 	// Error is why it failed where no command did.
 	Error string
+	// FailedHere is how many commands failed that were run here.
+	FailedHere int
 	// NotRun is how many commands were still to run.
 	NotRun int
 }
@@ -202,7 +204,7 @@ func (b *builder) jobsOf(i Invocation) int {
 }
 
 func (b *builder) endOf(err error) End {
-	e := End{OK: err == nil, NotRun: b.plan.Commands() - b.status.finished}
+	e := End{OK: err == nil, FailedHere: b.failedHere, NotRun: b.plan.Commands() - b.status.finished}
 	switch {
 	case err == nil:
 		e.NotRun = 0

@@ -295,11 +295,11 @@ func TestNobodyToAskIsSaidOnce(t *testing.T) {
 }
 
 func TestTheEndOfABuildIsTold(t *testing.T) {
-	s, f := newShop(t, "rule bad\n  command = echo no; exit 3\nrule cc\n  command = touch $out\nbuild a: bad\nbuild b: cc a\n"), &farm{slots: 4}
-	if code := s.build(f, nil); code != 1 || f.end != (End{NotRun: 1}) {
+	s, f := newShop(t, "rule bad\n  command = echo no; exit 3; here\nrule cc\n  command = touch $out\nbuild a: bad\nbuild b: cc a\n"), &farm{slots: 4}
+	if code := s.build(f, nil); code != 1 || f.end != (End{FailedHere: 1, NotRun: 1}) {
 		t.Errorf("exit %d, end %+v", code, f.end)
 	}
-	if want := "[1/2] echo no; exit 3\nFAILED: a \necho no; exit 3\nno\nninja: build stopped: subcommand failed.\n"; s.out.String() != want {
+	if want := "[1/2] echo no; exit 3; here\nFAILED: a \necho no; exit 3; here\nno\nninja: build stopped: subcommand failed.\n"; s.out.String() != want {
 		t.Errorf("says %q, want %q", &s.out, want)
 	}
 }

@@ -26,6 +26,8 @@ type buildFlags struct {
 	keepGoing bool
 	resume    bool
 	jobs      int
+	whyLocal  bool
+	trace     string
 	policyFlags
 }
 
@@ -33,8 +35,8 @@ func (a *app) buildCommand() *cobra.Command {
 	var o buildFlags
 	manifest := ninja.Defaults()
 	c := leaf(&cobra.Command{
-		Use: "build [-C DIR] [TARGET...|--resume [BUILD]] [--json] [--force] [--local] [--keep-going] [-j N] [--profile NAME] [--strategy S] [--partition X]\n" +
-			"  buildnet build [-C DIR] [-f FILE] [TARGET...|-t TOOL] [--json] [--local] [-j N] [-k N] [--dry-run] [--verbose] [--quiet]\n" +
+		Use: "build [-C DIR] [TARGET...|--resume [BUILD]] [--json] [--force] [--local] [--keep-going] [-j N] [--profile NAME] [--strategy S] [--partition X] [--why-local] [--trace FILE]\n" +
+			"  buildnet build [-C DIR] [-f FILE] [TARGET...|-t TOOL] [--json] [--local] [-j N] [-k N] [--dry-run] [--verbose] [--quiet] [--why-local] [--trace FILE]\n" +
 			"  buildnet build [-C DIR] [-j N] [--local] [--profile NAME] [--strategy S] [--partition X] -- COMMAND [ARG...]",
 		Short: "build a project",
 		Long: "Builds the project of this directory, or of the nearest one above that has a\n" +
@@ -89,6 +91,8 @@ func (a *app) buildCommand() *cobra.Command {
 	f.BoolVar(&o.keepGoing, "keep-going", false, "after a failure, go on with what does not need the failed step")
 	f.BoolVar(&o.resume, "resume", false, "go on with the newest build of the project that did not end, or with the one named, as it was asked for")
 	f.IntVarP(&o.jobs, "jobs", "j", 0, "run at most `N` steps at once, on all machines together")
+	f.BoolVar(&o.whyLocal, "why-local", false, "say of each step that ran on this machine why it did; where none ran, of the build before")
+	f.StringVar(&o.trace, "trace", "", "write to `FILE` what ran where and when, on all machines, as chrome://tracing and ui.perfetto.dev read it")
 	addManifestFlags(f, &manifest)
 	o.add(c, "use the mesh as the profile `NAME` says: see `buildnet profile list`")
 	return c
@@ -125,7 +129,7 @@ func (a *app) build(ctx context.Context, o buildFlags) error {
 	if o.resume {
 		request.Targets, request.Resume = []string{}, append(o.targets, api.Newest)[0]
 	}
-	return a.showBuilding(ctx, request, a.viewOf(o))
+	return a.watching(ctx, o, root, a.viewOf(o), func(show *shown) error { return a.showBuilding(ctx, request, show) })
 }
 
 // outcome maps how a build ended to an error.
@@ -218,7 +222,9 @@ type shown struct {
 	lines   func(line []byte) error // nil unless --json
 	any     bool
 	summary *event.BuildFinished
-	closed  bool
+	// watchers are told of every event, and when it came.
+	watchers []func(event.Event, time.Time)
+	closed   bool
 	// screen makes the terminal usable again without closing the view.
 	screen func()
 }
@@ -257,6 +263,9 @@ func (s *shown) line(line []byte) error {
 	}
 	if f, ok := e.(event.BuildFinished); ok {
 		s.summary = &f
+	}
+	for _, w := range s.watchers {
+		w(e, time.Now())
 	}
 	s.view.event(e)
 	return nil

@@ -21,22 +21,24 @@ type manifest struct {
 	app     *app
 	find    finder
 	request api.InvocationRequest
-	show    *shown
+	began   time.Time
 
-	mu         sync.Mutex
-	failed     error                // of showing
-	invocation *invocation          // once begun
-	summary    *event.BuildFinished // of the node
-	lost       error
-	alone      *event.BuildFinished // what ran before there was a node, or without
-	began      time.Time
-	local      []localStep
+	// Used by the one goroutine that ninja is.
+	invocation *invocation // once begun
+	lost       error       // why there is no summary of its node
+
+	mu     sync.Mutex
+	show   *shown
+	failed error                // of showing
+	alone  *event.BuildFinished // what ran before there was a node, or without
+	// told is what the node has told of commands that ran here, and came is what
+	// came of them, of which it knows nothing: until both are there.
+	told map[string]event.StepFinished
+	came map[string]ninja.Finished
 }
 
-// localStep is a command that ran on this machine, and why.
-type localStep struct {
-	name string
-	why  []string
+func newManifest(a *app, find finder, show *shown, r api.InvocationRequest) *manifest {
+	return &manifest{app: a, find: find, request: r, began: time.Now(), show: show, told: map[string]event.StepFinished{}, came: map[string]ninja.Finished{}}
 }
 
 // Begin implements ninja.Elsewhere.
@@ -44,12 +46,10 @@ func (m *manifest) Begin(ctx context.Context, b ninja.Beginning) (ninja.Invocati
 	r := m.request
 	r.Client, r.Root, r.Targets, r.Jobs = ninjaClient, b.Dir, b.Targets, bounded(b.Jobs)
 	r.Whole = true // ninja has every command that writes anything
-	i, err := m.app.invoke(ctx, m.find, r, m.show.line)
+	i, err := m.app.invoke(ctx, m.find, r, m.line)
 	if err != nil {
 		return nil, err
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	m.invocation = i
 	return given{m, i, b.Dir}, nil
 }
@@ -113,21 +113,66 @@ func statusOf(res api.CommandResult) ninja.Status {
 
 // End implements ninja.Invocation.
 func (g given) End(e ninja.End) {
-	summary, err := g.to.end(g.app, api.InvocationEnd{OK: e.OK, Cancelled: e.Cancelled, Error: e.Error, NotRun: e.NotRun})
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.summary, g.lost = summary, err
+	_, g.lost = g.to.end(g.app, api.InvocationEnd{OK: e.OK, Cancelled: e.Cancelled, Error: e.Error, Failed: e.FailedHere, NotRun: e.NotRun})
+}
+
+// line shows an event of the node.
+func (m *manifest) line(line []byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e, err := event.Decode(line)
+	switch e := e.(type) {
+	case event.StepFinished:
+		if len(e.Here) > 0 && e.Digest == "" {
+			m.told[e.Step] = e
+			m.join(e.Step)
+			return m.failed
+		}
+	case event.BuildFinished:
+		for _, step := range sortedKeys(m.told) { // nothing came of them
+			m.tell(m.told[step])
+		}
+		m.tell(m.withAlone(e))
+		return m.failed
+	}
+	_ = err // an event that a newer node added is shown as it is
+	return m.show.line(line)
 }
 
 // watch takes note of a command that has ended.
 func (m *manifest) watch(f ninja.Finished) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(f.Here) > 0 {
-		m.local = append(m.local, localStep{f.Outs[0], f.Here})
-	}
-	if m.invocation == nil {
+	switch {
+	case m.invocation == nil || m.show.summary != nil:
 		m.count(f)
+	case len(f.Here) > 0:
+		m.came[f.Outs[0]] = f
+		m.join(f.Outs[0])
+	}
+}
+
+// join tells of a command that ran here, once all is known of it.
+func (m *manifest) join(step string) {
+	e, told := m.told[step]
+	f, came := m.came[step]
+	if !told || !came {
+		return
+	}
+	delete(m.told, step)
+	delete(m.came, step)
+	m.finished(e, f)
+}
+
+// finished tells of a command that ran here.
+func (m *manifest) finished(e event.StepFinished, f ninja.Finished) {
+	if f.Status != ninja.Succeeded {
+		e.Status = event.Failed
+		e.Failure = &event.Failure{Command: []string{"/bin/sh", "-c", f.Command}, Dir: m.request.Root, ExitCode: f.ExitCode, Output: string(f.Output)}
+	}
+	m.tell(e)
+	if f.Status == ninja.Succeeded && len(f.Output) > 0 {
+		m.tell(event.StepOutput{Build: e.Build, Step: e.Step, Output: string(f.Output)})
 	}
 }
 
@@ -142,20 +187,14 @@ func (m *manifest) count(f ninja.Finished) {
 	for _, why := range f.Here {
 		s.LocalReasons[why]++
 	}
-	e := event.StepFinished{
-		Step: f.Outs[0], Status: event.Executed, RunMS: f.Took.Milliseconds(), Done: f.Done, Steps: f.Total, Here: f.Here, Why: f.Why,
-	}
 	if f.Status == ninja.Succeeded {
 		s.Executed++
-		m.tell(e)
-		if len(f.Output) > 0 {
-			m.tell(event.StepOutput{Step: e.Step, Output: string(f.Output)})
-		}
-		return
+	} else {
+		s.Failed++
 	}
-	s.Failed++
-	e.Status, e.Failure = event.Failed, &event.Failure{Command: []string{"/bin/sh", "-c", f.Command}, ExitCode: f.ExitCode, Output: string(f.Output)}
-	m.tell(e)
+	m.finished(event.StepFinished{
+		Step: f.Outs[0], Status: event.Executed, RunMS: f.Took.Milliseconds(), Done: f.Done, Steps: f.Total, Here: f.Here, Why: f.Why,
+	}, f)
 }
 
 // tell shows an event of this process.
@@ -165,25 +204,28 @@ func (m *manifest) tell(e event.Event) {
 	}
 }
 
-// finish tells what came of it all: code is ninja's.
+// finish tells what came of it all, if the node has not: code is ninja's.
 func (m *manifest) finish(ctx context.Context, code int) event.BuildFinished {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	f := event.BuildFinished{ByPeer: map[string]int{}}
-	if m.summary != nil {
-		f = *m.summary
+	if m.show.summary != nil {
+		return *m.show.summary
 	}
+	if m.alone == nil && m.invocation == nil {
+		m.tell(event.BuildStarted{Root: m.request.Root, Targets: m.request.Targets, Members: 1, Client: ninjaClient})
+	}
+	f := m.withAlone(event.BuildFinished{ByPeer: map[string]int{}})
 	f.OK, f.Cancelled = code == exitOK, code == ninja.ExitInterrupted || wasSignalled(ctx)
+	f.Tier, f.WallMS = tierOf(f), float64(time.Since(m.began).Microseconds())/1000
+	m.tell(f)
+	return f
+}
+
+// withAlone is a summary with what no node knows of.
+func (m *manifest) withAlone(f event.BuildFinished) event.BuildFinished {
 	if s := m.alone; s != nil {
 		f.Steps, f.RunLocal, f.Executed, f.Failed = f.Steps+s.Steps, f.RunLocal+s.RunLocal, f.Executed+s.Executed, f.Failed+s.Failed
 		f.LocalReasons = merged(f.LocalReasons, s.LocalReasons)
-	}
-	if m.summary == nil {
-		f.Tier, f.WallMS = tierOf(f), float64(time.Since(m.began).Microseconds())/1000
-		if m.alone == nil {
-			m.tell(event.BuildStarted{Root: m.request.Root, Targets: m.request.Targets, Members: 1, Client: ninjaClient})
-		}
-		m.tell(f)
 	}
 	return f
 }

@@ -105,7 +105,7 @@ func TestAManifestAsJSON(t *testing.T) {
 		return all
 	}
 	want := []string{"build.started", "build.finished"}
-	if got := kinds(m.run("build", "-C", dir, "--json")); !slices.Equal(got, want) { // this node tells of no steps
+	if got := kinds(m.run("build", "-C", dir, "--json")); !slices.Equal(got, want) { // this fake node tells of no steps
 		t.Errorf("events %v", got)
 	}
 	r := m.run("build", "-C", dir, "--json")
@@ -129,7 +129,11 @@ func TestAManifestWithoutANode(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "a.c"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	m.run("build", "-C", dir).want(t, 1, "FAILED: incremental, 1 step: 1 failed", "")
+	m.run("build", "-C", dir, "--why-local").want(t, 1, "FAILED: incremental, 1 step: 1 failed", "")
+	m.run("build", "-C", dir, "--why-local").want(t, 1, "1 of 1 step ran here:\na.o  no node\n", "")
+	m.run("build", "-C", dir, "--why-local", "--json").want(t, 2, "", "--why-local is for people")
+	m.run("build", "-C", dir, "--trace", filepath.Join(dir, "no", "such")).want(t, 2, "", "--trace: open")
+	m.run("build", "-C", dir, "-t", "targets", "--json").want(t, 2, "", "leave --json")
 }
 
 func TestAnInterruptOfAManifestIsTold(t *testing.T) {

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -27,7 +26,7 @@ const manifestFile = "build.ninja"
 // built; sharedFlags count there as well as in a project of BuildNet's own.
 var (
 	manifestFlags = []string{"file", "failures", "dry-run", "verbose", "quiet", "tool"}
-	sharedFlags   = []string{"dir", "jobs", "json", "local", "profile", "strategy", "partition", "home", "help"}
+	sharedFlags   = []string{"dir", "jobs", "json", "local", "why-local", "trace", "profile", "strategy", "partition", "home", "help"}
 )
 
 // addManifestFlags adds the flags that are ninja's.
@@ -101,37 +100,38 @@ func (a *app) buildManifest(c *cobra.Command, o ninja.Options, flags buildFlags)
 	}
 	o.Targets = flags.targets
 	if o.Tool != "" {
+		if flags.json || flags.trace != "" || flags.whyLocal {
+			return usage{errors.New("-t runs a tool of ninja, and no build: leave --json, --trace and --why-local away")}
+		}
 		return ended(a.sys.Manifest(c.Context(), o, ninja.Sharing{}))
 	}
-	return a.manifest(c.Context(), o, flags)
+	show := &shown{view: &aside{}, screen: func() {}}
+	if flags.json {
+		show.lines = func(line []byte) error { return a.print("%s\n", line) }
+	}
+	return a.watching(c.Context(), flags, rootOf(o.Dir), show, func(show *shown) error { return a.manifest(c.Context(), o, flags, show) })
 }
 
 // manifest builds, and sums up.
-func (a *app) manifest(ctx context.Context, o ninja.Options, flags buildFlags) error {
-	told := &aside{}
-	m := &manifest{
-		app: a, find: a.connect, began: time.Now(), show: &shown{view: told, screen: func() {}},
-		request: api.InvocationRequest{
-			Root: rootOf(o.Dir), Local: flags.local, Profile: flags.profile, Strategy: flags.strategy, Partition: flags.partition,
-			Env: variables(a.sys.Environ),
-		},
-	}
-	with := ninja.Sharing{Elsewhere: m, Watch: m.watch, Silent: flags.json}
-	if flags.json {
-		m.show.lines = func(line []byte) error { return a.print("%s\n", line) }
-	}
-	code := a.sys.Manifest(ctx, o, with)
+func (a *app) manifest(ctx context.Context, o ninja.Options, flags buildFlags, show *shown) error {
+	m := newManifest(a, a.connect, show, api.InvocationRequest{
+		Root: rootOf(o.Dir), Targets: o.Targets, Local: flags.local, Profile: flags.profile, Strategy: flags.strategy, Partition: flags.partition,
+		Env: variables(a.sys.Environ),
+	})
+	code := a.sys.Manifest(ctx, o, ninja.Sharing{Elsewhere: m, Watch: m.watch, Silent: flags.json})
 	f := m.finish(ctx, code)
 	a.answered = flags.json
-	for _, text := range told.warnings {
-		a.say("%s", text)
-	}
 	if m.lost != nil {
 		a.say("WARNING: %v", m.lost)
 	}
-	if !flags.json && o.Verbosity != ninja.NoStatus && f.Steps > 0 {
-		if err := a.print("%s", summaryOf(f, told.names)); err != nil {
-			return err
+	if told, ok := show.view.(*aside); ok {
+		for _, text := range told.warnings {
+			a.say("%s", text)
+		}
+		if !flags.json && o.Verbosity != ninja.NoStatus && f.Steps > 0 {
+			if err := a.print("%s", summaryOf(f, told.names)); err != nil {
+				return err
+			}
 		}
 	}
 	return errors.Join(m.failed, ended(code))
@@ -166,9 +166,7 @@ func ended(code int) error {
 // compiler, and whoever calls ninja expects that nothing of it stays.
 func NodeThatRuns(environ []string) ninja.Elsewhere {
 	a := &app{sys: System{Stdout: io.Discard, Stderr: os.Stderr, Environ: environ}}
-	m := &manifest{app: a, show: &shown{view: &aside{}}, request: api.InvocationRequest{Env: variables(environ)}}
-	m.find = a.runningOnly
-	return quietly{m}
+	return quietly{newManifest(a, a.runningOnly, &shown{view: &aside{}}, api.InvocationRequest{Env: variables(environ)})}
 }
 
 // quietly asks a node if there is one.
