@@ -32,7 +32,8 @@ func newBench(t *testing.T) *bench {
 	b.write("lib/notes.txt", "unread", 0o644)
 	b.write("libexec/cc1", "compiler", 0o755)
 	b.write("bin/as", "assembler", 0o755)
-	b.write("bin/ld", "linker", 0o755)
+	b.write("bin/ld", "#!/bin/sh\necho 'SEARCH_DIR(\"="+b.root+"/ldlib\"); SEARCH_DIR(\"=/absent\");'\n", 0o755)
+	b.write("bin/ar", "archiver", 0o755)
 	b.write("bin/cc", `#!/bin/sh
 case "$1" in
 -print-prog-name=cc1) echo `+b.root+`/libexec/cc1;;

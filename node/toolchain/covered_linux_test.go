@@ -58,24 +58,83 @@ func TestADigestIsOfAllThatIsReadToCompile(t *testing.T) {
 					t.Skip(err)
 				}
 			}
-			s := Spec{Spec: "cc:" + argv[0]}
-			if _, err := p.Digest(t.Context(), s); err != nil {
-				t.Fatal(err)
-			}
-			covered := map[string]bool{}
-			for _, f := range p.known(s).Facts {
-				covered[f.Path] = true
-			}
-			for _, f := range traced(t, dir, argv...) {
-				target, err := filepath.EvalSymlinks(f)
-				if err != nil || !filepath.IsAbs(f) || !ofTheMachine(target) {
-					continue
-				}
-				if !covered[target] {
-					t.Errorf("%s is read, and the digest is not of it", f)
-				}
-			}
+			covers(t, p, Spec{Spec: "cc:" + argv[0]}, traced(t, dir, argv...))
 		})
+	}
+}
+
+// A link reads nothing of the machine that its digest is not of, and neither does
+// an archiver.
+func TestLinksReadNothingElse(t *testing.T) {
+	dir := t.TempDir()
+	for name, content := range map[string]string{"a.c": "#include <math.h>\nint main(int n, char **v) { return sin(n) > 0; }\n", "f.c": "int f(void) { return 1; }\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, command := range []string{"gcc -c a.c", "gcc -fPIC -c f.c", "gcc -flto -c a.c -o a.lto.o", "gcc -flto -c f.c -o f.lto.o"} {
+		argv := strings.Fields(command)
+		cmd := exec.Command(argv[0], argv[1:]...)
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Skipf("%s: %v: %s", command, err, out)
+		}
+	}
+	p := New(Options{})
+	for _, tc := range []struct{ command, spec string }{
+		{"gcc a.o f.o -lm -o p", "link:gcc"},
+		{"g++ -pthread a.o -lm -o p", "link:g++"},
+		{"gcc -static a.o -lm -o p", "link:gcc"},
+		{"gcc -shared f.o -o l.so", "link:gcc"},
+		{"gcc -flto=2 a.lto.o f.lto.o -lm -o p", "link:gcc"},
+		{"gcc -fuse-ld=gold a.o -lm -o p", "link:gcc"},
+		{"gcc -fuse-ld=lld a.o -lm -o p", "link:gcc"},
+		{"gcc -fuse-ld=mold a.o -lm -o p", "link:gcc"},
+		{"gcc -fsanitize=address,undefined a.o -lm -o p", "link:gcc"},
+		{"gcc -fopenmp --coverage -pg a.o -lm -o p", "link:gcc"},
+		{"clang a.o -lm -o p", "link:clang"},
+		{"ar rcs l.a f.o", "tools:ar"},
+		{"ar rcs l.a f.lto.o", "tools:ar"},
+		{"ranlib l.a", "tools:ranlib"},
+		{"gcc-ar rcs l.a f.lto.o", "tools:gcc-ar"},
+		{"llvm-ar rcs l.a f.o", "tools:llvm-ar"},
+	} {
+		command := tc.command
+		argv := strings.Fields(command)
+		programs := []string{"strace", argv[0]}
+		if _, linker, ok := strings.Cut(command, "-fuse-ld="); ok {
+			programs = append(programs, "ld."+strings.Fields(linker)[0])
+		}
+		t.Run(command, func(t *testing.T) {
+			for _, program := range programs {
+				if _, err := exec.LookPath(program); err != nil {
+					t.Skip(err)
+				}
+			}
+			covers(t, p, Spec{Spec: tc.spec}, traced(t, dir, argv...))
+		})
+	}
+}
+
+// covers checks that the digest of s is of each of the files that are of the
+// machine.
+func covers(t *testing.T, p *Prober, s Spec, read []string) {
+	t.Helper()
+	if _, err := p.Digest(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	covered := map[string]bool{}
+	for _, f := range p.known(s).Facts {
+		covered[f.Path] = true
+	}
+	for _, f := range read {
+		target, err := filepath.EvalSymlinks(f)
+		if err != nil || !filepath.IsAbs(f) || !ofTheMachine(target) {
+			continue
+		}
+		if !covered[target] {
+			t.Errorf("%s is read, and the digest is not of it", f)
+		}
 	}
 }
 

@@ -134,7 +134,7 @@ func (g *gathering) linker(ctx context.Context, driver string) error {
 
 // linkPrograms are what drivers run to link: a linker, which may be any by
 // -fuse-ld, and what compiles at last, by a makefile.
-var linkPrograms = []string{"ld", "ld.bfd", "ld.gold", "ld.lld", "ld.mold", "collect2", "lto1", "lto-wrapper", "make", "sh"}
+var linkPrograms = []string{"ld", "ld.bfd", "ld.gold", "ld.lld", "ld.mold", "collect2", "lto1", "lto-wrapper", "make", "sh", "mv", "touch"}
 
 // searchDir matches a directory in a linker's own script.
 var searchDir = regexp.MustCompile(`SEARCH_DIR\("=?([^"]*)"\)`)
@@ -295,7 +295,7 @@ func (g *gathering) plugins(ctx context.Context, name, program string) error {
 			return err
 		}
 		for _, d := range append(more, filepath.Join(lib, "bfd-plugins")) {
-			if err := g.tree(d); err != nil {
+			if err := g.loaded(d); err != nil {
 				return err
 			}
 		}
@@ -313,6 +313,23 @@ func (g *gathering) plugins(ctx context.Context, name, program string) error {
 		}
 	}
 	return g.file1(ctx, driver, "liblto_plugin.so")
+}
+
+// loaded adds a directory of plugins, with the libraries that these need.
+func (g *gathering) loaded(dir string) error {
+	if err := g.tree(dir); err != nil {
+		return err
+	}
+	plugins, err := filepath.Glob(filepath.Join(dir, "*.so"))
+	if err != nil {
+		return err
+	}
+	for _, p := range plugins {
+		if err := g.optional(p); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func realPath(p string) string {

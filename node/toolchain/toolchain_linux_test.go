@@ -81,8 +81,8 @@ func FuzzParse(f *testing.F) {
 }
 
 func TestDigestIsOfWhatIsReadAndRun(t *testing.T) {
-	compile, link, tools, host := Spec{Spec: "cc:cc"}, Spec{Spec: "link:cc"}, Spec{Spec: "tools:as"}, Spec{Spec: "host"}
-	all := []Spec{compile, link, tools, host}
+	compile, link, tools, host, ar := Spec{Spec: "cc:cc"}, Spec{Spec: "link:cc"}, Spec{Spec: "tools:as"}, Spec{Spec: "host"}, Spec{Spec: "tools:ar,as"}
+	all := []Spec{compile, link, tools, host, ar}
 	for name, tc := range map[string]struct {
 		change  func(b *bench)
 		changes []Spec
@@ -98,6 +98,11 @@ func TestDigestIsOfWhatIsReadAndRun(t *testing.T) {
 		"Linker":        {func(b *bench) { b.write("bin/ld", "linker2", 0o755) }, []Spec{link, host}},
 		"Library":       {func(b *bench) { b.write("lib/libx.a", "y", 0o644) }, []Spec{link, host}},
 		"Start":         {func(b *bench) { b.write("lib/crt1.o", "other", 0o644) }, []Spec{link, host}},
+		"OtherLinker":   {func(b *bench) { b.write("bin/ld.gold", "gold", 0o755) }, []Spec{link, host}},
+		"LinkersOwn":    {func(b *bench) { b.write("ldlib/libz.so.1", "z", 0o644) }, []Spec{link, host}},
+		"Archiver":      {func(b *bench) { b.write("bin/ar", "ar2", 0o755) }, []Spec{ar, host}},
+		"Plugin":        {func(b *bench) { b.write("lib/bfd-plugins/p.so", "p", 0o644) }, []Spec{ar}},
+		"PluginOfBFD":   {func(b *bench) { b.write("lib/machine/bfd-plugins/p.so", "p", 0o644) }, []Spec{ar}},
 		"NoLibrary":     {func(b *bench) { b.write("lib/notes.txt", "changed", 0o644) }, nil},
 		"OtherProgram":  {func(b *bench) { b.write("bin/other", "x", 0o755) }, []Spec{host}},
 		"Package":       {func(b *bench) { b.write("var/lib/dpkg/status", "Package: a\nVersion: 1\n\n", 0o644) }, []Spec{host}},
