@@ -213,7 +213,7 @@ func (n *Node) connect(p *parts, id mesh.Identity, settings config.Settings) (er
 		KeepBytes: settings.KeepForOthersBytes, StoreBytes: p.store.Stats().MaxBytes,
 		Moved: p.moved,
 	})
-	p.invocations = n.invoke(p, settings)
+	p.invocations = n.invoke(p, settings, book)
 	return nil
 }
 

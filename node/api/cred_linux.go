@@ -6,13 +6,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// callerUID returns the user of the process at the other end.
-func callerUID(c net.Conn) int {
-	uid := UnknownUID
+// callerOf returns who is at the other end.
+func callerOf(c net.Conn) origin {
+	o := origin{uid: UnknownUID}
 	control(c, func(fd int) {
 		if cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
-			uid = int(cred.Uid)
+			o = origin{uid: int(cred.Uid), pid: int(cred.Pid)}
 		}
 	})
-	return uid
+	return o
 }

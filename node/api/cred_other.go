@@ -4,5 +4,5 @@ package api
 
 import "net"
 
-// callerUID does not know: the socket's own permissions must do.
-func callerUID(net.Conn) int { return UnknownUID }
+// callerOf does not know: the socket's own permissions must do.
+func callerOf(net.Conn) origin { return origin{uid: UnknownUID} }

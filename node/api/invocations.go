@@ -93,8 +93,10 @@ type Command struct {
 	// Why is why it is to run at all, in the words of the client.
 	Why string
 
-	// UID is the caller's, as for an InvocationRequest.
+	// UID is the caller's, as for an InvocationRequest, and PID its process, 0 where
+	// the system does not say. A slot that a caller has is that of all that it runs.
 	UID int
+	PID int
 }
 
 // CommandResult is what came of a command.

@@ -61,7 +61,7 @@ func (s *Server) runCommand(w http.ResponseWriter, r *http.Request) {
 		fail(w, err)
 		return
 	}
-	c.UID = caller(r)
+	c.UID, c.PID = caller(r), callerPID(r)
 	res, err := s.node.RunCommand(r.Context(), r.PathValue("id"), *c)
 	if err != nil {
 		fail(w, err)

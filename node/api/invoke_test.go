@@ -75,7 +75,7 @@ func TestAnInvocationFromItsBeginningToItsEnd(t *testing.T) {
 	if events := wait(); len(events) != 2 || events[1].(event.BuildFinished).Error != "e" || events[0].(event.BuildStarted).Build != apitest.InvocationID {
 		t.Errorf("events: %+v", events)
 	}
-	c.UID = os.Getuid()
+	c.UID, c.PID = os.Getuid(), os.Getpid()
 	begin := api.InvocationRequest{Client: "make", Root: "/src", Jobs: 3, Env: []string{"A=1"}, UID: os.Getuid()}
 	if diff := cmp.Diff([]any{begin, c, c, end}, n.Asked()); diff != "" {
 		t.Error(diff)

@@ -173,14 +173,28 @@ func shutdown(server *http.Server) error {
 type callerKey struct{}
 
 func withCaller(ctx context.Context, c net.Conn) context.Context {
-	return context.WithValue(ctx, callerKey{}, callerUID(c))
+	return context.WithValue(ctx, callerKey{}, callerOf(c))
 }
 
+// origin is the process that a request comes from.
+type origin struct {
+	uid int // UnknownUID where the system does not say
+	pid int // 0 likewise
+}
+
+// caller returns the user whom a request comes from.
 func caller(r *http.Request) int {
-	if uid, ok := r.Context().Value(callerKey{}).(int); ok {
-		return uid
+	o, known := r.Context().Value(callerKey{}).(origin)
+	if !known {
+		return UnknownUID
 	}
-	return UnknownUID
+	return o.uid
+}
+
+// callerPID returns the process that a request comes from, 0 where it is not known.
+func callerPID(r *http.Request) int {
+	o, _ := r.Context().Value(callerKey{}).(origin)
+	return o.pid
 }
 
 // tcpHandler answers what a machine's other users may know.

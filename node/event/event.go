@@ -115,8 +115,19 @@ type StepFinished struct {
 	// Why is why it was to run at all, in the words of what has the graph; absent
 	// where its action alone decides that.
 	Why string `json:"why,omitempty"`
+	// Key is what its action is made of, where it is a command of an invocation.
+	Key *Key `json:"key,omitempty"`
 
 	Failure *Failure `json:"failure,omitempty"`
+}
+
+// Key is what an action is made of: whatever differs between two of them is in
+// messages that this node's store has as long as there is room.
+type Key struct {
+	// Command is the digest of the REAPI Command: arguments, variables, outputs,
+	// platform with toolchain. Inputs is that of the root Directory.
+	Command string `json:"command"`
+	Inputs  string `json:"inputs"`
 }
 
 // Failure is why a step failed, and all that it printed.

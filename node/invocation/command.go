@@ -24,6 +24,7 @@ type task struct {
 	v     *invocation
 	c     *api.Command
 	p     *remote.Prepared // nil where nobody knows the program
+	key   *event.Key       // nil where it is for this machine alone
 	name  action.StepID
 	began time.Time
 }
@@ -77,10 +78,28 @@ func (t *task) do(ctx context.Context) (api.CommandResult, error) {
 	}
 	t.setName()
 	p.Step.ID = t.name
+	if err := t.note(ctx); err != nil {
+		return t.here(ctx, "it could not be noted: "+err.Error())
+	}
 	if e, err := t.known(ctx); err != nil || e != nil {
 		return t.cached(ctx, e, err)
 	}
 	return t.away(ctx)
+}
+
+// note keeps what the command's action is made of, so that it can be said later why
+// another is not the same. The directories are kept already.
+func (t *task) note(ctx context.Context) error {
+	command, err := t.p.Step.Command()
+	if err != nil {
+		return err
+	}
+	t.v.lease.Hold(command.Digest)
+	if _, err := store.AddBytes(ctx, t.v.s.opts.Store, command.Content); err != nil {
+		return err
+	}
+	t.key = &event.Key{Command: command.Digest.String(), Inputs: t.p.Step.Inputs.String()}
+	return nil
 }
 
 func (t *task) request() remote.Request {
@@ -213,6 +232,7 @@ func (t *task) away(ctx context.Context) (api.CommandResult, error) {
 	}
 	step := t.p.Step
 	step.Rank = min(max(t.c.Rank, 0), action.MaxCost)
+	v.expect(&step)
 	d, err := v.queue.run(ctx, step)
 	switch {
 	case err == nil:
@@ -258,6 +278,9 @@ func (t *task) take(ctx context.Context, d *steal.Done, how event.Status) (api.C
 // tell tells of a result that was taken.
 func (t *task) tell(d *steal.Done, o *remote.Outcome, out *api.CommandResult) {
 	v, ran := t.v, d.How == steal.Executed
+	if ran {
+		v.learn(&t.p.Step, d, time.Since(t.began))
+	}
 	e := event.StepFinished{
 		Digest: out.Action, Peer: out.Peer, Status: out.How,
 		QueuedMS: d.Timings.Queued.Milliseconds(), FetchMS: d.Timings.Fetch.Milliseconds(),
@@ -298,7 +321,7 @@ func (v *invocation) whyHere() string {
 func (t *task) here(ctx context.Context, reasons ...string) (api.CommandResult, error) {
 	v := t.v
 	t.setName()
-	release, err := v.s.occupy(ctx)
+	release, err := v.s.slots.occupy(ctx, t.c.PID)
 	if err != nil {
 		return api.CommandResult{}, err
 	}
@@ -347,6 +370,6 @@ func (t *task) confined() bool {
 
 func (t *task) finished(e event.StepFinished, ran bool, saved time.Duration) {
 	t.setName()
-	e.Step, e.Why = string(t.name), t.c.Why
+	e.Step, e.Why, e.Key = string(t.name), t.c.Why, t.key
 	t.v.tally.Step(e, ran, saved)
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/buildnet/buildnet/sched/place"
 	"github.com/buildnet/buildnet/sched/steal"
 	"github.com/buildnet/buildnet/store"
+	"github.com/buildnet/buildnet/store/costs"
 )
 
 // maxName bounds the name of a step in bytes.
@@ -50,6 +51,7 @@ type invocation struct {
 	mu      sync.Mutex
 	closed  bool
 	names   map[action.StepID]bool
+	learned []costs.Kind
 	leader  peer.ID
 	epoch   uint64
 	running sync.WaitGroup // commands; none begins once closed
@@ -128,6 +130,7 @@ func (v *invocation) do(ctx context.Context) (err error) {
 	v.sayChanged(after, end)
 	v.visit.leave(after)
 	v.lease.Release()
+	v.tellCosts()
 	v.finish(end)
 	return nil
 }

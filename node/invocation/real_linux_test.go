@@ -1,6 +1,7 @@
 package invocation_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/buildnet/buildnet/node/api"
@@ -55,6 +56,70 @@ func TestCompilesAreAsHereWhereverTheyRun(t *testing.T) {
 		record, err := b.node.Client.ShowBuild(t.Context(), b.id)
 		if err != nil || len(record.Events) != len(b.events) {
 			t.Errorf("%d of %d events are kept: %v", len(record.Events), len(b.events), err)
+		}
+	}
+}
+
+// Headers that come between commands of which the node knows nothing are seen,
+// and so is one that stands earlier on the path than the one that was found.
+func TestHeadersThatAppearAreNoticed(t *testing.T) {
+	files := map[string]string{"first/keep": "", "then/x.h": "#define X 1\n", "s/x.c": "#include <x.h>\nint x = X;\n", "o/keep": ""}
+	b := newBench(t, mesh(t, 1)[0], files)
+	const compile = "gcc -Ifirst -Ithen -c s/x.c -o o/x.o -MD -MF o/x.d"
+	made := map[string]string{}
+	b.begin(api.InvocationRequest{})
+	for round, step := range []struct {
+		change func()
+		how    event.Status
+	}{
+		{func() {}, event.Executed},
+		{func() {}, event.CachedLocal},
+		{func() { b.write("then/x.h", "#define X 2\n") }, event.Executed},
+		{func() { b.write("first/x.h", "#define X 3\n") }, event.Executed},
+		{func() { b.taken("first/x.h") }, event.CachedLocal},
+	} {
+		step.change()
+		b.plainly(compile)
+		want := b.taken("o/x.o")
+		r := b.away(compile)
+		if got := b.taken("o/x.o"); r.ExitCode != 0 || got != want || r.How != step.how {
+			t.Errorf("round %d: exit %d, %s, %d bytes; want %s, %d", round, r.ExitCode, r.How, len(got), step.how, len(want))
+		}
+		made[want] = ""
+	}
+	if b.end(); len(made) != 3 {
+		t.Errorf("%d different objects, want 3", len(made))
+	}
+}
+
+// Invocations at once share what is known of files, and nothing else.
+func TestInvocationsAtOnce(t *testing.T) {
+	nodes := mesh(t, 2)
+	var ends []func() event.BuildFinished
+	done := make(chan bool)
+	for range 3 {
+		b := newBench(t, nodes[0], project)
+		b.begin(api.InvocationRequest{Whole: true})
+		go func() {
+			defer func() { done <- true }()
+			for range 3 {
+				for _, c := range []string{compileA, compileB, compileWarn} {
+					r, err := b.node.Client.RunCommand(t.Context(), b.id, api.Command{Dir: b.dir, Argv: strings.Fields(c)})
+					if err != nil || len(r.Local) > 0 || r.ExitCode != 0 {
+						t.Errorf("%s: %+v, %v", c, r, err)
+						return
+					}
+				}
+			}
+		}()
+		ends = append(ends, b.end)
+	}
+	for range ends {
+		<-done
+	}
+	for _, end := range ends {
+		if f := end(); f.Steps != 9 || f.Executed != 3 || f.CachedLocal != 6 {
+			t.Errorf("%+v", f)
 		}
 	}
 }

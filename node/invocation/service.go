@@ -21,6 +21,7 @@ import (
 	"github.com/buildnet/buildnet/sched/steal"
 	"github.com/buildnet/buildnet/store"
 	"github.com/buildnet/buildnet/store/actions"
+	"github.com/buildnet/buildnet/store/costs"
 	"github.com/buildnet/buildnet/store/digest"
 	"github.com/buildnet/buildnet/store/history"
 )
@@ -37,11 +38,18 @@ type Store interface {
 // Scheduler runs what is not known.
 type Scheduler interface {
 	Open(ctx context.Context, b sched.Build, o sched.Observer) (*sched.Session, error)
+	// Occupy waits for a slot of this machine, or for none within another.
+	Occupy(ctx context.Context, within *sched.Occupancy) (*sched.Occupancy, error)
 }
 
 // Fetcher brings the outputs of results here.
 type Fetcher interface {
 	Fetch(ctx context.Context, ds []digest.Digest, hints []peer.ID) (int64, error)
+}
+
+// Hearsay tells other members what kinds of steps cost. It does not wait.
+type Hearsay interface {
+	Tell(kinds []costs.Kind)
 }
 
 // Profiles are what the node knows of profiles.
@@ -74,6 +82,8 @@ type Options struct {
 	History   *history.History
 	Scheduler Scheduler
 	Fetcher   Fetcher
+	Costs     *costs.Book
+	Hearsay   Hearsay
 	Members   func() []peer.Member
 	Profiles  Profiles
 	// Settle waits until it is clear who is in the mesh, and returns what a user
@@ -85,8 +95,6 @@ type Options struct {
 	Provide func(...digest.Digest)
 	// Open opens the desk.
 	Open func() (Desk, error)
-	// Slots is how many commands clients run on this machine at once.
-	Slots int
 	// Lacking is why this node cannot run steps of compiles itself, or "".
 	Lacking string
 	Log     *slog.Logger
@@ -96,7 +104,7 @@ type Options struct {
 type Service struct {
 	opts  Options
 	desks *desks
-	slots chan struct{}
+	slots *slots
 
 	mu      sync.Mutex
 	running map[string]*invocation
@@ -110,7 +118,7 @@ func New(opts Options) *Service {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Service{
-		opts: opts, desks: newDesks(opts.Open, opts.Store, opts.Log), slots: make(chan struct{}, max(opts.Slots, 1)),
+		opts: opts, desks: newDesks(opts.Open, opts.Store, opts.Log), slots: &slots{take: opts.Scheduler.Occupy, held: map[int][]*sched.Occupancy{}},
 		running: map[string]*invocation{},
 	}
 }
@@ -187,16 +195,6 @@ func (s *Service) find(id string) (*invocation, error) {
 
 func errOver(id string) error {
 	return &api.Error{Kind: api.NotFound, Message: "no invocation " + id + " goes on", Hint: "run the command itself"}
-}
-
-// occupy waits for a slot of this machine.
-func (s *Service) occupy(ctx context.Context) (release func(), err error) {
-	select {
-	case s.slots <- struct{}{}:
-		return func() { <-s.slots }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
 }
 
 // record writes an invocation down. A history that cannot be written fails none.

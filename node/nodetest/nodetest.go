@@ -23,7 +23,11 @@ const startTime = 30 * time.Second
 type Node struct {
 	Home   string
 	Client *client.Client
+	node   *node.Node
 }
+
+// API is the node as its clients see it, without its socket.
+func (n *Node) API() api.Node { return n.node.API() }
 
 // Start starts a node with slots for actions, or as many as it takes itself
 // for 0. A token brings it into a mesh, an empty one makes another.
@@ -73,7 +77,7 @@ func StartOn(t *testing.T, machine node.Machine, slots int, token string) *Node 
 			t.Errorf("stop: %v", err)
 		}
 	})
-	return &Node{Home: home, Client: client.New(home)}
+	return &Node{Home: home, Client: client.New(home), node: n}
 }
 
 type lines struct{ t *testing.T }

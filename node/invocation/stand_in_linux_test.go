@@ -1,0 +1,188 @@
+package invocation_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/buildnet/buildnet/node"
+	"github.com/buildnet/buildnet/node/api"
+	"github.com/buildnet/buildnet/node/api/client"
+	"github.com/buildnet/buildnet/node/event"
+	nodeexec "github.com/buildnet/buildnet/node/exec"
+	"github.com/buildnet/buildnet/node/nodetest"
+	"github.com/buildnet/buildnet/sched/action"
+	"github.com/buildnet/buildnet/store"
+)
+
+// standIn is an executor that runs nothing.
+type standIn struct {
+	blobs   store.Blobs
+	execute func(ctx context.Context, blobs store.Blobs) (*action.Result, error)
+}
+
+// Execute implements node.Executor.
+func (s standIn) Execute(ctx context.Context, _ nodeexec.Request, started func()) (*action.Result, error) {
+	started()
+	return s.execute(ctx, s.blobs)
+}
+
+// Isolation implements node.Executor.
+func (standIn) Isolation() (action.Isolation, string) { return action.Full, "" }
+
+func startWith(t *testing.T, slots int, execute func(context.Context, store.Blobs) (*action.Result, error)) *nodetest.Node {
+	t.Helper()
+	return nodetest.StartOn(t, node.Machine{Executor: func(blobs store.Blobs) (node.Executor, error) {
+		return standIn{blobs, execute}, nil
+	}}, slots, "")
+}
+
+// says is a result of a command that failed with these words.
+func says(words string) func(context.Context, store.Blobs) (*action.Result, error) {
+	return func(ctx context.Context, blobs store.Blobs) (*action.Result, error) {
+		d, err := store.AddBytes(ctx, blobs, []byte(words))
+		return &action.Result{ExitCode: 1, Stdout: d, Isolation: action.Full}, err
+	}
+}
+
+// A compile that does not find elsewhere what is here is run here, and that counts.
+func TestWhatAnotherMachineLacksIsRunHere(t *testing.T) {
+	b := newBench(t, startWith(t, 1, says("s/a.cc:2:10: fatal error: a.h: No such file or directory\ncompilation terminated.\n")), project)
+	b.begin(api.InvocationRequest{Whole: true})
+	r := b.run(compileA)
+	if len(r.Local) != 1 || !strings.Contains(r.Local[0], "not believed") {
+		t.Fatalf("%+v", r)
+	}
+	said, code := b.plainly(compileA)
+	r.Release()
+	if code != 0 {
+		t.Fatalf("exit %d: %s", code, said)
+	}
+	reason := r.Local[0]
+	if f := b.end(); f.Executed != 1 || f.RunLocal != 1 || f.LocalReasons[reason] != 1 || !f.OK {
+		t.Errorf("%+v", f)
+	}
+	finished := b.events[len(b.events)-2].(event.StepFinished)
+	if finished.Step != "o/a.o" || !slices.Equal(finished.Here, []string{reason}) || finished.Why != "it was asked for" || finished.Key == nil {
+		t.Errorf("%+v", finished)
+	}
+}
+
+// A client that goes before it has its result cancels the step, and one that goes
+// altogether the invocation.
+func TestClientsThatGoCancelWhatTheyAskedFor(t *testing.T) {
+	begun, ended := make(chan struct{}, 2), make(chan struct{}, 2)
+	n := startWith(t, 2, func(ctx context.Context, _ store.Blobs) (*action.Result, error) {
+		begun <- struct{}{}
+		<-ctx.Done()
+		ended <- struct{}{}
+		return nil, ctx.Err()
+	})
+	b := newBench(t, n, project)
+	b.begin(api.InvocationRequest{Whole: true})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-begun; cancel() }()
+	if r, err := n.Client.RunCommand(ctx, b.id, api.Command{Dir: b.dir, Argv: strings.Fields(compileA)}); err == nil {
+		t.Errorf("a command that was given up: %+v", r)
+	}
+	<-ended
+	go func() { <-begun; b.cancel() }()
+	if r, err := n.Client.RunCommand(t.Context(), b.id, api.Command{Dir: b.dir, Argv: strings.Fields(compileB)}); err == nil {
+		t.Errorf("a command whose invocation was given up: %+v", r)
+	}
+	<-ended
+	<-b.done
+	records, err := n.Client.Builds(t.Context(), 1)
+	if err != nil || len(records) != 1 || !strings.Contains(string(records[0].Summary), `"cancelled":true`) || !strings.Contains(string(records[0].Summary), `"not_run":2`) {
+		t.Errorf("%s, %v", records, err)
+	}
+	if _, err := n.Client.RunCommand(t.Context(), b.id, api.Command{Dir: b.dir, Argv: strings.Fields(compileB)}); err == nil || !strings.Contains(err.Error(), "no invocation") {
+		t.Errorf("a command of an invocation that is over: %v", err)
+	}
+}
+
+// The node writes with its own rights: to nobody else's files.
+func TestCommandsOfAnotherUserAreForThem(t *testing.T) {
+	n := startWith(t, 1, says("no"))
+	b := newBench(t, n, project)
+	b.begin(api.InvocationRequest{})
+	r, err := n.API().RunCommand(t.Context(), b.id, api.Command{Dir: b.dir, Argv: strings.Fields(compileB), Env: b.env, UID: os.Geteuid() + 1})
+	if err != nil || len(r.Local) != 1 || !strings.Contains(r.Local[0], "another user") {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	r.Release()
+	r.Release() // no more than once
+	if f := b.end(); f.RunLocal != 1 || f.LocalReasons[r.Local[0]] != 1 {
+		t.Errorf("%+v", f)
+	}
+}
+
+func TestWhatIsOnlyForTheClient(t *testing.T) {
+	b := newBench(t, startWith(t, 1, says("no")), project)
+	b.begin(api.InvocationRequest{Whole: true})
+	for command, want := range map[string]string{
+		"true":                       "not a C or C++ compiler",
+		"gcc -E s/b.c":               "only preprocesses",
+		"gcc -c s/none.c -o o/b.o":   "s/none.c",
+		"gcc -c s/b.c -o gone/dir.o": "gone",
+	} {
+		r := b.run(command)
+		if len(r.Local) == 0 {
+			t.Fatalf("%s: %+v", command, r)
+		}
+		if !strings.Contains(strings.Join(r.Local, "; "), want) {
+			t.Errorf("%s: %+v", command, r)
+		}
+		r.Release()
+	}
+	r, err := b.node.Client.RunCommand(t.Context(), b.id, api.Command{Dir: b.dir, Argv: strings.Fields(compileB), Local: "the console pool"})
+	if err != nil || !slices.Equal(r.Local, []string{"the console pool"}) {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	r.Release()
+	if f := b.end(); f.RunLocal != 5 || f.Executed != 5 || f.LocalReasons["the console pool"] != 1 {
+		t.Errorf("%+v", f)
+	}
+}
+
+// nested is what a command of a command asks for, in a process of its own.
+const nested = "INVOCATION_NESTED"
+
+func TestMain(m *testing.M) {
+	if what, is := os.LookupEnv(nested); is {
+		os.Exit(askNested(strings.Split(what, "\n")))
+	}
+	os.Exit(m.Run())
+}
+
+func askNested(of []string) int {
+	r, err := client.New(of[0]).RunCommand(context.Background(), of[1], api.Command{Dir: "/", Argv: []string{"true"}})
+	if err != nil || len(r.Local) == 0 {
+		return 1
+	}
+	r.Release()
+	return 0
+}
+
+// A make that has the only slot waits for what it runs, which needs one too.
+func TestWhatACommandRunsIsWithinItsSlot(t *testing.T) {
+	b := newBench(t, startWith(t, 1, says("no")), project)
+	b.begin(api.InvocationRequest{})
+	outer := b.run("make")
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	inner := exec.CommandContext(t.Context(), "/bin/sh", "-c", self+"; exit $?")
+	inner.Env = append(os.Environ(), nested+"="+b.node.Home+"\n"+b.id)
+	if out, err := inner.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	outer.Release()
+	if f := b.end(); f.RunLocal != 2 {
+		t.Errorf("%+v", f)
+	}
+}
