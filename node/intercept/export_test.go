@@ -1,7 +1,7 @@
 package intercept
 
-// IsDriver reports whether the name is one of a compiler, for links.
-func IsDriver(name string) bool { return driver.MatchString(name) }
+// IsTool reports whether a name is one of a compiler or archiver.
+func IsTool(name string) bool { return tool.MatchString(name) }
 
 // Without is without.
 func Without(list, separators, item string) string { return without(list, separators, item) }

@@ -150,6 +150,6 @@ func value(environ []string, name string) string {
 	return ""
 }
 
-// driver matches the names of compiler drivers, as native/common.h and
-// node/compile do.
-var driver = regexp.MustCompile(`^(?:[a-zA-Z0-9_.]+-)*(cc|gcc|g\+\+|c\+\+|clang|clang\+\+)(?:-[0-9]+(?:\.[0-9]+)*)?$`)
+// tool matches the names of compiler drivers and archivers, as native/common.h
+// and node/compile do.
+var tool = regexp.MustCompile(`^(?:[a-zA-Z0-9_.]+-)*(cc|gcc|g\+\+|c\+\+|clang|clang\+\+|ar|ranlib)(?:-[0-9]+(?:\.[0-9]+)*)?$`)

@@ -154,8 +154,8 @@ func (m *maker) build(ctx context.Context, dir string) error {
 		return err
 	}
 	// A static shim starts in half the time. Not every machine has what it takes.
-	if err := m.compile(ctx, "-static", "-o", shim, source("shim.c"), source("talk.c")); err != nil {
-		if err := m.compile(ctx, "-o", shim, source("shim.c"), source("talk.c")); err != nil {
+	if err := m.compile(ctx, "-static", "-o", shim, source("shim.c"), source("talk.c"), source("rules.c")); err != nil {
+		if err := m.compile(ctx, "-o", shim, source("shim.c"), source("talk.c"), source("rules.c")); err != nil {
 			return err
 		}
 	}
@@ -232,10 +232,10 @@ func (k *Kit) check(parent string) error {
 	return nil
 }
 
-// link makes the directory of links to the shim, one for each compiler that the
+// link makes the directory of links to the shim, one for each tool that the
 // user's PATH has, and no other: nobody is to see a compiler that is not there.
 func (k *Kit) link(environ []string) error {
-	names := compilers(value(environ, "PATH"))
+	names := tools(value(environ, "PATH"))
 	sum := sha256.Sum256([]byte(strings.Join(names, "\n")))
 	k.shims = filepath.Join(k.dir, "path-"+hex.EncodeToString(sum[:digestSize]))
 	if _, err := os.Lstat(k.shims); err == nil {
@@ -243,24 +243,24 @@ func (k *Kit) link(environ []string) error {
 	}
 	temp, err := os.MkdirTemp(k.dir, ".new-")
 	if err != nil {
-		return fmt.Errorf("make links of compilers: %w", err)
+		return fmt.Errorf("make links of tools: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(temp) }() // what is left is no kit
 	for _, name := range names {
 		if err := os.Symlink(filepath.Join("..", shimName), filepath.Join(temp, name)); err != nil {
-			return fmt.Errorf("make links of compilers: %w", err)
+			return fmt.Errorf("make links of tools: %w", err)
 		}
 	}
 	if err := os.Rename(temp, k.shims); err != nil {
 		if _, there := os.Lstat(k.shims); there != nil {
-			return fmt.Errorf("make links of compilers: %w", err)
+			return fmt.Errorf("make links of tools: %w", err)
 		}
 	}
 	return nil
 }
 
-// compilers returns the names of all compilers in PATH, sorted.
-func compilers(list string) []string {
+// tools returns the names of all compilers and archivers in PATH, sorted.
+func tools(list string) []string {
 	var names []string
 	for _, dir := range filepath.SplitList(list) {
 		if !filepath.IsAbs(dir) {
@@ -271,7 +271,7 @@ func compilers(list string) []string {
 			continue // nothing is found in it either
 		}
 		for _, e := range entries {
-			if !driver.MatchString(e.Name()) {
+			if !tool.MatchString(e.Name()) {
 				continue
 			}
 			if info, err := os.Stat(filepath.Join(dir, e.Name())); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {

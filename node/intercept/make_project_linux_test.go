@@ -46,7 +46,7 @@ ignored:
 `,
 	"main.c": "#include \"main.h\"\nint main(void) { int unused; return f(); }\n", "main.h": "int f(void);\n", "many.c": "const char *w = WORD;\nint f(void) { return 0; }\n",
 	"sub.c": "int sub;\n", "dir with space/q.c": "int q;\n", "asm.S": "#define X 1\n.globl a\na: .long X\n", "bad.c": "int x = ;\n", "good.c": "int g;\nint h(void) { }\n",
-	"lib/Makefile": "all: a.o b.o deeper\na.o b.o: ; ./wrap $(CC) -O2 -c -o $@ $*.c\ndeeper: ; $(MAKE) -C ../deeper OBJ=c.o c.o\n",
+	"lib/Makefile": "all: lib.a deeper\nlib.a: a.o b.o ; ar rc $@ $^ && ranlib $@ && ar t $@\na.o b.o: ; ./wrap $(CC) -O2 -c -o $@ $*.c\ndeeper: ; $(MAKE) -C ../deeper OBJ=c.o c.o\n",
 	"lib/wrap*":    "#!/bin/sh\n\"$@\"\n", "lib/a.c": "int a;\n", "lib/b.c": "int b;\n",
 	"deeper/Makefile": "c.o: c.cc\n\tc++ -std=c++17 -c $< -o $(OBJ)\n", "deeper/c.cc": "int c;\n",
 }
@@ -59,11 +59,11 @@ func TestMakeIsInterceptedWhole(t *testing.T) {
 		goals    []string
 		compiles int
 	}{
-		{[]string{"all"}, 9},
+		{[]string{"all"}, 12},
 		{[]string{"fails"}, 1},
 		{[]string{"-k", "fails"}, 2},
 		{[]string{"ignored"}, 3},
-		{[]string{"-j4", "-Otarget", "all"}, 9},
+		{[]string{"-j4", "-Otarget", "all"}, 12},
 		{[]string{"-n", "all"}, 0},
 	} {
 		argv := append([]string{"make"}, c.goals...)
@@ -165,20 +165,32 @@ func traced(t *testing.T, dir string, argv []string) (compiles []string, words s
 		}
 		for line := range strings.Lines(string(all)) {
 			m := executed.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
-			if m == nil || !intercept.IsDriver(filepath.Base(m[1])) {
+			if m == nil || !intercept.IsTool(filepath.Base(m[1])) {
 				continue
 			}
 			var args []string
 			for _, s := range text.FindAllStringSubmatch(m[2], -1) {
 				args = append(args, strings.ReplaceAll(s[1], `\"`, `"`))
 			}
-			if slices.Contains(args, "-c") || slices.Contains(args, "-S") {
+			if asksFor(filepath.Base(m[1]), args[1:]) {
 				compiles = append(compiles, strings.Join(append([]string{m[1]}, args[1:]...), " "))
 			}
 		}
 	}
 	slices.Sort(compiles)
 	return compiles, words, status
+}
+
+// asksFor reports whether a command of the project is one for the node.
+func asksFor(tool string, args []string) bool {
+	switch tool {
+	case "ar":
+		return args[0] == "rc"
+	case "ranlib":
+		return true
+	}
+	links := slices.ContainsFunc(args, func(a string) bool { return strings.HasSuffix(a, ".o") })
+	return slices.Contains(args, "-c") || slices.Contains(args, "-S") || links
 }
 
 // compileFor runs a command as another machine would, and answers with what came

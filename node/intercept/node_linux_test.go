@@ -45,6 +45,8 @@ type fakeNode struct {
 	// answer is what a command gets, byte by byte. The connection then ends, unless
 	// the answer is local: then it is the client's to end.
 	answer func(asked) string
+	// holds says that the connection is the client's to end in any case.
+	holds bool
 
 	mu       sync.Mutex
 	commands []asked
@@ -103,7 +105,7 @@ func (f *fakeNode) serve(t *testing.T, c net.Conn) {
 	f.mu.Unlock()
 	answer := f.answer(command)
 	_, _ = io.WriteString(c, answer)
-	if answer == local {
+	if answer == local || f.holds {
 		_, _ = io.Copy(io.Discard, c)
 		f.released <- struct{}{}
 	}

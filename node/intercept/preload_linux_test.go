@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/buildnet/buildnet/node/compile"
+	"github.com/buildnet/buildnet/node/compile/remote/archive"
 	"github.com/buildnet/buildnet/node/intercept"
 )
 
@@ -190,13 +191,14 @@ func TestCommandsThatAreTooLong(t *testing.T) {
 	}
 }
 
-// The names of compilers are the same here, in C, and where commands are read.
-func TestNamesOfCompilers(t *testing.T) {
+// The names of tools are the same here, in C, and where commands are read.
+func TestNamesOfTools(t *testing.T) {
 	dir, env := bench(t)
 	for name, want := range map[string]bool{
 		"gcc": true, "cc": true, "g++": true, "c++": true, "clang": true, "clang++": true, "gcc-12": true, "clang++-14": true,
 		"gcc-4.9.2": true, "arm-linux-gnueabihf-gcc-12": true, "x86_64-w64-mingw32-g++": true, "a.b_c-cc": true,
-		"gcc-": false, "gcc-ar": false, "gcc-12-ar": false, "c++filt": false, "ccache": false, "cpp": false, "clang-cpp": false,
+		"ar": true, "ranlib": true, "gcc-ar": true, "gcc-ar-12": true, "x86_64-linux-gnu-ranlib": true, "arm": false, "tar": false,
+		"gcc-": false, "c++filt": false, "ccache": false, "cpp": false, "clang-cpp": false,
 		"-gcc": false, "a--gcc": false, "a+-gcc": false, "gcc-12.": false, "gcc-.1": false, "gcc-1..2": false, "gcc12": false, "cc1": false, "lcc": false, "-12": false, "12": false,
 	} {
 		f := newFake(t, func(asked) string { return ok })
@@ -205,13 +207,20 @@ func TestNamesOfCompilers(t *testing.T) {
 		if err := os.Link(filepath.Join(dir, "bin/other"), path); err != nil {
 			t.Fatal(err)
 		}
-		f.build(t, dir, env, path, "-c", "x.c")
+		args := []string{path, "-c", "x.c"}
+		if archive.Is(name) {
+			args = []string{path, "x.a"}
+			if !strings.Contains(name, "ranlib") {
+				args = []string{path, "rc", "x.a", "x.o"}
+			}
+		}
+		f.build(t, dir, env, args...)
 		if asks := len(f.heard()) == 1; asks != want {
 			t.Errorf("%s: intercepted %v", name, asks)
 		}
 		_, err := compile.Read([]string{name, "-c", "x.c"}, compile.Setting{})
-		if linked := intercept.IsDriver(name); linked != want || (err == nil) != want {
-			t.Errorf("%s: linked %v, read %v", name, linked, err)
+		if linked, read := intercept.IsTool(name), err == nil || archive.Is(name); linked != want || read != want {
+			t.Errorf("%s: linked %v, read %v", name, linked, read)
 		}
 	}
 }

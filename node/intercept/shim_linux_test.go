@@ -19,12 +19,12 @@ import (
 const compilerScript = "#!/bin/sh\necho here: \"$@\"\nexit 7\n"
 
 // shim runs the shim as the interposer does, with a compiler that is a script.
-func (f *fakeNode) shim(t *testing.T, program string, env []string, args ...string) (outcome, string) {
+func (f *fakeNode) shim(t *testing.T, program, tool string, env []string, args ...string) (outcome, string) {
 	t.Helper()
 	dir := t.TempDir()
-	write(t, dir, map[string]string{"bin/gcc*": compilerScript})
+	write(t, dir, map[string]string{"bin/" + tool + "*": compilerScript})
 	env = theKit(t).Environ(env, intercept.Invocation{Socket: f.socket, ID: invocation, Faults: faults(t, dir)})
-	path, argv, _ := intercept.Compile(env, filepath.Join(dir, "bin/gcc"), append([]string{"gcc"}, args...))
+	path, argv, _ := intercept.Compile(env, filepath.Join(dir, "bin", tool), append([]string{tool}, args...))
 	if program != "" {
 		path = program
 	}
@@ -79,7 +79,7 @@ func TestTheShimDoesWhatTheNodeSays(t *testing.T) {
 		for _, a := range answers {
 			t.Run(a.name+" "+filepath.Base(program), func(t *testing.T) {
 				f := newFake(t, func(asked) string { return a.answer })
-				got, dir := f.shim(t, program, os.Environ(), "-c", "x.c")
+				got, dir := f.shim(t, program, "gcc", os.Environ(), "-c", "x.c")
 				want := outcome{stderr: a.stderr}
 				if a.here {
 					want.stdout, a.status = "here: -c x.c\n", 7
@@ -102,7 +102,7 @@ func sanitized(t *testing.T) string {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "buildnet-exec")
 	gcc(t, dir, "-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Wshadow", "-Werror", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-static-libasan", "-static-libubsan",
-		"-o", path, native("shim.c"), native("talk.c"))
+		"-o", path, native("shim.c"), native("talk.c"), native("rules.c"))
 	return path
 }
 
@@ -141,7 +141,7 @@ func TestNoAnswerIsTooHostile(t *testing.T) {
 			continue // it would do as it is told
 		}
 		f := newFake(t, func(asked) string { return string(answer) })
-		got, _ := f.shim(t, program, os.Environ(), "-c", "x.c")
+		got, _ := f.shim(t, program, "gcc", os.Environ(), "-c", "x.c")
 		if strings.Contains(got.stderr, "Sanitizer") || strings.Contains(got.stderr, "runtime error") {
 			t.Fatalf("answer %d, %q: %s", i, answer, got.stderr)
 		}
@@ -151,7 +151,7 @@ func TestNoAnswerIsTooHostile(t *testing.T) {
 func TestTheShimEndsAsTheCompilerDid(t *testing.T) {
 	for _, number := range []syscall.Signal{syscall.SIGINT, syscall.SIGKILL, syscall.SIGSEGV, syscall.SIGABRT, syscall.SIGPIPE} {
 		f := newFake(t, func(asked) string { return head + fmt.Sprintf("signal %d\nkilled\n", number) })
-		got, _ := f.shim(t, "", os.Environ(), "-c", "x.c")
+		got, _ := f.shim(t, "", "gcc", os.Environ(), "-c", "x.c")
 		status, _ := got.state.Sys().(syscall.WaitStatus)
 		if !status.Signaled() || status.Signal() != number || got.stderr != "killed\n" {
 			t.Errorf("%v: %v, %q", number, got.state, got.stderr)
@@ -159,31 +159,64 @@ func TestTheShimEndsAsTheCompilerDid(t *testing.T) {
 	}
 }
 
+// Ctrl-C ends the shim, and with its connection the node knows that nobody needs
+// the command any more.
+func TestAShimThatIsKilledHangsUp(t *testing.T) {
+	heard := make(chan struct{})
+	f := newFake(t, func(asked) string {
+		close(heard)
+		return ""
+	})
+	f.holds = true
+	env := theKit(t).Environ(os.Environ(), intercept.Invocation{Socket: f.socket, ID: invocation})
+	path, argv, _ := intercept.Compile(env, "/usr/bin/gcc", []string{"gcc", "-c", "x.c"})
+	c := exec.CommandContext(t.Context(), path, argv[1:]...)
+	c.Env, c.Dir = env, t.TempDir()
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	<-heard
+	if err := c.Process.Signal(syscall.SIGINT); err != nil {
+		t.Error(err)
+	}
+	err := c.Wait()
+	f.count(t, 1)
+	if status, _ := c.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != syscall.SIGINT {
+		t.Errorf("%v, %v", err, c.ProcessState)
+	}
+}
+
 func TestWithoutANodeTheCompilerRuns(t *testing.T) {
 	f := &fakeNode{socket: filepath.Join(t.TempDir(), "none")}
 	for socket, fault := range map[string]string{f.socket: "cannot be reached", strings.Repeat("/long", 40): "too long"} {
 		f.socket = socket
-		got, dir := f.shim(t, "", os.Environ(), "-c", "x.c")
+		got, dir := f.shim(t, "", "gcc", os.Environ(), "-c", "x.c")
 		if got.stdout != "here: -c x.c\n" || got.stderr != "" || got.state.ExitCode() != 7 || !strings.Contains(noted(t, dir), fault) {
 			t.Errorf("%s: %v, %q, %q; noted %q", socket, got.state, got.stdout, got.stderr, noted(t, dir))
 		}
 	}
 }
 
-func TestCommandsThatAreNotAskedFor(t *testing.T) {
+func TestWhichCommandsAreAskedFor(t *testing.T) {
 	f := newFake(t, func(asked) string { return ok })
 	for _, c := range []struct {
-		args string
+		line string
 		asks bool
 	}{
-		{"-c x.c", true}, {"-O2 -S x.c", true}, {"-MD -c x.c -o x.o", true}, {"@x.rsp", true}, {"--compile x.c", true},
-		{"x.o -o x", false}, {"-v", false}, {"--version", false}, {"-print-search-dirs", false}, {"-E x.c", false}, {"-M x.c", false},
-		{"-c -E x.c", false}, {"-### -c x.c", false}, {"-dumpmachine", false}, {"", false}, {"-fsyntax-only -c x.c", false},
+		{"gcc -c x.c", true}, {"gcc -O2 -S x.c", true}, {"gcc -MD -c x.c -o x.o", true}, {"gcc @x.rsp", true}, {"gcc --compile x.c", true}, {"gcc -c -o - x.c", true},
+		{"gcc", false}, {"gcc -v", false}, {"gcc --version", false}, {"gcc -print-search-dirs", false}, {"gcc -print-file-name=x -c x.c", false}, {"gcc -E x.c", false}, {"gcc -M x.c", false},
+		{"gcc -c -E x.c", false}, {"gcc -### -c x.c", false}, {"gcc -dumpmachine", false}, {"gcc -fsyntax-only -c x.c", false}, {"gcc --help=warnings -c x.c", false},
+		{"gcc x.o -o x", true}, {"g++ -shared -o x.so a.o -la libb.a", true}, {"gcc -Wl,-Map=x.map,--gc-sections x.o", true}, {"gcc x.o -Wl,-rpath -Wl,/lib", true},
+		{"gcc -v x.c", false}, {"gcc x.c y.o -o x", false}, {"gcc -o x.o", false}, {"gcc x.o -Wl,-t", false}, {"gcc x.o -Wl,-O1,--trace", false}, {"gcc x.o -Wl,-Map,-", false}, {"gcc x.o -Xlinker -M", false}, {"gcc x.o -Wl,--print-map", false}, {"gcc --version x.o", false},
+		{"ar rc x.a a.o", true}, {"ar -rcs x.a a.o", true}, {"ar qcD x.a a.o", true}, {"ranlib x.a", true},
+		{"ar", false}, {"ar t x.a", false}, {"ar rv x.a a.o", false}, {"ar x x.a", false}, {"ar d x.a a.o", false}, {"ar p x.a", false}, {"ar --plugin=p rc x.a a.o", false}, {"ar -V", false}, {"ar r", false}, {"ar rcsa b.o x.a a.o", false},
+		{"ranlib", false}, {"ranlib -V", false}, {"ranlib --version", false}, {"ranlib -D x.a", false},
 	} {
+		argv := strings.Fields(c.line)
 		before := len(f.heard())
-		got, _ := f.shim(t, "", os.Environ(), strings.Fields(c.args)...)
+		got, _ := f.shim(t, "", argv[0], os.Environ(), argv[1:]...)
 		if asks := len(f.heard()) > before; asks != c.asks || asks == (got.state.ExitCode() == 7) {
-			t.Errorf("gcc %s: asked %v, %v", c.args, asks, got.state)
+			t.Errorf("%s: asked %v, %v", c.line, asks, got.state)
 		}
 	}
 }
@@ -231,7 +264,7 @@ func TestTheCompilerSeesNothingOfIt(t *testing.T) {
 	for _, script := range []string{
 		"exec gcc -c x.c",
 		"exec " + bin + "/gcc -c x.c",
-		"exec gcc x.o", // not asked for
+		"exec gcc x.c", // not asked for
 		"PATH=$BUILDNET_EXEC_SHIMS:$PATH; exec gcc -c x.c",
 		"PATH=$BUILDNET_EXEC_SHIMS:$PATH; exec gcc -v",
 	} {

@@ -185,7 +185,8 @@ func withStatus(status int) error {
 
 // execute runs the command with what this process has of the terminal.
 func (c *intercepted) execute(ctx context.Context, argv, env []string) (status int, err error) {
-	program, args := argv[0], argv
+	var program string
+	args := argv
 	if c.kit != nil {
 		program, args = c.kit.Command(argv)
 	} else if program, err = lookPath(argv[0], c.dir, env); err != nil {
@@ -207,7 +208,7 @@ func (c *intercepted) execute(ctx context.Context, argv, env []string) (status i
 // both.
 func passOn(why error, p *os.Process) {
 	var s signalled
-	if errors.As(why, &s) && !(s.signal == os.Interrupt && inForeground()) {
+	if errors.As(why, &s) && (s.signal != os.Interrupt || !inForeground()) {
 		_ = p.Signal(s.signal) // it may have ended
 	}
 }

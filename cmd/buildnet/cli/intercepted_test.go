@@ -184,7 +184,7 @@ func TestACompilerInFrontBelowACommand(t *testing.T) {
 	status := cli.Run(context.Background(), []string{"cc", "gcc", "-c", "a b.c"}, cli.System{
 		Stdout: os.Stdout, Stderr: os.Stderr, Signals: m.signals,
 		Environ: []string{"PATH=/usr/bin:/bin", "BUILDNET_EXEC_KIT=/kit", "BUILDNET_EXEC_SOCKET=/s", "BUILDNET_EXEC_INVOCATION=i"},
-		Exec: func(path string, argv, env []string) error {
+		Exec: func(path string, argv, _ []string) error {
 			became = append([]string{path}, argv...)
 			return nil
 		},

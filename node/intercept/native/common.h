@@ -1,5 +1,5 @@
 /*
- * What the interposer and the shim share: how a compiler is recognised, and how
+ * What the interposer and the shim share: how a tool is recognised, and how
  * lists in variables are edited. Nothing here allocates or locks, since the
  * interposer runs between vfork and exec.
  */
@@ -34,20 +34,29 @@ static inline int word(char c)
 	return digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '.';
 }
 
+/* kind is what a program is, by its name. */
+enum kind { OTHER, DRIVER, ARCHIVER };
+
 /*
- * is_driver reports whether a program is a compiler driver by its name: a target
- * may stand in front, a version behind, as in arm-linux-gnueabihf-gcc-12. It is
- * what node/compile takes for one.
+ * kind_of tells compiler drivers and archivers by their names: a target may stand
+ * in front, a version behind, as in arm-linux-gnueabihf-gcc-12. They are what
+ * node/compile and node/compile/remote/archive take for such.
  */
-static inline int is_driver(const char *path)
+static inline enum kind kind_of(const char *path)
 {
-	static const char *const drivers[] = {"cc", "gcc", "g++", "c++", "clang", "clang++"};
+	static const struct {
+		const char *name;
+		enum kind kind;
+	} tools[] = {
+		{"cc", DRIVER},	     {"gcc", DRIVER},	  {"g++", DRIVER},     {"c++", DRIVER},
+		{"clang", DRIVER},   {"clang++", DRIVER}, {"ar", ARCHIVER},    {"ranlib", ARCHIVER},
+	};
 	const char *name = base(path), *end = name + strlen(name), *at = end;
 	while (at > name && (digit(at[-1]) || at[-1] == '.'))
 		at--;
 	if (at < end && at > name && at[-1] == '-') {
 		if (*at == '.' || end[-1] == '.' || strstr(at, ".."))
-			return 0;
+			return OTHER;
 		end = at - 1;
 	}
 	const char *last = end;
@@ -55,13 +64,13 @@ static inline int is_driver(const char *path)
 		last--;
 	for (at = name; at < last; at++)
 		if (!word(*at) && (*at != '-' || at == name || at[-1] == '-'))
-			return 0;
-	for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++) {
-		size_t n = strlen(drivers[i]);
-		if (n == (size_t)(end - last) && memcmp(drivers[i], last, n) == 0)
-			return 1;
+			return OTHER;
+	for (size_t i = 0; i < sizeof tools / sizeof *tools; i++) {
+		size_t n = strlen(tools[i].name);
+		if (n == (size_t)(end - last) && memcmp(tools[i].name, last, n) == 0)
+			return tools[i].kind;
 	}
-	return 0;
+	return OTHER;
 }
 
 /* value_of returns the value of NAME=VALUE if it is of this name, else NULL. */

@@ -1,7 +1,7 @@
 /*
  * The interposer: a library that the loader puts in front of the C library in
  * every program of a build (LD_PRELOAD). Where a program is about to execute a
- * compiler driver, it executes the shim instead, which is told which program was
+ * compiler driver or an archiver, it executes the shim instead, which is told which program was
  * meant. Where the program to be executed is one that the loader would not put
  * this library into, its PATH gets the shims in front. All else is as it was.
  *
@@ -112,7 +112,7 @@ static const char *find(const char *name, char buffer[MAX_PATH])
 /* program is what is to be known of one before it is executed. */
 struct program {
 	int script;  /* it begins with #! */
-	int driver;  /* it is a compiler driver under all its names */
+	int tool;    /* it is a compiler driver, or an archiver, under all its names */
 	int reached; /* the loader puts this library into it */
 	int refuses; /* it must not be asked to */
 };
@@ -189,8 +189,8 @@ static void look_inside(int fd, const char *head, size_t size, struct program *p
 	p->reached = 1;
 }
 
-/* own_name reports whether the file behind fd is called as a driver is, links followed. */
-static int own_name(int fd)
+/* own_name reports whether the file behind fd is called as such a tool, links followed. */
+static int own_name(int fd, enum kind kind)
 {
 	char link[32] = "/proc/self/fd/", digits[12], target[MAX_PATH];
 	int n = 0;
@@ -205,7 +205,7 @@ static int own_name(int fd)
 	if (size < 0)
 		return 1; /* without /proc its name has to do */
 	target[size] = 0;
-	return is_driver(target);
+	return kind_of(target) == kind;
 }
 
 static int is_elf(const char *head, size_t size)
@@ -231,7 +231,7 @@ static void look(const char *path, int depth, struct program *p)
 	ssize_t size = fd < 0 ? -1 : read_at(fd, head, MAX_HEAD, 0);
 	if (size < 0) {
 		p->reached = 1; /* it may be executed and not read: nothing is known against it */
-		p->driver = is_driver(path);
+		p->tool = kind_of(path) != OTHER;
 	} else if (size > 2 && head[0] == '#' && head[1] == '!') {
 		struct program of = {.reached = 1};
 		if (depth == 0)
@@ -241,7 +241,7 @@ static void look(const char *path, int depth, struct program *p)
 		p->reached = 1; /* /bin/sh is going to read it, or nobody */
 	} else {
 		const ElfW(Ehdr) *own = (const ElfW(Ehdr) *)head;
-		p->driver = is_driver(path) && own_name(fd);
+		p->tool = kind_of(path) != OTHER && own_name(fd, kind_of(path));
 		if (head[EI_CLASS] == (sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32) && own->e_type != ET_NONE)
 			look_inside(fd, head, (size_t)size, p);
 		else
@@ -259,7 +259,7 @@ static int count(char *const strings[])
 	return n;
 }
 
-/* to_shim executes the shim for the driver at path. */
+/* to_shim executes the shim for the tool at path. */
 static int to_shim(const struct call *c, const char *path, char *const argv[], char *const envp[])
 {
 	const char *kit = lookup(envp, VAR_KIT);
@@ -339,7 +339,7 @@ static int divert(const struct call *c, enum search how, const char *file, char 
 		if (path) {
 			look(path, 0, &p);
 			int answer = -1;
-			if (p.driver)
+			if (p.tool)
 				answer = to_shim(c, path, argv, envp);
 			else if (!p.reached)
 				answer = with_shims(c, how, file, &p, argv, envp);

@@ -1,5 +1,5 @@
 /*
- * The shim: it stands in for a compiler driver, asks the node to run the command,
+ * The shim: it stands in for a compiler driver, or an archiver, asks the node to run the command,
  * and gives back what came of it. Where the node says so, where it cannot be
  * asked, and for commands that are none of its business, it becomes the compiler,
  * in an environment in which nothing of this is left.
@@ -10,6 +10,7 @@
  *	gcc ARG...				by a link of this name in PATH
  */
 #define _GNU_SOURCE
+#include "rules.h"
 #include "talk.h"
 
 #include <errno.h>
@@ -28,38 +29,6 @@ enum {
 	NOT_EXECUTED = 126,
 	MISUSED = 2,
 };
-
-/*
- * rules says which commands the node is asked for: those that an argument asks
- * for, unless another forbids it. -c and -S alone make files that are worth it.
- */
-enum rule { ASK = 1, FORBID };
-static const struct {
-	const char *arg;
-	enum rule rule;
-} rules[] = {
-	{"-c", ASK},	   {"-S", ASK},		{"--compile", ASK},   {"--assemble", ASK},
-	{"-E", FORBID},	   {"--preprocess", FORBID}, {"-M", FORBID},	   {"--dependencies", FORBID},
-	{"-MM", FORBID},   {"--user-dependencies", FORBID}, {"-fsyntax-only", FORBID}, {"-###", FORBID},
-	{"--version", FORBID}, {"--help", FORBID},   {"-dumpversion", FORBID}, {"-dumpmachine", FORBID},
-};
-
-static int asks(char *const argv[])
-{
-	int found = 0;
-	for (int i = 1; argv[0] && argv[i]; i++) {
-		for (size_t j = 0; j < sizeof rules / sizeof *rules; j++) {
-			if (strcmp(argv[i], rules[j].arg) != 0)
-				continue;
-			if (rules[j].rule == FORBID)
-				return 0;
-			found = 1;
-		}
-		if (argv[i][0] == '@') /* a file of arguments may hold them, too */
-			found = 1;
-	}
-	return found;
-}
 
 /* become executes the compiler, around the interposer if that is in this program. */
 __attribute__((noreturn)) static void become(const char *path, char *const argv[])
@@ -172,16 +141,17 @@ static const char *find(const char *name)
 	return NULL;
 }
 
-/* plain reports whether a program is a compiler itself: no script, and called so under all its names. */
+/* plain reports whether a program is a tool itself: no script, and called so under all its names. */
 static int plain(const char *path)
 {
 	char resolved[MAX_PATH], head[2] = "";
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return is_driver(path);
+		return kind_of(path) != OTHER;
 	ssize_t n = read(fd, head, sizeof head);
 	close(fd);
-	return is_driver(path) && (n != 2 || memcmp(head, "#!", 2) != 0) && (!realpath(path, resolved) || is_driver(resolved));
+	return kind_of(path) != OTHER && (n != 2 || memcmp(head, "#!", 2) != 0) &&
+	       (!realpath(path, resolved) || kind_of(resolved) == kind_of(path));
 }
 
 int main(int argc, char *argv[])
@@ -211,7 +181,7 @@ int main(int argc, char *argv[])
 	if (!passes) {
 		leave_preload();
 		leave_session();
-		if (session.socket && session.invocation && asks(argv))
+		if (session.socket && session.invocation && asks(kind_of(path), argv))
 			elsewhere(path, argv);
 	}
 	become(path, argv);
