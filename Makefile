@@ -54,7 +54,7 @@ race:
 	$(RACE) $(STACK) -run 'Together|Outlives|Storm|Heals|Leaves|Records' -stack-nodes 5
 
 plain: vet cross flaws
-	$(GO) test -tags lab -vet off -count 1 -timeout $(TESTTIME) -run 'TestNinjaProject|TestAnotherCompiler' ./simulations/lab/peers
+	$(GO) test -tags lab -vet off -count 1 -timeout $(TESTTIME) ./simulations/lab/peers
 	$(GO) test -vet off -p 1 -timeout $(TESTTIME) $(STACK) $(WORLDS)
 	$(GO) test -vet off -timeout $(TESTTIME) ./node/ninja -run TestAsNinjaDoes -cases 1000
 

@@ -163,10 +163,3 @@ func run(b *testing.B, p project, x contender, hosts []*lab.Host, c *compilers) 
 	}
 	return took
 }
-
-func used(hosts []*lab.Host) (sum time.Duration) {
-	for _, h := range hosts {
-		sum += h.Used()
-	}
-	return sum
-}
