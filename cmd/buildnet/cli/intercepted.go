@@ -16,7 +16,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/buildnet/buildnet/node/api"
-	"github.com/buildnet/buildnet/node/event"
 	"github.com/buildnet/buildnet/node/intercept"
 )
 
@@ -25,7 +24,7 @@ const kitsName = "exec"
 
 // interceptedFlags are those of `buildnet build` that count with a command of
 // another program.
-var interceptedFlags = []string{"dir", "jobs", "local", "profile", "strategy", "partition", "home", "help"}
+var interceptedFlags = []string{"dir", "jobs", "local", "why-local", "trace", "profile", "strategy", "partition", "home", "help"}
 
 // commandOf returns the command behind --, if a build is of one.
 func commandOf(c *cobra.Command, args []string) (argv []string, is bool, err error) {
@@ -79,16 +78,18 @@ func (a *app) buildIntercepted(of *cobra.Command, o buildFlags, argv []string) e
 	if err != nil {
 		return usage{fmt.Errorf("directory: %w", err)}
 	}
-	c := intercepted{app: a, dir: dir, argv: argv, flags: o, environ: variables(a.sys.Environ), names: names{}}
-	err = c.prepare(ctx)
-	var refused *api.Error
-	switch {
-	case errors.Is(err, errInterrupted), errors.As(err, &refused) && refused.Kind == api.Invalid:
-		return err
-	case err != nil:
-		a.say("buildnet: all runs on this machine: %v", err)
-	}
-	return c.run(ctx)
+	return a.watching(ctx, o, dir, &shown{view: &aside{}, screen: func() {}}, func(show *shown) error {
+		c := intercepted{app: a, dir: dir, argv: argv, flags: o, environ: variables(a.sys.Environ), show: show}
+		err := c.prepare(ctx)
+		var refused *api.Error
+		switch {
+		case errors.Is(err, errInterrupted), errors.As(err, &refused) && refused.Kind == api.Invalid:
+			return err
+		case err != nil:
+			a.say("buildnet: all runs on this machine: %v", err)
+		}
+		return c.run(ctx)
+	})
 }
 
 // intercepted is a build of another program's.
@@ -98,12 +99,12 @@ type intercepted struct {
 	argv    []string
 	flags   buildFlags
 	environ []string
+	show    *shown
 
 	// Those that prepare has made; nil if it could not.
 	kit        *intercept.Kit
 	invocation *invocation
 	faults     string
-	names      names
 }
 
 // prepare makes what intercepts, and begins an invocation.
@@ -127,28 +128,11 @@ func (c *intercepted) prepare(ctx context.Context) error {
 	c.invocation, err = c.app.invoke(ctx, c.app.connect, api.InvocationRequest{
 		Client: filepath.Base(c.argv[0]), Root: c.dir, Targets: c.argv[1:], Jobs: c.flags.jobs, Local: c.flags.local,
 		Profile: c.flags.profile, Strategy: c.flags.strategy, Partition: c.flags.partition, Env: c.environ,
-	}, c.show)
+	}, c.show.line)
 	if err == nil {
 		c.kit = kit
 	}
 	return err
-}
-
-// show keeps of the node's events what is to be said.
-func (c *intercepted) show(line []byte) error {
-	e, err := event.Decode(line)
-	if err != nil {
-		return nil //nolint:nilerr // an event that a newer node added
-	}
-	switch e := e.(type) {
-	case event.BuildStarted:
-		c.names = e.Names
-	case event.Notice:
-		if e.Level == event.Warning {
-			c.app.say("%s", c.names.describe(e))
-		}
-	}
-	return nil
 }
 
 // run runs the command, and sums up.
@@ -219,10 +203,16 @@ func (c *intercepted) sumUp(ctx context.Context, status int) {
 		return
 	}
 	summary, err := c.invocation.end(c.app, api.InvocationEnd{OK: status == exitOK, Cancelled: wasSignalled(ctx)})
+	if told, ok := c.show.view.(*aside); ok {
+		for _, text := range told.warnings {
+			c.app.say("%s", text)
+		}
+		if err == nil && summary.Steps > 0 {
+			fmt.Fprint(c.app.sys.Stderr, summaryOf(*summary, told.names))
+		}
+	}
 	if err != nil {
 		c.app.say("buildnet: %v", err)
-	} else if summary.Steps > 0 {
-		fmt.Fprint(c.app.sys.Stderr, summaryOf(*summary, c.names))
 	}
 	noted, err := os.ReadFile(c.faults)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

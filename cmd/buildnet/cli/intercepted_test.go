@@ -87,6 +87,10 @@ func TestACommandOfAnotherProgram(t *testing.T) {
 	m.command(nil, "build", "-C", dir, "--", "make", "-kj2", "flags").want(t, 0, "[k -j2", "")
 	m.command(nil, "build", "-C", dir, "--", "sh", "-c", "make flags").want(t, 0, "[] 8", "")
 	m.command(nil, "build", "-C", dir, "-j", "6", "--", "sh", "-c", "make flags").want(t, 0, "[ -j6", "")
+	m.command(nil, "build", "-C", dir, "--why-local", "--trace", filepath.Join(dir, "trace"), "--", "make").want(t, 0, "no build that had something to do is recorded\n", "compiled a.c there")
+	if trace, err := os.ReadFile(filepath.Join(dir, "trace")); err != nil || !strings.Contains(string(trace), "traceEvents") {
+		t.Errorf("a trace: %s, %v", trace, err)
+	}
 	m.command(nil, "build", "--").want(t, 2, "", "a command")
 	m.command(nil, "build", "target", "--", "make").want(t, 2, "", "a command")
 	m.command(nil, "build", "--json", "--", "make").want(t, 2, "", "--json is not for a command")
