@@ -55,19 +55,28 @@ func (t tree) Stat(path string) (int64, error) {
 	return max(info.ModTime().UnixNano(), 1), nil
 }
 
+// ReadFile also reads from a pipe, as a shell makes for <(COMMAND). It does not
+// wait for somebody to write to one.
 func (t tree) ReadFile(path string) (string, error) {
-	f, err := os.Open(t.at(path))
+	f, err := os.OpenFile(t.at(path), os.O_RDONLY|nonBlocking, 0)
 	if err != nil {
 		return "", &systemError{err}
 	}
 	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return "", &systemError{err}
+	}
 	var text strings.Builder
-	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+	if info.Mode().IsRegular() {
 		text.Grow(int(min(info.Size(), ninja.MaxText+1)))
 	}
 	// What is more than that is refused by whoever reads it.
 	if _, err := io.Copy(&text, io.LimitReader(f, ninja.MaxText+1)); err != nil {
 		return "", &systemError{err}
+	}
+	if info.Mode()&fs.ModeNamedPipe != 0 && text.Len() == 0 {
+		return "", errors.New("Nobody writes to this pipe") //nolint:revive,staticcheck // as strerror has it
 	}
 	return text.String(), nil
 }

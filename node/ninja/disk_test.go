@@ -2,10 +2,13 @@ package ninja
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -129,5 +132,32 @@ func TestTreeWrites(t *testing.T) {
 	}
 	if err := d.Truncate("nosuchfile", 0); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("truncate: %v", err)
+	}
+}
+
+// A pipe is read to its end, and one to which nobody writes is a fault at once.
+func TestReadingPipes(t *testing.T) {
+	disk := tree{t.TempDir()}
+	if err := syscall.Mkfifo(disk.at("pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := disk.ReadFile("pipe"); err == nil {
+		t.Errorf("read %q, and nobody writes", text)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	at := fmt.Sprintf("/dev/fd/%d", r.Fd())
+	go func() {
+		for range 3 {
+			_, _ = w.WriteString("text ")
+			runtime.Gosched()
+		}
+		w.Close()
+	}()
+	if text, err := disk.ReadFile(at); text != "text text text " || err != nil {
+		t.Errorf("read %q, %v", text, err)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
 
 	"github.com/buildnet/buildnet/node/project/ninja"
 	"github.com/buildnet/buildnet/node/project/ninja/depfile"
@@ -54,7 +53,7 @@ func (b *builder) fromDepfile(job Job) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	found := canonical(deps.Ins)
+	found := ninja.CanonicalAll(deps.Ins)
 	if b.opts.KeepDepfile {
 		return found, nil
 	}
@@ -62,13 +61,4 @@ func (b *builder) fromDepfile(job Job) ([]string, error) {
 		return nil, fmt.Errorf("deleting depfile: %w", err)
 	}
 	return found, nil
-}
-
-// canonical also lets go of the text that the paths are part of.
-func canonical(paths []string) []string {
-	out := make([]string, len(paths))
-	for i, path := range paths {
-		out[i] = strings.Clone(ninja.Canonical(path))
-	}
-	return out
 }

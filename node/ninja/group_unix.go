@@ -7,6 +7,9 @@ import (
 	"syscall"
 )
 
+// nonBlocking has a pipe opened although nobody writes to it.
+const nonBlocking = syscall.O_NONBLOCK
+
 // ownGroup gives a command a process group of its own, which gets the signal when
 // the command is to end.
 func ownGroup(cmd *exec.Cmd, number func() syscall.Signal) {
@@ -15,7 +18,7 @@ func ownGroup(cmd *exec.Cmd, number func() syscall.Signal) {
 }
 
 // killGroup ends what a command has started and left behind.
-func killGroup(cmd *exec.Cmd) { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+func killGroup(pid int) { _ = syscall.Kill(-pid, syscall.SIGKILL) }
 
 // byUser reports a command that was ended as a user does it.
 func byUser(exit *exec.ExitError) bool {

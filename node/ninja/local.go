@@ -1,12 +1,14 @@
 package ninja
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -27,13 +29,16 @@ type Local struct {
 	// Stdin, Stdout and Stderr are for console jobs.
 	Stdin          *os.File
 	Stdout, Stderr *os.File
+
+	// grace is graceTime, unless a test has less patience.
+	grace time.Duration
 }
 
 // Run implements Runner. Every job but those of the console has a process group
 // of its own, so that Ctrl-C reaches it through us alone.
 func (l Local) Run(ctx context.Context, job Job) Result {
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", job.Command)
-	cmd.Dir, cmd.Env, cmd.WaitDelay = l.Dir, l.Env, graceTime
+	cmd.Dir, cmd.Env, cmd.WaitDelay = l.Dir, l.Env, cmp.Or(l.grace, graceTime)
 	if job.Console() {
 		return l.console(ctx, cmd)
 	}
@@ -49,6 +54,8 @@ func (l Local) Run(ctx context.Context, job Job) Result {
 	if err != nil {
 		return Result{Status: statusOf(ctx, err), Output: withReason(nil, err), ExitCode: exitCode(err)}
 	}
+	live.add(cmd.Process.Pid, true)
+	defer live.remove(cmd.Process.Pid)
 	read := make(chan []byte, 1)
 	go func() {
 		output, _ := io.ReadAll(r) // what comes before a fault is the output
@@ -60,10 +67,10 @@ func (l Local) Run(ctx context.Context, job Job) Result {
 	select {
 	case output = <-read:
 		if ctx.Err() != nil {
-			killGroup(cmd) // what it has started may write elsewhere
+			killGroup(cmd.Process.Pid) // what it has started may write elsewhere
 		}
 	case <-ctx.Done():
-		killGroup(cmd)
+		killGroup(cmd.Process.Pid)
 		_ = r.SetReadDeadline(time.Now().Add(drainTime))
 		output = <-read
 	}
@@ -83,9 +90,40 @@ func (l Local) console(ctx context.Context, cmd *exec.Cmd) Result {
 	if l.Stderr != nil {
 		cmd.Stderr = l.Stderr
 	}
-	cmd.Cancel = func() error { return nil }
-	err := cmd.Run()
+	patience := cmd.WaitDelay
+	cmd.Cancel, cmd.WaitDelay = func() error { return nil }, 0
+	err := cmd.Start()
+	if err == nil {
+		err = waitFor(ctx, cmd, patience)
+	}
 	return Result{Status: statusOf(ctx, err), Output: withReason(nil, err), ExitCode: exitCode(err)}
+}
+
+// waitFor waits for a console job, at most for patience once ctx is done.
+func waitFor(ctx context.Context, cmd *exec.Cmd, patience time.Duration) error {
+	pid := cmd.Process.Pid
+	live.add(pid, false)
+	defer live.remove(pid)
+	ended := make(chan struct{})
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-ended:
+			return
+		case <-ctx.Done():
+		}
+		timer := time.NewTimer(patience)
+		defer timer.Stop()
+		select {
+		case <-ended:
+		case <-timer.C:
+			killTree(pid)
+		}
+	})
+	err := cmd.Wait()
+	close(ended)
+	watch.Wait()
+	return err
 }
 
 // withReason says why a command could not be started at all.

@@ -8,11 +8,16 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
+
+	"github.com/buildnet/buildnet/node/project/ninja"
 )
 
 // TestLocal covers SubprocessTest: how commands end, what becomes of their
@@ -37,6 +42,9 @@ func TestLocal(t *testing.T) {
 		{"NulBytes", `printf 'a\0b'`, Succeeded, "a\x00b"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			if tc.name == "HungUp" && signal.Ignored(syscall.SIGHUP) {
+				t.Skip("under nohup no command is ended by it")
+			}
 			r := Local{Dir: t.TempDir()}.Run(t.Context(), Job{Command: tc.command})
 			if r.Status != tc.want || string(r.Output) != tc.output && tc.output != "*" {
 				t.Errorf("%d, %q; want %d, %q", r.Status, r.Output, tc.want, tc.output)
@@ -66,7 +74,7 @@ func TestLocalConsole(t *testing.T) {
 	}
 	defer in.Close()
 	l := Local{Dir: t.TempDir(), Stdin: in, Stdout: out, Stderr: out}
-	r := l.Run(t.Context(), Job{Command: "head -c 10; echo; echo err >&2; ps -o pgid= -p $$", Pool: ConsolePool})
+	r := l.Run(t.Context(), Job{Command: "head -c 10; echo; echo err >&2; ps -o pgid= -p $$", Pool: ninja.ConsolePool})
 	text, err := os.ReadFile(out.Name())
 	if err != nil {
 		t.Fatal(err)
@@ -95,6 +103,9 @@ func TestLocalMany(t *testing.T) {
 func TestLocalStops(t *testing.T) {
 	for _, number := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		t.Run(number.String(), func(t *testing.T) {
+			if signal.Ignored(number) {
+				t.Skip("under nohup no command is told of it")
+			}
 			dir := t.TempDir()
 			if err := syscall.Mkfifo(filepath.Join(dir, "ready"), 0o600); err != nil {
 				t.Fatal(err)
@@ -109,6 +120,99 @@ func TestLocalStops(t *testing.T) {
 			if r.Status != Interrupted || string(r.Output) != fmt.Sprintf("got %d\n", number) {
 				t.Errorf("%d, %q", r.Status, r.Output)
 			}
+		})
+	}
+}
+
+// TestConsoleJobsAreKilledWithAllTheyStarted is of a job that does not end when
+// the build does.
+func TestConsoleJobsAreKilledWithAllTheyStarted(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(dir, "ready"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var child int
+	go func() {
+		defer stop()
+		text, err := os.ReadFile(filepath.Join(dir, "ready"))
+		if err == nil {
+			_, err = fmt.Sscan(string(text), &child)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}()
+	const command = "sh -c 'sleep 1000 & echo $! > ready; wait; :'; :"
+	r := Local{Dir: dir, grace: time.Millisecond}.Run(ctx, Job{Command: command, Pool: ninja.ConsolePool})
+	if r.Status != Interrupted {
+		t.Errorf("%d, %q", r.Status, r.Output)
+	}
+	gone(t, child)
+}
+
+// gone waits until a process has ended.
+func gone(t *testing.T, pid int) {
+	t.Helper()
+	if pid == 0 {
+		t.Fatal("no process")
+	}
+	for syscall.Kill(pid, 0) == nil && !zombie(pid) {
+		if t.Context().Err() != nil {
+			t.Fatalf("%d is still there", pid)
+		}
+		runtime.Gosched()
+	}
+}
+
+// zombie reports a process of which only the exit status is left: whoever has
+// inherited it may not take that.
+func zombie(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, state, _ := strings.Cut(string(stat), ") ")
+	return err == nil && strings.HasPrefix(state, "Z")
+}
+
+// TestTheSecondSignalKills is of commands that the first does not end, and of
+// what they have started.
+func TestTheSecondSignalKills(t *testing.T) {
+	for name, pool := range map[string]string{"Common": "", "Console": "  pool = console\n"} {
+		t.Run(name, func(t *testing.T) {
+			cmd := ninjaHere(t, "rule r\n  command = trap 'echo told > ready' INT; (trap '' INT; exec sleep 1000) & echo $$! $$$$ > ready; while :; do wait; done\nbuild a: r\n"+pool)
+			cmd.Env = append(cmd.Env, asNinja+"="+patient)
+			if err := syscall.Mkfifo(filepath.Join(cmd.Dir, "ready"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			ready, err := os.OpenFile(filepath.Join(cmd.Dir, "ready"), os.O_RDWR, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer ready.Close()
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			var child, shell int
+			var told string
+			_, err = fmt.Fscanln(ready, &child, &shell)
+			err = errors.Join(err, cmd.Process.Signal(syscall.SIGINT))
+			if pool != "" {
+				err = errors.Join(err, syscall.Kill(shell, syscall.SIGINT)) // as from a terminal
+			}
+			if _, e := fmt.Fscanln(ready, &told); err != nil || e != nil {
+				t.Fatal(err, e)
+			}
+			// Two at once may be as one, and a job of the console says nothing of the first.
+			ended := make(chan error, 1)
+			go func() { ended <- cmd.Wait() }()
+			for len(ended) == 0 {
+				_ = cmd.Process.Signal(syscall.SIGINT)
+				runtime.Gosched()
+			}
+			var exit *exec.ExitError
+			if err := <-ended; !errors.As(err, &exit) || exit.ExitCode() != ExitInterrupted {
+				t.Errorf("%v, want exit %d", err, ExitInterrupted)
+			}
+			gone(t, child)
 		})
 	}
 }

@@ -71,7 +71,7 @@ func (l *logs) read(path, name string, parse func([]byte) record.Loaded, warn fu
 // compact rewrites the files of which most is superseded; all of them if asked
 // to.
 func (l *logs) compact(g *ninja.Graph, always bool) error {
-	if l.dry && !always {
+	if l.dry {
 		return nil
 	}
 	if l.commands.Stale() || always && l.exists(l.commandsPath) {

@@ -42,7 +42,7 @@ func Main(ctx context.Context, args []string, p Process) int {
 }
 
 // Program is Main in a process of its own: it ends at the signals at which ninja
-// ends.
+// ends. At a second one it does not wait for its commands, but kills them.
 func Program(args []string, p Process) int {
 	ctx, end := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
@@ -50,6 +50,9 @@ func Program(args []string, p Process) int {
 	go func() {
 		if number, ok := (<-signals).(syscall.Signal); ok {
 			end(Signal{number})
+		}
+		for range signals {
+			Kill()
 		}
 	}()
 	return Main(ctx, args, p)

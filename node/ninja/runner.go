@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/buildnet/buildnet/node/event"
+	"github.com/buildnet/buildnet/node/project/ninja"
 )
 
 // Runner runs commands, here or elsewhere. It is used by several goroutines at
@@ -52,11 +53,8 @@ type Job struct {
 	includesPrefix string
 }
 
-// ConsolePool is the pool whose jobs have the terminal, one at a time.
-const ConsolePool = "console"
-
 // Console reports whether the job has the terminal to itself.
-func (j Job) Console() bool { return j.Pool == ConsolePool }
+func (j Job) Console() bool { return j.Pool == ninja.ConsolePool }
 
 // Status is how a command ended.
 type Status uint8

@@ -24,7 +24,7 @@ func (c *toolCall) restat() (int, error) {
 		return exitFailed, nil
 	}
 	l, err := openLogs(c.Disk, "", true, c.status.warning)
-	if err != nil || !l.exists(l.commandsPath) {
+	if err != nil || c.opts.DryRun || !l.exists(l.commandsPath) {
 		return exitOK, err
 	}
 	content, err := l.commands.Restat(func(output string, old int64) (int64, error) {

@@ -108,6 +108,8 @@ func TestTools(t *testing.T) {
 		{"Recompact", "| build out: make\nninja\nran out\nrm out\n| build other: make\nninja -t recompact\nran\nhas .ninja_log # ninja log v5;"},
 		{"RecompactNothing", graph + "ninja -t recompact\nran\nlacks .ninja_log .ninja_deps"},
 		{"Restat", "| build out: make in\nwrite in\nninja\nran out\ntouch in\ntouch out\nninja -t restat\nran\nninja\nran"},
+		{"RecompactInADryRun", "write .ninja_log # ninja log v5;1\t2\t3\tgone\tabc;\n| build other: make\nninja -n -t recompact\nran\nhas .ninja_log # ninja log v5;1\t2\t3\tgone\tabc;"},
+		{"RestatInADryRun", "| build out: make in\nwrite in\nninja\nran out\ntouch in\ntouch out\nninja -n -t restat\nran\nninja\nran out"},
 		{"RestatOfAnother", "| build out: make in\nwrite in\nninja\nran out\ntouch in\ntouch out\nninja -t restat other\nran\nninja\nran out"},
 		{"RestatNothing", "ninja -t restat\nran"},
 		{"RestatUsage", "ninja -t restat -h\nran\nexit 1\nsays usage: ninja -t restat [outputs]"},

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/buildnet/buildnet/node/api"
+	"github.com/buildnet/buildnet/node/ninja"
 )
 
 // System is what the command line needs of its process.
@@ -151,6 +152,7 @@ func (a *app) listen(ctx context.Context) (context.Context, func()) {
 					if restore := a.restore.Load(); restore != nil {
 						(*restore)()
 					}
+					ninja.Kill()
 					a.sys.Exit(exitInterrupted)
 					return
 				}

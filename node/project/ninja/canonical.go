@@ -1,5 +1,7 @@
 package ninja
 
+import "strings"
+
 // Canonical returns the one way to write a path: without empty and "."
 // components, and without a ".." behind a component that it undoes. As in
 // ninja, the root and what goes back to it become the empty string.
@@ -70,4 +72,14 @@ func cut(path string) (component, rest string) {
 		}
 	}
 	return path, ""
+}
+
+// CanonicalAll returns paths in the one way to write them. It lets go of the text
+// that they are part of.
+func CanonicalAll(paths []string) []string {
+	out := make([]string, len(paths))
+	for i, path := range paths {
+		out[i] = strings.Clone(Canonical(path))
+	}
+	return out
 }

@@ -101,7 +101,8 @@ type variable struct {
 	name, value string
 }
 
-const consolePool = "console"
+// ConsolePool is the pool whose edges have the terminal, one at a time.
+const ConsolePool = "console"
 
 // phony is the rule of edges that run nothing.
 var phony = &Rule{Name: "phony"}
@@ -112,7 +113,7 @@ func NewGraph() *Graph {
 	g := &Graph{Scope: NewScope(nil), byPath: map[string]*Node{}, poolByName: map[string]*Pool{}}
 	g.Scope.addRule(phony)
 	g.AddPool("", 0)
-	g.AddPool(consolePool, 1)
+	g.AddPool(ConsolePool, 1)
 	return g
 }
 
@@ -307,7 +308,7 @@ func (g *Graph) DefaultNodes() ([]*Node, error) {
 func (e *Edge) Phony() bool { return e.Rule == phony }
 
 // Console reports whether the edge has the terminal for itself.
-func (e *Edge) Console() bool { return e.Pool.Name == consolePool }
+func (e *Edge) Console() bool { return e.Pool.Name == ConsolePool }
 
 // ExplicitIns returns what $in stands for.
 func (e *Edge) ExplicitIns() []*Node {

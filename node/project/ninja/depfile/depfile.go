@@ -7,8 +7,12 @@ package depfile
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 )
+
+// MaxText bounds a depfile, in bytes: it is room for some hundred thousand names.
+const MaxText = 16 << 20
 
 // Deps are the targets and the dependencies of all rules of a depfile, each
 // once, in the order in which they were first named, as they were written:
@@ -19,6 +23,8 @@ type Deps struct {
 }
 
 var (
+	// ErrTooLong is returned for a text beyond MaxText.
+	ErrTooLong = fmt.Errorf("depfile of more than %d MiB", MaxText>>20)
 	// ErrNoColon is returned for a text without a rule.
 	ErrNoColon = errors.New("expected ':' in depfile")
 	// ErrInputHasInputs is returned if a dependency is a target with
@@ -28,6 +34,9 @@ var (
 
 // Parse reads a depfile. What it returns may share memory with text.
 func Parse(text string) (Deps, error) {
+	if len(text) > MaxText {
+		return Deps{}, ErrTooLong
+	}
 	p := parser{text: text, ins: map[string]bool{}, outs: map[string]bool{}}
 	for p.pos < len(text) {
 		name, lineEnds := p.name()

@@ -16,6 +16,8 @@ func TestParse(t *testing.T) {
 		outs, ins  []string
 		err        error
 	}{
+		{name: "AsLongAsMayBe", text: "a: b" + strings.Repeat(" ", depfile.MaxText-4), outs: []string{"a"}, ins: []string{"b"}},
+		{name: "TooLong", text: "a: b" + strings.Repeat(" ", depfile.MaxText-3), err: depfile.ErrTooLong},
 		{name: "OneLine", text: "o/a.o: a.c a.h b_c.h\n", outs: []string{"o/a.o"}, ins: []string{"a.c", "a.h", "b_c.h"}},
 		{name: "NoLineEnd", text: "a: b", outs: []string{"a"}, ins: []string{"b"}},
 		{name: "WhitespaceFirst", text: " \\\n\t  a: b\n", outs: []string{"a"}, ins: []string{"b"}},

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strings"
 
 	"github.com/buildnet/buildnet/node/project/ninja"
 	"github.com/buildnet/buildnet/node/project/ninja/depfile"
@@ -95,14 +94,5 @@ func (s *Scan) depsFromFile(e *ninja.Edge, path string) ([]string, bool, error) 
 			return nil, false, fmt.Errorf("%s: depfile mentions '%s' as an output, but no such output was declared", path, o)
 		}
 	}
-	return canonical(parsed.Ins), true, nil
-}
-
-// canonical also lets go of the text that the paths are part of.
-func canonical(paths []string) []string {
-	out := make([]string, len(paths))
-	for i, path := range paths {
-		out[i] = strings.Clone(ninja.Canonical(path))
-	}
-	return out
+	return ninja.CanonicalAll(parsed.Ins), true, nil
 }

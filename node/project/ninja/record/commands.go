@@ -96,20 +96,54 @@ func parseCommand(line []byte, version int) (output string, c Command, ok bool) 
 	if len(fields) < 5 {
 		return "", Command{}, false
 	}
-	c = Command{Start: int(number(fields[0])), End: int(number(fields[1])), Mtime: number(fields[2])}
+	// ninja reads the first two with atoi, which keeps 32 bits.
+	c = Command{Start: int(int32(number(fields[0]))), End: int(int32(number(fields[1]))), Mtime: number(fields[2])}
 	if version < currentCommands {
 		c.Hash = Hash([]byte(fields[4]))
 	} else {
 		// A hash that cannot be read is no command's: the output is built again.
-		c.Hash, _ = strconv.ParseUint(fields[4], 16, 64)
+		c.Hash = hexadecimal(fields[4])
 	}
 	return fields[3], c, true
 }
 
-// number reads as C does: what is no number is 0.
+// number reads as C's strtoll does: the number that the text begins with, 0 if
+// there is none, and the nearest there is to one that is too large.
 func number(s string) int64 {
-	n, _ := strconv.ParseInt(s, 10, 64)
+	s = strings.TrimLeft(s, spaces)
+	n, _ := strconv.ParseInt(signOf(s)+leading(s[len(signOf(s)):], "0123456789"), 10, 64)
 	return n
+}
+
+// hexadecimal reads as C's strtoull does: a minus has the number wrap around.
+func hexadecimal(s string) uint64 {
+	s = strings.TrimLeft(s, spaces)
+	sign := signOf(s)
+	s = s[len(sign):]
+	const digits = "0123456789abcdefABCDEF"
+	if rest, ok := strings.CutPrefix(strings.ToLower(s[:min(2, len(s))])+s[min(2, len(s)):], "0x"); ok && leading(rest, digits) != "" {
+		s = rest
+	}
+	n, err := strconv.ParseUint(leading(s, digits), 16, 64)
+	if sign == "-" && err == nil {
+		n = -n
+	}
+	return n
+}
+
+// spaces are what C skips before a number.
+const spaces = " \t\n\v\f\r"
+
+func signOf(s string) string {
+	if s != "" && (s[0] == '-' || s[0] == '+') {
+		return s[:1]
+	}
+	return ""
+}
+
+// leading are the digits that a text begins with.
+func leading(s, digits string) string {
+	return s[:len(s)-len(strings.TrimLeft(s, digits))]
 }
 
 // Lookup returns the command that made an output.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -69,6 +70,31 @@ func TestReadCommands(t *testing.T) {
 				t.Errorf("stale: %v", c.Stale())
 			}
 		})
+	}
+}
+
+// TestNumbers has what C's atoi, strtoll and strtoull make of the same texts, by
+// a program that was compiled with gcc 12.
+func TestNumbers(t *testing.T) {
+	for text, want := range map[string]int64{
+		"12abc": 12, " 7": 7, "+5": 5, "-3": -3, "": 0, "-": 0, "0x1f": 0, "\v\f8": 8, "1 2": 1, "- 1": 0, "+-1": 0,
+		"4294967297": 4294967297, "99999999999999999999": math.MaxInt64, "-99999999999999999999": math.MinInt64,
+	} {
+		if got := number(text); got != want {
+			t.Errorf("%q is %d, want %d", text, got, want)
+		}
+	}
+	for text, want := range map[string]uint64{
+		"ABC": 0xabc, "0xabc": 0xabc, "0Xabc": 0xabc, "0x": 0, "abcg": 0xabc, " 1": 1, "-1": math.MaxUint64, "-0x10": math.MaxUint64 - 15,
+		"+f": 15, "zz": 0, "": 0, "123456789abcdef01": math.MaxUint64, "-123456789abcdef01": math.MaxUint64,
+	} {
+		if got := hexadecimal(text); got != want {
+			t.Errorf("%q is %x, want %x", text, got, want)
+		}
+	}
+	c, _ := ReadCommands([]byte(logOf("4294967297\t2147483648\t3\tout\t1")))
+	if got, _ := c.Lookup("out"); got.Start != 1 || got.End != math.MinInt32 {
+		t.Errorf("times of 33 bits are %+v", got)
 	}
 }
 
