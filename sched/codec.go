@@ -147,7 +147,7 @@ func epochMessage(e steal.Epoch) *schedpb.Epoch {
 func helloMessage(h steal.Hello) *schedpb.Hello {
 	return &schedpb.Hello{
 		Initiator: string(h.Initiator), Plan: h.Plan.Binary(), Specs: specMessages(h.Specs), Have: h.Have, Forget: h.Forget,
-		Steps: uint32(h.Steps),
+		Steps: uint32(h.Steps), Open: h.Open,
 	}
 }
 

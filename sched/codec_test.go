@@ -82,7 +82,7 @@ func messages(t testing.TB) []steal.Message {
 			{Kind: steal.OpFailed, Step: 8, Peer: p.id, Text: "why"}, {Kind: steal.OpAdded, Step: 9, Steps: flat}, {Kind: steal.OpShut},
 		}},
 		steal.Beat{Commit: 9}, steal.Beat{Commit: 9, Calm: true},
-		steal.Hello{Initiator: p.id, Plan: a, Steps: 7}, steal.Add{First: 7, Steps: flat}, steal.Drop{Step: 8}, steal.Shut{},
+		steal.Hello{Initiator: p.id, Plan: a, Steps: 7, Open: true}, steal.Add{First: 7, Steps: flat}, steal.Drop{Step: 8}, steal.Shut{},
 		steal.Ask{Specs: []steal.Spec{{Spec: "cc:cc", Dirs: "/opt"}}}, steal.Tools{Toolchains: []string{"", "t"}},
 		steal.Assign{Step: 1, Name: "n", Action: a, Holders: []peer.ID{p.id}, Messages: [][]byte{[]byte("a"), {}}},
 		steal.Revoke{Step: 2}, steal.Recall{Step: 5}, steal.Confirm{Step: 3, Action: a}, steal.End{Reason: steal.Cancelled},

@@ -216,6 +216,7 @@ func (d *decoder) helloOf(m *schedpb.Hello) (steal.Message, error) {
 	specs, err := specsOf(m.GetSpecs())
 	return steal.Hello{
 		Initiator: initiator, Plan: plan, Specs: specs, Have: m.GetHave(), Forget: m.GetForget(), Steps: int(m.GetSteps()),
+		Open: m.GetOpen(),
 	}, err
 }
 

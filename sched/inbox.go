@@ -85,8 +85,11 @@ type turns struct {
 	at    time.Time // when the timer ends; zero if it does not run
 }
 
-func newTurns() turns {
+func newTurns(open bool) turns {
 	t := turns{pace: pace.Pace{Every: turnEvery, Burst: turnBurst}, timer: time.NewTimer(time.Hour)}
+	if open {
+		t.pace.Burst = openBurst
+	}
 	t.timer.Stop()
 	return t
 }

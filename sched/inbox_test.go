@@ -46,7 +46,7 @@ func TestAFullInboxIsWaitedFor(t *testing.T) {
 
 func TestTurnsAreSpaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tt := newTurns()
+		tt := newTurns(false)
 		defer tt.stop()
 		for i := range turnBurst + 1 {
 			if !tt.due(time.Now(), true) {
@@ -68,7 +68,7 @@ func TestTurnsAreSpaced(t *testing.T) {
 
 func TestWhatPressesNobodyWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tt := newTurns()
+		tt := newTurns(false)
 		defer tt.stop()
 		begun := time.Now()
 		if tt.due(begun, false) {

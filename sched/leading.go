@@ -23,10 +23,13 @@ const maxPublishing = 256
 
 // turnEvery is how soon a leader takes what has come after it last did: what
 // comes between is done together. A few turns in a row follow at once, so that a
-// step that comes alone does not wait; what presses nobody always does.
+// step that comes alone does not wait; what presses nobody always does. In an open
+// build a step comes alone more often, and all that is said of it presses: that it is
+// there, what action it is, that it is done, that the log is safe.
 const (
 	turnEvery = 2 * time.Millisecond
 	turnBurst = 3
+	openBurst = 8
 )
 
 // leading drives the Leader of one epoch of a build.
@@ -68,7 +71,7 @@ func (s *Service) reign(build steal.BuildID, t *steal.TakeOver, plan *steal.Plan
 	}
 	l := &leading{
 		s: s, build: build, box: newMailbox(), inbox: newInbox(), links: map[peer.ID]*link{},
-		claims: map[digest.Digest]steal.Step{}, latest: map[steal.Step]digest.Digest{}, turns: newTurns(),
+		claims: map[digest.Digest]steal.Step{}, latest: map[steal.Step]digest.Digest{}, turns: newTurns(plan.Open),
 		besides: map[digest.Digest][]*beside{},
 		work:    newGang(), published: newGang(), publish: semaphore.NewWeighted(maxPublishing),
 		scope: registry.Scope{Build: claim.Build(build), Initiator: t.Initiator, Reach: registry.Mesh},
@@ -264,7 +267,7 @@ func (l *leading) opened(to peer.ID, k *link, first steal.Message) {
 	l.links[to], k.written = k, &l.written
 	spawned := l.s.spawn(k.write) && l.s.spawn(func() {
 		err := k.read(func(msg steal.Message) bool {
-			return l.inbox.put(func() { l.received(to, k, msg) }, presses(msg))
+			return l.inbox.put(func() { l.received(to, k, msg) }, l.presses(msg))
 		})
 		k.reset(err)
 		l.box.post(func() { l.closed(to, k, err) })
@@ -282,10 +285,14 @@ func (l *leading) received(from peer.ID, k *link, msg steal.Message) {
 	}
 }
 
-// presses reports whether a message may give somebody work.
-func presses(msg steal.Message) pressing {
+// presses reports whether somebody may wait for what comes of a message: a worker
+// for work, or the user of an open build for an announcement, behind which comes the
+// next step.
+func (l *leading) presses(msg steal.Message) pressing {
 	switch msg.(type) {
-	case steal.Ack, steal.Beat, steal.Started, steal.Secured, steal.Progress, steal.Status:
+	case steal.Ack:
+		return pressing(l.opts.Plan.Open)
+	case steal.Beat, steal.Started, steal.Secured, steal.Progress, steal.Status:
 		return false
 	default:
 		return true

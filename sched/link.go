@@ -13,6 +13,7 @@ import (
 
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/mesh/wire"
+	"github.com/buildnet/buildnet/sched/pace"
 	"github.com/buildnet/buildnet/sched/schedpb"
 	"github.com/buildnet/buildnet/sched/steal"
 )
@@ -30,9 +31,12 @@ const (
 	bufferBytes = 64 << 10
 	// A frame costs more than what is in it: gatherTime is what a message waits
 	// for others that a build is not held up by for so long, patience what one
-	// does that nobody waits for.
-	gatherTime = 5 * time.Millisecond
-	patience   = 20 * time.Millisecond
+	// does that nobody waits for. An open build is held up by the former, because
+	// its user adds the next step when one is announced: there it waits only
+	// behind more than gatherBurst frames in a row.
+	gatherTime  = 5 * time.Millisecond
+	gatherBurst = 4
+	patience    = 20 * time.Millisecond
 )
 
 var errSlow = errors.New("it does not read what it is sent")
@@ -55,7 +59,8 @@ type link struct {
 
 	mu      sync.Mutex
 	queue   []*schedpb.Envelope
-	queued  int // bytes
+	queued  int       // bytes
+	pace    pace.Pace // of an open build
 	due     time.Time
 	timer   *time.Timer // until due; nil while nothing waits for others
 	closing bool        // in order, by the writer: what was sent still gets there
@@ -64,10 +69,14 @@ type link struct {
 
 func newLink(stream peer.Stream, r *bufio.Reader, p peer.ID, e envelope) *link {
 	_, within := stream.(pipe)
-	return &link{
+	l := &link{
 		stream: stream, r: r, dec: newDecoder(), trusted: within, peer: p, build: e.build, epoch: e.epoch,
 		wake: make(chan struct{}, 1),
 	}
+	if h, ok := e.msg.(steal.Hello); ok && h.Open {
+		l.pace = pace.Pace{Every: gatherTime, Burst: gatherBurst}
+	}
+	return l
 }
 
 // send queues a message. What the caller shares with it is free when it
@@ -106,17 +115,20 @@ func (l *link) send(msg steal.Message) error {
 
 // gather has a message wait for others, if it may; l.mu is held.
 func (l *link) gather(msg steal.Message) bool {
+	now := time.Now()
 	var wait time.Duration
 	switch msg.(type) {
 	case steal.Append, steal.Ack, steal.Beat, steal.Secured:
-		wait = gatherTime
+		if wait = gatherTime; l.pace.Every > 0 {
+			wait = min(l.pace.Rest(now), gatherTime)
+		}
 	case steal.Started, steal.Confirm:
 		wait = patience
 	}
 	if wait == 0 || l.trusted {
 		return false
 	}
-	due := time.Now().Add(wait)
+	due := now.Add(wait)
 	switch {
 	case l.timer == nil:
 		l.due, l.timer = due, time.AfterFunc(wait, l.signal)
@@ -207,7 +219,9 @@ func (l *link) write() {
 func (l *link) take() (batch []*schedpb.Envelope, closing bool, broken error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	batch, l.queue, l.queued = l.queue, nil, 0
+	if batch, l.queue, l.queued = l.queue, nil, 0; len(batch) > 0 {
+		l.pace.Begin(time.Now())
+	}
 	if l.timer != nil {
 		l.timer.Stop()
 		l.timer = nil

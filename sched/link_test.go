@@ -97,3 +97,28 @@ func TestWhatNobodyWaitsForWaitsForOthers(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatIsSaidOfAnOpenBuildWaitsBehindManyFramesAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		leader := newSigner(t, 2).id
+		l := newLink(nil, nil, leader, envelope{"b", steal.Epoch{Number: 1, Leader: leader}, steal.Hello{Open: true}})
+		begun := time.Now()
+		for i := range gatherBurst + 1 {
+			l.put(t, steal.Ack{Index: uint64(i) + 1})
+			<-l.wake
+			l.take()
+		}
+		if waited := time.Since(begun); waited > 0 {
+			t.Errorf("a few frames waited %v", waited)
+		}
+		for range 3 {
+			begun = time.Now()
+			l.put(t, steal.Ack{Index: 9})
+			<-l.wake
+			if waited := time.Since(begun); waited != gatherTime {
+				t.Errorf("the next one waited %v, want %v", waited, gatherTime)
+			}
+			l.take()
+		}
+	})
+}

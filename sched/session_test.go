@@ -285,3 +285,35 @@ type teller struct {
 }
 
 func (t *teller) Finished(steal.Step, *steal.Done) { t.told <- struct{}{} }
+
+// Whoever runs a loop adds a step when the one before it is announced: what each
+// waits for, beside messages and its run, adds up.
+func TestAStepOfASessionHardlyWaits(t *testing.T) {
+	const most = 5 * time.Millisecond // a turn or two of its leader
+	for _, n := range []int{1, 3, 5} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			inWorld(t, n, func(t *testing.T, w *world) {
+				m := w.at(0)
+				d := m.diary(m.flat(30), 10)
+				x, done := m.open(t.Context(), d)
+				d.adds(x, 0, 10) // it is led then, and has standbys
+				<-d.reached
+				for i := 10; i < 30; i++ {
+					d.mu.Lock()
+					d.goal, d.reached = i+1, make(chan struct{})
+					d.mu.Unlock()
+					begun := time.Now()
+					d.adds(x, i, i+1)
+					<-d.reached
+					if waited := time.Since(begun) - runTime; waited > most {
+						t.Errorf("step %d waited %v beside its run", i, waited)
+					}
+				}
+				x.Close()
+				if err := <-done; err != nil {
+					t.Fatal(err)
+				}
+			})
+		})
+	}
+}

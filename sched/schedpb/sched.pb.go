@@ -779,6 +779,7 @@ type Hello struct {
 	Have          []byte                 `protobuf:"bytes,4,opt,name=have,proto3" json:"have,omitempty"`
 	Forget        bool                   `protobuf:"varint,5,opt,name=forget,proto3" json:"forget,omitempty"`
 	Steps         uint32                 `protobuf:"varint,6,opt,name=steps,proto3" json:"steps,omitempty"`
+	Open          bool                   `protobuf:"varint,7,opt,name=open,proto3" json:"open,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -853,6 +854,13 @@ func (x *Hello) GetSteps() uint32 {
 		return x.Steps
 	}
 	return 0
+}
+
+func (x *Hello) GetOpen() bool {
+	if x != nil {
+		return x.Open
+	}
+	return false
 }
 
 // Add adds steps to an open build, as buildnet.action.Graph has them; first is the
@@ -3468,14 +3476,15 @@ const file_sched_schedpb_sched_proto_rawDesc = "" +
 	"\x04plan\x18\x01 \x01(\fR\x04plan\".\n" +
 	"\x04Spec\x12\x12\n" +
 	"\x04spec\x18\x01 \x01(\tR\x04spec\x12\x12\n" +
-	"\x04dirs\x18\x02 \x01(\tR\x04dirs\"\xa7\x01\n" +
+	"\x04dirs\x18\x02 \x01(\tR\x04dirs\"\xbb\x01\n" +
 	"\x05Hello\x12\x1c\n" +
 	"\tinitiator\x18\x01 \x01(\tR\tinitiator\x12\x12\n" +
 	"\x04plan\x18\x02 \x01(\fR\x04plan\x12*\n" +
 	"\x05specs\x18\x03 \x03(\v2\x14.buildnet.sched.SpecR\x05specs\x12\x12\n" +
 	"\x04have\x18\x04 \x01(\fR\x04have\x12\x16\n" +
 	"\x06forget\x18\x05 \x01(\bR\x06forget\x12\x14\n" +
-	"\x05steps\x18\x06 \x01(\rR\x05steps\"1\n" +
+	"\x05steps\x18\x06 \x01(\rR\x05steps\x12\x12\n" +
+	"\x04open\x18\a \x01(\bR\x04open\"1\n" +
 	"\x03Add\x12\x14\n" +
 	"\x05first\x18\x01 \x01(\rR\x05first\x12\x14\n" +
 	"\x05steps\x18\x02 \x01(\fR\x05steps\"\x1a\n" +

@@ -203,7 +203,7 @@ func (l *Leader) names() []peer.ID {
 
 func (l *Leader) dial(m *member) {
 	m.dialAt = time.Time{}
-	h := Hello{Initiator: l.opts.Initiator, Plan: l.opts.PlanDigest, Specs: l.specs, Forget: l.opts.Plan.Modes.Forget()}
+	h := Hello{Initiator: l.opts.Initiator, Plan: l.opts.PlanDigest, Specs: l.specs, Forget: l.opts.Plan.Modes.Forget(), Open: l.opts.Plan.Open}
 	if m.id == l.opts.Initiator {
 		have := newBits(len(l.tasks))
 		for i := range l.record.Steps {

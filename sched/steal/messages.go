@@ -49,6 +49,8 @@ type (
 		// knows to be given up, or to have a result which the initiator has. The
 		// initiator answers with what is missing in it.
 		Have []byte
+		// Open says that the build is an open one: its user waits for each step.
+		Open bool
 		// Steps is only for the initiator of an open build: how many steps the leader
 		// has. It is told of the others before it is followed.
 		Steps int
