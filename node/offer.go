@@ -21,9 +21,11 @@ import (
 	"github.com/buildnet/buildnet/node/build"
 	"github.com/buildnet/buildnet/node/config"
 	"github.com/buildnet/buildnet/node/event"
+	"github.com/buildnet/buildnet/node/explain"
 	"github.com/buildnet/buildnet/node/worktree"
 	"github.com/buildnet/buildnet/sched/steal"
 	"github.com/buildnet/buildnet/store"
+	"github.com/buildnet/buildnet/store/digest"
 	"github.com/buildnet/buildnet/store/history"
 )
 
@@ -291,6 +293,21 @@ func (o *offer) Recording(_ context.Context, id string) (event.Recording, error)
 		return rec, unrecorded(r, rec)
 	}
 	return rec, nil
+}
+
+// Explain implements api.Node.
+func (o *offer) Explain(ctx context.Context, id, step string) (event.Explanation, error) {
+	read := func(ctx context.Context, d digest.Digest) ([]byte, error) {
+		return store.ReadAll(ctx, o.parts.store, d, maxMessage)
+	}
+	x, err := explain.Step(ctx, o.parts.history, read, id, step)
+	if errors.Is(err, explain.ErrNoStep) {
+		return x, &api.Error{Kind: api.NotFound, Message: err.Error(), Hint: "see `buildnet builds show " + id + "`"}
+	}
+	if err != nil {
+		return x, noBuild(id, err)
+	}
+	return x, nil
 }
 
 // unrecorded says why a build cannot be replayed.

@@ -170,7 +170,15 @@ func (l *live) builds() {
 		l.t.Errorf("the build went by %v", policy)
 	}
 	l.has(l.run(0, "builds"), "summary")
-	l.has(l.run(0, "builds", "show", l.build), "events")
+	shown := l.run(0, "builds", "show", l.build)
+	l.has(shown, "events")
+	events, _ := shown[0]["events"].([]any)
+	for _, e := range events {
+		if step, _ := e.(map[string]any)["step"].(string); step != "" {
+			l.has(l.run(0, "explain", "-C", l.project, step), "build")
+			break
+		}
+	}
 	l.has(l.run(0, "sim", "replay", l.build, "--seeds", "1"), "steps")
 	l.last(l.run(1, "builds", "attach", l.build, "--output-dir", filepath.Join(l.t.TempDir(), "rescued")))
 }

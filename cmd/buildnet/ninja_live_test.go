@@ -212,6 +212,15 @@ func TestACMakeProjectIsBuiltOnThreeNodes(t *testing.T) {
 	if len(steps) != due || f.Steps != due || due != 4+2 {
 		t.Errorf("after the edit of a header %d steps have run, ninja would have run %d: %+v", len(steps), due, f)
 	}
+	told := ok(t, nodes[0], "explain", "-C", dir, "CMakeFiles/x.dir/f1.cc.o")
+	for _, part := range []string{"it was run on ", f.Build, "older than most recent input ../src/inc/deep.h", "  input  " + root[1:] + "/src/inc/deep.h  "} {
+		if !strings.Contains(told, part) {
+			t.Errorf("explained without %q: %s", part, told)
+		}
+	}
+	if told = ok(t, nodes[0], "explain", "-C", dir, "app"); !strings.Contains(told, "app: libf.a is dirty\nlibf.a: CMakeFiles/x.dir/f1.cc.o is dirty\n") {
+		t.Errorf("the program is explained by %s", told)
+	}
 	theirs := made(t, dir)
 	realNinja(t, dir, "-t", "clean")
 	realNinja(t, dir)

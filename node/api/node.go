@@ -51,6 +51,10 @@ type Node interface {
 	// ShowBuild. A build that was not recorded is a Conflict that says why.
 	Recording(ctx context.Context, id string) (event.Recording, error)
 
+	// Explain says why a step of a build was run, and where; build is as for
+	// ShowBuild. A step of which the build told nothing is NotFound.
+	Explain(ctx context.Context, build, step string) (event.Explanation, error)
+
 	CacheStats(ctx context.Context) (CacheStats, error)
 	VerifyCache(ctx context.Context) (CacheVerified, error)
 	ClearCache(ctx context.Context) (CacheCleared, error)

@@ -48,6 +48,9 @@ func (s *Server) socketHandler() http.Handler {
 	mux.HandleFunc("POST /v1/trees", s.offerTree)
 	mux.HandleFunc("GET /v1/builds", answer(s.listBuilds))
 	mux.HandleFunc("GET /v1/builds/{id}", answer(func(r *http.Request) (BuildRecord, error) { return s.node.ShowBuild(r.Context(), r.PathValue("id")) }))
+	mux.HandleFunc("GET /v1/builds/{id}/explain", answer(func(r *http.Request) (event.Explanation, error) {
+		return s.node.Explain(r.Context(), r.PathValue("id"), r.URL.Query().Get("step"))
+	}))
 	mux.HandleFunc("GET /v1/builds/{id}/recording", answer(func(r *http.Request) (event.Recording, error) {
 		return s.node.Recording(r.Context(), r.PathValue("id"))
 	}))

@@ -271,8 +271,21 @@ func (t *task) take(ctx context.Context, d *steal.Done, how event.Status) (api.C
 	out := api.CommandResult{
 		ExitCode: o.ExitCode, Output: o.Said, How: how, Peer: string(d.Entry.Executor), RunMS: res.Wall.Milliseconds(), Action: d.Entry.Action.String(),
 	}
+	if d.How == steal.Executed {
+		t.remember(ctx)
+	}
 	t.tell(d, &o, &out)
 	return out, nil
+}
+
+// remember keeps what the action was made of, for whoever asks why it was run. No
+// build needs it: it goes when there is no room.
+func (t *task) remember(ctx context.Context) {
+	for _, m := range t.p.Messages {
+		if _, err := store.AddBytes(ctx, t.v.s.opts.Store, m.Content); err != nil {
+			t.v.s.opts.Log.Debug("why a step was run cannot be told later", "build", t.v.id, "step", t.name, "error", err)
+		}
+	}
 }
 
 // tell tells of a result that was taken.

@@ -134,7 +134,7 @@ func (a *app) root() *cobra.Command {
 	root.PersistentFlags().StringVar(&a.home, "home", "", "home `DIR` of the node: identity, mesh, store, socket (default $BUILDNET_HOME, the XDG state directory, /var/lib/buildnet for root)")
 	root.PersistentFlags().SortFlags = false
 	root.PersistentPreRun = func(*cobra.Command, []string) { a.began = true }
-	root.AddCommand(a.nodeCommand(), a.meshCommand(), a.buildCommand(), a.ccCommand(), a.buildsCommand(), a.queueCommand(), a.profileCommand(), a.distributeCommand(), a.cacheCommand(), a.simCommand(), a.versionCommand())
+	root.AddCommand(a.nodeCommand(), a.meshCommand(), a.buildCommand(), a.ccCommand(), a.buildsCommand(), a.explainCommand(), a.queueCommand(), a.profileCommand(), a.distributeCommand(), a.cacheCommand(), a.simCommand(), a.versionCommand())
 	return root
 }
 

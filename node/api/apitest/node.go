@@ -5,6 +5,7 @@ package apitest
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"github.com/buildnet/buildnet/node/api"
@@ -28,6 +29,8 @@ type Node struct {
 	ProfilesAre api.Profiles
 	// Err is what every call returns instead, if it is not nil.
 	Err error
+	// Explanations are of steps.
+	Explanations []event.Explanation
 	// OnBuild is the build; nil is one that finishes at once.
 	OnBuild func(ctx context.Context, r api.BuildRequest, emit func(event.Event)) error
 	// OnCommand runs a command of an invocation; nil is one that does nothing.
@@ -129,6 +132,16 @@ func (n *Node) Recording(_ context.Context, id string) (event.Recording, error) 
 		}
 	}
 	return event.Recording{}, &api.Error{Kind: api.Conflict, Message: "build " + id + " was not recorded", Hint: "build again"}
+}
+
+// Explain implements api.Node: see Explanations.
+func (n *Node) Explain(_ context.Context, build, step string) (event.Explanation, error) {
+	for _, x := range n.Explanations {
+		if x.Build == build && x.Step.Step == step {
+			return x, n.Err
+		}
+	}
+	return event.Explanation{}, &api.Error{Kind: api.NotFound, Message: fmt.Sprintf("no such step %q in build %s", step, build), Hint: "see `buildnet builds show`"}
 }
 
 // CacheStats implements api.Node.

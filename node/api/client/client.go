@@ -143,6 +143,11 @@ func (c *Client) Recording(ctx context.Context, id string) (event.Recording, err
 	return call[event.Recording](ctx, c, http.MethodGet, "/v1/builds/"+url.PathEscape(id)+"/recording", nil)
 }
 
+// Explain returns why a step of a build was run, and where.
+func (c *Client) Explain(ctx context.Context, id, step string) (event.Explanation, error) {
+	return call[event.Explanation](ctx, c, http.MethodGet, "/v1/builds/"+url.PathEscape(id)+"/explain?step="+url.QueryEscape(step), nil)
+}
+
 // CacheStats returns what the node's store holds.
 func (c *Client) CacheStats(ctx context.Context) (api.CacheStats, error) {
 	return call[api.CacheStats](ctx, c, http.MethodGet, "/v1/cache", nil)

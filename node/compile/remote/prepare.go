@@ -66,6 +66,8 @@ type Prepared struct {
 	Step action.Step
 	// Action is the key of its result.
 	Action digest.Digest
+	// Messages are the Command and the Action, which are not in the store.
+	Messages []action.Blob
 	// InputBytes is the size of what it reads, as far as no machine has that of
 	// its own.
 	InputBytes int64
@@ -282,7 +284,7 @@ func (d *Desk) step(ctx context.Context, r *Request, p *Prepared, t *terms.Terms
 	if err != nil {
 		return err
 	}
-	p.Action = a.Action
+	p.Action, p.Messages = a.Action, a.Blobs[len(a.Blobs)-2:]
 	if p.Work != Compiles {
 		return nil
 	}
