@@ -189,6 +189,10 @@ func (n *node) publish(b *build, e action.Entry, holders []int, done func()) {
 			left++
 			n.offer(b, owner, k, finish)
 		}
+		if at := n.held[heldKey{b, e.Action}]; at != nil && !slices.Contains(n.ownersOf(e.Action), at.to.place) {
+			left++
+			n.offer(b, at.to.place, k, finish) // an owner once, where others wait
+		}
 		n.record(k, holders)
 	}
 	if left > 1 {

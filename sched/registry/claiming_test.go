@@ -1,12 +1,18 @@
 package registry
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
 
+	"github.com/buildnet/buildnet/mesh/peer"
+	"github.com/buildnet/buildnet/mesh/peer/peertest"
+	"github.com/buildnet/buildnet/mesh/wire"
+	"github.com/buildnet/buildnet/sched/action"
 	"github.com/buildnet/buildnet/sched/schedpb"
 	"github.com/buildnet/buildnet/store/digest"
 )
@@ -80,4 +86,33 @@ func TestAReleaseIsNotLostWhereMuchIsAsked(t *testing.T) {
 			t.Errorf("full %t: the stream ends %t, the owner is told %t", full, ended, said)
 		}
 	}
+}
+
+// An owner that says that it lives, and nothing else.
+func TestItIsToldWhoTakesNoResult(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := peertest.NewNetwork()
+		defer net.Close()
+		net.Join("owner").Handle(Protocol, func(_ context.Context, _ peer.ID, s peer.Stream) {
+			r := bufio.NewReader(s)
+			for {
+				var frame schedpb.Questions
+				if wire.Read(r, &frame, maxFrame) != nil || wire.Write(s, &schedpb.Answers{}) != nil {
+					return
+				}
+			}
+		})
+		told := 0
+		log := slog.New(listener{slog.DiscardHandler, func(line string) {
+			if strings.Contains(line, "not given") {
+				told++
+			}
+		}})
+		r := &Registry{opts: Options{Self: "self", Log: log}, lanes: newLanes(net.Join("self"))}
+		defer r.lanes.close()
+		f := &Found{Entry: action.Entry{Action: digest.Of(digest.BLAKE3, []byte("a")), Executor: "self"}}
+		if got := r.offerAll(t.Context(), f, []peer.ID{"owner"}); len(got) != 0 || told != 1 || !r.owing.Load() {
+			t.Errorf("taken by %v, told of %d", got, told)
+		}
+	})
 }

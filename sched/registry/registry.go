@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -263,6 +264,19 @@ func (r *Registry) found(ctx context.Context, s Scope, f *Found) {
 	r.here.publish(ctx, f, r.serves)
 }
 
+// takers are who is given a result: the owners of now, and who was one when its
+// execution was claimed there, for others wait there.
+func (r *Registry) takers(s Scope, a digest.Digest) []peer.ID {
+	ids := r.others(s, a)
+	r.lanes.mu.Lock()
+	c, ok := r.lanes.held[heldKey{s.Build, a}]
+	r.lanes.mu.Unlock()
+	if ok && !slices.Contains(ids, c.to) {
+		ids = append(ids, c.to)
+	}
+	return ids
+}
+
 // Release gives up a claim: the action was not executed, or failed.
 func (r *Registry) Release(s Scope, a digest.Digest) {
 	r.letGo(s, a)
@@ -286,7 +300,7 @@ func (r *Registry) Publish(ctx context.Context, s Scope, e action.Entry, holders
 	r.here.publish(ctx, f, r.serves)
 	var told []peer.ID
 	if r.shares(&e) {
-		told = r.offerAll(ctx, f, r.others(s, e.Action))
+		told = r.offerAll(ctx, f, r.takers(s, e.Action))
 		if s.Reach == Alone {
 			r.owing.Store(true)
 		}
@@ -308,13 +322,17 @@ func (r *Registry) offerAll(ctx context.Context, f *Found, to []peer.ID) []peer.
 		return nil
 	}
 	i := newInquiry()
+	silent := make([]peer.ID, 0, len(to))
 	for _, id := range to {
 		if _, err := r.lanes.ask(id, &schedpb.Question{Body: body}, inTime, i); err != nil {
 			r.ungiven(id, f, err)
+			continue
 		}
+		silent = append(silent, id)
 	}
 	var told []peer.ID
 	for _, got := range i.all(ctx) {
+		silent = without(silent, got.lane.to)
 		if got.err == nil {
 			got.err = taken(got.lane.to, f, got.answer)
 		}
@@ -323,6 +341,9 @@ func (r *Registry) offerAll(ctx context.Context, f *Found, to []peer.ID) []peer.
 			continue
 		}
 		told = append(told, got.lane.to)
+	}
+	for _, id := range silent {
+		r.ungiven(id, f, ctx.Err())
 	}
 	if len(told) < len(to) {
 		r.owing.Store(true)

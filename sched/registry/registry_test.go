@@ -346,6 +346,23 @@ func TestClaimThatIsHadAtAnotherOwnerEndsAtTheFirst(t *testing.T) {
 	})
 }
 
+func TestWhoWaitsAtAFormerOwnerGetsTheResult(t *testing.T) {
+	inWorld(t, 3, func(t *testing.T, w *world) {
+		a, maker := name("a"), w.nodes[1]
+		granted(t, maker.claim(t.Context(), "x", a))
+		second := w.nodes[2].claim(t.Context(), "y", a)
+		waits(t, second)
+		w.join(7, registry.Options{})
+		w.join(8, registry.Options{})
+		w.join(9, registry.Options{})
+		w.mu.Lock()
+		w.nodes = append(slices.Clone(w.nodes[3:]), w.nodes[:3]...) // they own it now
+		w.mu.Unlock()
+		maker.publish(maker.scope("x"), maker.entry(a, action.Full))
+		found(t, second, maker.id)
+	})
+}
+
 func TestNodeThatStartsAgainDoesNotWaitForItself(t *testing.T) {
 	inWorld(t, 4, func(t *testing.T, w *world) {
 		a, crashed := name("a"), w.nodes[3]
