@@ -61,7 +61,7 @@ func (l *leading) claim(ctx context.Context, out *steal.Resolved, timeout, patie
 }
 
 func (l *leading) resolved(r steal.Resolved) {
-	l.inbox.put(func() { l.do(l.machine.Resolved(time.Now(), r)) }, true)
+	l.inbox.put(func() { l.do(l.machine.Resolved(time.Now(), r)) }, 0, true)
 }
 
 // start is when an execution may begin that has so much patience.

@@ -25,11 +25,11 @@ type ahead struct {
 	gang  *gang
 
 	mu    sync.Mutex
-	asked []bool // by step
+	asked map[digest.Digest]struct{} // roots; steps that read the same have one
 }
 
 func newAhead(steps []action.Step, g *gang) *ahead {
-	return &ahead{steps: steps, gang: g, asked: make([]bool, len(steps))}
+	return &ahead{steps: steps, gang: g, asked: map[digest.Digest]struct{}{}}
 }
 
 // after are the roots of the steps from s on that nobody has asked for; s itself
@@ -37,24 +37,31 @@ func newAhead(steps []action.Step, g *gang) *ahead {
 func (a *ahead) after(s steal.Step) []digest.Digest {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if int(s) >= len(a.asked) || a.asked[s] {
+	if int(s) >= len(a.steps) || !a.ask(a.steps[s].Inputs) {
 		return nil
 	}
-	a.asked[s] = true
 	var ds []digest.Digest
 	left := maxAheadBytes - a.steps[s].Inputs.Size()
 	for i := int(s) + 1; i < len(a.steps) && len(ds) < maxAhead; i++ {
 		d := a.steps[i].Inputs
-		if a.asked[i] || d.IsZero() || d == a.steps[s].Inputs {
+		if _, asked := a.asked[d]; asked || d.IsZero() {
 			continue
 		}
 		if left -= d.Size(); left < 0 {
 			break
 		}
-		a.asked[i] = true
+		a.ask(d)
 		ds = append(ds, d)
 	}
 	return ds
+}
+
+// ask notes that a root is asked for, and reports whether it was not before; a.mu is
+// held.
+func (a *ahead) ask(d digest.Digest) bool {
+	_, asked := a.asked[d]
+	a.asked[d] = struct{}{}
+	return !asked
 }
 
 // bringAhead brings what the steps behind this one read, beside what it reads

@@ -41,7 +41,8 @@ func TestWhatIsBroughtAhead(t *testing.T) {
 	expect(3, append([]int{4}, to(7, 69)...)...)
 	expect(4)
 	expect(20)
-	expect(1, append([]int{2, 5}, to(70, 131)...)...)
+	expect(5) // its root is asked for with step 3
+	expect(1, append([]int{2}, to(70, 132)...)...)
 	expect(199, 200, 201)
 	expect(298, 299)
 	expect(299)

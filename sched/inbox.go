@@ -7,9 +7,13 @@ import (
 	"github.com/buildnet/buildnet/sched/pace"
 )
 
-// maxInbox bounds what waits for the owner of a machine; whoever brings more
-// waits, and so does what is behind it on its stream.
-const maxInbox = 1024
+// maxInbox and maxInboxBytes bound what waits for the owner of a machine; whoever
+// brings more waits, and so does what is behind it on its stream. One that is larger
+// comes in alone.
+const (
+	maxInbox      = 1024
+	maxInboxBytes = 64 << 20
+)
 
 // inbox is how others reach the owner of a machine where it takes all that has
 // come at a time. What is in it when the owner goes is lost.
@@ -19,6 +23,7 @@ type inbox struct {
 	mu     sync.Mutex
 	room   sync.Cond // of mu
 	items  []func()
+	bytes  int      // of what they came as
 	urgent pressing // whether something of it is
 	closed bool
 }
@@ -32,16 +37,17 @@ func newInbox() *inbox {
 // pressing is what may not wait for more than its turn.
 type pressing bool
 
-// put waits until there is room for f; false says that the owner is gone.
-func (b *inbox) put(f func(), urgent pressing) bool {
+// put waits until there is room for f, which came as so many bytes; false says that
+// the owner is gone.
+func (b *inbox) put(f func(), bytes int, urgent pressing) bool {
 	b.mu.Lock()
-	for len(b.items) >= maxInbox && !b.closed {
+	for !b.closed && len(b.items) > 0 && (len(b.items) >= maxInbox || b.bytes+bytes > maxInboxBytes) {
 		b.room.Wait()
 	}
 	closed := b.closed
 	wake := !closed && (len(b.items) == 0 || bool(urgent && !b.urgent))
 	if !closed {
-		b.items = append(b.items, f)
+		b.items, b.bytes = append(b.items, f), b.bytes+bytes
 		b.urgent = b.urgent || urgent
 	}
 	b.mu.Unlock()
@@ -66,7 +72,7 @@ func (b *inbox) take() ([]func(), pressing) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	items, urgent := b.items, b.urgent
-	b.items, b.urgent = nil, false
+	b.items, b.bytes, b.urgent = nil, 0, false
 	b.room.Broadcast()
 	return items, urgent
 }

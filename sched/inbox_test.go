@@ -10,7 +10,7 @@ func TestWhatComesToAnInboxIsTakenInOrder(t *testing.T) {
 	b := newInbox()
 	var got []int
 	for i := range 5 {
-		b.put(func() { got = append(got, i) }, i == 3)
+		b.put(func() { got = append(got, i) }, 1, i == 3)
 	}
 	<-b.filled
 	all, urgent := b.take()
@@ -29,10 +29,10 @@ func TestAFullInboxIsWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newInbox()
 		for range maxInbox {
-			b.put(func() {}, false)
+			b.put(func() {}, 0, false)
 		}
 		put := make(chan bool)
-		go func() { put <- b.put(func() {}, true) }()
+		go func() { put <- b.put(func() {}, 0, true) }()
 		synctest.Wait()
 		if b.presses() {
 			t.Error("more is in it than may be")
@@ -40,6 +40,29 @@ func TestAFullInboxIsWaitedFor(t *testing.T) {
 		b.close()
 		if <-put {
 			t.Error("it takes something after its end")
+		}
+	})
+}
+
+func TestAnInboxIsFullByBytesAsWell(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newInbox()
+		b.put(func() {}, 2*maxInboxBytes, false) // alone
+		put := make(chan bool)
+		go func() { put <- b.put(func() {}, maxInboxBytes/2, true) }()
+		go func() { put <- b.put(func() {}, maxInboxBytes/2, true) }()
+		synctest.Wait()
+		if b.presses() {
+			t.Error("more is in it than may be")
+		}
+		b.take()
+		if !<-put || !<-put {
+			t.Error("it is not taken in when there is room")
+		}
+		go func() { put <- b.put(func() {}, 1, false) }()
+		synctest.Wait()
+		if all, _ := b.take(); len(all) != 2 || !<-put {
+			t.Errorf("%d are in it, want 2", len(all))
 		}
 	})
 }

@@ -267,7 +267,7 @@ func (l *leading) opened(to peer.ID, k *link, first steal.Message) {
 	l.links[to], k.written = k, &l.written
 	spawned := l.s.spawn(k.write) && l.s.spawn(func() {
 		err := k.read(func(msg steal.Message) bool {
-			return l.inbox.put(func() { l.received(to, k, msg) }, l.presses(msg))
+			return l.inbox.put(func() { l.received(to, k, msg) }, k.size, l.presses(msg))
 		})
 		k.reset(err)
 		l.box.post(func() { l.closed(to, k, err) })

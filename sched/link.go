@@ -50,6 +50,7 @@ type link struct {
 	epoch  steal.Epoch
 	r      *bufio.Reader
 	dec    *decoder
+	size   int // in bytes, of what was read last
 	// trusted links are those within this node, which believes itself.
 	trusted bool
 	hello   steal.Hello // at the member's end
@@ -288,10 +289,11 @@ func (l *link) read(take func(steal.Message) bool) error {
 }
 
 func (l *link) next() (steal.Message, error) {
-	e, err := readEnvelope(l.r, l.dec)
+	e, size, err := readEnvelope(l.r, l.dec)
 	if err != nil {
 		return nil, err
 	}
+	l.size = size
 	if e.build != l.build || e.epoch != l.epoch {
 		return nil, fmt.Errorf("%w: it is of another build or epoch than its stream", errMalformed)
 	}
@@ -301,12 +303,14 @@ func (l *link) next() (steal.Message, error) {
 	return e.msg, err
 }
 
-func readEnvelope(r *bufio.Reader, d *decoder) (envelope, error) {
+// readEnvelope returns the next message, and how many bytes it has.
+func readEnvelope(r *bufio.Reader, d *decoder) (envelope, int, error) {
 	var m schedpb.Envelope
 	if err := wire.Read(r, &m, maxFrame); err != nil {
-		return envelope{}, err
+		return envelope{}, 0, err
 	}
-	return d.decode(&m)
+	e, err := d.decode(&m)
+	return e, proto.Size(&m), err
 }
 
 // dial opens a stream to a member, or to this node itself, and writes its

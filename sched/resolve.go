@@ -140,7 +140,7 @@ func (h heldBy) Directory(ctx context.Context, d digest.Digest) (*repb.Directory
 	b, err := h.s.opts.Blobs.Get(ctx, d, maxDirectory)
 	if err != nil {
 		h.bringAhead(ctx)
-		b, err = h.s.blob(ctx, d, maxDirectory, h.holders)
+		b, err = h.s.brought(ctx, d, maxDirectory, h.holders)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errMissing, err)

@@ -50,7 +50,7 @@ func (s *Service) welcome(ctx context.Context, from peer.ID, stream peer.Stream)
 		return err
 	}
 	r := bufio.NewReaderSize(stream, bufferBytes)
-	e, err := readEnvelope(r, newDecoder())
+	e, _, err := readEnvelope(r, newDecoder())
 	if err != nil {
 		return err
 	}

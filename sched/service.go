@@ -257,6 +257,11 @@ func (s *Service) blob(ctx context.Context, d digest.Digest, limit int64, hints 
 	if b, err := s.opts.Blobs.Get(ctx, d, limit); err == nil {
 		return b, nil
 	}
+	return s.brought(ctx, d, limit, hints)
+}
+
+// brought is blob of one that is not here.
+func (s *Service) brought(ctx context.Context, d digest.Digest, limit int64, hints []peer.ID) ([]byte, error) {
 	if d.Size() > limit {
 		return nil, fmt.Errorf("fetch %v: larger than the limit of %d bytes: %w", d, limit, action.ErrInvalid)
 	}
