@@ -42,9 +42,11 @@ func keyOf(id ID) (*key, error) {
 	}
 	k := &key{public: public}
 	if public.Type() == crypto.Ed25519 {
-		k.raw, err = public.Raw()
+		if k.raw, err = public.Raw(); err != nil {
+			return nil, fmt.Errorf("key of peer ID %q: %w", string(id), err)
+		}
 	}
-	return k, err
+	return k, nil
 }
 
 func (k *key) verify(message, signature []byte) (bool, error) {
@@ -76,21 +78,45 @@ type known struct {
 }
 
 func (n *known) of(id ID) (*key, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	k, ok := n.young[id]
-	if ok {
+	if k := n.get(id); k != nil {
 		return k, nil
 	}
-	if k, ok = n.old[id]; !ok {
-		var err error
-		if k, err = keyOf(id); err != nil {
-			return nil, err
-		}
+	k, err := keyOf(id)
+	if err != nil {
+		return nil, err
 	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if again := n.recall(id); again != nil { // another was quicker
+		return again, nil
+	}
+	n.note(id, k)
+	return k, nil
+}
+
+func (n *known) get(id ID) *key {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.recall(id)
+}
+
+// recall returns a key that is known, or nil; n.mu is held.
+func (n *known) recall(id ID) *key {
+	if k, ok := n.young[id]; ok {
+		return k
+	}
+	k, ok := n.old[id]
+	if !ok {
+		return nil
+	}
+	n.note(id, k)
+	return k
+}
+
+// note remembers a key; n.mu is held.
+func (n *known) note(id ID, k *key) {
 	if n.young == nil || len(n.young) >= maxKeys {
 		n.young, n.old = map[ID]*key{}, n.young
 	}
 	n.young[id] = k
-	return k, nil
 }

@@ -68,7 +68,8 @@ func (c *Cache) Put(_ context.Context, e action.Entry) error {
 }
 
 // PutOwn is Put for an entry that this node has signed just now. Its signature is
-// not checked: whoever gives it to others has to.
+// not checked: whoever gives it to others has to. A Put of the very same a moment
+// later does not check it either.
 func (c *Cache) PutOwn(_ context.Context, e action.Entry) error { return c.put(e, time.Now()) }
 
 func (c *Cache) put(e action.Entry, now time.Time) error {
@@ -82,10 +83,11 @@ func (c *Cache) put(e action.Entry, now time.Time) error {
 	if len(raw) > action.MaxEntryBytes {
 		return fmt.Errorf("keep result of %v: %w entry: %d bytes, the limit is %d", e.Action, action.ErrInvalid, len(raw), action.MaxEntryBytes)
 	}
+	drops := c.latest.dropped()
 	if err := c.shelf.Put(e.Action.Binary(), raw); err != nil {
 		return fmt.Errorf("keep result of %v: %w", e.Action, err)
 	}
-	c.latest.add(e, now)
+	c.latest.add(e, now, drops)
 	return nil
 }
 

@@ -21,6 +21,7 @@ const (
 type latest struct {
 	mu         sync.Mutex
 	young, old map[digest.Digest]kept
+	drops      uint64 // so far
 }
 
 // kept is an entry that is in the cache.
@@ -40,9 +41,21 @@ func (l *latest) has(e *action.Entry, now time.Time) bool {
 	return ok && now.Sub(k.at) < moment && k.entry.Same(e)
 }
 
-func (l *latest) add(e action.Entry, now time.Time) {
+// dropped is how often something was dropped so far.
+func (l *latest) dropped() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.drops
+}
+
+// add remembers an entry that was put, unless something was dropped since drops was
+// asked for: it may have been this one.
+func (l *latest) add(e action.Entry, now time.Time, drops uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.drops != drops {
+		return
+	}
 	if l.young == nil || len(l.young) >= maxLatest {
 		l.young, l.old = make(map[digest.Digest]kept, maxLatest), l.young
 	}
@@ -54,10 +67,12 @@ func (l *latest) drop(a digest.Digest) {
 	defer l.mu.Unlock()
 	delete(l.young, a)
 	delete(l.old, a)
+	l.drops++
 }
 
 func (l *latest) clear() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.young, l.old = nil, nil
+	l.drops++
 }
