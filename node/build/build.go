@@ -16,6 +16,7 @@ import (
 
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/node/event"
+	"github.com/buildnet/buildnet/node/experience"
 	"github.com/buildnet/buildnet/node/toolchain"
 	"github.com/buildnet/buildnet/node/worktree"
 	"github.com/buildnet/buildnet/sched"
@@ -186,7 +187,10 @@ func (b *Builder) Build(ctx context.Context, r Request, emit func(event.Event)) 
 	}
 	defer leave()
 	b.trees.trim(b.queue.busy)
-	run := &run{opts: b.opts, req: r, trees: &b.trees, emit: say, started: started, lease: b.opts.Store.Lease()}
+	run := &run{
+		opts: b.opts, req: r, trees: &b.trees, emit: say, started: started, lease: b.opts.Store.Lease(),
+		exp: experience.New(b.opts.Costs, b.opts.Members, b.opts.Log),
+	}
 	defer run.letGo(ctx) // when nothing of it is held any more
 	defer run.lease.Release()
 	b.enter(run)

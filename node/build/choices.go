@@ -148,7 +148,7 @@ func choiceOf(c *steal.Choice) *event.Choice {
 // hereAlone is what this machine does by itself with all slots that the build may
 // have, whatever else it is doing just now: what steps took says that.
 func (r *run) hereAlone() forces {
-	speed, slots := r.speedOf(r.opts.Self), max(r.capsOf(r.opts.Self).Slots, 1)
+	speed, slots := r.exp.Speed(r.opts.Self), max(r.exp.Caps(r.opts.Self).Slots, 1)
 	if jobs := r.req.Modes.Jobs; jobs > 0 {
 		slots = min(slots, jobs)
 	}

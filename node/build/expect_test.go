@@ -146,17 +146,3 @@ func TestAStepThatWasNeverSeenIsExpectedToBeLikeItsRule(t *testing.T) {
 		t.Errorf("a new file of a rule that was seen: %+v of %+v", h, hints)
 	}
 }
-
-func TestASlotHasItsShareOfTheCores(t *testing.T) {
-	w := newWorld(t, twoPackages())
-	w.others = []peer.Member{
-		{ID: "crowded", Caps: peer.Capabilities{BPU: 3, Cores: 2, Slots: 4}},
-		{ID: "roomy", Caps: peer.Capabilities{BPU: 3, Cores: 8, Slots: 4}},
-	}
-	r := &run{opts: w.builder.opts}
-	for id, want := range map[peer.ID]float64{"crowded": 1.5, "roomy": 3, "unknown": 1} {
-		if got := r.speedOf(id); got != want {
-			t.Errorf("%s: %v BPU, want %v", id, got, want)
-		}
-	}
-}

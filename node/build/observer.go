@@ -69,7 +69,7 @@ func (o *observer) Started(s steal.Step, by peer.ID) {
 	o.run.recorder.started(s)
 	step, now := o.step(s), time.Now()
 	expected := o.run.expectedMS(step, by)
-	o.eta.started(step.ID, o.run.speedOf(by), now)
+	o.eta.started(step.ID, o.run.exp.Speed(by), now)
 	o.watched.began(string(step.ID), by, time.Duration(expected)*time.Millisecond, now)
 	o.run.emit(event.StepStarted{Build: string(o.run.req.ID), Step: string(step.ID), Peer: string(by), ExpectedMS: expected})
 }
@@ -179,9 +179,9 @@ func (o *observer) Finished(s steal.Step, d *steal.Done) {
 		}
 		o.print(step, res)
 		done.ExpectedMS, done.Choice = r.expectedMS(step, d.Entry.Executor), choiceOf(d.Choice)
-		o.choices.finished(step.ID, d, r.speedOf(d.Entry.Executor), time.Now())
+		o.choices.finished(step.ID, d, r.exp.Speed(d.Entry.Executor), time.Now())
 		if r.tree != nil { // who goes on with a build was told when its results were made
-			r.learn(step, d)
+			r.exp.Learn(step, d.Entry.Executor, &d.Entry.Result, r.started)
 		}
 	}
 	if d.Differs {

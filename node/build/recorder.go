@@ -69,7 +69,7 @@ func newRecorder(r *run, given []steal.Given) *recorder {
 	}
 	for _, g := range given {
 		s := &c.rec.Steps[g.Step]
-		s.Status, s.OutputBytes = event.CachedLocal, outputBytes(g.Result)
+		s.Status, s.OutputBytes = event.CachedLocal, g.Result.OutputBytes()
 	}
 	return c
 }
@@ -112,13 +112,6 @@ func label(spec, chain string) string {
 func short(chain string) string {
 	_, hash, _ := strings.Cut(chain, ":")
 	return hash[:min(len(hash), shortHash)]
-}
-
-func outputBytes(res *action.Result) (bytes int64) {
-	for i := range res.Outputs {
-		bytes += res.Outputs[i].Digest.Size()
-	}
-	return bytes
 }
 
 func (c *recorder) now() int64 { return time.Since(c.began).Microseconds() }
@@ -221,7 +214,7 @@ func (c *recorder) finished(s steal.Step, status event.Status, d *steal.Done) {
 	if d == nil {
 		return
 	}
-	at.OutputBytes = outputBytes(&d.Entry.Result)
+	at.OutputBytes = d.Entry.Result.OutputBytes()
 	if d.How == steal.Executed {
 		at.Peer, at.CPUUS = c.of(d.Entry.Executor), spent(d.Entry.Result.CPU)
 		at.QueuedUS, at.FetchUS = spent(d.Timings.Queued), spent(d.Timings.Fetch)

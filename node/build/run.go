@@ -11,6 +11,7 @@ import (
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/node/event"
 	"github.com/buildnet/buildnet/node/event/tally"
+	"github.com/buildnet/buildnet/node/experience"
 	"github.com/buildnet/buildnet/node/profile"
 	"github.com/buildnet/buildnet/node/project"
 	"github.com/buildnet/buildnet/node/worktree"
@@ -18,7 +19,6 @@ import (
 	"github.com/buildnet/buildnet/sched/action"
 	"github.com/buildnet/buildnet/sched/steal"
 	"github.com/buildnet/buildnet/store"
-	"github.com/buildnet/buildnet/store/costs"
 )
 
 // errSteps says that steps failed; each was told of by its event.
@@ -61,10 +61,7 @@ type run struct {
 	// outcomes has a result for each step that has a good one.
 	outcomes map[action.StepID]*action.Result
 	differs  []string
-	// learned are the kinds of the steps that were executed.
-	learned  []costs.Kind
-	caps     map[peer.ID]peer.Capabilities // as they were at capsAt
-	capsAt   time.Time
+	exp      *experience.Build
 	forecast *event.Forecast
 	choices  *event.Choices
 	leader   peer.ID

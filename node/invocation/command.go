@@ -232,7 +232,7 @@ func (t *task) away(ctx context.Context) (api.CommandResult, error) {
 	}
 	step := t.p.Step
 	step.Rank = min(max(t.c.Rank, 0), action.MaxCost)
-	v.expect(&step)
+	v.hint(&step)
 	d, err := v.queue.run(ctx, step)
 	switch {
 	case err == nil:
@@ -292,7 +292,7 @@ func (t *task) remember(ctx context.Context) {
 func (t *task) tell(d *steal.Done, o *remote.Outcome, out *api.CommandResult) {
 	v, ran := t.v, d.How == steal.Executed
 	if ran {
-		v.learn(&t.p.Step, d, time.Since(t.began))
+		v.exp.Learn(&t.p.Step, d.Entry.Executor, &d.Entry.Result, t.began)
 	}
 	e := event.StepFinished{
 		Digest: out.Action, Peer: out.Peer, Status: out.How,

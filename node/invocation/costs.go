@@ -1,74 +1,61 @@
 package invocation
 
 import (
+	"context"
 	"time"
 
-	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/sched/action"
-	"github.com/buildnet/buildnet/sched/steal"
 	"github.com/buildnet/buildnet/store/costs"
 )
 
-// expect sets what a run of a step is expected to take: by what is known of it,
-// else by its rule. Memory decides where it may run at all: there nobody else's
-// word counts.
-func (v *invocation) expect(step *action.Step) {
-	kinds := costs.KindsOf(step)
-	for _, k := range []costs.Kind{kinds.Step, kinds.Rule} {
-		e, known := v.s.opts.Costs.Known(k)
-		if !known {
-			continue
-		}
-		own, _ := v.s.opts.Costs.Own(k)
-		step.Cost = min(e.Work(), action.MaxCost)
-		step.Memory, step.OutputBytes = min(int64(own.Memory), action.MaxHintBytes), min(int64(e.Output), action.MaxHintBytes)
-		return
-	}
+// patience bounds how long members are asked for what they know of a rule. Nobody
+// waits for that: it is for the commands that come later.
+const patience = 3 * time.Second
+
+// Hearsay exchanges with other members what kinds of actions cost.
+type Hearsay interface {
+	// Ask brings into the book of costs what members know. It returns when that
+	// is done, or ctx has ended.
+	Ask(ctx context.Context, kinds []costs.Kind)
+	// Tell has others told what the book knows. It does not wait.
+	Tell(kinds []costs.Kind)
 }
 
-// learn keeps what a step took. The executor's word is bounded by what can be seen
-// of it here.
-func (v *invocation) learn(step *action.Step, d *steal.Done, most time.Duration) {
-	res, kinds := &d.Entry.Result, costs.KindsOf(step)
-	var bytes int64
-	for _, o := range res.Outputs {
-		bytes += o.Digest.Size()
+// hint sets what is known of a step: by its name, else by its rule.
+func (v *invocation) hint(step *action.Step) {
+	h, ok := v.exp.Hints(costs.StepOf(step))
+	if !ok {
+		rule := costs.RuleOf(step)
+		if h, ok = v.exp.Hints(rule); !ok {
+			v.ask(rule)
+			return
+		}
 	}
-	caps := v.capsOf(d.Entry.Executor)
-	err := v.s.opts.Costs.Learn(kinds, costs.Run{
-		Wall: min(res.Wall, most), CPU: res.CPU, BPU: caps.BPU, Share: caps.Share(), Memory: res.MaxRSS, Bytes: bytes, OK: res.OK(),
-	}, time.Now())
-	if err != nil {
-		v.s.opts.Log.Debug("what a step took is not kept", "step", step.ID, "error", err)
+	step.Hint(h)
+}
+
+// ask asks members for a rule of which nothing is known here, once.
+func (v *invocation) ask(rule costs.Kind) {
+	if v.modes.Local || !v.others() {
 		return
 	}
 	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.learned = append(v.learned, kinds.Step, kinds.Rule)
-}
-
-// capsOf returns what a member can do; of one that is not known, what is usual.
-func (v *invocation) capsOf(id peer.ID) peer.Capabilities {
-	for _, m := range v.s.opts.Members() {
-		if m.ID == id && m.Caps.BPU > 0 {
-			return m.Caps
-		}
+	asked := v.asked[rule]
+	v.asked[rule] = true
+	v.mu.Unlock()
+	if asked {
+		return
 	}
-	return peer.Capabilities{BPU: 1, Cores: 1, Slots: 1}
+	v.running.Go(func() {
+		ctx, cancel := context.WithTimeout(v.life, patience)
+		defer cancel()
+		v.s.opts.Hearsay.Ask(ctx, []costs.Kind{rule})
+	})
 }
 
 // tellCosts keeps what was learned, and has others told.
 func (v *invocation) tellCosts() {
-	v.mu.Lock()
-	learned := v.learned
-	v.mu.Unlock()
-	if len(learned) == 0 {
-		return
-	}
-	if err := v.s.opts.Costs.Flush(); err != nil {
-		v.s.opts.Log.Debug("what steps took is not kept", "build", v.id, "error", err)
-	}
-	if !v.modes.Local {
-		v.s.opts.Hearsay.Tell(learned)
+	if kinds := v.exp.Keep(); len(kinds) > 0 && !v.modes.Local {
+		v.s.opts.Hearsay.Tell(kinds)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/buildnet/buildnet/node/api"
 	"github.com/buildnet/buildnet/node/event"
 	"github.com/buildnet/buildnet/node/event/tally"
+	"github.com/buildnet/buildnet/node/experience"
 	"github.com/buildnet/buildnet/node/profile"
 	"github.com/buildnet/buildnet/sched/action"
 	"github.com/buildnet/buildnet/sched/place"
@@ -34,6 +35,7 @@ type invocation struct {
 	started time.Time
 	told    *told
 	tally   *tally.Tally
+	exp     *experience.Build
 	profile profile.Chosen
 	modes   steal.Modes
 	localBy string // why no other machine is asked
@@ -51,7 +53,7 @@ type invocation struct {
 	mu      sync.Mutex
 	closed  bool
 	names   map[action.StepID]bool
-	learned []costs.Kind
+	asked   map[costs.Kind]bool // of members
 	leader  peer.ID
 	epoch   uint64
 	running sync.WaitGroup // commands; none begins once closed
@@ -60,8 +62,9 @@ type invocation struct {
 func newInvocation(s *Service, r api.InvocationRequest, emit func(event.Event)) *invocation {
 	v := &invocation{
 		s: s, id: newID(), req: r, started: time.Now(), told: &told{next: emit},
-		end: make(chan api.InvocationEnd), over: make(chan struct{}), names: map[action.StepID]bool{},
+		end: make(chan api.InvocationEnd), over: make(chan struct{}), names: map[action.StepID]bool{}, asked: map[costs.Kind]bool{},
 	}
+	v.exp = experience.New(s.opts.Costs, s.opts.Members, s.opts.Log)
 	v.tally = tally.New(string(v.id), s.opts.Self, 0, v.emit)
 	v.queue = newQueue(v)
 	return v

@@ -40,6 +40,7 @@ var _ sched.Observer = (*queue)(nil)
 // ticket is who waits for a step.
 type ticket struct {
 	name action.StepID
+	cost float64
 	done chan struct{} // closed when what follows is set
 	d    *steal.Done
 	err  error
@@ -78,7 +79,7 @@ func (q *queue) add(ctx context.Context, step action.Step) (steal.Step, *ticket,
 	if q.failed != nil {
 		return 0, nil, q.failed
 	}
-	t := &ticket{name: step.ID, done: make(chan struct{})}
+	t := &ticket{name: step.ID, cost: step.Cost, done: make(chan struct{})}
 	if err := q.expect(q.next, t); err != nil {
 		return 0, nil, err
 	}
@@ -161,12 +162,18 @@ func (q *queue) answer(at steal.Step, d *steal.Done, err error) {
 }
 
 func (q *queue) nameOf(at steal.Step) action.StepID {
+	name, _ := q.known(at)
+	return name
+}
+
+// known returns the name of a step that somebody waits for, and its expected cost.
+func (q *queue) known(at steal.Step) (action.StepID, float64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if t := q.tickets[at]; t != nil {
-		return t.name
+		return t.name, t.cost
 	}
-	return ""
+	return "", 0
 }
 
 // Elected implements sched.Observer.
@@ -188,8 +195,8 @@ func texts(ids []peer.ID) []string {
 
 // Started implements sched.Observer.
 func (q *queue) Started(at steal.Step, by peer.ID) {
-	if name := q.nameOf(at); name != "" {
-		q.v.emit(event.StepStarted{Build: string(q.v.id), Step: string(name), Peer: string(by)})
+	if name, cost := q.known(at); name != "" {
+		q.v.emit(event.StepStarted{Build: string(q.v.id), Step: string(name), Peer: string(by), ExpectedMS: int64(1000 * cost / q.v.exp.Speed(by))})
 	}
 }
 

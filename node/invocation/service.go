@@ -47,11 +47,6 @@ type Fetcher interface {
 	Fetch(ctx context.Context, ds []digest.Digest, hints []peer.ID) (int64, error)
 }
 
-// Hearsay tells other members what kinds of steps cost. It does not wait.
-type Hearsay interface {
-	Tell(kinds []costs.Kind)
-}
-
 // Profiles are what the node knows of profiles.
 type Profiles interface {
 	// Source returns the text of a profile of the node's home, or

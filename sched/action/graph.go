@@ -94,8 +94,7 @@ func (g *Graph) Step(id StepID) (*Step, bool) {
 // Hint replaces the hints of the step at place i. It may not be called while
 // others read the graph.
 func (g *Graph) Hint(i int, h Hints) {
-	s := &g.steps[i]
-	s.Cost, s.Memory, s.OutputBytes = costOf(h.Cost), hintBytes(h.Memory), hintBytes(h.OutputBytes)
+	g.steps[i].Hint(h)
 }
 
 // Restrict replaces the reach of the step at place i. It may not be called

@@ -88,6 +88,15 @@ type Result struct {
 // OK reports whether the action did all that it was to do.
 func (r *Result) OK() bool { return r.ExitCode == 0 && r.Message == "" }
 
+// OutputBytes is the size of what it names as outputs; directories count as
+// their lists do.
+func (r *Result) OutputBytes() (bytes int64) {
+	for i := range r.Outputs {
+		bytes += r.Outputs[i].Digest.Size()
+	}
+	return bytes
+}
+
 // Entry is a result as the action cache keeps it and peers exchange it: with
 // the action it is of, who executed it, and that node's signature.
 type Entry struct {

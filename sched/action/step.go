@@ -123,6 +123,11 @@ type Hints struct {
 	Memory, OutputBytes int64
 }
 
+// Hint replaces the hints of a step.
+func (s *Step) Hint(h Hints) {
+	s.Cost, s.Memory, s.OutputBytes = costOf(h.Cost), hintBytes(h.Memory), hintBytes(h.OutputBytes)
+}
+
 // Hints of a step are at most that, whoever gives them: sums over a graph stay
 // finite.
 const (
