@@ -49,7 +49,7 @@ func (n *Node) desk(p *parts, settings config.Settings) (invocation.Desk, error)
 	return invocation.Desk{
 		Desk: remote.New(remote.Options{
 			Inputs: disk.New(disk.Options{Path: toolchain.DefaultPath, Bound: bound, Depfile: dependencies}),
-			Files:  files, Blobs: p.store, Depfile: dependencies, Manifests: shelf, Bound: bound, Path: toolchain.DefaultPath, Log: n.cfg.Log,
+			Files:  files, Blobs: p.store, Depfile: dependencies, Manifests: shelf, Bound: bound, Path: toolchain.DefaultPath, Trusted: settings.TrustedCommands, Log: n.cfg.Log,
 			Toolchain: func(ctx context.Context, spec, dirs string) (string, error) {
 				return p.toolchains.Digest(ctx, toolchain.Spec{Spec: spec, Dirs: dirs})
 			},

@@ -51,17 +51,17 @@ func TestProjectRootIsTheNearestAbove(t *testing.T) {
 }
 
 func TestSettings(t *testing.T) {
-	got, err := parseSettings([]byte("cache: {max: 2GiB}\nshare_reduced: true\ntoolchain_dirs: [/opt/cross]\nshare: 0.5\nyield: on\n"))
+	got, err := parseSettings([]byte("cache: {max: 2GiB}\nshare_reduced: true\ntoolchain_dirs: [/opt/cross]\ntrusted_commands: [protoc, python3 */gen.py]\nshare: 0.5\nyield: on\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Settings{CacheMaxBytes: 2 << 30, ShareReduced: true, ToolchainDirs: []string{"/opt/cross"}, Share: 0.5, Yield: On}
+	want := Settings{CacheMaxBytes: 2 << 30, ShareReduced: true, ToolchainDirs: []string{"/opt/cross"}, Share: 0.5, Yield: On, TrustedCommands: []string{"protoc", "python3 */gen.py"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	_, err = parseSettings([]byte("cache: {max: lots}\ntoolchain_dirs: [relative]\n"))
-	if err == nil || !strings.Contains(err.Error(), "cache.max") || !strings.Contains(err.Error(), "toolchain_dirs") {
-		t.Errorf("both faults should be named: %v", err)
+	_, err = parseSettings([]byte("cache: {max: lots}\ntoolchain_dirs: [relative]\ntrusted_commands: [\"* *\"]\n"))
+	if err == nil || !strings.Contains(err.Error(), "cache.max") || !strings.Contains(err.Error(), "toolchain_dirs") || !strings.Contains(err.Error(), "trusted_commands") {
+		t.Errorf("all faults should be named: %v", err)
 	}
 	if _, err := parseSettings([]byte("cahce: {}\n")); err == nil {
 		t.Error("an unknown key was accepted")

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -30,6 +31,9 @@ type Settings struct {
 	// them when their machine dies; 0 is the default. It is a quarter of the store at
 	// most.
 	KeepForOthersBytes int64
+	// TrustedCommands are patterns of commands that read nothing but what a graph
+	// declares and what is installed, each as words with * for anything.
+	TrustedCommands []string
 	// Heartbeat is how often leaders hear how this node is; 0 is the default.
 	Heartbeat time.Duration
 }
@@ -57,6 +61,7 @@ type settingsFile struct {
 	} `yaml:"cache"`
 	ShareReduced  bool     `yaml:"share_reduced"`
 	ToolchainDirs []string `yaml:"toolchain_dirs"`
+	Trusted       []string `yaml:"trusted_commands"`
 	Share         *float64 `yaml:"share"`
 	Yield         Switch   `yaml:"yield"`
 	Heartbeat     string   `yaml:"heartbeat"`
@@ -88,7 +93,7 @@ func parseSettings(raw []byte) (Settings, error) {
 			return Settings{}, err
 		}
 	}
-	s := Settings{ShareReduced: f.ShareReduced, ToolchainDirs: f.ToolchainDirs, Yield: f.Yield}
+	s := Settings{ShareReduced: f.ShareReduced, ToolchainDirs: f.ToolchainDirs, Yield: f.Yield, TrustedCommands: f.Trusted}
 	var errs []error
 	if f.Share != nil {
 		s.Share = *f.Share
@@ -118,6 +123,11 @@ func parseSettings(raw []byte) (Settings, error) {
 	for _, d := range f.ToolchainDirs {
 		if !filepath.IsAbs(d) || filepath.Clean(d) != d {
 			errs = append(errs, fmt.Errorf("toolchain_dirs: %q is not a clean absolute path", d))
+		}
+	}
+	for _, c := range f.Trusted {
+		if strings.Trim(c, " \t*") == "" {
+			errs = append(errs, fmt.Errorf("trusted_commands: %q means every command; name programs, such as protoc, or \"python3 */gen.py\"", c))
 		}
 	}
 	return s, errors.Join(errs...)

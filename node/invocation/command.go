@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -103,7 +104,14 @@ func (t *task) note(ctx context.Context) error {
 }
 
 func (t *task) request() remote.Request {
-	return remote.Request{Argv: t.c.Argv, Shell: t.c.Shell, Dir: t.c.Dir, Getenv: t.getenv, Terminal: t.c.Terminal}
+	outs := t.c.Outputs
+	if t.c.Depfile != "" {
+		outs = append(slices.Clone(outs), t.c.Depfile)
+	}
+	return remote.Request{
+		Argv: t.c.Argv, Shell: t.c.Shell, Dir: t.c.Dir, Getenv: t.getenv, Terminal: t.c.Terminal,
+		Inputs: t.c.Inputs, Outputs: outs, Response: t.c.Rspfile,
+	}
 }
 
 func (t *task) getenv(name string) (string, bool) {

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"os"
 	"path"
+	"regexp"
 	"slices"
 	"time"
 
@@ -87,7 +88,10 @@ type Options struct {
 	// where it finds programs.
 	Bound []string
 	Path  string
-	Log   *slog.Logger
+	// Trusted are patterns of commands that read nothing but what a graph
+	// declares and what is installed: words, with * for anything.
+	Trusted []string
+	Log     *slog.Logger
 	// Cc is what a compiler is that is called cc; 0 is GCC.
 	Cc compile.Family
 }
@@ -110,6 +114,7 @@ type Desk struct {
 	locales  map[string]bool // whether this machine has them
 	bound    []string
 	pending  map[digest.Digest][]byte // manifests that are not kept yet
+	trusted  [][]*regexp.Regexp
 }
 
 // content is what is in a file.
@@ -124,7 +129,8 @@ func New(o Options) *Desk {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Desk{
-		o: o, turn: make(chan struct{}, 1), forest: tree.New(), contents: map[string]*content{}, ways: map[string]*way{}, held: map[string]held{},
+		trusted: patterns(o.Trusted),
+		o:       o, turn: make(chan struct{}, 1), forest: tree.New(), contents: map[string]*content{}, ways: map[string]*way{}, held: map[string]held{},
 		chains: map[[2]string]string{}, tools: map[string]tools{}, locales: map[string]bool{}, pending: map[digest.Digest][]byte{},
 	}
 }

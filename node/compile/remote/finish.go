@@ -37,8 +37,10 @@ type Outcome struct {
 func (d *Desk) Finish(ctx context.Context, p *Prepared, act digest.Digest, r *action.Result) (Outcome, error) {
 	o, err := d.judge(ctx, p, r)
 	switch {
-	case err != nil || o.Suspect != "":
+	case err != nil:
 		return o, err
+	case o.Suspect != "":
+		return o, d.refuse(ctx, p, &o)
 	case !r.OK():
 		return o, d.fail(ctx, p, o.Said)
 	}
@@ -102,9 +104,13 @@ func (d *Desk) judge(ctx context.Context, p *Prepared, r *action.Result) (Outcom
 }
 
 // exists reports whether a name that a compiler does not find is a file here.
-func (p *Prepared) exists(name, from string) bool {
+func (p *Prepared) exists(name, from string) bool { return p.here(name, from, isFile) }
+
+// here reports whether a name is that of a file that is wanted, in any of the
+// places where it may be.
+func (p *Prepared) here(name, from string, wanted func(file string) bool) bool {
 	if path.IsAbs(name) {
-		return isFile(name)
+		return wanted(name)
 	}
 	dirs := []string{p.dir}
 	if from != "" {
@@ -116,7 +122,7 @@ func (p *Prepared) exists(name, from string) bool {
 		}
 	}
 	for _, d := range slices.Concat(dirs, p.looked, p.answer.Own) {
-		if isFile(d + "/" + name) {
+		if wanted(d + "/" + name) {
 			return true
 		}
 	}

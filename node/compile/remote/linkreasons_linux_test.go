@@ -122,7 +122,7 @@ func TestWhatALinkerOpensIsDeclared(t *testing.T) {
 		b.made(strace + " -f -s 4096 -e trace=open,openat,access,readlink,execve -o " + log + " " + command)
 		text, err := os.ReadFile(log)
 		b.do(err)
-		declared := b.declared(p)
+		declared := b.given(p)
 		for _, m := range opened.FindAllStringSubmatch(string(text), -1) {
 			f := m[1]
 			if !filepath.IsAbs(f) {
@@ -159,8 +159,8 @@ func (b *bench) eachFile(d digest.Digest, at string, do func(file string)) {
 	}
 }
 
-// declared are the files that a step is given.
-func (b *bench) declared(p *remote.Prepared) map[string]bool {
+// given are the files that a step is given.
+func (b *bench) given(p *remote.Prepared) map[string]bool {
 	b.Helper()
 	files := map[string]bool{}
 	b.eachFile(p.Step.Inputs, "", func(f string) { files[f] = true })

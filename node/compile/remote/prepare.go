@@ -31,6 +31,7 @@ const (
 	Compiles Work = iota
 	Links
 	Archives
+	Declared // what a graph says of it: see Options.Trusted
 )
 
 // Request is a command that somebody wants run.
@@ -45,6 +46,11 @@ type Request struct {
 	// Terminal says that its messages go to a terminal: they have colours then,
 	// unless the command says otherwise.
 	Terminal bool
+	// Inputs and Outputs are those that a graph declares for it, and Response is
+	// a file of arguments that the graph has written: all as seen from Dir. They
+	// count for a command that is trusted.
+	Inputs, Outputs []string
+	Response        string
 	// ID names the step; "" is its first output.
 	ID action.StepID
 	// Timeout bounds the run; 0 is an hour.
@@ -73,9 +79,10 @@ type Prepared struct {
 	InputBytes int64
 
 	dir     string
-	outputs []string // in the order in which they are written, absolute and real
-	writes  []string // as they are written, absolute
-	known   bool     // that it writes nothing else
+	outputs []string      // in the order in which they are written, absolute and real
+	writes  []string      // as they are written, absolute
+	known   bool          // that it writes nothing else
+	refusal digest.Digest // under which it is remembered that a graph does not declare all it reads
 	answer  compile.Answer
 	files   []tree.File
 	key     digest.Digest // of its manifest
@@ -101,6 +108,15 @@ func (d *Desk) Prepare(ctx context.Context, r Request) (*Prepared, error) {
 	if r.Getenv == nil {
 		r.Getenv = func(string) (string, bool) { return "", false }
 	}
+	p, err := d.read(ctx, r)
+	if errors.Is(err, ErrNotCompiler) && len(r.Outputs) > 0 && d.trusts(r) {
+		return d.declares(ctx, r)
+	}
+	return p, err
+}
+
+// read makes a step of a command whose program is known here.
+func (d *Desk) read(ctx context.Context, r Request) (*Prepared, error) {
 	commands, err := r.commands()
 	if err != nil {
 		return nil, err

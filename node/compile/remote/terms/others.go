@@ -43,7 +43,8 @@ func (j *judge) exact(t *Terms, dirs []string) {
 type Task struct {
 	Argv []string
 	Env  []action.Property
-	// Programs are all that it runs, by their names.
+	// Programs are all that it runs, by their names; nil is anything that is
+	// installed.
 	Programs []string
 	// Dir and Outputs are as those of a Case.
 	Dir     string
@@ -65,6 +66,9 @@ func OfTask(t *Task) (*Terms, []string) {
 	j.reads()
 	j.places()
 	terms := j.bare(t.Argv, j.environment())
-	terms.Spec = "tools:" + strings.Join(slices.Compact(slices.Sorted(slices.Values(t.Programs))), ",")
+	terms.Spec = "host"
+	if len(t.Programs) > 0 {
+		terms.Spec = "tools:" + strings.Join(slices.Compact(slices.Sorted(slices.Values(t.Programs))), ",")
+	}
 	return j.conclude(terms)
 }

@@ -21,7 +21,7 @@ type Exists func(name, from string) bool
 // "". What a compiler itself found wrong is believed; what may be for want of a
 // file, of memory or of patience there is not.
 func Suspect(c *compile.Command, r *action.Result, said []byte, here Exists) string {
-	if m, ok := missing(said, here); ok {
+	if m, ok := Missing(said, here); ok {
 		return "it did not find " + m + " there, which is here"
 	}
 	switch {
@@ -42,7 +42,7 @@ func Suspect(c *compile.Command, r *action.Result, said []byte, here Exists) str
 // Doubted is Suspect for what is no compile. A failure is never believed: what
 // it leaves behind, and what its words mean, depends on the program.
 func Doubted(r *action.Result, said []byte, here Exists) string {
-	if m, ok := missing(said, here); ok {
+	if m, ok := Missing(said, here); ok {
 		return "it did not find " + m + " there, which is here"
 	}
 	switch {
@@ -83,9 +83,9 @@ var excerpt = regexp.MustCompile(`^\d* *\|`)
 // quoted matches a name in quotes of one kind or another.
 var quoted = regexp.MustCompile("[\"'`‘<]([^\"'`‘’<>]+)[\"'’>]")
 
-// missing returns a file that is said not to be found and is here. Where no name
+// Missing returns a file that is said not to be found and is here. Where no name
 // can be made out, it is taken to be.
-func missing(said []byte, here Exists) (string, bool) {
+func Missing(said []byte, here Exists) (string, bool) {
 	for line := range bytes.Lines(said) {
 		text := strings.TrimSpace(plain(string(line)))
 		if !absence.MatchString(text) || excerpt.MatchString(text) {
