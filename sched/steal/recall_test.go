@@ -56,7 +56,7 @@ func TestWhatBeganIsMeantForNobodyElse(t *testing.T) {
 		"it began":      func(r *paper, id peer.ID, s Step) { r.hears(id, Started{Step: s}) },
 		"it is done":    func(r *paper, id peer.ID, s Step) { r.reports(id, s, Failure{}) },
 		"it went wrong": func(r *paper, id peer.ID, s Step) { r.reports(id, s, Failure{Kind: Broken, Text: "it broke"}) },
-		"its stream broke": func(r *paper, id peer.ID, s Step) {
+		"its stream broke": func(r *paper, id peer.ID, _ Step) {
 			var has []Running
 			for _, s := range r.given[id] {
 				has = append(has, Running{Step: s, Action: garbageDone(int(s)).Entry.Action})
