@@ -28,7 +28,7 @@ var project = map[string]string{
 
 // bench is an invocation of a client on a node.
 type bench struct {
-	*testing.T
+	testing.TB
 	node *nodetest.Node
 	dir  string
 	env  []string
@@ -40,7 +40,7 @@ type bench struct {
 	cancel context.CancelFunc
 }
 
-func newBench(t *testing.T, n *nodetest.Node, files map[string]string) *bench {
+func newBench(t testing.TB, n *nodetest.Node, files map[string]string) *bench {
 	t.Helper()
 	if _, err := exec.LookPath("g++"); err != nil {
 		t.Skip(err)
@@ -49,7 +49,7 @@ func newBench(t *testing.T, n *nodetest.Node, files map[string]string) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &bench{T: t, node: n, dir: dir, env: []string{"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8"}}
+	return &bench{TB: t, node: n, dir: dir, env: []string{"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8"}}
 }
 
 // begin begins an invocation.
@@ -172,7 +172,7 @@ func (b *bench) taken(p string) string {
 
 // mesh is n nodes of which the first is asked; it skips where nothing can be
 // isolated.
-func mesh(t *testing.T, size int) []*nodetest.Node {
+func mesh(t testing.TB, size int) []*nodetest.Node {
 	t.Helper()
 	nodes := nodetest.Mesh(t, size, 2)
 	s, err := nodes[0].Client.Status(t.Context())

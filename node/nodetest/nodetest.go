@@ -31,13 +31,13 @@ func (n *Node) API() api.Node { return n.node.API() }
 
 // Start starts a node with slots for actions, or as many as it takes itself
 // for 0. A token brings it into a mesh, an empty one makes another.
-func Start(t *testing.T, slots int, token string) *Node {
+func Start(t testing.TB, slots int, token string) *Node {
 	t.Helper()
 	return StartOn(t, node.Machine{}, slots, token)
 }
 
 // StartOn is Start on a machine of which the test stands in for a part.
-func StartOn(t *testing.T, machine node.Machine, slots int, token string) *Node {
+func StartOn(t testing.TB, machine node.Machine, slots int, token string) *Node {
 	t.Helper()
 	home := filepath.Join(t.TempDir(), "home")
 	if err := os.Mkdir(home, 0o700); err != nil {
@@ -80,7 +80,7 @@ func StartOn(t *testing.T, machine node.Machine, slots int, token string) *Node 
 	return &Node{Home: home, Client: client.New(home), node: n}
 }
 
-type lines struct{ t *testing.T }
+type lines struct{ t testing.TB }
 
 // Write implements io.Writer.
 func (l lines) Write(b []byte) (int, error) {
@@ -89,7 +89,7 @@ func (l lines) Write(b []byte) (int, error) {
 }
 
 // Mesh starts nodes that know one another, each with slots for actions.
-func Mesh(t *testing.T, size, slots int) []*Node {
+func Mesh(t testing.TB, size, slots int) []*Node {
 	t.Helper()
 	nodes := []*Node{Start(t, slots, "")}
 	inv, err := nodes[0].Client.Invite(t.Context(), api.InviteRequest{Reach: api.Everywhere})
@@ -106,7 +106,7 @@ func Mesh(t *testing.T, size, slots int) []*Node {
 }
 
 // Meets waits until the node knows of size members all that a build needs.
-func (n *Node) Meets(t *testing.T, size int) {
+func (n *Node) Meets(t testing.TB, size int) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -116,7 +116,7 @@ func (n *Node) Meets(t *testing.T, size int) {
 }
 
 // known counts the members of whom the node knows all that a build needs.
-func (n *Node) known(t *testing.T) (count int) {
+func (n *Node) known(t testing.TB) (count int) {
 	t.Helper()
 	members, err := n.Client.Members(t.Context())
 	if err != nil {
@@ -131,7 +131,7 @@ func (n *Node) known(t *testing.T) (count int) {
 }
 
 // Build builds the project in dir, with the node as its initiator.
-func (n *Node) Build(t *testing.T, dir string) event.BuildFinished {
+func (n *Node) Build(t testing.TB, dir string) event.BuildFinished {
 	t.Helper()
 	var last event.Event
 	err := n.Client.Build(t.Context(), api.BuildRequest{Dir: dir}, func(line []byte) (err error) {
@@ -152,7 +152,7 @@ func (n *Node) Build(t *testing.T, dir string) event.BuildFinished {
 }
 
 // Tree writes files, content by path, to a directory that it returns.
-func Tree(t *testing.T, files map[string]string) string {
+func Tree(t testing.TB, files map[string]string) string {
 	t.Helper()
 	root := t.TempDir()
 	for name, content := range files {

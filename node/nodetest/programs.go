@@ -22,7 +22,7 @@ type programs struct {
 	ended chan struct{}
 }
 
-func (p *programs) watched(t *testing.T) *toolchain.Prober {
+func (p *programs) watched(t testing.TB) *toolchain.Prober {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.users++; p.users == 1 {
