@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -107,12 +106,6 @@ func (b *bench) ended() event.BuildFinished {
 		b.Errorf("the counts add up to %d of %d: %+v", sum, f.Steps, f)
 	}
 	return f
-}
-
-func (b *bench) told() []event.Event {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return slices.Clone(b.events)
 }
 
 func (b *bench) run(command string) api.CommandResult {

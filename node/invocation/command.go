@@ -189,7 +189,7 @@ func (v *invocation) lookUp(ctx context.Context, act digest.Digest, step *action
 		e, err = v.s.opts.Private.Get(ctx, act)
 	}
 	if err == nil && step.Fits(&e.Result) != nil {
-		return nil, nil // a member gave it to this node's cache
+		return nil, nil //nolint:nilerr // a member gave it to this node's cache
 	}
 	var blobs []digest.Digest
 	if err == nil {

@@ -125,6 +125,9 @@ func (v *invocation) do(ctx context.Context) (err error) {
 		end.Cancelled = true
 	}
 	v.close()
+	if !end.Cancelled {
+		v.queue.close(ctx)
+	}
 	cancel()
 	v.running.Wait()
 	v.queue.wait()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/node/event"
@@ -139,6 +140,26 @@ func (q *queue) end(err error) {
 		delete(q.tickets, at)
 	}
 }
+
+// close lets the build come to its end by itself, for a short while: then all of
+// its members part in order.
+func (q *queue) close(ctx context.Context) {
+	q.turn <- struct{}{} // nobody adds any more
+	defer func() { <-q.turn }()
+	if q.ended == nil {
+		return
+	}
+	q.session.Close()
+	ctx, cancel := context.WithTimeout(ctx, closeTime)
+	defer cancel()
+	select {
+	case <-q.ended:
+	case <-ctx.Done():
+	}
+}
+
+// closeTime is how long a build may take to end of which all steps have.
+const closeTime = time.Second
 
 // wait returns when the build is over, which it is soon after the invocation's
 // life.
