@@ -29,7 +29,8 @@ func (a *app) explainCommand() *cobra.Command {
 			"that it had an action. And where it was run, and why there or why here. STEP is as\n" +
 			"`buildnet builds show` has it; of a build.ninja it is the first output. BUILD is an\n" +
 			"ID or its beginning; none is the newest build of this directory that had the step.\n\n" +
-			"What an action was made of is kept as long as the cache has room.",
+			"What an action of a build.ninja was made of is kept as long as the cache has room;\n" +
+			"of a project's actions only the large ones are.",
 		Example: "  buildnet explain CMakeFiles/app.dir/main.cc.o",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) < 1 || len(args) > 2 || args[len(args)-1] == "" {
