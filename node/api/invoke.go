@@ -72,9 +72,10 @@ func (s *Server) runCommand(w http.ResponseWriter, r *http.Request) {
 	}
 	h := w.Header()
 	h.Set("Content-Type", CommandType)
-	h.Set("Transfer-Encoding", "identity") // no chunks: it ends with the connection
+	outcome := res.outcome()
 	if len(res.Local) > 0 {
-		if _, err := io.WriteString(w, res.outcome()); err != nil || http.NewResponseController(w).Flush() != nil {
+		h.Set("Transfer-Encoding", "identity") // no chunks: it ends with the connection
+		if _, err := io.WriteString(w, outcome); err != nil || http.NewResponseController(w).Flush() != nil {
 			return // nobody is there
 		}
 		<-r.Context().Done()
@@ -84,7 +85,8 @@ func (s *Server) runCommand(w http.ResponseWriter, r *http.Request) {
 	h.Set(PeerHeader, res.Peer)
 	h.Set(RunMSHeader, strconv.FormatInt(res.RunMS, 10))
 	h.Set(ActionHeader, res.Action)
-	if _, err := io.WriteString(w, res.outcome()); err == nil {
+	h.Set("Content-Length", strconv.Itoa(len(outcome)+len(res.Output))) // an answer that was cut is none
+	if _, err := io.WriteString(w, outcome); err == nil {
 		_, _ = w.Write(res.Output) // a client that went away
 	}
 }

@@ -167,7 +167,7 @@ func TestCommandsBySocketAlone(t *testing.T) {
 		return string(h), string(r)
 	}
 	head, rest := ask("dir=/d\x00arg=cc\x00arg=x.c\x00\x00")
-	if !strings.HasPrefix(head, "HTTP/1.1 200 ") || rest != "exit 1\ncc x.c\n" {
+	if !strings.HasPrefix(head, "HTTP/1.1 200 ") || rest != "exit 1\ncc x.c\n" || !strings.Contains(head, fmt.Sprintf("\r\nContent-Length: %d\r\n", len(rest))) {
 		t.Errorf("answered %q, %q", head, rest)
 	}
 	if head, _ = ask("dir=/d\x00\x00"); !strings.HasPrefix(head, "HTTP/1.1 400 ") {

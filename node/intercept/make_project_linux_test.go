@@ -75,10 +75,12 @@ func TestMakeIsInterceptedWhole(t *testing.T) {
 			}
 			for _, where := range []string{"here", "elsewhere"} {
 				dir := projectAt(t)
-				f := newFake(t, func(asked) string { return local })
-				if where == "elsewhere" {
-					f.answer = func(a asked) string { return compileFor(t, a) }
-				}
+				f := newFake(t, func(a asked) string {
+					if where == "here" {
+						return local
+					}
+					return compileFor(t, a)
+				})
 				got, gotStatus := together(t, dir, f, argv)
 				if gotStatus != status || got != words && !slices.Contains(argv, "-j4") {
 					t.Errorf("%s: status %d and\n%s\nplain make has %d and\n%s", where, gotStatus, got, status, words)

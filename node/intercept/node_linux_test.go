@@ -39,14 +39,15 @@ const ok = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nexit 0\n"
 // local has the shim run the compiler.
 const local = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nlocal for a test\n"
 
+// silence is no answer at all, as long as the client waits.
+const silence = "silence"
+
 // fakeNode answers commands with whatever its test says.
 type fakeNode struct {
 	socket string
 	// answer is what a command gets, byte by byte. The connection then ends, unless
-	// the answer is local: then it is the client's to end.
+	// the answer is local, or silence: then it is the client's to end.
 	answer func(asked) string
-	// holds says that the connection is the client's to end in any case.
-	holds bool
 
 	mu       sync.Mutex
 	commands []asked
@@ -104,8 +105,10 @@ func (f *fakeNode) serve(t *testing.T, c net.Conn) {
 	f.commands = append(f.commands, command)
 	f.mu.Unlock()
 	answer := f.answer(command)
-	_, _ = io.WriteString(c, answer)
-	if answer == local || f.holds {
+	if answer != silence {
+		_, _ = io.WriteString(c, answer)
+	}
+	if answer == local || answer == silence {
 		_, _ = io.Copy(io.Discard, c)
 		f.released <- struct{}{}
 	}

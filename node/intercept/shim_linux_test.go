@@ -165,9 +165,8 @@ func TestAShimThatIsKilledHangsUp(t *testing.T) {
 	heard := make(chan struct{})
 	f := newFake(t, func(asked) string {
 		close(heard)
-		return ""
+		return silence
 	})
-	f.holds = true
 	env := theKit(t).Environ(os.Environ(), intercept.Invocation{Socket: f.socket, ID: invocation})
 	path, argv, _ := intercept.Compile(env, "/usr/bin/gcc", []string{"gcc", "-c", "x.c"})
 	c := exec.CommandContext(t.Context(), path, argv[1:]...)
