@@ -20,7 +20,7 @@ func TestStrangersMayNotCommandTheNode(t *testing.T) {
 	for uid, want := range map[int]int{1000: 200, 0: 200, UnknownUID: 200, 1001: 403} {
 		w := httptest.NewRecorder()
 		r := httptest.NewRequest(http.MethodPost, "/v1/down", bytes.NewReader(nil))
-		s.owner(func(w http.ResponseWriter, _ *http.Request) { reply(w, 200, 1) })(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, uid)))
+		s.owner(func(w http.ResponseWriter, _ *http.Request) { reply(w, 200, 1) })(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, origin{uid: uid})))
 		if w.Code != want {
 			t.Errorf("user %d: %d, want %d", uid, w.Code, want)
 		}
@@ -61,7 +61,7 @@ func TestLettersAreThoseOfWhoeverAsks(t *testing.T) {
 	for _, uid := range []int{0, 1000, 1001, UnknownUID} {
 		w := httptest.NewRecorder()
 		r := httptest.NewRequest(http.MethodGet, "/v1/queue/dead", nil)
-		s.socketHandler().ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, uid)))
+		s.socketHandler().ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, origin{uid: uid})))
 		var got []DeadLetter
 		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || len(got) != 1 || got[0].ID != strconv.Itoa(uid) {
 			t.Errorf("user %d gets %s", uid, w.Body)
