@@ -32,7 +32,7 @@ func (n *Node) invoke(p *parts, settings config.Settings, book *costs.Book) *inv
 	return invocation.New(invocation.Options{
 		Self: p.mesh.Self(), UID: os.Geteuid(), Store: p.store, Actions: p.actions, Private: p.private, History: p.history,
 		Scheduler: p.sched, Fetcher: p.dht, Members: p.mesh.Members, Profiles: p.profiles, Settle: p.settle, Moved: p.moved,
-		Provide: p.dht.Provide, Lacking: lacking, Costs: book, Hearsay: p.hearsay, Log: n.cfg.Log,
+		Provide: p.dht.Provide, Lacking: lacking, PathIndependent: settings.PathIndependent, Costs: book, Hearsay: p.hearsay, Log: n.cfg.Log,
 		Open: func() (invocation.Desk, error) { return n.desk(p, settings) },
 	})
 }

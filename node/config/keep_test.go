@@ -17,3 +17,11 @@ func TestWhatIsKeptForOthers(t *testing.T) {
 		}
 	}
 }
+
+func TestPathIndependenceIsAskedFor(t *testing.T) {
+	for text, want := range map[string]bool{"": false, "cpp:\n  path_independent: true\n": true} {
+		if s, err := parseSettings([]byte(text)); err != nil || s.PathIndependent != want {
+			t.Errorf("%q: %v, %v", text, s.PathIndependent, err)
+		}
+	}
+}

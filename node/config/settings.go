@@ -34,6 +34,9 @@ type Settings struct {
 	// TrustedCommands are patterns of commands that read nothing but what a graph
 	// declares and what is installed, each as words with * for anything.
 	TrustedCommands []string
+	// PathIndependent has compiles be the same in every checkout that do not depend
+	// on its place.
+	PathIndependent bool
 	// Heartbeat is how often leaders hear how this node is; 0 is the default.
 	Heartbeat time.Duration
 }
@@ -66,6 +69,9 @@ type settingsFile struct {
 	Yield         Switch   `yaml:"yield"`
 	Heartbeat     string   `yaml:"heartbeat"`
 	KeepForOthers string   `yaml:"keep_for_others"`
+	CPP           struct {
+		PathIndependent bool `yaml:"path_independent"`
+	} `yaml:"cpp"`
 }
 
 // LoadSettings reads node.yaml in home; without one it returns the defaults.
@@ -93,7 +99,7 @@ func parseSettings(raw []byte) (Settings, error) {
 			return Settings{}, err
 		}
 	}
-	s := Settings{ShareReduced: f.ShareReduced, ToolchainDirs: f.ToolchainDirs, Yield: f.Yield, TrustedCommands: f.Trusted}
+	s := Settings{ShareReduced: f.ShareReduced, ToolchainDirs: f.ToolchainDirs, Yield: f.Yield, TrustedCommands: f.Trusted, PathIndependent: f.CPP.PathIndependent}
 	var errs []error
 	if f.Share != nil {
 		s.Share = *f.Share

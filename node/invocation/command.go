@@ -79,6 +79,9 @@ func (t *task) do(ctx context.Context) (api.CommandResult, error) {
 	}
 	t.setName()
 	p.Step.ID = t.name
+	if p.Bound != "" {
+		t.v.bound(t.name, p.Bound)
+	}
 	if err := t.note(ctx); err != nil {
 		return t.here(ctx, "it could not be noted: "+err.Error())
 	}
@@ -108,10 +111,14 @@ func (t *task) request() remote.Request {
 	if t.c.Depfile != "" {
 		outs = append(slices.Clone(outs), t.c.Depfile)
 	}
-	return remote.Request{
+	r := remote.Request{
 		Argv: t.c.Argv, Shell: t.c.Shell, Dir: t.c.Dir, Getenv: t.getenv, Terminal: t.c.Terminal,
 		Inputs: t.c.Inputs, Outputs: outs, Response: t.c.Rspfile,
 	}
+	if t.v.s.opts.PathIndependent {
+		r.Checkout = t.v.req.Root
+	}
+	return r
 }
 
 func (t *task) getenv(name string) (string, bool) {

@@ -50,9 +50,11 @@ type invocation struct {
 	end  chan api.InvocationEnd
 	over chan struct{} // closed when no more commands are taken
 
-	mu      sync.Mutex
-	closed  bool
-	names   map[action.StepID]bool
+	mu     sync.Mutex
+	closed bool
+	names  map[action.StepID]bool
+	// bounds counts what is for this checkout alone.
+	bounds  int
 	asked   map[costs.Kind]bool // of members
 	leader  peer.ID
 	epoch   uint64
@@ -229,4 +231,21 @@ func (v *invocation) notice(level event.Level, format string, args ...any) {
 // others reports whether another member answers.
 func (v *invocation) others() bool {
 	return slices.ContainsFunc(v.s.opts.Members(), func(m peer.Member) bool { return !m.Self && m.State == peer.Alive })
+}
+
+// maxBounds is of how many steps it is told that they are for this checkout alone.
+const maxBounds = 10
+
+// bound tells the user that a result is for this checkout alone.
+func (v *invocation) bound(name action.StepID, why string) {
+	v.mu.Lock()
+	v.bounds++
+	n := v.bounds
+	v.mu.Unlock()
+	switch {
+	case n <= maxBounds:
+		v.notice(event.Info, "%s is for this checkout alone: %s", name, why)
+	case n == maxBounds+1:
+		v.notice(event.Info, "further steps are for this checkout alone, too")
+	}
 }

@@ -90,6 +90,9 @@ type Options struct {
 	Provide func(...digest.Digest)
 	// Open opens the desk.
 	Open func() (Desk, error)
+	// PathIndependent has compiles be the same wherever the root of their invocation
+	// lies, as far as they do not depend on that.
+	PathIndependent bool
 	// Lacking is why this node cannot run steps of compiles itself, or "".
 	Lacking string
 	Log     *slog.Logger

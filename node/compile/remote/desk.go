@@ -112,6 +112,7 @@ type Desk struct {
 	chains   map[[2]string]string // toolchains of this build, by spec and directories
 	tools    map[string]tools
 	locales  map[string]bool // whether this machine has them
+	mentions map[mention]bool
 	bound    []string
 	pending  map[digest.Digest][]byte // manifests that are not kept yet
 	trusted  [][]*regexp.Regexp
@@ -131,7 +132,7 @@ func New(o Options) *Desk {
 	return &Desk{
 		trusted: patterns(o.Trusted),
 		o:       o, turn: make(chan struct{}, 1), forest: tree.New(), contents: map[string]*content{}, ways: map[string]*way{}, held: map[string]held{},
-		chains: map[[2]string]string{}, tools: map[string]tools{}, locales: map[string]bool{}, pending: map[digest.Digest][]byte{},
+		chains: map[[2]string]string{}, tools: map[string]tools{}, locales: map[string]bool{}, mentions: map[mention]bool{}, pending: map[digest.Digest][]byte{},
 	}
 }
 

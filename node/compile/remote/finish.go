@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -36,6 +37,10 @@ type Outcome struct {
 // see Outcome.Suspect.
 func (d *Desk) Finish(ctx context.Context, p *Prepared, act digest.Digest, r *action.Result) (Outcome, error) {
 	o, err := d.judge(ctx, p, r)
+	if p.root != "" {
+		back := *r
+		back.Outputs, r = terms.Back(p.root, r.Outputs), &back
+	}
 	switch {
 	case err != nil:
 		return o, err
@@ -96,6 +101,17 @@ func (d *Desk) judge(ctx context.Context, p *Prepared, r *action.Result) (Outcom
 		}
 	}
 	if p.Work == Compiles {
+		leak, err := d.leaks(ctx, p, r.Outputs)
+		if err != nil {
+			return o, fmt.Errorf("look for where an output was made: %w", err)
+		}
+		if leak != "" {
+			o.Suspect = leak + " says where it was made"
+			return o, nil
+		}
+		if p.root != "" {
+			o.Said = bytes.ReplaceAll(o.Said, []byte(terms.Place), []byte(p.root))
+		}
 		o.Suspect = terms.Suspect(p.Command, r, o.Said, p.exists)
 	} else {
 		o.Suspect = terms.Doubted(r, o.Said, p.exists)

@@ -30,7 +30,7 @@ func (d *Desk) Known(ctx context.Context, p *Prepared) (digest.Digest, bool, err
 	if err != nil || m.Len() == 0 {
 		return digest.Digest{}, false, err
 	}
-	act, hit := m.Find(worldOf(p))
+	act, hit := m.Find(worldFor(p))
 	return act, hit, nil
 }
 
@@ -141,7 +141,7 @@ func (d *Desk) runOf(p *Prepared, named []string) (manifest.Run, bool) {
 	for _, l := range p.answer.Links {
 		run.Links = append(run.Links, manifest.Link(l))
 	}
-	return run.Clone(), true
+	return p.remembered(run.Clone()), true
 }
 
 // located returns which of the files that a command was given a depfile means.
@@ -171,6 +171,13 @@ type world struct {
 	absent map[string]bool
 	links  map[string]string
 	dirs   map[string]bool
+}
+
+func worldFor(p *Prepared) manifest.World {
+	if p.root == "" {
+		return worldOf(p)
+	}
+	return movedWorld{worldOf(p), p.root}
 }
 
 func worldOf(p *Prepared) *world {

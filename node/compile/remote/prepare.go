@@ -51,6 +51,9 @@ type Request struct {
 	// count for a command that is trusted.
 	Inputs, Outputs []string
 	Response        string
+	// Checkout is the directory, absolute, wherever that lies a compile is to be the
+	// same; "" has the places of files count. See Prepared.Bound.
+	Checkout string
 	// ID names the step; "" is its first output.
 	ID action.StepID
 	// Timeout bounds the run; 0 is an hour.
@@ -68,6 +71,9 @@ type Prepared struct {
 	// Coming are files that it may read and that the graph is to make yet. They
 	// are among the reasons: once they are made there may be none.
 	Coming []string
+	// Bound is why the result is for this checkout alone, if it was wanted for all;
+	// "" if it is for all.
+	Bound string
 	// Step reads nothing that is not in the store, and depends on no other.
 	Step action.Step
 	// Action is the key of its result.
@@ -78,6 +84,8 @@ type Prepared struct {
 	// its own.
 	InputBytes int64
 
+	root    string // the checkout, if it lies elsewhere for the step
+	at      *terms.Case
 	dir     string
 	outputs []string      // in the order in which they are written, absolute and real
 	writes  []string      // as they are written, absolute
@@ -210,6 +218,7 @@ func (d *Desk) terms(ctx context.Context, r *Request, p *Prepared) (*terms.Terms
 			return nil, ctx.Err()
 		}
 	}
+	p.at = k
 	t, reasons := terms.Of(k)
 	p.Local = reasons
 	return t, nil
@@ -273,11 +282,11 @@ func (d *Desk) step(ctx context.Context, r *Request, p *Prepared, t *terms.Terms
 		p.Local = []string{err.Error()}
 		return ctx.Err()
 	}
-	links := make([]tree.Link, len(p.answer.Links))
-	for i, l := range p.answer.Links {
-		links[i] = tree.Link(l)
+	t, err := d.move(ctx, r, p, t)
+	if err != nil {
+		return err
 	}
-	root, blobs, err := d.forest.Root(p.files, links, append(p.answer.Dirs, p.dir))
+	root, blobs, err := d.forest.Root(p.laid())
 	if err != nil {
 		p.Local = []string{err.Error()}
 		return nil //nolint:nilerr // that is a reason
@@ -315,7 +324,7 @@ func (p *Prepared) name() error {
 	}
 	sources := make([]manifest.File, min(len(p.Command.Sources), len(p.files)))
 	for i := range sources {
-		sources[i] = manifest.File{Path: p.files[i].Path, Digest: p.files[i].Digest}
+		sources[i] = manifest.File{Path: terms.There(p.root, p.files[i].Path), Digest: p.files[i].Digest}
 	}
 	p.key = manifest.KeyOf(command.Digest, sources)
 	return nil
