@@ -56,7 +56,7 @@ func TestAnInboxIsFullByBytesAsWell(t *testing.T) {
 			t.Error("more is in it than may be")
 		}
 		b.take()
-		if !<-put || !<-put {
+		if first, second := <-put, <-put; !first || !second {
 			t.Error("it is not taken in when there is room")
 		}
 		go func() { put <- b.put(func() {}, 1, false) }()

@@ -159,7 +159,9 @@ func (p *pair) writeManifest() {
 // the system's clock for files is coarse. It has mostly gone on by itself, while
 // the other directory had its turn.
 func (p *pair) nextTick(at *place) {
-	for at.tick = p.now(at); !at.tick.After(at.newest); at.tick = p.now(at) {
+	at.tick = p.now(at)
+	for !at.tick.After(at.newest) {
+		at.tick = p.now(at)
 	}
 }
 

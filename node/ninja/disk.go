@@ -76,7 +76,7 @@ func (t tree) ReadFile(path string) (string, error) {
 		return "", &systemError{err}
 	}
 	if info.Mode()&fs.ModeNamedPipe != 0 && text.Len() == 0 {
-		return "", errors.New("Nobody writes to this pipe") //nolint:revive,staticcheck // as strerror has it
+		return "", errors.New("Nobody writes to this pipe") //nolint:staticcheck // as strerror has it
 	}
 	return text.String(), nil
 }

@@ -324,11 +324,11 @@ func TestHereOnly(t *testing.T) {
 		{"cc -c a.c", dir + "/a.o", ""},
 		{"cc -c a.c", link + "/a.o", ""},
 	} {
-		real, err := filepath.EvalSymlinks(dir)
+		root, err := filepath.EvalSymlinks(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := hereOnly(&Job{Command: tc.command, Outs: []string{tc.out}}, real); got != tc.want {
+		if got := hereOnly(&Job{Command: tc.command, Outs: []string{tc.out}}, root); got != tc.want {
 			t.Errorf("%s: %q, want %q", tc.command, got, tc.want)
 		}
 	}

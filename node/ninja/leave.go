@@ -35,8 +35,8 @@ func inside(output, dir string) bool {
 	if strings.HasPrefix(output, dir+"/") {
 		return true
 	}
-	real, err := filepath.EvalSymlinks(filepath.Dir(output))
-	return err == nil && strings.HasPrefix(real+"/", dir+"/")
+	at, err := filepath.EvalSymlinks(filepath.Dir(output))
+	return err == nil && strings.HasPrefix(at+"/", dir+"/")
 }
 
 // drivers are programs that read the whole tree and run others.

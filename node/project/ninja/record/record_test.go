@@ -85,7 +85,7 @@ func TestNumbers(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]uint64{
-		"ABC": 0xabc, "0xabc": 0xabc, "0Xabc": 0xabc, "0x": 0, "abcg": 0xabc, " 1": 1, "-1": math.MaxUint64, "-0x10": math.MaxUint64 - 15,
+		"ABC": 0xabc, "0xabc": 0xabc, "0Xabc": 0xabc, "0x": 0, "abcg": 0xabc, "\t1": 1, "-1": math.MaxUint64, "-0x10": math.MaxUint64 - 15,
 		"+f": 15, "zz": 0, "": 0, "123456789abcdef01": math.MaxUint64, "-123456789abcdef01": math.MaxUint64,
 	} {
 		if got := hexadecimal(text); got != want {
