@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -125,6 +126,7 @@ func TestEveryCommandWorksOnALiveMesh(t *testing.T) {
 	down := func(node int) { l.has(l.run(node, "node", "down"), "peer") }
 	l.up(1, "--join", l.has(l.run(0, "mesh", "invite"), "token"))
 	l.builds()
+	l.compiler()
 	l.profiles()
 	l.queue()
 	l.rest()
@@ -181,6 +183,26 @@ func (l *live) builds() {
 	}
 	l.has(l.run(0, "sim", "replay", l.build, "--seeds", "1"), "steps")
 	l.last(l.run(1, "builds", "attach", l.build, "--output-dir", filepath.Join(l.t.TempDir(), "rescued")))
+}
+
+// compiler has a process of the program be a compiler.
+func (l *live) compiler() {
+	l.t.Helper()
+	dir := nodetest.Tree(l.t, map[string]string{"a.c": "int a;\n"})
+	c := exec.Command(os.Args[0], "--home", l.homes[0], "cc", "gcc", "-c", "a.c")
+	c.Dir, c.Env = dir, append(os.Environ(), programEnv+"=1")
+	if out, err := c.CombinedOutput(); err != nil || len(out) > 0 {
+		l.t.Fatalf("buildnet cc: %v, %s", err, out)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "a.o")); err != nil {
+		l.t.Error(err)
+	}
+	newest := l.run(0, "builds", "show")
+	l.has(newest, "events")
+	if root, _ := newest[0]["root"].(string); root != dir {
+		l.t.Errorf("the newest build is of %s, want %s", root, dir)
+	}
+	l.exercised = append(l.exercised, "cc gcc -c a.c")
 }
 
 // resume kills a node under a build and goes on with that.

@@ -18,15 +18,22 @@ import (
 	"github.com/buildnet/buildnet/node/event"
 )
 
-// command runs the program in an environment in which there are compilers.
+// command runs the program in an environment in which there are compilers, and no
+// make that has these tests run.
 func (m *machine) command(environ []string, args ...string) ran {
 	m.t.Helper()
 	var out, talk bytes.Buffer
 	status := cli.Run(context.Background(), args, cli.System{
-		Stdout: &out, Stderr: &talk, Environ: append(os.Environ(), environ...), Signals: m.signals, Exit: func(status int) { m.exits <- status },
+		Stdout: &out, Stderr: &talk, Environ: append(slices.DeleteFunc(os.Environ(), ofMake), environ...), Signals: m.signals, Exit: func(status int) { m.exits <- status },
 		Start: func(c cli.NodeConfig) (cli.Node, error) { return newFake(c, m.node), nil }, Executable: os.Args[0],
 	})
 	return ran{status: status, out: out.String(), talked: talk.String()}
+}
+
+// ofMake reports whether a variable is what a make tells those that it runs.
+func ofMake(variable string) bool {
+	name, _, _ := strings.Cut(variable, "=")
+	return slices.Contains([]string{"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MAKE_TERMOUT", "MAKE_TERMERR"}, name)
 }
 
 // there has a node run each compile somewhere else.
