@@ -33,14 +33,7 @@ func (s *Server) invocations(mux *http.ServeMux) {
 // the connection does.
 func (s *Server) invoke(w http.ResponseWriter, r *http.Request) {
 	q := InvocationRequest{UID: caller(r)}
-	err := readJSON(w, r, maxBuildBody, &q)
-	if err == nil {
-		err = q.check()
-	}
-	if err == nil {
-		err = s.admit()
-	}
-	if err != nil {
+	if err := s.accept(w, r, &q); err != nil {
 		fail(w, err)
 		return
 	}

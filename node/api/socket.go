@@ -85,17 +85,23 @@ func (s *Server) listBuilds(r *http.Request) ([]BuildRecord, error) {
 	return s.node.Builds(r.Context(), limit)
 }
 
+// accept reads and checks what asks for a build, and counts that as one that
+// begins, unless the server drains.
+func (s *Server) accept(w http.ResponseWriter, r *http.Request, q interface{ check() error }) error {
+	if err := readJSON(w, r, maxBuildBody, q); err != nil {
+		return err
+	}
+	if err := q.check(); err != nil {
+		return err
+	}
+	return s.admit()
+}
+
 // build runs a build; the answer is its events as they come. It ends when the
 // connection does.
 func (s *Server) build(w http.ResponseWriter, r *http.Request) {
 	q := BuildRequest{UID: caller(r)}
-	err := readJSON(w, r, maxBuildBody, &q)
-	if err == nil {
-		err = q.check()
-	}
-	if err == nil {
-		err = s.admit()
-	}
+	err := s.accept(w, r, &q)
 	if err != nil {
 		fail(w, err)
 		return
