@@ -47,8 +47,14 @@ func makeTree(t *testing.T) string {
 // objects are what the tree's makefiles make, by path.
 func objects(t *testing.T, dir string) map[string]string {
 	t.Helper()
+	return contents(t, dir, "prog", "*.o", "low/*.o", "low/*.d")
+}
+
+// contents are the files that patterns below a directory match, by path.
+func contents(t *testing.T, dir string, patterns ...string) map[string]string {
+	t.Helper()
 	files := map[string]string{}
-	for _, pattern := range []string{"prog", "*.o", "low/*.o", "low/*.d"} {
+	for _, pattern := range patterns {
 		paths, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil {
 			t.Fatal(err)

@@ -110,21 +110,7 @@ func realNinja(t *testing.T, dir string, args ...string) string {
 // made are the files that a build makes, by path, but for ninja's own.
 func made(t *testing.T, dir string) map[string]string {
 	t.Helper()
-	files := map[string]string{}
-	for _, pattern := range []string{"app", "libf.a", "gen/*.h", "CMakeFiles/x.dir/*"} {
-		paths, err := filepath.Glob(filepath.Join(dir, pattern))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, p := range paths {
-			text, err := os.ReadFile(p)
-			if err != nil {
-				t.Fatal(err)
-			}
-			files[strings.TrimPrefix(p, dir+"/")] = string(text)
-		}
-	}
-	return files
+	return contents(t, dir, "app", "libf.a", "gen/*.h", "CMakeFiles/x.dir/*")
 }
 
 // ninjaBuild builds with `buildnet build --json`, and returns what the steps and
