@@ -162,6 +162,8 @@ func TestWhatIsOnlyForThisMachineSaysWhy(t *testing.T) {
 		"NoSource":         {"gcc -c s/nowhere.c", "", "not there"},
 		"MissingResponse":  {"gcc -c s/a.c @nowhere", "", "not known"},
 		"AnotherCompiler":  {"bin/gcc -Ii -c s/a.c", "", "not where actions look"},
+		"CompilerOfPath":   {"gcc -Ii -c s/a.c", "PATH=$PWD/bin:" + actionPath, "not where actions look"},
+		"NoCompilerInPath": {"gcc -Ii -c s/a.c", "PATH=$PWD/s", "nowhere in PATH"},
 		"AnotherAssembler": {"gcc -Ii -c s/a.c", "PATH=$PWD/bin:" + actionPath, "PATH has as"},
 	} {
 		t.Run(name, func(t *testing.T) {

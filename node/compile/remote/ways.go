@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -137,7 +138,7 @@ type tools struct {
 
 // toolsOf looks for the programs of a command, once an epoch.
 func (d *Desk) toolsOf(c *compile.Command, program, searched, dir string) tools {
-	key := strings.Join([]string{program, string(rune('0' + c.Family)), searched, dir}, "\x00")
+	key := strings.Join([]string{c.Compiler, program, string(rune('0' + c.Family)), searched, dir}, "\x00")
 	t, known := d.tools[key]
 	if !known {
 		t = d.lookForTools(c, program, searched, dir)
@@ -149,8 +150,11 @@ func (d *Desk) toolsOf(c *compile.Command, program, searched, dir string) tools 
 func (d *Desk) lookForTools(c *compile.Command, program, searched, dir string) tools {
 	name := path.Base(program)
 	t := tools{compiler: find(name, d.o.Path, "/")}
+	if !strings.Contains(c.Compiler, "/") {
+		program = find(name, searched, dir) // as the command's shell does
+	}
 	if !sameFile(t.compiler, program) {
-		t.why = fmt.Sprintf("the compiler is %s, which is not where actions look for %s", program, name)
+		t.why = fmt.Sprintf("the compiler is %s, which is not where actions look for %s", cmp.Or(program, "nowhere in PATH"), name)
 		return t
 	}
 	for _, h := range helpers {
