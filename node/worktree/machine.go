@@ -75,17 +75,28 @@ func (m *Machine) Ingest(ctx context.Context, paths []string, hold func(...diges
 	return outs, nil
 }
 
-// Changed returns those of paths whose stat is no longer what it was when they
-// were ingested, in order.
-func (m *Machine) Changed(paths []string) []string {
-	var changed []string
-	for _, p := range paths {
-		st, err := statPath(p)
-		if r, ok := m.t.stats.get(relative(p)); err != nil || !ok || !r.stat.same(st) {
-			changed = append(changed, p)
+// Changed returns those of files, which were ingested, that are not what they were
+// then, by absolute path and in order.
+func (m *Machine) Changed(ctx context.Context, files []action.Output) ([]string, error) {
+	paths, stats, want := make([]string, len(files)), make([]Stat, len(files)), make([]identity, len(files))
+	for i, f := range files {
+		paths[i], want[i] = f.Path, identityOf(f)
+		st, err := statPath("/" + f.Path)
+		if err == nil {
+			stats[i] = st // else it is gone
 		}
 	}
-	return changed
+	same, _, err := m.t.compareAll(ctx, paths, stats, want)
+	if err != nil {
+		return nil, fmt.Errorf("look for changed files: %w", err)
+	}
+	var changed []string
+	for i, p := range paths {
+		if !same[i] {
+			changed = append(changed, "/"+p)
+		}
+	}
+	return changed, nil
 }
 
 // Save keeps what is remembered for the next run of this process.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -123,19 +124,22 @@ func settled(t *testing.T, m *machine, paths ...string) {
 func TestFilesOfTheMachineThatChange(t *testing.T) {
 	m := newMachine(t)
 	a, b, c := m.write(t, "a", "1"), m.write(t, "b", "2"), m.write(t, "c", "3")
-	m.ingest(t, a, b, c)
-	if changed := m.Changed([]string{a, b, c}); len(changed) > 0 {
-		t.Errorf("changed: %v", changed)
+	outs := m.ingest(t, a, b, c)
+	if changed, err := m.Changed(t.Context(), outs); err != nil || len(changed) > 0 {
+		t.Errorf("changed: %v, %v", changed, err)
 	}
-	m.write(t, "b", "22")
+	m.write(t, "b", "5") // as long as before, and within one tick of the clock
 	if err := os.Remove(c); err != nil {
 		t.Fatal(err)
 	}
-	if changed := m.Changed([]string{a, b, c}); len(changed) != 2 || changed[0] != b || changed[1] != c {
-		t.Errorf("changed: %v", changed)
+	if changed, err := m.Changed(t.Context(), outs); err != nil || !slices.Equal(changed, []string{b, c}) {
+		t.Errorf("changed: %v, %v", changed, err)
 	}
-	if got := m.ingest(t, b)[0].Digest; got != digest.Of(digest.BLAKE3, []byte("22")) {
+	if got := m.ingest(t, b)[0].Digest; got != digest.Of(digest.BLAKE3, []byte("5")) {
 		t.Error("a changed file is not read again")
+	}
+	if changed, err := m.Changed(t.Context(), outs[:2]); err != nil || !slices.Equal(changed, []string{b}) {
+		t.Errorf("read again it is not what it was: %v, %v", changed, err)
 	}
 	for _, p := range []string{c, m.dir} {
 		if _, err := m.Ingest(t.Context(), []string{p}, func(...digest.Digest) {}); err == nil {

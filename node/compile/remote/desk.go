@@ -16,6 +16,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -65,8 +66,9 @@ type Files interface {
 	// Ingest brings files into the store and says what each is, in order. It
 	// calls hold with each digest before it asks whether that is there.
 	Ingest(ctx context.Context, paths []string, hold func(...digest.Digest)) ([]action.Output, error)
-	// Changed returns those of paths that are no longer what was ingested.
-	Changed(paths []string) []string
+	// Changed returns those of files, which were ingested, that are not what they
+	// were then, by absolute path.
+	Changed(ctx context.Context, files []action.Output) ([]string, error)
 	// Place puts files into their places, at once and as of now. Their paths
 	// are from the file system's root.
 	Place(ctx context.Context, outs []action.Output) error
@@ -196,19 +198,28 @@ func (d *Desk) made(ctx context.Context, paths []string, first func()) error {
 // Changed returns which files that steps of this build were given are not what
 // they were then: what was made of these is not what is wanted now.
 func (d *Desk) Changed(ctx context.Context) ([]string, error) {
-	var given []string
+	var given []tree.File
 	err := d.with(ctx, func() {
-		for p, c := range d.contents {
+		for _, c := range d.contents {
 			if c.epoch != 0 {
-				given = append(given, p)
+				given = append(given, c.file)
 			}
 		}
 	})
 	if err != nil {
 		return nil, err
 	}
-	slices.Sort(given)
-	return d.o.Files.Changed(given), nil
+	slices.SortFunc(given, func(a, b tree.File) int { return strings.Compare(a.Path, b.Path) })
+	return d.changed(ctx, given)
+}
+
+// changed returns which of files are not what they were when they were ingested.
+func (d *Desk) changed(ctx context.Context, files []tree.File) ([]string, error) {
+	outs := make([]action.Output, len(files))
+	for i, f := range files {
+		outs[i] = action.Output{Path: f.Path[1:], Kind: action.File, Digest: f.Digest, Executable: f.Executable}
+	}
+	return d.o.Files.Changed(ctx, outs)
 }
 
 // Save keeps what was learned about what commands read.

@@ -46,7 +46,11 @@ func (d *Desk) Finish(ctx context.Context, p *Prepared, act digest.Digest, r *ac
 		return o, err
 	case o.Suspect != "":
 		return o, d.refuse(ctx, p, &o)
-	case !r.OK():
+	}
+	if o.Suspect, err = d.stale(ctx, p); err != nil || o.Suspect != "" {
+		return o, err
+	}
+	if !r.OK() {
 		return o, d.fail(ctx, p, o.Said)
 	}
 	if err := d.o.Files.Place(ctx, r.Outputs); err != nil {
@@ -59,6 +63,16 @@ func (d *Desk) Finish(ctx context.Context, p *Prepared, act digest.Digest, r *ac
 		return o, nil // what it read is known
 	}
 	return o, d.learn(ctx, p, r)
+}
+
+// stale says that a file is not what the command was given, or "": what was made
+// of the old one would look newer than the new one.
+func (d *Desk) stale(ctx context.Context, p *Prepared) (string, error) {
+	changed, err := d.changed(ctx, p.files)
+	if err != nil || len(changed) == 0 {
+		return "", err
+	}
+	return changed[0] + " was changed meanwhile", d.Made(ctx, changed...)
 }
 
 // fail does to earlier outputs what the compiler does when it fails. Of what a

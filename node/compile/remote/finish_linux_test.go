@@ -177,3 +177,30 @@ func TestFailuresLeaveWhatTheCompilerLeaves(t *testing.T) {
 		}
 	}
 }
+
+// What was made of a file that has changed since is not put into place: it would
+// look newer than the file.
+func TestFilesThatChangeWhileACompileRuns(t *testing.T) {
+	b := newBench(t, project)
+	const command = "gcc -Ii -c s/a.c -o o/a.o"
+	for _, change := range []func(){
+		func() { b.write("s/x.h", strings.Replace(project["s/x.h"], "X 1", "X 8", 1)) }, // as long as it was
+		func() { b.write("s/a.c", "int other;\n") },
+		func() { b.do(os.Chmod(filepath.Join(b.dir, "s/a.c"), 0o755)) },
+		func() { b.do(os.Remove(filepath.Join(b.dir, "s/a.c"))) },
+	} {
+		p := b.step(command)
+		r := b.elsewhere(&p.Step)
+		change()
+		o, err := b.desk.Finish(t.Context(), p, p.Action, r)
+		if err != nil || !strings.Contains(o.Suspect, "changed meanwhile") {
+			t.Errorf("%q, %v", o.Suspect, err)
+		}
+		if _, err := os.Stat(filepath.Join(b.dir, "o/a.o")); err == nil {
+			t.Error("it was placed")
+		}
+		if again := b.prepare(command); again.Action == p.Action {
+			t.Error("the next command does not see the change")
+		}
+	}
+}
