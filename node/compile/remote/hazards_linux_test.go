@@ -175,8 +175,11 @@ func TestWhatIsOnlyForThisMachineSaysWhy(t *testing.T) {
 				b.do(os.WriteFile(filepath.Join(b.dir, "bin", program), []byte("#!/bin/sh\nexec "+at+" \"$@\"\n"), 0o755))
 			}
 			b.set(strings.ReplaceAll(tc.env, "$PWD", b.dir))
-			if name == "AnotherAssembler" {
+			switch name {
+			case "AnotherAssembler":
 				b.do(os.Remove(filepath.Join(b.dir, "bin/gcc")))
+			case "CompilerOfPath":
+				b.do(os.Remove(filepath.Join(b.dir, "bin/as")))
 			}
 			if name == "Precompiled" {
 				if out := b.plainly("gcc -c p.h", nil); out.code != 0 {
