@@ -2,6 +2,7 @@ package sched
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -12,11 +13,16 @@ import (
 	"github.com/buildnet/buildnet/store/digest"
 )
 
-// beside is a claim that is waited for while its action is executed.
-type beside struct {
-	end  context.CancelCauseFunc
-	over chan struct{}
+// asking is a claim on its way.
+type asking struct {
+	step  steal.Step
+	end   context.CancelCauseFunc
+	ended bool          // it was told to end, or its action's claim is released
+	over  chan struct{} // closed when nothing of it is left
 }
+
+// errWithdrawn ends a claim that is released before it is answered.
+var errWithdrawn = errors.New("the claim was released")
 
 // claim waits while another build has the claim, but no longer than an
 // execution may take: one that is renewed for ever holds up nobody for ever. An
@@ -24,23 +30,24 @@ type beside struct {
 // only if its result is found; keep is called before.
 func (l *leading) claim(ctx context.Context, out *steal.Resolved, timeout, patience time.Duration, keep func()) (tell bool) {
 	a := out.Action
-	l.claimed(out.Step, a)
 	waiting, cancel := context.WithTimeout(ctx, timeout+claimSlack)
 	defer cancel()
-	asking, end := context.WithCancelCause(waiting)
+	claiming, end := context.WithCancelCause(waiting)
 	defer end(nil)
-	b, begun := &beside{end, make(chan struct{})}, false
-	f, known, err := l.s.opts.Results.Claim(asking, l.scope, a, registry.Early{Start: l.start(a, patience), Begin: func() {
+	asked := &asking{step: out.Step, end: end, over: make(chan struct{})}
+	defer l.answered(a, asked)
+	for _, before := range l.asks(a, asked) {
+		<-before.over
+	}
+	begun := false
+	l.claimed(out.Step, a)
+	f, known, err := l.s.opts.Results.Claim(claiming, l.scope, a, registry.Early{Start: l.start(a, patience), Begin: func() {
 		keep()
 		begun = true
 		early := *out
 		early.Claimed = true
-		l.goesAhead(a, b)
 		l.resolved(early)
 	}})
-	if begun {
-		defer l.cameBehind(a, b)
-	}
 	switch {
 	case err != nil && ctx.Err() == nil && waiting.Err() != nil:
 		l.unclaimed(a) // it is executed without a claim
@@ -77,29 +84,47 @@ func (l *leading) start(a digest.Digest, patience time.Duration) claim.Start {
 	return v.Start(s.opts.Results.Owners(l.scope, a), patience)
 }
 
-func (l *leading) goesAhead(a digest.Digest, b *beside) {
+// asks notes a claim on its way, and returns those that have to be over before it
+// is: an older one of the step, and those that are released. What such a one is
+// answered later would be taken for the answer to this one.
+func (l *leading) asks(a digest.Digest, c *asking) (before []*asking) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.besides[a] = append(l.besides[a], b)
+	for _, o := range l.asking[a] {
+		if o.step == c.step {
+			o.withdraw()
+		}
+		if o.ended {
+			before = append(before, o)
+		}
+	}
+	l.asking[a] = append(l.asking[a], c)
+	return before
 }
 
-func (l *leading) cameBehind(a digest.Digest, b *beside) {
+func (c *asking) withdraw() {
+	c.ended = true
+	c.end(errWithdrawn)
+}
+
+func (l *leading) answered(a digest.Digest, c *asking) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.besides[a] = slices.DeleteFunc(l.besides[a], func(o *beside) bool { return o == b }); len(l.besides[a]) == 0 {
-		delete(l.besides, a)
+	if l.asking[a] = slices.DeleteFunc(l.asking[a], func(o *asking) bool { return o == c }); len(l.asking[a]) == 0 {
+		delete(l.asking, a)
 	}
-	close(b.over)
+	close(c.over)
 }
 
 // made ends what is asked beside an execution that is over, and returns what is to
 // be waited for before its result is published.
-func (l *leading) made(a digest.Digest) []*beside {
+func (l *leading) made(a digest.Digest) []*asking {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	waits := slices.Clone(l.besides[a])
-	for _, b := range waits {
-		b.end(registry.ErrMade)
+	waits := slices.Clone(l.asking[a])
+	for _, c := range waits {
+		c.ended = true
+		c.end(registry.ErrMade)
 	}
 	return waits
 }

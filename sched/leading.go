@@ -60,8 +60,8 @@ type leading struct {
 	claims map[digest.Digest]steal.Step
 	// latest is what each step claimed last.
 	latest map[steal.Step]digest.Digest
-	// besides are the claims that are waited for while their actions are executed.
-	besides map[digest.Digest][]*beside
+	// asking are the claims that are not answered, in the order of their asking.
+	asking map[digest.Digest][]*asking
 }
 
 // reign makes this node the leader of a build, as t says.
@@ -72,8 +72,8 @@ func (s *Service) reign(build steal.BuildID, t *steal.TakeOver, plan *steal.Plan
 	l := &leading{
 		s: s, build: build, box: newMailbox(), inbox: newInbox(), links: map[peer.ID]*link{},
 		claims: map[digest.Digest]steal.Step{}, latest: map[steal.Step]digest.Digest{}, turns: newTurns(plan.Open),
-		besides: map[digest.Digest][]*beside{},
-		work:    newGang(), published: newGang(), publish: semaphore.NewWeighted(maxPublishing),
+		asking: map[digest.Digest][]*asking{},
+		work:   newGang(), published: newGang(), publish: semaphore.NewWeighted(maxPublishing),
 		scope: registry.Scope{Build: claim.Build(build), Initiator: t.Initiator, Reach: registry.Mesh},
 		opts: steal.LeaderOptions{
 			Self: s.opts.Self, Initiator: t.Initiator, Epoch: t.Epoch, Plan: plan, PlanDigest: t.Plan,
@@ -197,6 +197,9 @@ func (l *leading) do(out steal.Output) {
 			k.finish()
 		}
 	}
+	for _, a := range out.Releases {
+		l.release(a) // before a step is resolved that may claim it again
+	}
 	for _, r := range out.Resolves {
 		l.work.Go(func() {
 			if resolved, tell := l.resolve(l.ctx, r); tell {
@@ -212,9 +215,6 @@ func (l *leading) do(out steal.Output) {
 			}
 			l.tell(p.Entry)
 		})
-	}
-	for _, a := range out.Releases {
-		l.release(a)
 	}
 	l.over = l.over || out.Over
 }
@@ -317,6 +317,7 @@ func (l *leading) claimed(step steal.Step, a digest.Digest) {
 	stale := ok && held && before != a
 	if stale {
 		delete(l.claims, before)
+		l.withdraw(before)
 	}
 	l.claims[a], l.latest[step] = step, a
 	l.mu.Unlock()
@@ -344,9 +345,21 @@ func (l *leading) unclaimed(a digest.Digest) bool {
 	return had
 }
 
+// release ends the claim of an action, and what is asked for it.
 func (l *leading) release(a digest.Digest) {
-	if l.unclaimed(a) {
-		l.s.opts.Results.Release(l.scope, a)
+	if !l.unclaimed(a) {
+		return
+	}
+	l.mu.Lock()
+	l.withdraw(a)
+	l.mu.Unlock()
+	l.s.opts.Results.Release(l.scope, a)
+}
+
+// withdraw ends what is asked for an action; l.mu is held.
+func (l *leading) withdraw(a digest.Digest) {
+	for _, c := range l.asking[a] {
+		c.withdraw()
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/sched/claim"
+	"github.com/buildnet/buildnet/sched/steal"
 	"github.com/buildnet/buildnet/simulations/trace"
 	"github.com/buildnet/buildnet/simulations/workload"
 	"github.com/buildnet/buildnet/store/digest"
@@ -15,8 +16,11 @@ type asking struct {
 	n      *node
 	l      *leading
 	action digest.Digest
+	step   steal.Step
 	over   bool
 	end    func(f *known, ok bool)
+	// withdrawn answers in place of end, where it is ended before.
+	withdrawn func()
 	// start is when the execution may begin; begin tells that, before the end.
 	start claim.Start
 	begin func()

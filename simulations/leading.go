@@ -109,14 +109,14 @@ func (l *leading) do(out steal.Output) {
 			st.finishDown()
 		}
 	}
+	for _, a := range out.Releases {
+		l.release(a)
+	}
 	for _, r := range out.Resolves {
 		l.resolve(r)
 	}
 	for _, p := range out.Publishes {
 		l.publish(p.Entry)
-	}
-	for _, a := range out.Releases {
-		l.release(a)
 	}
 	if out.Over && !l.over {
 		l.leave()

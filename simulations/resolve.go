@@ -104,6 +104,7 @@ func (l *leading) resolved(out steal.Resolved) { l.do(l.machine.Resolved(l.n.clo
 // before all is answered hears of no more than a result.
 func (l *leading) claim(out steal.Resolved, patience time.Duration) {
 	n := l.n
+	l.withdraw(func(c *asking) bool { return c.action == out.Action && c.step == out.Step })
 	l.claimed(out.Step, out.Action)
 	var a *asking
 	over, begun := false, false
@@ -141,7 +142,31 @@ func (l *leading) claim(out steal.Resolved, patience time.Duration) {
 	// A claim is waited for as long as an execution may take, and no step of a
 	// workload takes so long.
 	if a = n.claim(l, out.Action, patience, begin, end); !over {
+		a.step = out.Step
+		a.withdrawn = func() {
+			out.Failure = &steal.Failure{Kind: steal.Broken, Text: "the claim was released"}
+			if !l.over && !begun {
+				l.resolved(out)
+			}
+		}
 		l.waiting = append(l.waiting, a)
+	}
+}
+
+// withdraw ends what is asked. What a withdrawn claim is answered later would be
+// taken for the answer to the next.
+func (l *leading) withdraw(which func(*asking) bool) {
+	var gone []*asking
+	l.waiting = slices.DeleteFunc(l.waiting, func(c *asking) bool {
+		if which(c) {
+			gone = append(gone, c)
+			return true
+		}
+		return false
+	})
+	for _, c := range gone {
+		c.cancel()
+		l.n.later(0, c.withdrawn)
 	}
 }
 
@@ -151,6 +176,7 @@ func (l *leading) claimed(s steal.Step, a digest.Digest) {
 	_, held := l.claims[before]
 	if ok && held && before != a {
 		delete(l.claims, before)
+		l.withdraw(func(c *asking) bool { return c.action == before })
 		l.n.unclaim(l.b, before)
 	}
 	l.claims[a], l.latest[s] = s, a
@@ -173,6 +199,7 @@ func (l *leading) unclaimed(a digest.Digest) bool {
 
 func (l *leading) release(a digest.Digest) {
 	if l.unclaimed(a) {
+		l.withdraw(func(c *asking) bool { return c.action == a })
 		l.n.unclaim(l.b, a)
 	}
 }
@@ -216,5 +243,5 @@ func (l *leading) made(a digest.Digest) {
 
 // claimantOf is a build on a session.
 func claimantOf(s claim.Session, b *build) claim.Claimant {
-	return claim.Claimant{Session: s, Build: b.claimant()}
+	return claim.Claimant{Session: s, Build: b.claimant(), Alone: b.spec.Modes.Local}
 }

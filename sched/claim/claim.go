@@ -39,6 +39,31 @@ const Own Session = 0
 type Claimant struct {
 	Session Session
 	Build   Build
+	// Alone builds ask nobody. They and the others do not wait for one another:
+	// what such a build has claimed it may come to last, on its only machine, and
+	// what another member executes it is not told of.
+	Alone bool
+}
+
+// subject is what is claimed: an action, once by builds that ask the mesh and
+// once by those that do not.
+type subject struct {
+	action digest.Digest
+	alone  bool
+}
+
+func (s subject) compare(other subject) int {
+	if c := s.action.Compare(other.action); c != 0 {
+		return c
+	}
+	switch {
+	case s.alone == other.alone:
+		return 0
+	case other.alone:
+		return -1
+	default:
+		return 1
+	}
 }
 
 // Ticket names a waiting request, so that it can be answered later. The
@@ -92,20 +117,20 @@ type held struct {
 
 type session struct {
 	expires time.Time // not used for Own
-	// touches counts, for each action, the session's claim and waits.
-	touches map[digest.Digest]int
+	// touches counts, for each subject, the session's claim and waits.
+	touches map[subject]int
 	total   int
 }
 
 // Table is the machine. Its zero value is not usable: see NewTable.
 type Table struct {
-	claims   map[digest.Digest]*held
+	claims   map[subject]*held
 	sessions map[Session]*session
 }
 
 // NewTable returns a table without claims.
 func NewTable() *Table {
-	return &Table{claims: map[digest.Digest]*held{}, sessions: map[Session]*session{}}
+	return &Table{claims: map[subject]*held{}, sessions: map[Session]*session{}}
 }
 
 // Claim asks for an action. A claim that another build holds is waited for.
@@ -113,51 +138,53 @@ func (t *Table) Claim(now time.Time, a digest.Digest, who Claimant, ticket Ticke
 	if s, ok := t.sessions[who.Session]; ok && s.total >= MaxSession {
 		return Unkept
 	}
-	h, ok := t.claims[a]
+	of := subject{a, who.Alone}
+	h, ok := t.claims[of]
 	switch {
 	case !ok:
-		t.claims[a] = &held{holder: who}
-		t.touch(now, who.Session, a)
+		t.claims[of] = &held{holder: who}
+		t.touch(now, who.Session, of)
 		return Granted
 	case h.holder.Build == who.Build:
-		t.hold(now, a, h, who)
+		t.hold(now, of, h, who)
 		return Granted
 	case len(h.waiters) >= MaxWaiters:
 		return Unkept
 	}
 	h.waiters = append(h.waiters, waiter{who, ticket})
-	t.touch(now, who.Session, a)
+	t.touch(now, who.Session, of)
 	return Waiting
 }
 
 // hold makes who the holder in place of another session of its build.
-func (t *Table) hold(now time.Time, a digest.Digest, h *held, who Claimant) {
-	t.untouch(h.holder.Session, a)
+func (t *Table) hold(now time.Time, of subject, h *held, who Claimant) {
+	t.untouch(h.holder.Session, of)
 	h.holder = who
-	t.touch(now, who.Session, a)
+	t.touch(now, who.Session, of)
 }
 
 // Release ends what who holds of a, or waits for.
 func (t *Table) Release(now time.Time, a digest.Digest, who Claimant) Output {
-	h, ok := t.claims[a]
+	of := subject{a, who.Alone}
+	h, ok := t.claims[of]
 	if !ok {
 		return Output{}
 	}
-	dropped := t.drop(a, h, func(w waiter) bool { return w.who == who })
+	dropped := t.drop(of, h, func(w waiter) bool { return w.who == who })
 	if h.holder != who {
 		return Output{Dropped: dropped}
 	}
-	return Output{Granted: t.next(now, a, h), Dropped: dropped}
+	return Output{Granted: t.next(now, of, h), Dropped: dropped}
 }
 
 // drop takes waiters out and returns their tickets.
-func (t *Table) drop(a digest.Digest, h *held, which func(waiter) bool) []Ticket {
+func (t *Table) drop(of subject, h *held, which func(waiter) bool) []Ticket {
 	var dropped []Ticket
 	h.waiters = slices.DeleteFunc(h.waiters, func(w waiter) bool {
 		if !which(w) {
 			return false
 		}
-		t.untouch(w.who.Session, a)
+		t.untouch(w.who.Session, of)
 		dropped = append(dropped, w.ticket)
 		return true
 	})
@@ -166,30 +193,34 @@ func (t *Table) drop(a digest.Digest, h *held, which func(waiter) bool) []Ticket
 
 // next gives a claim that its holder is done with to the one that has waited
 // longest, and to all waits of the same build.
-func (t *Table) next(now time.Time, a digest.Digest, h *held) []Ticket {
-	t.untouch(h.holder.Session, a)
+func (t *Table) next(now time.Time, of subject, h *held) []Ticket {
+	t.untouch(h.holder.Session, of)
 	if len(h.waiters) == 0 {
-		delete(t.claims, a)
+		delete(t.claims, of)
 		return nil
 	}
 	h.holder = h.waiters[0].who
-	t.touch(now, h.holder.Session, a)
-	return t.drop(a, h, func(w waiter) bool { return w.who.Build == h.holder.Build })
+	t.touch(now, h.holder.Session, of)
+	return t.drop(of, h, func(w waiter) bool { return w.who.Build == h.holder.Build })
 }
 
-// Publish ends the claim of an action whose result is known, and returns the
+// Publish ends the claims of an action whose result is known, and returns the
 // tickets of all that waited for it, in order.
 func (t *Table) Publish(a digest.Digest) []Ticket {
-	h, ok := t.claims[a]
+	return append(t.end(subject{action: a}), t.end(subject{action: a, alone: true})...)
+}
+
+func (t *Table) end(of subject) []Ticket {
+	h, ok := t.claims[of]
 	if !ok {
 		return nil
 	}
-	delete(t.claims, a)
-	t.untouch(h.holder.Session, a)
+	delete(t.claims, of)
+	t.untouch(h.holder.Session, of)
 	tickets := make([]Ticket, len(h.waiters))
 	for i, w := range h.waiters {
 		tickets[i] = w.ticket
-		t.untouch(w.who.Session, a)
+		t.untouch(w.who.Session, of)
 	}
 	return tickets
 }
@@ -207,17 +238,17 @@ func (t *Table) Gone(now time.Time, id Session) Output {
 	if !ok {
 		return Output{}
 	}
-	actions := make([]digest.Digest, 0, len(s.touches))
-	for a := range s.touches {
-		actions = append(actions, a)
+	subjects := make([]subject, 0, len(s.touches))
+	for of := range s.touches {
+		subjects = append(subjects, of)
 	}
-	slices.SortFunc(actions, digest.Digest.Compare)
+	slices.SortFunc(subjects, subject.compare)
 	var out Output
-	for _, a := range actions {
-		h := t.claims[a]
-		out.Dropped = append(out.Dropped, t.drop(a, h, func(w waiter) bool { return w.who.Session == id })...)
+	for _, of := range subjects {
+		h := t.claims[of]
+		out.Dropped = append(out.Dropped, t.drop(of, h, func(w waiter) bool { return w.who.Session == id })...)
 		if h.holder.Session == id {
-			out.Granted = append(out.Granted, t.next(now, a, h)...)
+			out.Granted = append(out.Granted, t.next(now, of, h)...)
 		}
 	}
 	return out
@@ -242,8 +273,12 @@ func (t *Table) Tick(now time.Time) Output {
 
 // Claims reports whether the build has the claim of an action.
 func (t *Table) Claims(a digest.Digest, build Build) bool {
-	h, ok := t.claims[a]
-	return ok && h.holder.Build == build
+	for _, alone := range []bool{false, true} {
+		if h, ok := t.claims[subject{a, alone}]; ok && h.holder.Build == build {
+			return true
+		}
+	}
+	return false
 }
 
 // Holds reports whether anything of the session is left.
@@ -255,21 +290,21 @@ func (t *Table) Holds(id Session) bool {
 // Len returns the number of claims.
 func (t *Table) Len() int { return len(t.claims) }
 
-func (t *Table) touch(now time.Time, id Session, a digest.Digest) {
+func (t *Table) touch(now time.Time, id Session, of subject) {
 	s, ok := t.sessions[id]
 	if !ok {
-		s = &session{expires: now.Add(Lease), touches: map[digest.Digest]int{}}
+		s = &session{expires: now.Add(Lease), touches: map[subject]int{}}
 		t.sessions[id] = s
 	}
-	s.touches[a]++
+	s.touches[of]++
 	s.total++
 }
 
-func (t *Table) untouch(id Session, a digest.Digest) {
+func (t *Table) untouch(id Session, of subject) {
 	s := t.sessions[id]
 	s.total--
-	if s.touches[a]--; s.touches[a] == 0 {
-		delete(s.touches, a)
+	if s.touches[of]--; s.touches[of] == 0 {
+		delete(s.touches, of)
 	}
 	if s.total == 0 {
 		delete(t.sessions, id)

@@ -91,6 +91,21 @@ func TestEndOfASessionDropsItsWaits(t *testing.T) {
 	}
 }
 
+func TestWhoAsksNobodyIsNotWaitedFor(t *testing.T) {
+	alone := func(b claim.Build) claim.Claimant { return claim.Claimant{Build: b, Alone: true} }
+	c, a := claim.NewTable(), name("a")
+	want(t, "alone", c.Claim(start, a, alone("x"), 1), claim.Granted)
+	want(t, "of another member", c.Claim(start, a, who(2, "y"), 2), claim.Granted)
+	want(t, "alone as well", c.Claim(start, a, alone("z"), 3), claim.Waiting)
+	want(t, "of a third member", c.Claim(start, a, who(3, "w"), 4), claim.Waiting)
+	tickets(t, "release by the first", c.Release(start, a, alone("x")).Granted, 3)
+	want(t, "alone again", c.Claim(start, a, alone("x"), 5), claim.Waiting)
+	tickets(t, "the result is for all", c.Publish(a), 4, 5)
+	if c.Len() != 0 || c.Holds(claim.Own) {
+		t.Error("something is left")
+	}
+}
+
 func TestBeyondTheLimitsThereAreNoClaims(t *testing.T) {
 	c, a := claim.NewTable(), name("a")
 	want(t, "first", c.Claim(start, a, who(1, "x"), 0), claim.Granted)
@@ -119,30 +134,33 @@ func TestWhateverHappensNobodyIsForgotten(t *testing.T) {
 				delete(open, ticket)
 			}
 		}
-		session := rapid.Uint64Range(0, 3)
-		build := rapid.SampledFrom([]claim.Build{"x", "y", "z"})
+		claimant := rapid.Custom(func(t *rapid.T) claim.Claimant {
+			return claim.Claimant{
+				Session: claim.Session(rapid.Uint64Range(0, 3).Draw(t, "session")),
+				Build:   rapid.SampledFrom([]claim.Build{"x", "y", "z"}).Draw(t, "build"),
+				Alone:   rapid.Bool().Draw(t, "alone"),
+			}
+		})
 		act := rapid.SampledFrom([]digest.Digest{name("a"), name("b")})
 		t.Repeat(map[string]func(*rapid.T){
 			"claim": func(t *rapid.T) {
 				next++
-				w := who(claim.Session(session.Draw(t, "session")), build.Draw(t, "build"))
-				if c.Claim(now, act.Draw(t, "action"), w, next) == claim.Waiting {
+				if c.Claim(now, act.Draw(t, "action"), claimant.Draw(t, "who"), next) == claim.Waiting {
 					open[next] = true
 				}
 			},
 			"release": func(t *rapid.T) {
-				w := who(claim.Session(session.Draw(t, "session")), build.Draw(t, "build"))
-				out := c.Release(now, act.Draw(t, "action"), w)
+				out := c.Release(now, act.Draw(t, "action"), claimant.Draw(t, "who"))
 				end(out.Granted)
 				end(out.Dropped)
 			},
 			"publish": func(t *rapid.T) { end(c.Publish(act.Draw(t, "action"))) },
 			"gone": func(t *rapid.T) {
-				out := c.Gone(now, claim.Session(session.Draw(t, "session")))
+				out := c.Gone(now, claim.Session(rapid.Uint64Range(0, 3).Draw(t, "session")))
 				end(out.Granted)
 				end(out.Dropped)
 			},
-			"renew": func(t *rapid.T) { c.Renew(now, claim.Session(session.Draw(t, "session"))) },
+			"renew": func(t *rapid.T) { c.Renew(now, claim.Session(rapid.Uint64Range(0, 3).Draw(t, "session"))) },
 			"tick": func(t *rapid.T) {
 				now = now.Add(time.Duration(rapid.IntRange(0, 6000).Draw(t, "ms")) * time.Millisecond)
 				out := c.Tick(now)

@@ -110,7 +110,7 @@ func (h *here) take(tickets []claim.Ticket) []waiting {
 
 // claim is the own node's. A claim by the same build waits for none.
 func (h *here) claim(ctx context.Context, s Scope, a digest.Digest) (Found, bool, error) {
-	who := claim.Claimant{Session: claim.Own, Build: s.Build}
+	who := s.claimant()
 	answered := make(chan reply, 1)
 	h.request(ctx, request{a, who, s.Initiator}, func(r reply) { answered <- r })
 	select {

@@ -95,6 +95,11 @@ type Scope struct {
 	Reach     Reach
 }
 
+// claimant is the build as it claims at home.
+func (s Scope) claimant() claim.Claimant {
+	return claim.Claimant{Session: claim.Own, Build: s.Build, Alone: s.Reach == Alone}
+}
+
 // Found is a result that is known: verified, and of an action that succeeded.
 type Found struct {
 	Entry action.Entry
@@ -280,7 +285,7 @@ func (r *Registry) takers(s Scope, a digest.Digest) []peer.ID {
 // Release gives up a claim: the action was not executed, or failed.
 func (r *Registry) Release(s Scope, a digest.Digest) {
 	r.letGo(s, a)
-	r.here.release(a, claim.Claimant{Session: claim.Own, Build: s.Build})
+	r.here.release(a, s.claimant())
 }
 
 // Publish keeps the result of an execution and gives it to its owners, which
