@@ -36,8 +36,10 @@ type keeping struct {
 	standbys    int64
 	committed   int64
 	committedAt time.Duration
-	// alone is how far the log was safe while nobody stood by.
-	alone int64
+	// alone is how far the log was safe while nobody stood by, aloneAt when that
+	// was so last.
+	alone   int64
+	aloneAt time.Duration
 }
 
 func (k *keeping) others(initiator int) int64 {
@@ -52,7 +54,7 @@ func (k *keeping) others(initiator int) int64 {
 
 // note takes what is logged, kept, and said to be safe. A leader may tell that
 // its log is safe in the moment in which it has lost its last standby, and that
-// it has only then.
+// it has only then; in that moment it may have found the next one, too.
 func (k *keeping) note(e *trace.Event) {
 	switch {
 	case e.Kind == trace.Kept:
@@ -63,7 +65,10 @@ func (k *keeping) note(e *trace.Event) {
 	case e.Text == trace.OpStandbys:
 		k.standbys = int64(e.Digest)
 	}
-	if k.standbys == 0 && k.committedAt == e.At {
+	if k.standbys == 0 {
+		k.aloneAt = e.At
+	}
+	if k.aloneAt == e.At && k.committedAt == e.At {
 		k.alone = k.committed
 	}
 }
@@ -121,7 +126,7 @@ func (r *Commits) Settle(World) string {
 func (r *Commits) log(e *trace.Event) *keeping {
 	of := logOf{e.Build, e.Epoch}
 	if r.logs[of] == nil {
-		r.logs[of] = &keeping{kept: map[int]int64{}}
+		r.logs[of] = &keeping{kept: map[int]int64{}, aloneAt: -1}
 	}
 	return r.logs[of]
 }

@@ -113,6 +113,12 @@ func TestCommits(t *testing.T) {
 		trial{"it was so while nobody stood by",
 			log.logged(2, trace.OpStandbys, 2, trace.None, trace.None, 0).kept(3, 0, 5).committed(4, 5).
 				logged(5, trace.OpStandbys, 6, trace.None, trace.None, 1).committed(6, 5), ""},
+		trial{"the last is lost and another one found in one moment",
+			log.kept(2, 0, 5).logged(4, trace.OpStandbys, 2, trace.None, trace.None, 0).
+				logged(4, trace.OpStandbys, 3, trace.None, trace.None, 1).committed(4, 5), ""},
+		trial{"another one was found a moment before",
+			log.kept(2, 0, 5).logged(3, trace.OpStandbys, 2, trace.None, trace.None, 0).
+				logged(4, trace.OpStandbys, 3, trace.None, trace.None, 1).committed(4, 5), "none of its 1 standbys"},
 		trial{"another's death is no matter", log.kept(2, 0, 5).add(3, trace.Down, on(2)).committed(4, 5), "none of its 2 standbys"},
 		trial{"the initiator is dead, and with it whoever could be told that nobody stands by",
 			log.kept(2, 0, 5).add(3, trace.Down, on(0)).committed(4, 5), ""},
