@@ -12,7 +12,7 @@ BENCH     ?= .
 SOAKTIME  ?= 1h
 
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-tests build demo test vet cross gen gen-check lint bench bench-peers lab soak flaws scale calibrate clean
+.PHONY: help deps deps-tests build demo test vet cross gen gen-check lint bench bench-peers lab simulations soak flaws scale calibrate clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,13 +53,24 @@ test: deps-tests gen-check ## everything that CI runs, two things at a time
 race plain: export GOGC = 400
 race:
 	$(RACE) $(LONGEST) $$($(GO) list ./... | grep -Ev '/simulations(/stack|/makespan)?$$')
-	$(RACE) ./simulations -skip TestScripts -seeds 40
-	$(RACE) $(STACK) -run 'Together|Outlives|Storm|Heals|Leaves|Records' -stack-nodes 5
+	@$(MAKE) --no-print-directory race-worlds
 
 plain: vet cross flaws
 	$(GO) test -tags lab -vet off -count 1 -timeout $(TESTTIME) ./simulations/lab/peers
-	$(GO) test -vet off -p 1 -timeout $(TESTTIME) $(STACK) $(WORLDS)
+	@$(MAKE) --no-print-directory worlds
 	$(GO) test -vet off -timeout $(TESTTIME) ./node/ninja -run TestAsNinjaDoes -cases 1000
+
+simulations: ## what `make test` runs of the simulation: seeds, scripts, planted bugs, twenty real nodes in virtual time
+	@$(MAKE) --no-print-directory -j 2 flaws worlds race-worlds
+
+.PHONY: worlds race-worlds
+worlds race-worlds: export GOGC = 400
+worlds:
+	$(GO) test -vet off -p 1 -timeout $(TESTTIME) $(STACK) $(WORLDS)
+
+race-worlds:
+	$(RACE) ./simulations -skip TestScripts -seeds 40
+	$(RACE) $(STACK) -run 'Together|Outlives|Storm|Heals|Leaves|Records' -stack-nodes 5
 
 vet: ## go vet and gofmt
 	$(GO) vet ./...
