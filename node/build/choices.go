@@ -134,17 +134,6 @@ func (c *choices) waited(steps []action.Step) time.Duration {
 	return sum
 }
 
-// choiceOf is a choice as it is told.
-func choiceOf(c *steal.Choice) *event.Choice {
-	if c == nil {
-		return nil
-	}
-	return &event.Choice{
-		Why: c.Why.String(), Peer: string(c.Peer), HereMS: c.Here.Milliseconds(), ThereMS: c.There.Milliseconds(),
-		ByMS: c.By.Milliseconds(), CameMS: c.Came.Milliseconds(), RegretMS: c.Regret.Milliseconds(),
-	}
-}
-
 // hereAlone is what this machine does by itself with all slots that the build may
 // have, whatever else it is doing just now: what steps took says that.
 func (r *run) hereAlone() forces {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/node/event"
+	"github.com/buildnet/buildnet/node/event/tally"
 	"github.com/buildnet/buildnet/sched/action"
 	"github.com/buildnet/buildnet/sched/steal"
 	"github.com/buildnet/buildnet/store"
@@ -178,7 +179,7 @@ func (o *observer) Finished(s steal.Step, d *steal.Done) {
 			o.run.tally.Local(why)
 		}
 		o.print(step, res)
-		done.ExpectedMS, done.Choice = r.expectedMS(step, d.Entry.Executor), choiceOf(d.Choice)
+		done.ExpectedMS, done.Choice = r.expectedMS(step, d.Entry.Executor), tally.Choice(d.Choice)
 		o.choices.finished(step.ID, d, r.exp.Speed(d.Entry.Executor), time.Now())
 		if r.tree != nil { // who goes on with a build was told when its results were made
 			r.exp.Learn(step, d.Entry.Executor, &d.Entry.Result, r.started)
@@ -235,7 +236,7 @@ func (o *observer) whyHere(step *action.Step, d *steal.Done) string {
 	case !others:
 		return "no other member is there"
 	case d.Choice != nil && d.Choice.Why == steal.Kept:
-		return "to send them did not pay"
+		return tally.NotWorthIt
 	default:
 		return "this node's share"
 	}

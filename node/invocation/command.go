@@ -14,6 +14,7 @@ import (
 	"github.com/buildnet/buildnet/node/api"
 	"github.com/buildnet/buildnet/node/compile/remote"
 	"github.com/buildnet/buildnet/node/event"
+	"github.com/buildnet/buildnet/node/event/tally"
 	"github.com/buildnet/buildnet/sched/action"
 	"github.com/buildnet/buildnet/sched/steal"
 	"github.com/buildnet/buildnet/store"
@@ -314,8 +315,11 @@ func (t *task) tell(d *steal.Done, o *remote.Outcome, out *api.CommandResult) {
 		QueuedMS: d.Timings.Queued.Milliseconds(), FetchMS: d.Timings.Fetch.Milliseconds(),
 		RunMS: d.Timings.Run.Milliseconds(), UploadMS: d.Timings.Upload.Milliseconds(),
 	}
+	if ran {
+		e.Choice = tally.Choice(d.Choice)
+	}
 	if ran && d.Entry.Executor == v.s.opts.Self {
-		why := v.whyHere()
+		why := v.whyHere(d)
 		e.Here = []string{why}
 		v.tally.Local(why)
 	}
@@ -334,12 +338,14 @@ func (t *task) tell(d *steal.Done, o *remote.Outcome, out *api.CommandResult) {
 }
 
 // whyHere is why a step ran here and not elsewhere.
-func (v *invocation) whyHere() string {
+func (v *invocation) whyHere(d *steal.Done) string {
 	switch {
 	case v.modes.Local:
 		return v.localBy
 	case !v.others():
 		return "no other member is there"
+	case d.Choice != nil && d.Choice.Why == steal.Kept:
+		return tally.NotWorthIt
 	default:
 		return "this node's share"
 	}

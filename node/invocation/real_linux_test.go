@@ -1,6 +1,7 @@
 package invocation_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -53,9 +54,21 @@ func TestCompilesAreAsHereWhereverTheyRun(t *testing.T) {
 		if f.Failed != 1 || f.Steps != 4 || f.RunLocal+f.RunRemote != 4-3*round || len(f.LocalReasons) > 0 && f.RunLocal == 0 {
 			t.Errorf("round %d: %+v", round, f)
 		}
+		b.choices()
 		record, err := b.node.Client.ShowBuild(t.Context(), b.id)
 		if err != nil || len(record.Events) != len(b.events) {
 			t.Errorf("%d of %d events are kept: %v", len(record.Events), len(b.events), err)
+		}
+	}
+}
+
+// choices checks that what was kept as it did not pay to send it says so.
+func (b *bench) choices() {
+	b.Helper()
+	for _, e := range b.events {
+		s, is := e.(event.StepFinished)
+		if kept := is && s.Choice != nil && s.Choice.Why == "kept"; kept != slices.Contains(s.Here, "to send them did not pay") {
+			b.Errorf("%s: here because of %v, chosen as %+v", s.Step, s.Here, s.Choice)
 		}
 	}
 }

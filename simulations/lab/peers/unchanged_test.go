@@ -46,24 +46,36 @@ func newPair(t *testing.T, p project) pair {
 	return x
 }
 
+// built is the summary of a build, and how many steps that ran elsewhere say why.
+type built struct {
+	event.BuildFinished
+	chosen int
+}
+
 // build builds on the mesh.
-func (x pair) build() event.BuildFinished {
+func (x pair) build() (f built) {
 	x.t.Helper()
 	o := x.mesh.Buildnet(append([]string{"build"}, x.p.ours(x.dir)...)...)
 	if o.Exit != 0 {
 		x.t.Fatalf("exit status %d\n%s%s", o.Exit, o.Stdout, o.Stderr)
 	}
-	var f event.BuildFinished
 	if strings.Contains(o.Stdout, "no work to do") {
 		return f // nobody is asked
 	}
 	shown := x.mesh.Buildnet("builds", "show", "--json")
 	var record api.BuildRecord
-	if err := errors.Join(json.Unmarshal([]byte(shown.Stdout), &record), json.Unmarshal(record.Summary, &f)); err != nil {
+	if err := errors.Join(json.Unmarshal([]byte(shown.Stdout), &record), json.Unmarshal(record.Summary, &f.BuildFinished)); err != nil {
 		x.t.Fatalf("%v in %q %s", err, shown.Stdout, shown.Stderr)
 	}
 	x.t.Logf("%d steps: %d executed, %d of them elsewhere, %d cached; here because %v",
 		f.Steps, f.Executed, f.RunRemote, f.CachedLocal+f.CachedMesh, f.LocalReasons)
+	for _, line := range record.Events {
+		if e, err := event.Decode(line); err == nil {
+			if s, ok := e.(event.StepFinished); ok && s.Choice != nil && len(s.Here) == 0 {
+				f.chosen++
+			}
+		}
+	}
 	return f
 }
 
@@ -104,19 +116,22 @@ func (x pair) edit(name string) {
 	}
 }
 
-// ownShare is what a step says that others might as well have run.
-const ownShare = "this node's share"
+// chosenHere are what steps say that others could have run as well.
+var chosenHere = []string{"this node's share", "to send them did not pay"}
 
 // elsewhere checks a build of which at least so many compiles had to run on other
 // hosts, and of which a twentieth may have run here for reasons of their own.
-func (x pair) elsewhere(f event.BuildFinished, least int) {
+func (x pair) elsewhere(f built, least int) {
 	x.t.Helper()
 	if f.RunRemote < least {
 		x.t.Errorf("%d compiles ran elsewhere, want at least %d: %+v", f.RunRemote, least, f)
 	}
+	if chosen := f.chosen; chosen*2 < f.RunRemote {
+		x.t.Errorf("of %d compiles that ran elsewhere %d say why", f.RunRemote, chosen)
+	}
 	fallbacks := 0
 	for why, n := range f.LocalReasons {
-		if why != ownShare {
+		if !slices.Contains(chosenHere, why) {
 			fallbacks += n
 		}
 	}
