@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"strconv"
 	"strings"
@@ -41,6 +42,7 @@ var commandFields = []struct {
 	{"name", func(c *Command) []string { return some(c.Name) }, func(c *Command, v string) error { return once(&c.Name, v) }},
 	{"rank", func(c *Command) []string { return rankText(c.Rank) }, setRank},
 	{"terminal", func(c *Command) []string { return terminalText(c.Terminal) }, setTerminal},
+	{"umask", func(c *Command) []string { return umaskText(c.Umask) }, setUmask},
 	{"input", func(c *Command) []string { return c.Inputs }, func(c *Command, v string) error { c.Inputs = append(c.Inputs, v); return nil }},
 	{"output", func(c *Command) []string { return c.Outputs }, func(c *Command, v string) error { c.Outputs = append(c.Outputs, v); return nil }},
 	{"depfile", func(c *Command) []string { return some(c.Depfile) }, func(c *Command, v string) error { return once(&c.Depfile, v) }},
@@ -92,6 +94,23 @@ func setTerminal(c *Command, v string) error {
 		return errors.New("want 1, once")
 	}
 	c.Terminal = true
+	return nil
+}
+
+func umaskText(m *fs.FileMode) []string {
+	if m == nil {
+		return nil
+	}
+	return []string{strconv.FormatUint(uint64(*m), 8)}
+}
+
+func setUmask(c *Command, v string) error {
+	m, err := strconv.ParseUint(v, 8, 32)
+	if err != nil || m > uint64(fs.ModePerm) || strconv.FormatUint(m, 8) != v || c.Umask != nil {
+		return errors.New("want one number, octal, up to 777")
+	}
+	mode := fs.FileMode(m)
+	c.Umask = &mode
 	return nil
 }
 

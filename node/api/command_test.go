@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"io/fs"
 	"strings"
 	"testing"
 
@@ -13,8 +14,9 @@ import (
 )
 
 func fullCommand() api.Command {
+	umask := fs.FileMode(0o027)
 	return api.Command{
-		Dir: "/src/b", Argv: []string{"cc", "-c", "", "a=b\n.c"}, Env: []string{"PATH=/bin", "EMPTY="}, Name: "a.o", Rank: 2.5, Terminal: true,
+		Dir: "/src/b", Argv: []string{"cc", "-c", "", "a=b\n.c"}, Env: []string{"PATH=/bin", "EMPTY="}, Name: "a.o", Rank: 2.5, Terminal: true, Umask: &umask,
 		Inputs: []string{"../a.c", "../b.h"}, Outputs: []string{"a.o"}, Depfile: "a.d", Rspfile: "a.rsp", Local: "the console pool", Why: "a.c has changed",
 	}
 }
@@ -61,6 +63,10 @@ func TestBadCommandsAreRefused(t *testing.T) {
 		"infinite rank":       "dir=/\x00arg=cc\x00rank=Inf\x00\x00",
 		"no number":           "dir=/\x00arg=cc\x00rank=NaN\x00\x00",
 		"terminal":            "dir=/\x00arg=cc\x00terminal=yes\x00\x00",
+		"umask":               "dir=/\x00arg=cc\x00umask=8\x00\x00",
+		"large umask":         "dir=/\x00arg=cc\x00umask=1000\x00\x00",
+		"long umask":          "dir=/\x00arg=cc\x00umask=022\x00\x00",
+		"two umasks":          "dir=/\x00arg=cc\x00umask=22\x00umask=22\x00\x00",
 		"too long":            strings.Repeat("x", api.MaxCommand+1),
 	} {
 		if c, err := api.DecodeCommand([]byte(text)); err == nil {

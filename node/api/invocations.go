@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"io/fs"
 	"path/filepath"
 	"strings"
 
@@ -82,6 +83,8 @@ type Command struct {
 	Rank float64
 	// Terminal says that its messages go to a terminal.
 	Terminal bool
+	// Umask is the one that its files are made with; nil where nobody says.
+	Umask *fs.FileMode
 	// Inputs and Outputs are what a graph declares, as seen from Dir, if one does;
 	// Depfile and Rspfile likewise.
 	Inputs  []string

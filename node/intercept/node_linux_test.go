@@ -31,6 +31,7 @@ type asked struct {
 	argv     []string
 	env      []string
 	terminal bool
+	umask    string
 }
 
 // ok is the answer to a command that succeeded and printed nothing.
@@ -120,7 +121,7 @@ func parse(t *testing.T, body []byte) (a asked) {
 	if !ended {
 		t.Errorf("a command without an end: %q", body)
 	}
-	order := []string{"dir", "arg", "env", "terminal"}
+	order := []string{"dir", "arg", "env", "terminal", "umask"}
 	at := 0
 	for _, field := range strings.Split(text, "\x00") {
 		name, v, _ := strings.Cut(field, "=")
@@ -136,6 +137,8 @@ func parse(t *testing.T, body []byte) (a asked) {
 			a.argv = append(a.argv, v)
 		case "env":
 			a.env = append(a.env, v)
+		case "umask":
+			a.umask = v
 		case "terminal":
 			a.terminal = true
 		}

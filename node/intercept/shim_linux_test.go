@@ -262,7 +262,7 @@ func TestTheCompilerSeesNothingOfIt(t *testing.T) {
 	intercepted := k.Environ(env, intercept.Invocation{Socket: f.socket, ID: invocation})
 	for _, script := range []string{
 		"exec gcc -c x.c",
-		"exec " + bin + "/gcc -c x.c",
+		"umask 27; exec " + bin + "/gcc -c x.c",
 		"exec gcc x.c", // not asked for
 		"PATH=$BUILDNET_EXEC_SHIMS:$PATH; exec gcc -c x.c",
 		"PATH=$BUILDNET_EXEC_SHIMS:$PATH; exec gcc -v",
@@ -278,6 +278,9 @@ func TestTheCompilerSeesNothingOfIt(t *testing.T) {
 		}
 	}
 	f.count(t, 3)
+	if heard := f.heard(); heard[0].umask == "27" || heard[1].umask != "27" {
+		t.Errorf("umasks %q, %q", heard[0].umask, heard[1].umask)
+	}
 	for _, c := range f.heard() {
 		slices.Sort(c.env)
 		own := slices.DeleteFunc(slices.Clone(c.env), func(v string) bool { return strings.HasPrefix(v, "_=") })

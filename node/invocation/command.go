@@ -113,7 +113,7 @@ func (t *task) request() remote.Request {
 		outs = append(slices.Clone(outs), t.c.Depfile)
 	}
 	r := remote.Request{
-		Argv: t.c.Argv, Shell: t.c.Shell, Dir: t.c.Dir, Getenv: t.getenv, Terminal: t.c.Terminal,
+		Argv: t.c.Argv, Shell: t.c.Shell, Dir: t.c.Dir, Getenv: t.getenv, Terminal: t.c.Terminal, Umask: t.c.Umask,
 		Inputs: t.c.Inputs, Outputs: outs, Response: t.c.Rspfile,
 	}
 	if t.v.s.opts.PathIndependent {

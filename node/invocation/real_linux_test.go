@@ -1,6 +1,9 @@
 package invocation_test
 
 import (
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -135,4 +138,24 @@ func TestInvocationsAtOnce(t *testing.T) {
 			t.Errorf("%+v", f)
 		}
 	}
+}
+
+// What is made elsewhere has the permissions that it would have here.
+func TestFilesAreMadeWithTheUmaskOfTheClient(t *testing.T) {
+	b := newBench(t, mesh(t, 1)[0], project)
+	b.begin(api.InvocationRequest{})
+	umask := fs.FileMode(0o027)
+	for _, c := range []struct {
+		command, made string
+		mode          fs.FileMode
+	}{{compileB, "o/b.o", 0o640}, {"gcc o/b.o -o o/b", "o/b", 0o750}} {
+		r, err := b.node.Client.RunCommand(t.Context(), b.id, api.Command{Dir: b.dir, Argv: strings.Fields(c.command), Umask: &umask})
+		if err != nil || len(r.Local) > 0 || r.ExitCode != 0 {
+			t.Fatalf("%s: %+v, %v", c.command, r, err)
+		}
+		if info, err := os.Stat(filepath.Join(b.dir, c.made)); err != nil || info.Mode().Perm() != c.mode {
+			t.Errorf("%s: %v, %v; want %v", c.made, info, err, c.mode)
+		}
+	}
+	b.end()
 }

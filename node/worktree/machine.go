@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
+	"sync"
 
 	"github.com/buildnet/buildnet/sched/action"
 	"github.com/buildnet/buildnet/store"
@@ -21,7 +19,13 @@ const maxRemembered = 500_000
 // commands that say themselves where they read and write, wherever that is.
 // What it remembers of a file's content it remembers as a Tree does. Its methods
 // may be called concurrently.
-type Machine struct{ t *Tree }
+type Machine struct {
+	t *Tree
+
+	mu sync.Mutex
+	// swept are the directories in which nothing is left of writers that died.
+	swept map[string]bool
+}
 
 // OpenMachine returns the files of this machine.
 func OpenMachine(kv store.KV, blobs store.Blobs, opts Options) (*Machine, error) {
@@ -34,7 +38,7 @@ func OpenMachine(kv store.KV, blobs store.Blobs, opts Options) (*Machine, error)
 	if err != nil {
 		return nil, errors.Join(err, files.Close())
 	}
-	return &Machine{t}, nil
+	return &Machine{t: t, swept: map[string]bool{}}, nil
 }
 
 // Close ends the use of the files.
@@ -104,55 +108,4 @@ func (m *Machine) Save() error {
 	left := maxRemembered
 	m.t.stats.keep(func(string) bool { left--; return left >= 0 })
 	return errors.Join(m.t.stats.save(), m.t.used())
-}
-
-// Place puts files where outs says, from the root, as a command would that makes
-// them just now: each is whole from the moment at which it is there, has the
-// time of its writing, and the permissions that this process's umask leaves it.
-// Their directories are there, and may be links.
-func (m *Machine) Place(ctx context.Context, outs []action.Output) error {
-	for _, o := range outs {
-		if err := m.place(ctx, o); err != nil {
-			return fmt.Errorf("write /%s: %w", o.Path, advise(err))
-		}
-	}
-	return nil
-}
-
-func (m *Machine) place(ctx context.Context, o action.Output) error {
-	if o.Kind != action.File {
-		return errors.New("it is not a file")
-	}
-	p := native("/" + o.Path)
-	temp := filepath.Join(filepath.Dir(p), tempName())
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, os.FileMode(modeOf(identityOf(o))))
-	if err != nil {
-		return err
-	}
-	err = errors.Join(m.fill(ctx, f, o.Digest), f.Close())
-	if err == nil {
-		err = os.Rename(temp, p)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(temp))
-	}
-	return nil
-}
-
-// fill copies a blob, which a disk may have changed since the store checked it.
-func (m *Machine) fill(ctx context.Context, to io.Writer, d digest.Digest) error {
-	r, err := m.t.blobs.Open(ctx, d)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	hash := digest.NewHasher(d.Function())
-	if _, err := io.Copy(to, io.TeeReader(contextReader{ctx, r}, hash)); err != nil {
-		return err
-	}
-	if hash.Sum() != d {
-		_ = store.Recheck(ctx, m.t.blobs, d) // what it found is known
-		return fmt.Errorf("blob %v: %w", d, store.ErrCorrupt)
-	}
-	return nil
 }

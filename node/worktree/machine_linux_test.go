@@ -3,9 +3,11 @@ package worktree_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -164,7 +166,7 @@ func TestPlacesOnTheMachine(t *testing.T) {
 	}
 	defer open.Close()
 	outs := []action.Output{{Path: old[1:], Kind: action.File, Digest: d}, {Path: m.dir[1:] + "/l/y", Kind: action.File, Digest: d, Executable: true}}
-	if err := m.Place(t.Context(), outs); err != nil {
+	if err := m.Place(t.Context(), outs, nil); err != nil {
 		t.Fatal(err)
 	}
 	for name, mode := range map[string]fs.FileMode{"x": 0, "y": 0o100} {
@@ -185,12 +187,72 @@ func TestPlacesOnTheMachine(t *testing.T) {
 		"Link":        {Path: m.dir[1:] + "/z", Kind: action.Symlink, Target: "/"},
 		"OnADir":      {Path: m.dir[1:], Kind: action.File, Digest: d},
 	} {
-		if err := m.Place(t.Context(), []action.Output{o}); err == nil {
+		if err := m.Place(t.Context(), []action.Output{o}, nil); err == nil {
 			t.Errorf("%s: placed", name)
 		}
 	}
 	entries, err := os.ReadDir(m.dir)
 	if err != nil || len(entries) != 3 {
 		t.Errorf("left: %v, %v", entries, err)
+	}
+}
+
+func TestPermissionsOnTheMachine(t *testing.T) {
+	m := newMachine(t)
+	d, err := store.AddBytes(t.Context(), m.blobs, []byte("made"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	outs := []action.Output{{Path: m.dir[1:] + "/x", Kind: action.File, Digest: d}, {Path: m.dir[1:] + "/y", Kind: action.File, Digest: d, Executable: true}}
+	for _, umask := range []fs.FileMode{0, 0o002, 0o022, 0o027, 0o077} {
+		if err := m.Place(t.Context(), outs, &umask); err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range map[string]fs.FileMode{"x": 0o666 &^ umask, "y": 0o777 &^ umask} {
+			if info, err := os.Stat(filepath.Join(m.dir, name)); err != nil || info.Mode().Perm() != want {
+				t.Errorf("umask %o: %s: %v, %v; want %v", umask, name, info.Mode(), err, want)
+			}
+		}
+	}
+}
+
+// All are whole before the first one is in its place, so that none is when one of
+// them cannot be had.
+func TestAllOrNothingIsPlaced(t *testing.T) {
+	m := newMachine(t)
+	d, err := store.AddBytes(t.Context(), m.blobs, []byte("made"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := action.Output{Path: m.dir[1:] + "/lost", Kind: action.File, Digest: digest.Of(digest.BLAKE3, []byte("lost"))}
+	if err := m.Place(t.Context(), []action.Output{{Path: m.dir[1:] + "/x", Kind: action.File, Digest: d}, lost}, nil); err == nil {
+		t.Error("placed")
+	}
+	if entries, err := os.ReadDir(m.dir); err != nil || len(entries) > 0 {
+		t.Errorf("left: %v, %v", entries, err)
+	}
+}
+
+// What a process that died has left is removed by the next one that writes there.
+func TestWhatDeadWritersLeaveIsSwept(t *testing.T) {
+	m := newMachine(t)
+	ended := exec.Command("true")
+	if err := ended.Run(); err != nil {
+		t.Fatal(err)
+	}
+	left := m.write(t, fmt.Sprintf(".buildnet-tmp.%d.abcdefabcdef.1", ended.Process.Pid), "half")
+	kept := m.write(t, fmt.Sprintf(".buildnet-tmp.%d.abcdefabcdef.1", os.Getppid()), "half")
+	d, err := store.AddBytes(t.Context(), m.blobs, []byte("made"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Place(t.Context(), []action.Output{{Path: m.dir[1:] + "/x", Kind: action.File, Digest: d}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(left); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what a dead process left: %v", err)
+	}
+	if _, err := os.Lstat(kept); err != nil {
+		t.Errorf("what another process writes: %v", err)
 	}
 }

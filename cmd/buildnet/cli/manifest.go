@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"io/fs"
 	"maps"
 	"sync"
 	"syscall"
@@ -51,7 +52,7 @@ func (m *manifest) Begin(ctx context.Context, b ninja.Beginning) (ninja.Invocati
 		return nil, err
 	}
 	m.invocation = i
-	return given{m, i, b.Dir}, nil
+	return given{m, i, b.Dir, umask()}, nil
 }
 
 // maxJobs is what no bound that a user gives is beyond.
@@ -68,8 +69,9 @@ func bounded(jobs int) int {
 // given is the ninja.Invocation of a manifest.
 type given struct {
 	*manifest
-	to  *invocation
-	dir string
+	to    *invocation
+	dir   string
+	umask *fs.FileMode
 }
 
 // Jobs implements ninja.Invocation.
@@ -92,7 +94,7 @@ func (g given) Run(ctx context.Context, job ninja.Job) (ninja.Outcome, error) {
 
 func (g given) command(job ninja.Job) api.Command {
 	return api.Command{
-		Dir: g.dir, Shell: job.Command, Name: job.Outs[0], Rank: job.Rank, Inputs: job.Ins, Outputs: job.Outs,
+		Dir: g.dir, Shell: job.Command, Name: job.Outs[0], Rank: job.Rank, Umask: g.umask, Inputs: job.Ins, Outputs: job.Outs,
 		Depfile: job.Depfile, Rspfile: job.Rspfile, Local: job.HereOnly, Why: job.Why,
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path"
@@ -69,9 +70,10 @@ type Files interface {
 	// Changed returns those of files, which were ingested, that are not what they
 	// were then, by absolute path.
 	Changed(ctx context.Context, files []action.Output) ([]string, error)
-	// Place puts files into their places, at once and as of now. Their paths
-	// are from the file system's root.
-	Place(ctx context.Context, outs []action.Output) error
+	// Place puts files into their places, in order and as of now, with what the
+	// umask leaves them; nil is that of this process. Their paths are from the file
+	// system's root.
+	Place(ctx context.Context, outs []action.Output, umask *fs.FileMode) error
 }
 
 // Options of a Desk. All but Manifests, Log and Cc are needed.

@@ -53,7 +53,7 @@ func (d *Desk) Finish(ctx context.Context, p *Prepared, act digest.Digest, r *ac
 	if !r.OK() {
 		return o, d.fail(ctx, p, o.Said)
 	}
-	if err := d.o.Files.Place(ctx, r.Outputs); err != nil {
+	if err := d.o.Files.Place(ctx, p.inOrder(r.Outputs), p.umask); err != nil {
 		return o, fmt.Errorf("place what a compile made: %w", err)
 	}
 	if err := d.made(ctx, p.outputs, func() {}); err != nil {
@@ -63,6 +63,13 @@ func (d *Desk) Finish(ctx context.Context, p *Prepared, act digest.Digest, r *ac
 		return o, nil // what it read is known
 	}
 	return o, d.learn(ctx, p, r)
+}
+
+// inOrder puts what a command is run for last: with it there is all else, as its
+// depfile, whatever ends this process in the middle.
+func (p *Prepared) inOrder(outs []action.Output) []action.Output {
+	first := func(o action.Output) bool { return "/"+o.Path == p.outputs[0] }
+	return slices.Concat(slices.DeleteFunc(slices.Clone(outs), first), slices.DeleteFunc(slices.Clone(outs), func(o action.Output) bool { return !first(o) }))
 }
 
 // stale says that a file is not what the command was given, or "": what was made

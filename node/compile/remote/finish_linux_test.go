@@ -1,6 +1,7 @@
 package remote_test
 
 import (
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -202,5 +203,33 @@ func TestFilesThatChangeWhileACompileRuns(t *testing.T) {
 		if again := b.prepare(command); again.Action == p.Action {
 			t.Error("the next command does not see the change")
 		}
+	}
+}
+
+// What a command is run for comes last: whoever finds it there finds its depfile too.
+func TestTheObjectComesLast(t *testing.T) {
+	b := newBench(t, project)
+	p := b.step("gcc -Ii -c s/a.c -o o/a.o -MD -MF o/z.d")
+	r := b.elsewhere(&p.Step)
+	b.write("o/z.d/in/the/way", "")
+	if _, err := b.desk.Finish(t.Context(), p, p.Action, r); err == nil {
+		t.Error("a directory was replaced")
+	}
+	entries, err := os.ReadDir(filepath.Join(b.dir, "o"))
+	if b.do(err); len(entries) != 2 { // keep, z.d
+		t.Errorf("left: %v", entries)
+	}
+}
+
+func TestOutputsAreMadeWithTheUmaskOfTheCommand(t *testing.T) {
+	b := newBench(t, project)
+	r := b.request("gcc -Ii -c s/a.c -o o/a.o")
+	umask := fs.FileMode(0o007)
+	r.Umask = &umask
+	p, err := b.desk.Prepare(t.Context(), r)
+	b.do(err)
+	b.through(p)
+	if info, err := os.Stat(filepath.Join(b.dir, "o/a.o")); err != nil || info.Mode().Perm() != 0o660 {
+		t.Errorf("%v, %v", info, err)
 	}
 }

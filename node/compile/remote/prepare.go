@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"slices"
@@ -46,6 +47,8 @@ type Request struct {
 	// Terminal says that its messages go to a terminal: they have colours then,
 	// unless the command says otherwise.
 	Terminal bool
+	// Umask is the one that what it makes is made with; nil is that of this process.
+	Umask *fs.FileMode
 	// Inputs and Outputs are those that a graph declares for it, and Response is
 	// a file of arguments that the graph has written: all as seen from Dir. They
 	// count for a command that is trusted.
@@ -96,6 +99,7 @@ type Prepared struct {
 	key     digest.Digest // of its manifest
 	looked  []string      // where it looks for files besides its headers
 	getenv  func(string) (string, bool)
+	umask   *fs.FileMode
 }
 
 // Writes returns the files that the command makes, by absolute path, and whether
@@ -118,9 +122,13 @@ func (d *Desk) Prepare(ctx context.Context, r Request) (*Prepared, error) {
 	}
 	p, err := d.read(ctx, r)
 	if errors.Is(err, ErrNotCompiler) && len(r.Outputs) > 0 && d.trusts(r) {
-		return d.declares(ctx, r)
+		p, err = d.declares(ctx, r)
 	}
-	return p, err
+	if err != nil {
+		return nil, err
+	}
+	p.umask = r.Umask
+	return p, nil
 }
 
 // read makes a step of a command whose program is known here.

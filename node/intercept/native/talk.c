@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -82,6 +83,16 @@ static int field(struct buffer *b, const char *name, const char *value)
 	return 0;
 }
 
+/* own_umask can be asked only by setting it. */
+static const char *own_umask(void)
+{
+	static char text[sizeof "777"];
+	mode_t mask = umask(077);
+	umask(mask);
+	snprintf(text, sizeof text, "%o", (unsigned)mask & 0777);
+	return text;
+}
+
 /*
  * describe writes the command for the node. Its program is named by the path under
  * which it is executed; what it calls itself has to be the same word.
@@ -102,6 +113,8 @@ static int describe(struct buffer *b, const char *path, char *const argv[])
 			failed = field(b, "env", *v);
 	if (!failed && isatty(STDERR_FILENO))
 		failed = field(b, "terminal", "1");
+	if (!failed)
+		failed = field(b, "umask", own_umask());
 	if (failed || reserve(b, 1, MAX_REQUEST))
 		return fault("the command is too long for the node");
 	b->bytes[b->size++] = 0;

@@ -1,0 +1,4 @@
+package worktree
+
+// ownUmask takes nothing away.
+const ownUmask = 0
