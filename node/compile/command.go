@@ -176,6 +176,15 @@ var ErrNotCompiler = errors.New("not a C or C++ compiler")
 // behind.
 var driver = regexp.MustCompile(`^(?:[a-zA-Z0-9_.]+-)*(cc|gcc|g\+\+|c\+\+|clang|clang\+\+)(?:-[0-9]+(?:\.[0-9]+)*)?$`)
 
+// FamilyOf is the family of a driver by its name, as Read takes it: GCC where that
+// says nothing.
+func FamilyOf(program string) Family {
+	if m := driver.FindStringSubmatch(path.Base(program)); m != nil && strings.HasPrefix(m[1], "clang") {
+		return Clang
+	}
+	return GCC
+}
+
 // Setting is what a command is read in.
 type Setting struct {
 	// Getenv returns a variable of the command's environment. nil is an empty
@@ -198,11 +207,8 @@ func Read(argv []string, in Setting) (*Command, error) {
 	if m == nil {
 		return nil, ErrNotCompiler
 	}
-	c := &Command{Compiler: argv[0], Family: GCC}
-	switch {
-	case strings.HasPrefix(m[1], "clang"):
-		c.Family = Clang
-	case in.Cc != 0 && (m[1] == "cc" || m[1] == "c++"):
+	c := &Command{Compiler: argv[0], Family: FamilyOf(argv[0])}
+	if in.Cc != 0 && (m[1] == "cc" || m[1] == "c++") {
 		c.Family = in.Cc
 	}
 	r := reader{c: c, in: in, plusplus: strings.HasSuffix(m[1], "++")}

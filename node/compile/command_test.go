@@ -283,3 +283,14 @@ func FuzzRead(f *testing.F) {
 		c.Expand(response)
 	})
 }
+
+func TestFamiliesOfDrivers(t *testing.T) {
+	for name, want := range map[string]compile.Family{
+		"gcc": compile.GCC, "/usr/bin/x86_64-linux-gnu-gcc-12": compile.GCC, "cc": compile.GCC, "tcc": compile.GCC,
+		"clang": compile.Clang, "/usr/lib/llvm-14/bin/clang": compile.Clang, "clang++-14": compile.Clang,
+	} {
+		if got := compile.FamilyOf(name); got != want {
+			t.Errorf("%s is of family %v, want %v", name, got, want)
+		}
+	}
+}

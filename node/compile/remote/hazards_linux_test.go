@@ -194,6 +194,17 @@ func TestWhatIsOnlyForThisMachineSaysWhy(t *testing.T) {
 	}
 }
 
+// c99-gcc of Debian, by its name, is a driver; it adds arguments of its own.
+func TestCompilersThatAreScriptsRunHere(t *testing.T) {
+	if _, err := os.Stat("/usr/bin/c99-gcc"); err != nil {
+		t.Skip(err)
+	}
+	p := newBench(t, project).prepare("c99-gcc -Ii -c s/a.c")
+	if !says(p.Local, "is a script") {
+		t.Errorf("%q", p.Local)
+	}
+}
+
 func TestOtherCommandsAreNoneOfThis(t *testing.T) {
 	b := newBench(t, project)
 	for _, command := range []string{"ls -l", "gcc -c s/a.c && touch x", "cd s; gcc -c a.c", "ar rc x.a y.o && touch x", ":", "gcc -c s/a.c && cd s"} {

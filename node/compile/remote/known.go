@@ -130,9 +130,13 @@ func (d *Desk) runOf(p *Prepared, named []string) (manifest.Run, bool) {
 		}
 		read[f] = true
 	}
+	content := map[digest.Digest]bool{} // of what was read
+	for _, f := range p.files {
+		content[f.Digest] = content[f.Digest] || read[f.Path]
+	}
 	run := manifest.Run{Absent: p.answer.Absent, Dirs: p.answer.Dirs, Action: p.Action}
 	for _, f := range p.files {
-		if read[f.Path] {
+		if content[f.Digest] { // of two files that are alike gcc names one: see #pragma once
 			run.Read = append(run.Read, manifest.File{Path: f.Path, Digest: f.Digest})
 		} else {
 			run.Present = append(run.Present, f.Path)

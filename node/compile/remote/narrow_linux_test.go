@@ -85,6 +85,27 @@ func TestWhatIsNotNarrowed(t *testing.T) {
 	}
 }
 
+// gcc takes a file for one that it has read already, and is to read once, if what is
+// in them is the same: then its depfile has only one of them.
+func TestTwinsOfWhatWasReadCount(t *testing.T) {
+	b := newBench(t, map[string]string{
+		"s/a.c": "#include <one.h>\n#include <two.h>\nint v = V;\n", "i/one.h": "#pragma once\n#define V 1\n", "i/two.h": "#pragma once\n#define V 1\n", "o/keep": "",
+	})
+	const command = "gcc -Ii -c s/a.c -o o/a.o -MD"
+	p := b.step(command)
+	b.through(p)
+	before := b.taken(p.Command.Outputs)
+	if _, hit := b.found(command); !hit {
+		t.Error("nothing has changed, and it is not known")
+	}
+	b.write("i/two.h", "#pragma once\n#undef V\n#define V 2\n")
+	_, hit := b.found(command)
+	now := b.plainly(command, p.Command.Outputs)
+	if hit || now.files["o/a.o"] == before["o/a.o"] {
+		t.Errorf("known: %v", hit)
+	}
+}
+
 // What the assembler reads is in no depfile.
 func TestWhatTheAssemblerReadsCounts(t *testing.T) {
 	b := newBench(t, project)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -126,6 +127,18 @@ func sameFile(a, b string) bool {
 	return errors.Join(err, err2) == nil && os.SameFile(one, other)
 }
 
+// isScript reports whether a program is read by another, as c99-gcc is.
+func isScript(p string) bool {
+	f, err := os.Open(p)
+	if err != nil {
+		return false // it may be executed and not read
+	}
+	defer f.Close()
+	var head [2]byte
+	_, err = io.ReadFull(f, head[:])
+	return err == nil && string(head[:]) == "#!"
+}
+
 // helpers are the programs that gcc runs and may find in PATH: the second for
 // -gsplit-dwarf.
 var helpers = []string{"as", "objcopy"}
@@ -155,6 +168,10 @@ func (d *Desk) lookForTools(c *compile.Command, program, searched, dir string) t
 	}
 	if !sameFile(t.compiler, program) {
 		t.why = fmt.Sprintf("the compiler is %s, which is not where actions look for %s", cmp.Or(program, "nowhere in PATH"), name)
+		return t
+	}
+	if isScript(t.compiler) {
+		t.why = fmt.Sprintf("%s is a script: what it has the compiler do is not known", t.compiler)
 		return t
 	}
 	for _, h := range helpers {
