@@ -61,6 +61,9 @@ func (t *task) do(ctx context.Context) (api.CommandResult, error) {
 	if t.c.Local != "" {
 		return t.here(ctx, t.c.Local)
 	}
+	if !sameFiles(t.c.PID) {
+		return t.here(ctx, "it may see other files than the node does: it runs in a container, or in a root of its own")
+	}
 	if !v.req.Whole {
 		if err := v.visit.fresh(ctx); err != nil {
 			return api.CommandResult{}, err

@@ -219,7 +219,7 @@ func (v *invocation) finish(end api.InvocationEnd) {
 	f.BytesIn, f.BytesOut = in-v.in, out-v.out
 	f.WallMS = float64(time.Since(v.started).Microseconds()) / 1000
 	v.s.record(v, f)
-	v.emit(f)
+	v.told.end(f)
 }
 
 func (v *invocation) emit(e event.Event) { v.told.emit(e) }

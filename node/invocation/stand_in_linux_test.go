@@ -2,10 +2,12 @@ package invocation_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/buildnet/buildnet/node"
@@ -163,8 +165,39 @@ func askNested(of []string) int {
 	if err != nil || len(r.Local) == 0 {
 		return 1
 	}
+	fmt.Println(r.Local[0])
 	r.Release()
 	return 0
+}
+
+// A client in a container has other files at the paths that it names.
+func TestClientsThatSeeOtherFilesRunTheirCommands(t *testing.T) {
+	b := newBench(t, startWith(t, 1, says("no")), project)
+	b.begin(api.InvocationRequest{})
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(flags uintptr) string {
+		inner := exec.CommandContext(t.Context(), self)
+		inner.Env = append(os.Environ(), nested+"="+b.node.Home+"\n"+b.id)
+		inner.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags}
+		out, err := inner.CombinedOutput()
+		if err != nil && flags != 0 && inner.ProcessState == nil {
+			t.Skip(err)
+		}
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		return string(out)
+	}
+	if why := ask(0); strings.Contains(why, "other files") {
+		t.Error(why)
+	}
+	if why := ask(syscall.CLONE_NEWNS); !strings.Contains(why, "other files") {
+		t.Error(why)
+	}
+	b.end()
 }
 
 // A make that has the only slot waits for what it runs, which needs one too.

@@ -14,8 +14,10 @@ const maxTold = 16 << 20
 type told struct {
 	next func(event.Event)
 
-	// turn orders the calls of next, which writes to a client.
-	turn sync.Mutex
+	// turn orders the calls of next, which writes to a client. Once ended it is not
+	// called: its client may have another one's answer in its place by then.
+	turn  sync.Mutex
+	ended bool
 
 	mu    sync.Mutex
 	lines []byte
@@ -24,10 +26,21 @@ type told struct {
 func (t *told) emit(e event.Event) {
 	t.turn.Lock()
 	defer t.turn.Unlock()
+	if t.ended {
+		return
+	}
 	if !event.Passing(e) {
 		t.keep(e)
 	}
 	t.next(e)
+}
+
+// end passes the last event on.
+func (t *told) end(last event.Event) {
+	t.turn.Lock()
+	defer t.turn.Unlock()
+	t.ended = true
+	t.next(last)
 }
 
 func (t *told) keep(e event.Event) {
