@@ -304,7 +304,7 @@ func (d *decoder) choiceOf(m *schedpb.Choice) (*steal.Choice, error) {
 	if err != nil {
 		return nil, err
 	}
-	if m.GetWhy() < uint32(steal.Sent) || m.GetWhy() > uint32(steal.Probed) {
+	if m.GetWhy() < uint32(steal.Sent) || m.GetWhy() > uint32(steal.Ventured) {
 		return nil, fmt.Errorf("a step went its way for reason %d", m.GetWhy())
 	}
 	return &steal.Choice{

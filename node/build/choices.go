@@ -57,7 +57,7 @@ func (c *choices) finished(step action.StepID, d *steal.Done, bpu float64, now t
 func (c *choices) count(ch *steal.Choice) {
 	c.sum.StepsRegretMS += ch.Regret.Milliseconds()
 	switch ch.Why {
-	case steal.Sent:
+	case steal.Sent, steal.Ventured:
 		c.sum.Sent++
 		c.sent[ch.Peer]++
 	case steal.Kept:

@@ -5,7 +5,8 @@ package event
 // outputs are here.
 type Choice struct {
 	// Why is sent, kept (to send it did not pay), shared (kept although it would
-	// have paid as well) or probed (sent to see whether it pays again).
+	// have paid as well), probed (sent to see whether it pays again) or ventured (sent
+	// as this machine had enough else to do, and more was to come).
 	Why string `json:"why"`
 	// Peer got it, or would have been the best of those that did not.
 	Peer string `json:"peer"`

@@ -216,8 +216,9 @@ func (s *Service) alive() (ms []peer.Member) {
 	return ms
 }
 
-// jobs is how many commands are worth being asked for at once: half as many again
-// as run at once, since inputs travel meanwhile.
+// jobs is how many commands are worth being asked for at once: as many again as run
+// at once, since what is done around a run takes as long as a short one: a command is
+// looked into and claimed, its inputs travel, its outputs come back.
 func jobs(members []peer.Member, m steal.Modes) int {
 	slots := 0
 	for _, o := range members {
@@ -225,7 +226,7 @@ func jobs(members []peer.Member, m steal.Modes) int {
 			slots += min(max(o.Caps.Slots, 0), steal.MaxWant)
 		}
 	}
-	n := max(slots+slots/2, 1) + 1
+	n := 2*max(slots, 1) + 2
 	if m.Jobs > 0 {
 		n = min(n, m.Jobs)
 	}

@@ -21,11 +21,14 @@ const (
 	// Probed steps were sent although that did not seem to pay, to find out
 	// whether that is so still.
 	Probed
+	// Ventured steps were sent although the initiator would have had them sooner: it
+	// had enough else to do, and more was to come.
+	Ventured
 )
 
 // String returns the reason in lower case.
 func (w Why) String() string {
-	names := [...]string{"unset", "sent", "kept", "shared", "probed"}
+	names := [...]string{"unset", "sent", "kept", "shared", "probed", "ventured"}
 	if int(w) >= len(names) {
 		return "unknown"
 	}
@@ -52,6 +55,8 @@ type choice struct {
 	at   time.Time
 	// hereRun and thereRun are the parts of Here and There that were to be run.
 	hereRun, thereRun time.Duration
+	// waited is how long the initiator had waited by then.
+	waited time.Duration
 }
 
 // chose returns what came of the choice where to run a step, which m says it ran
@@ -66,7 +71,7 @@ func (l *Leader) chose(s Step, m *member, run time.Duration) *Choice {
 	work := min(run, l.now.Sub(c.at)).Seconds() * m.bpu()
 	chosen.Came = l.now.Sub(c.at) + l.home(s, m)
 	other := chosen.There - c.thereRun
-	if chosen.Why == Sent || chosen.Why == Probed {
+	if chosen.Why == Sent || chosen.Why == Probed || chosen.Why == Ventured {
 		other = chosen.Here - c.hereRun + runTime(work, home.speed())
 	} else if to, ok := l.crew[chosen.Peer]; ok {
 		other += runTime(work, to.speed())

@@ -379,6 +379,7 @@ func (l *Leader) finish() Output {
 	if !l.ended {
 		if !l.still {
 			l.schedule()
+			l.reckon()
 		}
 		l.concludeIfDone()
 		l.ship()

@@ -43,6 +43,7 @@ type opening struct {
 	// or were given up, at least.
 	settledTo int
 	resting   bool
+	savings   savings
 	early     []early // of steps that have not come
 }
 

@@ -120,6 +120,8 @@ type weighing struct {
 	there time.Duration
 	pays  bool
 	tried *member // may have the step to find out
+	// ventured gets it although it does not pay by itself.
+	ventured *member
 }
 
 // weigh looks at what a step would come to on the initiator. It is needed until
@@ -270,6 +272,8 @@ func (r *round) decide(s Step, m *member) {
 		c.made.Why = Probed
 		m.try(r.l.now)
 		m.seat.stale = true
+	case m == w.ventured:
+		c.made.Why, c.waited = Ventured, r.l.savings.waited
 	default:
 		m.line.pause, m.line.next = 0, time.Time{}
 	}

@@ -9,11 +9,14 @@ import (
 
 // beside is a build of steps of half a BPU-second, led by the initiator, which has
 // one slot, beside a member with two slots that is a round trip away.
-func beside(t *testing.T, steps int, rtt time.Duration) *paper {
+func beside(t *testing.T, steps int, rtt time.Duration, more ...func(*Plan)) *paper {
 	w, _ := origin(wide(steps - 1))
 	plan := w.makePlan()
 	for i := range plan.Graph.Steps() {
 		plan.Graph.Steps()[i].Cost = 0.5
+	}
+	for _, f := range more {
+		f(plan)
 	}
 	r := &paper{t: t, now: start, given: map[peer.ID][]Step{}}
 	var err error

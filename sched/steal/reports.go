@@ -232,6 +232,7 @@ func (l *Leader) reported(m *member, r Report) {
 		done := executed(m.id, r, t.known)
 		if mine {
 			done.Choice = l.chose(r.Step, m, r.Timings.Run)
+			l.saves(r.Step, m, r.Timings.Run)
 		}
 		l.raced(r.Step, m)
 		l.withdraw(r.Step, m.id)

@@ -188,6 +188,9 @@ func (r *round) smart(s Step) *member {
 	if best := r.best(time.Duration(asGood * float64(soonest))); best != nil || first == nil {
 		return best
 	}
+	if r.ventured = r.venture(takers); r.ventured != nil {
+		return r.ventured
+	}
 	r.reserve(first, soonest)
 	return nil
 }
