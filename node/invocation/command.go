@@ -61,8 +61,8 @@ func (t *task) do(ctx context.Context) (api.CommandResult, error) {
 	if t.c.Local != "" {
 		return t.here(ctx, t.c.Local)
 	}
-	if !sameFiles(t.c.PID) {
-		return t.here(ctx, "it may see other files than the node does: it runs in a container, or in a root of its own")
+	if place := otherFiles(t.c.PID); place != "" {
+		return t.here(ctx, "it may see other files in "+place+" than the node does, as in a container")
 	}
 	if !v.req.Whole {
 		if err := v.visit.fresh(ctx); err != nil {

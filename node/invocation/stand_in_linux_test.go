@@ -178,9 +178,9 @@ func TestClientsThatSeeOtherFilesRunTheirCommands(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ask := func(flags uintptr) string {
-		inner := exec.CommandContext(t.Context(), self)
-		inner.Env = append(os.Environ(), nested+"="+b.node.Home+"\n"+b.id)
+	ask := func(flags uintptr, script string) string {
+		inner := exec.CommandContext(t.Context(), "/bin/sh", "-c", script)
+		inner.Env = append(os.Environ(), nested+"="+b.node.Home+"\n"+b.id, "SELF="+self, "DIR="+b.dir)
 		inner.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags}
 		out, err := inner.CombinedOutput()
 		if err != nil && flags != 0 && inner.ProcessState == nil {
@@ -191,11 +191,18 @@ func TestClientsThatSeeOtherFilesRunTheirCommands(t *testing.T) {
 		}
 		return string(out)
 	}
-	if why := ask(0); strings.Contains(why, "other files") {
-		t.Error(why)
-	}
-	if why := ask(syscall.CLONE_NEWNS); !strings.Contains(why, "other files") {
-		t.Error(why)
+	for _, c := range []struct {
+		flags  uintptr
+		script string
+		other  bool
+	}{
+		{0, `"$SELF"; exit $?`, false},
+		{syscall.CLONE_NEWNS, `"$SELF"; exit $?`, false},
+		{syscall.CLONE_NEWNS, `mount --make-rprivate / && mount --bind "$DIR/s" "$DIR/o" && "$SELF"; exit $?`, true},
+	} {
+		if why := ask(c.flags, c.script); strings.Contains(why, "other files") != c.other {
+			t.Errorf("%s: %s", c.script, why)
+		}
 	}
 	b.end()
 }
