@@ -16,6 +16,8 @@ import (
 	"golang.org/x/term"
 
 	"github.com/buildnet/buildnet/cmd/buildnet/cli"
+	"github.com/buildnet/buildnet/node/doze"
+	"github.com/buildnet/buildnet/node/host"
 	"github.com/buildnet/buildnet/node/ninja"
 )
 
@@ -41,7 +43,7 @@ func main() {
 	os.Exit(cli.Run(context.Background(), os.Args[1:], cli.System{
 		Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(), Screen: screen(),
 		Signals: signals, Exit: os.Exit, Start: startNode, Executable: executable, Exec: syscall.Exec,
-		Manifest: ninja.ThisProcess().Share,
+		Manifest: ninja.ThisProcess().Share, Doze: func() error { return doze.Once(host.Cores()) },
 	}))
 }
 

@@ -38,6 +38,9 @@ type System struct {
 	// Exec puts a program in place of this process, as syscall.Exec; nil where the
 	// system cannot.
 	Exec func(path string, argv, env []string) error
+	// Doze makes this process one that lives long and does little: it may begin it
+	// anew. It is called before a node starts; nil leaves the process as it is.
+	Doze func() error
 	// Executable is this program, for a node in a process of its own.
 	Executable string
 }

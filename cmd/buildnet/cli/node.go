@@ -91,6 +91,11 @@ func (a *app) nodeUpCommand() *cobra.Command {
 
 // nodeUp runs a node in this process.
 func (a *app) nodeUp(ctx context.Context, o upFlags) error {
+	if a.sys.Doze != nil {
+		if err := a.sys.Doze(); err != nil {
+			fmt.Fprintln(a.sys.Stderr, "buildnet: this node wakes up more often than it has to:", err)
+		}
+	}
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	o.config.Log = a.sys.Stderr

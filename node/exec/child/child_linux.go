@@ -20,6 +20,7 @@ func init() {
 // Numbers of the kernel's interface that package syscall lacks.
 const (
 	prSetDumpable     = 4
+	prSetTimerSlack   = 29
 	prSetNoNewPrivs   = 38
 	prSetSubreaper    = 36
 	prCapbsetDrop     = 24
@@ -30,6 +31,9 @@ const (
 	closeRangeCloexec = 4
 )
 
+// usualSlack is what the kernel gives processes, in nanoseconds: see prctl(2).
+const usualSlack = 50_000
+
 func run() {
 	closeOnExec(SpecFD)
 	s, err := readSpec()
@@ -39,6 +43,7 @@ func run() {
 	go endWithNode(s.Mode)
 	// The command may be the same user: it must not trace us.
 	must("bar tracing", prctl(prSetDumpable, 0))
+	_ = prctl(prSetTimerSlack, usualSlack) // the node's own may be another
 	syscall.Umask(0o022)
 	if s.Mode == Plain {
 		plain(&s)
