@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/buildnet/buildnet/node/api"
-	"github.com/buildnet/buildnet/node/compile"
 	"github.com/buildnet/buildnet/node/compile/include/disk"
 	"github.com/buildnet/buildnet/node/compile/remote"
 	"github.com/buildnet/buildnet/node/config"
@@ -52,24 +49,13 @@ func (n *Node) desk(p *parts, settings config.Settings) (invocation.Desk, error)
 	return invocation.Desk{
 		Desk: remote.New(remote.Options{
 			Inputs: disk.New(disk.Options{Path: toolchain.DefaultPath, Bound: bound, Depfile: dependencies}),
-			Files:  files, Blobs: p.store, Depfile: dependencies, Manifests: shelf, Bound: bound, Path: toolchain.DefaultPath, Trusted: settings.TrustedCommands, Log: n.cfg.Log, Cc: familyOfCc(),
+			Files:  files, Blobs: p.store, Depfile: dependencies, Manifests: shelf, Bound: bound, Path: toolchain.DefaultPath, Trusted: settings.TrustedCommands, Log: n.cfg.Log,
 			Toolchain: func(ctx context.Context, spec, dirs string) (string, error) {
 				return p.toolchains.Digest(ctx, toolchain.Spec{Spec: spec, Dirs: dirs})
 			},
 		}),
 		Close: func() error { return errors.Join(files.Save(), shelf.Trim(maxManifests), files.Close()) },
 	}, nil
-}
-
-// familyOfCc tells what the compiler is that actions find as cc: the file that it
-// leads to has its name.
-func familyOfCc() compile.Family {
-	for dir := range strings.SplitSeq(toolchain.DefaultPath, ":") {
-		if cc, err := filepath.EvalSymlinks(filepath.Join(dir, "cc")); err == nil {
-			return compile.FamilyOf(cc)
-		}
-	}
-	return compile.GCC
 }
 
 func dependencies(text string) ([]string, error) {

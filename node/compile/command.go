@@ -4,6 +4,7 @@
 package compile
 
 import (
+	"cmp"
 	"errors"
 	"path"
 	"regexp"
@@ -109,6 +110,9 @@ type Command struct {
 	Outputs []string
 	// Depfile is the one of -MD and its like; "" for none.
 	Depfile string
+	// Fragments are those of -MJ, which some compilers write at the end of what
+	// is there.
+	Fragments []string
 
 	Dirs      []Dir // in the order of their chains' own
 	EmbedDirs []string
@@ -176,15 +180,6 @@ var ErrNotCompiler = errors.New("not a C or C++ compiler")
 // behind.
 var driver = regexp.MustCompile(`^(?:[a-zA-Z0-9_.]+-)*(cc|gcc|g\+\+|c\+\+|clang|clang\+\+)(?:-[0-9]+(?:\.[0-9]+)*)?$`)
 
-// FamilyOf is the family of a driver by its name, as Read takes it: GCC where that
-// says nothing.
-func FamilyOf(program string) Family {
-	if m := driver.FindStringSubmatch(path.Base(program)); m != nil && strings.HasPrefix(m[1], "clang") {
-		return Clang
-	}
-	return GCC
-}
-
 // Setting is what a command is read in.
 type Setting struct {
 	// Getenv returns a variable of the command's environment. nil is an empty
@@ -193,8 +188,22 @@ type Setting struct {
 	// Response reads a file of arguments, by its path as it is written. nil
 	// has none.
 	Response func(path string) ([]byte, error)
-	// Cc is what a driver named cc or c++ is; 0 is GCC.
-	Cc Family
+	// Family is what the compiler is, whatever its name says; 0 leaves it to
+	// that, and GCC is what is called cc.
+	Family Family
+}
+
+// FamilyOf returns what the file of a compiler driver is by its name, 0 if that
+// says nothing.
+func FamilyOf(file string) Family {
+	m := driver.FindStringSubmatch(path.Base(file))
+	switch {
+	case m == nil || m[1] == "cc" || m[1] == "c++":
+		return 0
+	case strings.HasPrefix(m[1], "clang"):
+		return Clang
+	}
+	return GCC
 }
 
 // Read reads a command. ErrNotCompiler is the only error: what is wrong with a
@@ -207,10 +216,7 @@ func Read(argv []string, in Setting) (*Command, error) {
 	if m == nil {
 		return nil, ErrNotCompiler
 	}
-	c := &Command{Compiler: argv[0], Family: FamilyOf(argv[0])}
-	if in.Cc != 0 && (m[1] == "cc" || m[1] == "c++") {
-		c.Family = in.Cc
-	}
+	c := &Command{Compiler: argv[0], Family: cmp.Or(in.Family, FamilyOf(argv[0]), GCC)}
 	r := reader{c: c, in: in, plusplus: strings.HasSuffix(m[1], "++")}
 	if r.in.Getenv == nil {
 		r.in.Getenv = func(string) (string, bool) { return "", false }

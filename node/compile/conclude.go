@@ -11,7 +11,7 @@ import (
 // carried are the variables that go with a command: what it makes or says
 // depends on them, and they mean the same on every machine. PWD is what gcc
 // writes into debugging information, where it is the working directory.
-var carried = []string{"GCC_COLORS", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LC_MESSAGES", "PWD", "SOURCE_DATE_EPOCH", "TZ"}
+var carried = []string{"GCC_COLORS", "GCC_EXTRA_DIAGNOSTIC_OUTPUT", "GCC_URLS", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LC_MESSAGES", "PWD", "SOURCE_DATE_EPOCH", "TERM_URLS", "TZ"}
 
 // binding are the variables that tie a command to its machine.
 var binding = []hazard{
@@ -20,6 +20,10 @@ var binding = []hazard{
 	{"GCC_COMPARE_DEBUG", "it compiles twice"},
 	{"DEPENDENCIES_OUTPUT", "it writes a further file"},
 	{"SUNPRO_DEPENDENCIES", "it writes a further file"},
+	{"CC_PRINT_HEADERS", "it writes a further file"},
+	{"CC_PRINT_OPTIONS", "it writes a further file"},
+	{"CC_PRINT_PROC_STAT", "it writes a further file"},
+	{"CC_LOG_DIAGNOSTICS", "it writes a further file"},
 	{"CCC_OVERRIDE_OPTIONS", "it changes the arguments"},
 	{"OBJC_INCLUDE_PATH", "it is not looked into"},
 }
@@ -151,16 +155,16 @@ func (r *reader) outputsOf() {
 		c.Output = stem(path.Base(c.Sources[0].Path)) + ext
 	}
 	c.Outputs = append(c.Outputs, c.Output)
-	if r.depfile && !r.depended {
-		c.Depfile = stem(c.Output) + ".d"
-	}
-	if !r.depfile {
+	switch {
+	case !r.depfile || !c.Language().Preprocessed(): // only the preprocessor writes one
 		c.Depfile = ""
+	case !r.depended:
+		c.Depfile = stem(c.Output) + ".d"
 	}
 	if c.Depfile == "-" || strings.HasPrefix(c.Depfile, "/dev/") {
 		c.local("it writes no file of what it reads")
 	}
-	more := append([]string{c.Depfile}, r.fragments...)
+	more := append([]string{c.Depfile}, c.Fragments...)
 	for _, w := range r.wants {
 		more = append(more, stem(c.Output)+w)
 	}

@@ -28,8 +28,7 @@ type reader struct {
 	wants             []string
 	dialect           string
 	trigraphs         bool
-	fragments         []string // -MJ
-	drawn, seeded     bool     // see Command.Random
+	drawn, seeded     bool // see Command.Random
 }
 
 // option is one that takes a value.
@@ -82,7 +81,7 @@ func init() {
 		{"-MF", either, func(r *reader, v string) { r.c.Depfile, r.depended = v, true }},
 		{"-MT", either, ignore},
 		{"-MQ", either, ignore},
-		{"-MJ", either, func(r *reader, v string) { r.fragments = append(r.fragments, v) }},
+		{"-MJ", either, func(r *reader, v string) { r.c.Fragments = append(r.c.Fragments, v) }},
 		{"-std=", joined, func(r *reader, v string) { r.dialect = v }},
 		{"--std=", joined, func(r *reader, v string) { r.dialect = v }},
 		{"--param=", joined, ignore},
@@ -103,7 +102,8 @@ func init() {
 		{"--sysroot", separate, func(r *reader, v string) { r.sysroot = v; r.ask("--sysroot=", joined, v) }},
 		{"-isysroot", either, func(r *reader, v string) { r.isysroot = v; r.ask("-isysroot", separate, v) }},
 		ask("-imultilib", separate), ask("-target", separate), ask("--target=", joined), ask("--gcc-toolchain=", joined),
-		ask("-stdlib=", joined), ask("-resource-dir", either), ask("-stdlib++-isystem", either), ask("-cxx-isystem", either),
+		ask("-gcc-toolchain", separate), ask("-stdlib=", joined), ask("-resource-dir", either), ask("-stdlib++-isystem", either), ask("-cxx-isystem", either),
+		local("-isystem-after", either, "it is not looked into"),
 		local("-B", either, "it changes which programs the compiler runs"),
 		local("-specs=", joined, "it changes what the compiler does"),
 		local("--specs=", joined, "it changes what the compiler does"),

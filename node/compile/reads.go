@@ -44,6 +44,9 @@ type Reads struct {
 	// counts.
 	Coming []string
 	Clock  Clock
+	// Once are those of Files that may be read once, whatever names they have:
+	// gcc takes two for one if their content is the same, and their time.
+	Once []string
 	// Doubt is nil if nothing is missing above.
 	Doubt *Doubt
 }

@@ -13,7 +13,10 @@ func (l *lexer) directive() {
 		return
 	}
 	switch string(l.name()) {
-	case "include", "import":
+	case "include":
+		l.header(reads)
+	case "import":
+		l.t.imports = true
 		l.header(reads)
 	case "include_next":
 		l.header(readsNext)
@@ -208,6 +211,9 @@ func (l *lexer) value() (value, string) {
 // pragma reads those that make a compiler read files.
 func (l *lexer) pragma() {
 	words := strings.Fields(l.line())
+	if len(words) > 0 && words[0] == "once" {
+		l.t.once = true
+	}
 	if len(words) < 2 {
 		return
 	}

@@ -86,6 +86,9 @@ type text struct {
 	// that one's suffix depends on macros.
 	glued   bool
 	tooMuch bool
+	// once says that the file is to be read once, by #pragma once, and imports
+	// that it has others read once.
+	once, imports bool
 }
 
 // otherwise reports whether the file reads otherwise in a dialect.
@@ -96,7 +99,7 @@ func (t *text) otherwise(d compile.Dialect) bool {
 
 func (t *text) equal(o *text) bool {
 	return o != nil && slices.Equal(t.named, o.named) && slices.Equal(t.computed, o.computed) && slices.Equal(t.defines, o.defines) &&
-		t.clock == o.clock && t.deaf == o.deaf && t.asmDeaf == o.asmDeaf && t.odd == o.odd && t.glued == o.glued && t.tooMuch == o.tooMuch
+		t.clock == o.clock && t.deaf == o.deaf && t.asmDeaf == o.asmDeaf && t.odd == o.odd && t.glued == o.glued && t.tooMuch == o.tooMuch && t.once == o.once && t.imports == o.imports
 }
 
 // lookUp returns the definitions of a name.

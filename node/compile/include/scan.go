@@ -75,6 +75,9 @@ func (s *Scanner) Scan(u Unit) Result {
 		generation := s.generation
 		v.run()
 		if s.generation == generation {
+			if v.imports {
+				v.r.Once = v.r.Files
+			}
 			return v.r
 		}
 	}
@@ -91,6 +94,7 @@ type visit struct {
 	queue   []*node
 	reached []*node // those that were read
 	askers  []asker // of computed names
+	imports bool    // something is read once by #import, which can be anything
 	links   map[Reference]bool
 	dirs    map[*dir]bool
 }
@@ -166,6 +170,7 @@ func (v *visit) begin() {
 		v.take(&e)
 	}
 	for _, f := range c.Forced {
+		v.precompiled(f)
 		e := v.named(f.Path)
 		if !e.first.found() && f.Path[0] != '/' {
 			e.beyond = v.s.resolve(v.p, name{0, f.Path})
@@ -181,6 +186,18 @@ func (v *visit) begin() {
 	// What glibc has gcc include before anything else.
 	e := edge{beyond: v.s.resolve(v.p, name{v.p.bracket, "stdc-predef.h"})}
 	v.take(&e)
+}
+
+// precompiled looks for the header that clang's driver takes instead of one that
+// is forced: gcc's own are found with the header.
+func (v *visit) precompiled(f compile.Forced) {
+	if v.u.Command.Family != compile.Clang || f.Macros {
+		return
+	}
+	l := v.named(f.Path + ".pch").first
+	if v.tried(l); l.found() {
+		v.doubt(true, "%s is a precompiled header", l.path)
+	}
 }
 
 // named is where a path of the command line leads.
@@ -340,6 +357,10 @@ func (v *visit) need(d *dir) {
 // judge notes what of a file matters beyond what it names.
 func (v *visit) judge(n *node, t *text) {
 	v.r.Clock = max(v.r.Clock, t.clock)
+	v.imports = v.imports || t.imports
+	if t.once && !n.src.bound {
+		v.r.Once = append(v.r.Once, n.src.path)
+	}
 	c := v.u.Command
 	switch {
 	case t.tooMuch:
@@ -399,6 +420,9 @@ func (v *visit) anyNext(es []edge, n *node, d directive) []edge {
 func (v *visit) lists(es []edge, n *node, d directive) []edge {
 	at := append([]*dir{v.p.cwd, n.dir}, v.p.dirs[v.p.bracket:]...)
 	if d.deed == embeds {
+		if l := v.s.lookUp(n.dir, d.name); d.form == quoted && l.found() { // before all others
+			return append(es, edge{first: l, firstAt: beside, leaf: true, silent: true})
+		}
 		at = append(at, v.p.embed...)
 	}
 	for _, in := range at {

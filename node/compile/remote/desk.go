@@ -76,7 +76,7 @@ type Files interface {
 	Place(ctx context.Context, outs []action.Output, umask *fs.FileMode) error
 }
 
-// Options of a Desk. All but Manifests, Log and Cc are needed.
+// Options of a Desk. All but Manifests, Trusted and Log are needed.
 type Options struct {
 	Inputs Inputs
 	Files  Files
@@ -96,8 +96,6 @@ type Options struct {
 	// declares and what is installed: words, with * for anything.
 	Trusted []string
 	Log     *slog.Logger
-	// Cc is what a compiler is that is called cc; 0 is GCC.
-	Cc compile.Family
 }
 
 // Desk is where compiles go out and come back. It may be used concurrently, for
@@ -115,6 +113,7 @@ type Desk struct {
 	held     map[string]held      // what linkers find in files, by their real paths
 	chains   map[[2]string]string // toolchains of this build, by spec and directories
 	tools    map[string]tools
+	families map[string]compile.Family
 	locales  map[string]bool // whether this machine has them
 	mentions map[mention]bool
 	bound    []string
@@ -136,7 +135,7 @@ func New(o Options) *Desk {
 	return &Desk{
 		trusted: patterns(o.Trusted),
 		o:       o, turn: make(chan struct{}, 1), forest: tree.New(), contents: map[string]*content{}, ways: map[string]*way{}, held: map[string]held{},
-		chains: map[[2]string]string{}, tools: map[string]tools{}, locales: map[string]bool{}, mentions: map[mention]bool{}, pending: map[digest.Digest][]byte{},
+		chains: map[[2]string]string{}, tools: map[string]tools{}, families: map[string]compile.Family{}, locales: map[string]bool{}, mentions: map[mention]bool{}, pending: map[digest.Digest][]byte{},
 	}
 }
 
@@ -170,6 +169,7 @@ func (d *Desk) stir() {
 	d.epoch++
 	clear(d.ways)
 	clear(d.tools)
+	clear(d.families)
 	clear(d.locales)
 	d.bound = d.realDirs(d.o.Bound)
 }

@@ -143,7 +143,11 @@ func (d *Desk) read(ctx context.Context, r Request) (*Prepared, error) {
 	if len(commands) > 1 {
 		return nil, fmt.Errorf("%w: it runs %d commands", ErrNotCompiler, len(commands))
 	}
-	c, err := compile.Read(commands[0], compile.Setting{Getenv: r.Getenv, Response: readResponse(r.Dir), Cc: d.o.Cc})
+	family, err := d.family(ctx, &r, commands[0][0])
+	if err != nil {
+		return nil, err
+	}
+	c, err := compile.Read(commands[0], compile.Setting{Getenv: r.Getenv, Response: readResponse(r.Dir), Family: family})
 	if err != nil {
 		return nil, err
 	}
@@ -247,6 +251,11 @@ func (d *Desk) place(r *Request, p *Prepared, k *terms.Case, outputs []string) e
 			links = append(links, other.links)
 		}
 	}
+	for _, f := range p.fragments() {
+		if _, err := os.Lstat(abs(at.path, f)); err == nil {
+			return fmt.Errorf("-MJ: %s is there, and it may write to its end", f)
+		}
+	}
 	for _, o := range outputs {
 		dir, name := path.Split(abs(at.path, o))
 		in, err := d.real(dir)
@@ -265,6 +274,14 @@ func (d *Desk) place(r *Request, p *Prepared, k *terms.Case, outputs []string) e
 	p.answer.Links = d.outside(slices.Concat(links...))
 	k.Answer.Links = p.answer.Links
 	return nil
+}
+
+// fragments are files that the command may write to the end of.
+func (p *Prepared) fragments() []string {
+	if p.Command == nil {
+		return nil
+	}
+	return p.Command.Fragments
 }
 
 // outside returns links that are not within bound directories, each once.
@@ -289,6 +306,12 @@ func (d *Desk) step(ctx context.Context, r *Request, p *Prepared, t *terms.Terms
 	if err := d.ingest(ctx, p); err != nil {
 		p.Local = []string{err.Error()}
 		return ctx.Err()
+	}
+	if p.Work == Compiles {
+		if why := p.twins(); why != "" {
+			p.Local = []string{why}
+			return nil
+		}
 	}
 	t, err := d.move(ctx, r, p, t)
 	if err != nil {

@@ -2,6 +2,7 @@ package remote
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -137,6 +138,26 @@ func isScript(p string) bool {
 	var head [2]byte
 	_, err = io.ReadFull(f, head[:])
 	return err == nil && string(head[:]) == "#!"
+}
+
+// family says what kind of compiler a command names, by the file that it leads to:
+// cc may be any. 0 leaves it to the name.
+func (d *Desk) family(ctx context.Context, r *Request, name string) (f compile.Family, err error) {
+	searched, _ := r.Getenv("PATH")
+	key := strings.Join([]string{name, searched, r.Dir}, "\x00")
+	err = d.with(ctx, func() {
+		var known bool
+		if f, known = d.families[key]; known {
+			return
+		}
+		file := abs(r.Dir, name)
+		if !strings.Contains(name, "/") {
+			file = find(name, searched, r.Dir)
+		}
+		f = compile.FamilyOf(realPath(file))
+		d.families[key] = f
+	})
+	return f, err
 }
 
 // helpers are the programs that gcc runs and may find in PATH: the second for

@@ -45,12 +45,12 @@ func (in *Inputs) own(ctx context.Context, c *compile.Command, dir string) (prog
 	if err != nil {
 		return "", include.Own{}, err
 	}
-	if target, err := filepath.EvalSymlinks(program); err == nil && slices.Contains(launchers, filepath.Base(target)) {
-		return "", include.Own{}, fmt.Errorf("%s is %s, which runs another compiler", c.Compiler, target)
-	}
 	key, stamp := keyOf(program, question), stampAt(program)
 	if a, ok := in.answers[key]; ok && a.stamp == stamp {
 		return program, a.own, nil
+	}
+	if err := another(c.Compiler, program); err != nil {
+		return "", include.Own{}, err
 	}
 	_, answer, err := in.ask(ctx, question, dir, nil)
 	if err != nil {
@@ -67,6 +67,15 @@ func (in *Inputs) own(ctx context.Context, c *compile.Command, dir string) (prog
 
 // launchers stand in for compilers under their names.
 var launchers = []string{"ccache", "sccache", "distcc", "icecc", "colorgcc", "buildnet"}
+
+// another says which other compiler a program runs, if it does.
+func another(name, program string) error {
+	target, err := filepath.EvalSymlinks(program)
+	if err == nil && slices.Contains(launchers, filepath.Base(target)) {
+		return fmt.Errorf("%s is %s, which runs another compiler", name, target)
+	}
+	return nil // that there is none is found out when it is asked
+}
 
 // program returns the file of a compiler.
 func (in *Inputs) program(name, dir string) (string, error) {

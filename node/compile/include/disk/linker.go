@@ -39,9 +39,6 @@ func (in *Inputs) Libraries(ctx context.Context, c *compile.Command, dir string)
 	if err != nil {
 		return "", nil, err
 	}
-	if target, err := filepath.EvalSymlinks(program); err == nil && slices.Contains(launchers, filepath.Base(target)) {
-		return "", nil, fmt.Errorf("%s is %s, which runs another compiler", c.Compiler, target)
-	}
 	plain, err := in.searched(ctx, c.Compiler, program, nil, dir)
 	if err != nil {
 		return "", nil, err
@@ -64,6 +61,9 @@ func (in *Inputs) searched(ctx context.Context, compiler, program string, asking
 	key, stamp := keyOf(program, question), stampAt(program)
 	if l, ok := in.links[key]; ok && l.stamp == stamp {
 		return l.dirs, nil
+	}
+	if err := another(compiler, program); err != nil {
+		return nil, err
 	}
 	answer, _, err := in.ask(ctx, question, dir, nil)
 	if err != nil {

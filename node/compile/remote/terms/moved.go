@@ -89,7 +89,7 @@ func outside(c *Case, root string, in func(string) bool) string {
 	}
 	for _, ps := range [][]string{c.Outputs, c.Answer.Files, c.Answer.Dirs, c.Answer.Absent} {
 		for _, p := range ps {
-			if !in(p) && holder(p, c.Bound) == "" {
+			if !in(p) && holder(p, c.Bound) == "" && holder(p, c.Own) == "" {
 				return p + " is outside of the checkout"
 			}
 		}
