@@ -16,6 +16,54 @@ import (
 	"github.com/buildnet/buildnet/store/digest"
 )
 
+// unlinked are links and archives that are for this machine alone, as linked.
+var unlinked = map[string]struct{ command, env, why string }{
+	"CompilesAsWell":    {"gcc a.c o/f.o -o o/p", "", "compiles and links"},
+	"NoObject":          {"gcc -lm -o o/p", "", "no source"},
+	"Plugin":            {"gcc o/a.o -Wl,-plugin,x.so -o o/p", "", "-Wl,-plugin"},
+	"Unheard":           {"gcc o/a.o -Wl,--quux -o o/p", "", "--quux"},
+	"OwnRoot":           {"gcc o/a.o -L=/lib -o o/p", "", "own root"},
+	"Emulation":         {"gcc o/a.o -Wl,-m,elf_i386 -o o/p", "", "-m"},
+	"AnotherTarget":     {"gcc -m32 o/a.o -o o/p", "", "looked for elsewhere"},
+	"Prefix":            {"gcc -Bbin o/a.o -o o/p", "", "programs"},
+	"Specs":             {"gcc -specs=x o/a.o -o o/p", "", "specs"},
+	"UUID":              {"gcc o/a.o -Wl,--build-id=uuid -o o/p", "", "each link"},
+	"StrangeLinker":     {"gcc -fuse-ld=x o/a.o -o o/p", "", "that linker"},
+	"LibraryPath":       {"gcc o/a.o -o o/p", "LD_LIBRARY_PATH=/x", "LD_LIBRARY_PATH"},
+	"LibrariesOfDriver": {"gcc o/a.o -o o/p", "LIBRARY_PATH=/x", "LIBRARY_PATH"},
+	"Jobserver":         {"gcc -flto o/a.lto.o -o o/p", "MAKEFLAGS= --jobserver-auth=3,4", "jobserver"},
+	"SplitLTO":          {"gcc -flto -gsplit-dwarf o/a.lto.o -o o/p", "", "further files"},
+	"ScriptThatWrites":  {"gcc o/a.o text -o o/p", "", "what is made"},
+	"NoLibrary":         {"gcc o/a.o blob -o o/p", "", "no object"},
+	"NotThere":          {"gcc o/a.o o/nowhere.o -o o/p", "", "nowhere.o is not there"},
+	"NoVersionScript":   {"gcc o/a.o -Wl,--version-script=nowhere -o o/p", "", "nowhere is not there"},
+	"NoScript":          {"gcc o/a.o -T nowhere -o o/p", "", "nowhere is not there"},
+	"ThinIsElsewhere":   {"gcc o/a.o one/x/libfg.a -o o/p", "", "o/f.o is not there"},
+	"DanglingLink":      {"gcc o/a.o dangling -o o/p", "", "dangling is not there"},
+	"NoDirectory":       {"gcc o/a.o -o nowhere/p", "", "directory of its output"},
+	"Overwrites":        {"gcc -r o/a.o -o o/a.o", "", "which it writes"},
+	"OwnLinker":         {"gcc o/a.o -o o/p", "PATH=$PWD/bin:" + actionPath, "PATH has ld"},
+	"MapIsADirectory":   {"gcc o/a.o -Wl,-Map=lib -o o/p", "", "is no file"},
+	"SaveTemps":         {"gcc -save-temps o/a.o -o o/p", "", "on the way"},
+	"Stats":             {"gcc o/a.o -Wl,--stats -o o/p", "", "--stats"},
+	"Resolution":        {"gcc o/a.o -Wl,-L/usr -lh -o o/p", "", "each machine has its own"},
+	"TimesOfFiles":      {"ar rcU o/l.a o/f.o", "", "ar U"},
+	"Deletes":           {"ar d old.a h.o", "", "no archive of files"},
+	"Lists":             {"ar t old.a", "", "no archive of files"},
+	"Beside":            {"ar rb h.o old.a o/f.o", "", "ar b"},
+	"NoMember":          {"ar rcs o/l.a o/nowhere.o", "", "nowhere.o is not there"},
+	"DirectoryAsMember": {"ar rcs o/l.a o", "", "directory"},
+	"AddsToThin":        {"ar rcs thin/libfg.a o/h.o", "", "thin"},
+	"UpdatesExisting":   {"ar ru old.a o/f.o", "", "when files were written"},
+	"PluginOfAr":        {"ar --plugin x rcs o/l.a o/f.o", "", "--plugin"},
+	"RemovesMore":       {"rm -f o/l.a o/f.o && ar rcs o/l.a o/g.o", "", "removes o/f.o"},
+	"RemovesInTheEnd":   {"ar rcs o/l.a o/g.o && rm -f o/l.a", "", "in the end"},
+	"Options":           {"ar rcs o/l.a -x", "", "-x"},
+	"IndexOfNothing":    {"ranlib o/nowhere.a", "", ""},
+	"Timestamp":         {"ranlib -t old.a", "", "-t"},
+	"Script":            {"ar -M", "", "typed"},
+}
+
 // What is not linked or archived elsewhere says why.
 func TestLinksOnlyForThisMachineSayWhy(t *testing.T) {
 	b := linkable(t)
@@ -25,52 +73,7 @@ func TestLinksOnlyForThisMachineSayWhy(t *testing.T) {
 	b.do(os.Chmod(filepath.Join(b.dir, "bin/ld"), 0o755))
 	b.made("cp thin/libfg.a one/x/; ln -s nowhere dangling")
 	b.begin()
-	for name, tc := range map[string]struct{ command, env, why string }{
-		"CompilesAsWell":    {"gcc a.c o/f.o -o o/p", "", "compiles and links"},
-		"NoObject":          {"gcc -lm -o o/p", "", "no source"},
-		"Plugin":            {"gcc o/a.o -Wl,-plugin,x.so -o o/p", "", "-Wl,-plugin"},
-		"Unheard":           {"gcc o/a.o -Wl,--quux -o o/p", "", "--quux"},
-		"OwnRoot":           {"gcc o/a.o -L=/lib -o o/p", "", "own root"},
-		"Emulation":         {"gcc o/a.o -Wl,-m,elf_i386 -o o/p", "", "-m"},
-		"AnotherTarget":     {"gcc -m32 o/a.o -o o/p", "", "looked for elsewhere"},
-		"Prefix":            {"gcc -Bbin o/a.o -o o/p", "", "programs"},
-		"Specs":             {"gcc -specs=x o/a.o -o o/p", "", "specs"},
-		"UUID":              {"gcc o/a.o -Wl,--build-id=uuid -o o/p", "", "each link"},
-		"StrangeLinker":     {"gcc -fuse-ld=x o/a.o -o o/p", "", "that linker"},
-		"LibraryPath":       {"gcc o/a.o -o o/p", "LD_LIBRARY_PATH=/x", "LD_LIBRARY_PATH"},
-		"LibrariesOfDriver": {"gcc o/a.o -o o/p", "LIBRARY_PATH=/x", "LIBRARY_PATH"},
-		"Jobserver":         {"gcc -flto o/a.lto.o -o o/p", "MAKEFLAGS= --jobserver-auth=3,4", "jobserver"},
-		"SplitLTO":          {"gcc -flto -gsplit-dwarf o/a.lto.o -o o/p", "", "further files"},
-		"ScriptThatWrites":  {"gcc o/a.o text -o o/p", "", "what is made"},
-		"NoLibrary":         {"gcc o/a.o blob -o o/p", "", "no object"},
-		"NotThere":          {"gcc o/a.o o/nowhere.o -o o/p", "", "nowhere.o is not there"},
-		"NoVersionScript":   {"gcc o/a.o -Wl,--version-script=nowhere -o o/p", "", "nowhere is not there"},
-		"NoScript":          {"gcc o/a.o -T nowhere -o o/p", "", "nowhere is not there"},
-		"ThinIsElsewhere":   {"gcc o/a.o one/x/libfg.a -o o/p", "", "o/f.o is not there"},
-		"DanglingLink":      {"gcc o/a.o dangling -o o/p", "", "dangling is not there"},
-		"NoDirectory":       {"gcc o/a.o -o nowhere/p", "", "directory of its output"},
-		"Overwrites":        {"gcc -r o/a.o -o o/a.o", "", "which it writes"},
-		"OwnLinker":         {"gcc o/a.o -o o/p", "PATH=$PWD/bin:" + actionPath, "PATH has ld"},
-		"MapIsADirectory":   {"gcc o/a.o -Wl,-Map=lib -o o/p", "", "is no file"},
-		"SaveTemps":         {"gcc -save-temps o/a.o -o o/p", "", "on the way"},
-		"Stats":             {"gcc o/a.o -Wl,--stats -o o/p", "", "--stats"},
-		"Resolution":        {"gcc o/a.o -Wl,-L/usr -lh -o o/p", "", "each machine has its own"},
-		"TimesOfFiles":      {"ar rcU o/l.a o/f.o", "", "ar U"},
-		"Deletes":           {"ar d old.a h.o", "", "no archive of files"},
-		"Lists":             {"ar t old.a", "", "no archive of files"},
-		"Beside":            {"ar rb h.o old.a o/f.o", "", "ar b"},
-		"NoMember":          {"ar rcs o/l.a o/nowhere.o", "", "nowhere.o is not there"},
-		"DirectoryAsMember": {"ar rcs o/l.a o", "", "directory"},
-		"AddsToThin":        {"ar rcs thin/libfg.a o/h.o", "", "thin"},
-		"UpdatesExisting":   {"ar ru old.a o/f.o", "", "when files were written"},
-		"PluginOfAr":        {"ar --plugin x rcs o/l.a o/f.o", "", "--plugin"},
-		"RemovesMore":       {"rm -f o/l.a o/f.o && ar rcs o/l.a o/g.o", "", "removes o/f.o"},
-		"RemovesInTheEnd":   {"ar rcs o/l.a o/g.o && rm -f o/l.a", "", "in the end"},
-		"Options":           {"ar rcs o/l.a -x", "", "-x"},
-		"IndexOfNothing":    {"ranlib o/nowhere.a", "", ""},
-		"Timestamp":         {"ranlib -t old.a", "", "-t"},
-		"Script":            {"ar -M", "", "typed"},
-	} {
+	for name, tc := range unlinked {
 		t.Run(name, func(t *testing.T) {
 			b := *b
 			b.TB = t

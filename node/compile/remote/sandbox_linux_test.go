@@ -45,38 +45,6 @@ func (b *bench) sandboxed(e *nodeexec.Executor, p *remote.Prepared) *action.Resu
 	return r
 }
 
-// What a worker makes in its sandbox, where there is nothing but what was
-// declared, is what the compiler makes here.
-func TestSandboxesMakeWhatIsMadeHere(t *testing.T) {
-	b := newBench(t, project)
-	e, err := nodeexec.New(nodeexec.Options{Dir: t.TempDir(), Blobs: b.blobs})
-	b.do(err)
-	if level, missing := e.Isolation(); level != action.Full {
-		t.Skipf("no sandbox here: %s", missing)
-	}
-	for _, command := range []string{
-		"gcc -g -O2 -Wall -Ii -c s/a.c -o o/a.o -MD -MF o/a.d", "g++ -g -gsplit-dwarf -c s/b.cc -o o/b.o -MD", "gcc --coverage -frandom-seed=7 -Ii -c s/a.c -o o/a.o",
-		"gcc -g -c s/c.S -o o/c.o", "gcc -g -c s/d.s -o o/d.o", "gcc -g -Ir -c s/link.c -o ol/a.o -MMD", "gcc @args -g -c s/a.c", "gcc -Wall -Wextra -fdiagnostics-color=always -c s/warn.c -o o/w.o",
-		"gcc -c s/error.c -o o/e.o", "gcc -c s/gone.c -o o/e.o", "gcc -m64 -g -Ii -c s/a.c -o o/a.o", "gcc -g -I" + b.dir + "/i -c " + b.dir + "/s/a.c -o " + b.dir + "/o/a.o",
-	} {
-		p := b.step(command)
-		want := b.plainly(command, p.Command.Outputs)
-		r := b.sandboxed(e, p)
-		o, err := b.desk.Finish(t.Context(), p, p.Action, r)
-		b.do(err)
-		if o.Suspect != "" {
-			t.Errorf("%s: not believed: %s: %s", command, o.Suspect, o.Said)
-			continue
-		}
-		if want.code != 0 {
-			want.files = nil // nothing comes back of what failed
-		}
-		if err := (ran{string(o.Said), o.ExitCode, b.taken(p.Command.Outputs)}).equal(want); err != nil {
-			t.Errorf("%s: %v", command, err)
-		}
-	}
-}
-
 // Some of the C sources of a module that this one depends on.
 func TestARealLibraryIsTheSameElsewhere(t *testing.T) {
 	if testing.Short() {
