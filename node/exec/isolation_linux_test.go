@@ -76,6 +76,18 @@ func TestStoreIsUnharmedByAnActionThatOverwritesItsInputs(t *testing.T) {
 	}
 }
 
+// clang links by what the distribution is called.
+func TestActionsSeeTheDistribution(t *testing.T) {
+	want, err := os.ReadFile("/etc/os-release")
+	if err != nil {
+		t.Skip(err)
+	}
+	r := sandboxed(t)
+	if got := r.stdout(r.must(sh("cat /etc/os-release"))); got != string(want) {
+		t.Errorf("it is %q", got)
+	}
+}
+
 func TestNetworkIsClosedUnlessAskedFor(t *testing.T) {
 	r := sandboxed(t)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

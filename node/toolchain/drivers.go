@@ -119,6 +119,11 @@ func (g *gathering) linker(ctx context.Context, driver string) error {
 		if err := g.tree(filepath.Join(filepath.Clean(p), "lib")); err != nil { // clang's sanitizers
 			return err
 		}
+		words, err := g.ask(ctx, driver, "-###", "-lc")
+		if err != nil {
+			return err
+		}
+		g.text("links by", words)
 	}
 	dirs, err := g.libraryDirs(ctx, driver)
 	if err != nil {
@@ -202,14 +207,23 @@ func (g *gathering) file1(ctx context.Context, driver, name string) error {
 	return nil
 }
 
-// resources adds what clang reads besides headers: the lists of its sanitizers.
+// resources adds what clang reads besides headers: the lists of its sanitizers, and
+// which distribution this is.
 func (g *gathering) resources(ctx context.Context, driver string) error {
 	answer, err := g.ask(ctx, driver, "-print-resource-dir")
-	if p := strings.TrimSpace(answer); err == nil && filepath.IsAbs(p) {
-		return g.tree(filepath.Join(filepath.Clean(p), "share"))
+	p := strings.TrimSpace(answer)
+	if err != nil || !filepath.IsAbs(p) {
+		return nil //nolint:nilerr // gcc knows no such question
 	}
-	return nil // gcc knows no such question
+	for _, f := range distribution {
+		g.links(f, often)
+	}
+	return g.tree(filepath.Join(filepath.Clean(p), "share"))
 }
+
+// distribution are the files by which clang tells how a distribution links, and
+// which gcc's headers and libraries it takes. What follows from them is asked.
+var distribution = []string{"/etc/debian_version", "/etc/env.d/gcc", "/etc/lsb-release", "/etc/os-release", "/etc/redhat-release"}
 
 // includeDirs asks a driver where it looks for headers. It knows no language
 // for which it has no compiler.
