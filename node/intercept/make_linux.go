@@ -29,6 +29,10 @@ const (
 	makeTime = 2 * time.Minute
 	// maxSaid bounds what is told of a compiler that failed, in bytes.
 	maxSaid = 2000
+	// kitAge is when a kit that was not used for as long is removed: whatever has run
+	// with it has ended. What was being made goes after newAge.
+	kitAge = 30 * 24 * time.Hour
+	newAge = time.Hour
 	// digestSize is how much of a digest names a directory, in bytes.
 	digestSize = 16
 )
@@ -68,7 +72,33 @@ func Open(ctx context.Context, dir string, environ []string) (*Kit, error) {
 	if err := k.check(dir); err != nil {
 		return nil, err
 	}
+	now := time.Now()
+	_ = os.Chtimes(k.dir, now, now) // where nothing can be written nothing is swept either
+	sweep(dir, now)
 	return k, k.link(environ)
+}
+
+// newPrefix is that of directories that are being made.
+const newPrefix = ".new-"
+
+// sweep removes kits that nobody has used for long, as those of a compiler or of a
+// version of this program that are gone. What it cannot remove stays.
+func sweep(dir string, now time.Time) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		age := kitAge
+		if strings.HasPrefix(e.Name(), newPrefix) {
+			age = newAge
+		} else if raw, err := hex.DecodeString(e.Name()); err != nil || len(raw) != digestSize {
+			continue
+		}
+		if info, err := e.Info(); err == nil && now.Sub(info.ModTime()) > age {
+			_ = os.RemoveAll(filepath.Join(dir, e.Name()))
+		}
+	}
 }
 
 // maker makes kits.
@@ -118,7 +148,7 @@ func (m *maker) digest() (string, error) {
 func (m *maker) make(ctx context.Context, dir string) error {
 	ctx, cancel := context.WithTimeout(ctx, makeTime)
 	defer cancel()
-	temp, err := os.MkdirTemp(filepath.Dir(dir), ".new-")
+	temp, err := os.MkdirTemp(filepath.Dir(dir), newPrefix)
 	if err != nil {
 		return fmt.Errorf("make what intercepts commands: %w", err)
 	}
@@ -241,7 +271,7 @@ func (k *Kit) link(environ []string) error {
 	if _, err := os.Lstat(k.shims); err == nil {
 		return nil
 	}
-	temp, err := os.MkdirTemp(k.dir, ".new-")
+	temp, err := os.MkdirTemp(k.dir, newPrefix)
 	if err != nil {
 		return fmt.Errorf("make links of tools: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/buildnet/buildnet/node/intercept"
 )
@@ -48,6 +49,52 @@ func TestAKitIsMadeOnce(t *testing.T) {
 	}
 	if after, err := os.Stat(filepath.Join(dir, kits[0].Name())); err != nil || !os.SameFile(before, after) {
 		t.Errorf("a kit was made again: %v", err)
+	}
+}
+
+// Kits of compilers and versions that are gone are removed when nobody has used them
+// for long, and what somebody died over making.
+func TestOldKitsAreRemoved(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "kits")
+	open := func() {
+		t.Helper()
+		if _, err := intercept.Open(t.Context(), dir, os.Environ()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open()
+	kits, err := os.ReadDir(dir)
+	if err != nil || len(kits) != 1 {
+		t.Fatalf("%v, %v", kits, err)
+	}
+	hex := strings.Repeat("ab", 16)
+	want := []string{kits[0].Name()}
+	for name, c := range map[string]struct {
+		days  int
+		stays bool
+	}{hex: {31, false}, hex[1:] + "c": {29, true}, ".new-1": {1, false}, ".new-2": {0, true}, "mine": {99, true}, kits[0].Name(): {99, true}} {
+		if err := os.MkdirAll(filepath.Join(dir, name, "in"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		then := time.Now().AddDate(0, 0, -c.days)
+		if err := os.Chtimes(filepath.Join(dir, name), then, then); err != nil {
+			t.Fatal(err)
+		}
+		if c.stays && name != want[0] {
+			want = append(want, name)
+		}
+	}
+	open()
+	kits, err = os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, k := range kits {
+		got = append(got, k.Name())
+	}
+	if slices.Sort(want); !slices.Equal(got, want) {
+		t.Errorf("left: %q, want %q", got, want)
 	}
 }
 
