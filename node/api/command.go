@@ -27,7 +27,11 @@ const (
 	MaxCommandOutput = 128 << 20
 )
 
-var errCommand = errors.New("bad command")
+var (
+	errCommand = errors.New("bad command")
+	// ErrTooLong says that a command is of more than MaxCommand bytes.
+	ErrTooLong = fmt.Errorf("%w: more than %d bytes", errCommand, MaxCommand)
+)
 
 // commandFields are the names of the strings, in order.
 var commandFields = []struct {
@@ -130,7 +134,7 @@ func (c *Command) Encode() ([]byte, error) {
 	}
 	b.WriteByte(0)
 	if b.Len() > MaxCommand {
-		return nil, fmt.Errorf("%w: %d bytes, the limit is %d", errCommand, b.Len(), MaxCommand)
+		return nil, ErrTooLong
 	}
 	return b.Bytes(), nil
 }
@@ -138,7 +142,7 @@ func (c *Command) Encode() ([]byte, error) {
 // DecodeCommand reads what Encode wrote, and checks it.
 func DecodeCommand(b []byte) (*Command, error) {
 	if len(b) > MaxCommand {
-		return nil, fmt.Errorf("%w: %d bytes, the limit is %d", errCommand, len(b), MaxCommand)
+		return nil, ErrTooLong
 	}
 	var c Command
 	rest, at := string(b), 0

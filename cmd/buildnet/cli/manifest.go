@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"maps"
 	"sync"
@@ -79,7 +80,11 @@ func (g given) Jobs() int { return g.to.jobs() }
 
 // Run implements ninja.Invocation.
 func (g given) Run(ctx context.Context, job ninja.Job) (ninja.Outcome, error) {
-	res, err := g.to.run(ctx, g.command(job))
+	c := g.command(job)
+	res, err := g.to.run(ctx, c)
+	if errors.Is(err, api.ErrTooLong) { // it has a slot all the same, and the others their node
+		res, err = g.to.run(ctx, api.Command{Dir: c.Dir, Shell: ":", Name: c.Name, Why: c.Why, Local: "it has too many files, or too long a text, for a node"})
+	}
 	if err != nil {
 		return ninja.Outcome{}, err
 	}
@@ -93,8 +98,12 @@ func (g given) Run(ctx context.Context, job ninja.Job) (ninja.Outcome, error) {
 }
 
 func (g given) command(job ninja.Job) api.Command {
+	inputs := job.Ins
+	if job.HereOnly != "" {
+		inputs = nil // nobody looks into it
+	}
 	return api.Command{
-		Dir: g.dir, Shell: job.Command, Name: job.Outs[0], Rank: job.Rank, Umask: g.umask, Inputs: job.Ins, Outputs: job.Outs,
+		Dir: g.dir, Shell: job.Command, Name: job.Outs[0], Rank: job.Rank, Umask: g.umask, Inputs: inputs, Outputs: job.Outs,
 		Depfile: job.Depfile, Rspfile: job.Rspfile, Local: job.HereOnly, Why: job.Why,
 	}
 }

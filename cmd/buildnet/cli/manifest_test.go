@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -87,6 +88,39 @@ func TestCommandsOfAManifestGoToTheNode(t *testing.T) {
 	before := len(m.node.Asked())
 	if again := m.run("build", "-C", dir); again.out != "ninja: Entering directory `"+dir+"'\nninja: no work to do.\n" || len(m.node.Asked()) != before {
 		t.Errorf("with nothing to do: %s, asked %v", again.out, m.node.Asked()[before:])
+	}
+}
+
+// A command of which a node cannot hear runs here, and the others where they did.
+func TestACommandThatIsTooLongForTheNode(t *testing.T) {
+	m, dir := newMachine(t), ninjaTree(t)
+	m.node.OnCommand = func(ctx context.Context, c api.Command) (api.CommandResult, error) {
+		if c.Local != "" {
+			return api.CommandResult{Local: []string{c.Local}}, nil
+		}
+		return onPeer(ctx, c)
+	}
+	m.up()
+	name := strings.Repeat("x", 200)
+	var inputs strings.Builder
+	for i := range api.MaxCommand / len(name) {
+		fmt.Fprintf(&inputs, " %s%d", name, i)
+	}
+	file, err := os.OpenFile(filepath.Join(dir, "build.ninja"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(file, "rule count\n  command = echo counted > $out\nbuild many: phony%s\nbuild%s: phony\nbuild long: count | many%s\n", inputs.String(), inputs.String(), inputs.String())
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r := m.run("build", "-C", dir, "long", "all")
+	r.want(t, 0, "compiled a.o\n", "")
+	if strings.Contains(r.talked, "runs on this machine") {
+		t.Errorf("says %s", r.talked)
+	}
+	if text, err := os.ReadFile(filepath.Join(dir, "long")); err != nil || string(text) != "counted\n" {
+		t.Errorf("made %q, %v", text, err)
 	}
 }
 
