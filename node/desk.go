@@ -32,7 +32,7 @@ func (n *Node) invoke(p *parts, settings config.Settings, book *costs.Book) *inv
 	return invocation.New(invocation.Options{
 		Self: p.mesh.Self(), UID: os.Geteuid(), Store: p.store, Actions: p.actions, Private: p.private, History: p.history,
 		Scheduler: p.sched, Fetcher: p.dht, Members: p.mesh.Members, Profiles: p.profiles, Settle: p.settle, Moved: p.moved,
-		Provide: p.dht.Provide, Lacking: lacking, PathIndependent: settings.PathIndependent, Costs: book, Hearsay: p.hearsay, Log: n.cfg.Log,
+		Provide: p.dht.Provide, ProvideRoot: p.dht.ProvideRoot, Sign: p.runner.signed, Lacking: lacking, PathIndependent: settings.PathIndependent, Costs: book, Hearsay: p.hearsay, Log: n.cfg.Log,
 		Open: func() (invocation.Desk, error) { return n.desk(p, settings) },
 	})
 }
@@ -50,6 +50,9 @@ func (n *Node) desk(p *parts, settings config.Settings) (invocation.Desk, error)
 		Desk: remote.New(remote.Options{
 			Inputs: disk.New(disk.Options{Path: toolchain.DefaultPath, Bound: bound, Depfile: dependencies}),
 			Files:  files, Blobs: p.store, Depfile: dependencies, Manifests: shelf, Bound: bound, Path: toolchain.DefaultPath, Trusted: settings.TrustedCommands, Log: n.cfg.Log,
+			Current: func(ctx context.Context, step *action.Step) (bool, error) {
+				return p.runner.current(ctx, step.Platform)
+			},
 			Toolchain: func(ctx context.Context, spec, dirs string) (string, error) {
 				return p.toolchains.Digest(ctx, toolchain.Spec{Spec: spec, Dirs: dirs})
 			},
@@ -86,6 +89,11 @@ func errStopping() error {
 // RunCommand implements api.Node.
 func (o *offer) RunCommand(ctx context.Context, id string, c api.Command) (api.CommandResult, error) {
 	return o.parts.invocations.RunCommand(ctx, id, c)
+}
+
+// Made implements api.Node.
+func (o *offer) Made(ctx context.Context, id, ticket string, m api.Made) (api.Kept, error) {
+	return o.parts.invocations.Made(ctx, id, ticket, m)
 }
 
 // EndInvocation implements api.Node.

@@ -199,18 +199,40 @@ func (r *runner) checkToolchain(ctx context.Context, p *repb.Platform) *steal.Fa
 	return nil
 }
 
-// keep signs a result, caches it if others may use it, and announces its
-// outputs. While there are others the signature is checked: a node whose memory is
-// bad had better not give its results to them.
+// signed signs a result. While there are others the signature is checked: a node
+// whose memory is bad had better not give its results to them.
+func (r *runner) signed(act digest.Digest, res action.Result) (action.Entry, error) {
+	entry, err := action.SignEntry(act, res, r.self, r.sign)
+	if err == nil && !r.solitary() {
+		err = entry.Verify()
+	}
+	return entry, err
+}
+
+// current reports whether the programs of this machine are those that a platform
+// names.
+func (r *runner) current(ctx context.Context, platform []action.Property) (bool, error) {
+	var want string
+	var s toolchain.Spec
+	for _, p := range platform {
+		switch p.Name {
+		case action.PropertyToolchain:
+			want = p.Value
+		case action.PropertyToolchainSpec:
+			s.Spec = p.Value
+		case action.PropertyToolchainDirs:
+			s.Dirs = p.Value
+		}
+	}
+	have, err := r.toolchains.Current(ctx, s, want)
+	return want != "" && have == want, err
+}
+
+// keep signs a result, caches it if others may use it, and announces its outputs.
 func (r *runner) keep(ctx context.Context, j sched.Job, res action.Result, cached bool) (*action.Entry, error) {
-	entry, err := action.SignEntry(j.Action, res, r.self, r.sign)
+	entry, err := r.signed(j.Action, res)
 	if err != nil {
 		return nil, err
-	}
-	if !r.solitary() {
-		if err := entry.Verify(); err != nil {
-			return nil, err
-		}
 	}
 	blobs, err := store.Closure(ctx, r.store, &res)
 	if err != nil {

@@ -25,6 +25,9 @@ const (
 	maxOutcome = 64 << 10
 	// MaxCommandOutput bounds what a command printed, in bytes, as a client takes it.
 	MaxCommandOutput = 128 << 20
+	// MaxMadeOutput bounds what a command printed of which a client tells what it
+	// made, in bytes: results that print more are not kept.
+	MaxMadeOutput = 8 << 20
 )
 
 var (
@@ -45,7 +48,7 @@ var commandFields = []struct {
 	{"env", func(c *Command) []string { return c.Env }, func(c *Command, v string) error { c.Env = append(c.Env, v); return nil }},
 	{"name", func(c *Command) []string { return some(c.Name) }, func(c *Command, v string) error { return once(&c.Name, v) }},
 	{"rank", func(c *Command) []string { return rankText(c.Rank) }, setRank},
-	{"terminal", func(c *Command) []string { return terminalText(c.Terminal) }, setTerminal},
+	{"terminal", func(c *Command) []string { return flagText(c.Terminal) }, func(c *Command, v string) error { return setFlag(&c.Terminal, v) }},
 	{"umask", func(c *Command) []string { return umaskText(c.Umask) }, setUmask},
 	{"input", func(c *Command) []string { return c.Inputs }, func(c *Command, v string) error { c.Inputs = append(c.Inputs, v); return nil }},
 	{"output", func(c *Command) []string { return c.Outputs }, func(c *Command, v string) error { c.Outputs = append(c.Outputs, v); return nil }},
@@ -53,6 +56,7 @@ var commandFields = []struct {
 	{"rspfile", func(c *Command) []string { return some(c.Rspfile) }, func(c *Command, v string) error { return once(&c.Rspfile, v) }},
 	{"local", func(c *Command) []string { return some(c.Local) }, func(c *Command, v string) error { return once(&c.Local, v) }},
 	{"why", func(c *Command) []string { return some(c.Why) }, func(c *Command, v string) error { return once(&c.Why, v) }},
+	{"tells", func(c *Command) []string { return flagText(c.Tells) }, func(c *Command, v string) error { return setFlag(&c.Tells, v) }},
 }
 
 func some(v string) []string {
@@ -86,18 +90,18 @@ func setRank(c *Command, v string) error {
 	return nil
 }
 
-func terminalText(t bool) []string {
-	if !t {
+func flagText(set bool) []string {
+	if !set {
 		return nil
 	}
 	return []string{"1"}
 }
 
-func setTerminal(c *Command, v string) error {
-	if v != "1" || c.Terminal {
+func setFlag(flag *bool, v string) error {
+	if v != "1" || *flag {
 		return errors.New("want 1, once")
 	}
-	c.Terminal = true
+	*flag = true
 	return nil
 }
 

@@ -17,7 +17,7 @@ func fullCommand() api.Command {
 	umask := fs.FileMode(0o027)
 	return api.Command{
 		Dir: "/src/b", Argv: []string{"cc", "-c", "", "a=b\n.c"}, Env: []string{"PATH=/bin", "EMPTY="}, Name: "a.o", Rank: 2.5, Terminal: true, Umask: &umask,
-		Inputs: []string{"../a.c", "../b.h"}, Outputs: []string{"a.o"}, Depfile: "a.d", Rspfile: "a.rsp", Local: "the console pool", Why: "a.c has changed",
+		Inputs: []string{"../a.c", "../b.h"}, Outputs: []string{"a.o"}, Depfile: "a.d", Rspfile: "a.rsp", Local: "the console pool", Why: "a.c has changed", Tells: true,
 	}
 }
 

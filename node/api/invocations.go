@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/buildnet/buildnet/node/event"
 )
@@ -22,6 +23,10 @@ type Invocations interface {
 	// caller run it. When ctx ends nobody needs the command any more. An error says
 	// that there is no such invocation, or that the request is at fault.
 	RunCommand(ctx context.Context, invocation string, c Command) (CommandResult, error)
+	// Made takes what a command made that the caller has run to its good end, and
+	// that it was given a ticket for, before anything else uses that. The caller
+	// holds the slot meanwhile. A result that is not kept is no error.
+	Made(ctx context.Context, invocation, ticket string, m Made) (Kept, error)
 	// EndInvocation says that no more commands come, and what came of it all.
 	EndInvocation(ctx context.Context, invocation string, e InvocationEnd) error
 }
@@ -95,6 +100,9 @@ type Command struct {
 	Local string
 	// Why is why it is to run at all, in the words of the client.
 	Why string
+	// Tells says that a client which runs it can tell what it made: see
+	// Invocations.Made.
+	Tells bool
 
 	// UID is the caller's, as for an InvocationRequest, and PID its process, 0 where
 	// the system does not say. A slot that a caller has is that of all that it runs.
@@ -109,6 +117,9 @@ type CommandResult struct {
 	// called, and there is nothing below.
 	Local   []string
 	Release func()
+	// Ticket is there, with Local, if the caller does well to tell what the command
+	// has made: see Invocations.Made.
+	Ticket string
 
 	ExitCode int
 	Signal   int // that ended it; 0 for none
@@ -120,6 +131,25 @@ type CommandResult struct {
 	Peer   string
 	RunMS  int64
 	Action string // its digest
+}
+
+// Made is what came of a command that has succeeded.
+type Made struct {
+	// Output is what it printed, as that of a CommandResult.
+	Output []byte
+	CPU    time.Duration
+	MaxRSS int64 // bytes, of its largest process
+
+	UID int // as that of a Command
+}
+
+// Kept is what becomes of what a command made.
+type Kept struct {
+	// Why it is of use to nobody else; "" if it is kept, as the result of an Action
+	// by Peer.
+	Why    string `json:"why,omitempty"`
+	Action string `json:"action,omitempty"`
+	Peer   string `json:"peer,omitempty"`
 }
 
 // check makes sure of what the type of a request promises.

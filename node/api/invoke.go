@@ -15,6 +15,8 @@ const (
 	PeerHeader   = "Buildnet-Peer"
 	RunMSHeader  = "Buildnet-Run-Ms"
 	ActionHeader = "Buildnet-Action"
+	// TicketHeader is of the answer to one that the client is to run.
+	TicketHeader = "Buildnet-Ticket"
 )
 
 // CommandType is the content type of commands and of what becomes of them.
@@ -24,6 +26,7 @@ const CommandType = "application/octet-stream"
 func (s *Server) invocations(mux *http.ServeMux) {
 	mux.HandleFunc("POST /v1/invocations", s.invoke)
 	mux.HandleFunc("POST /v1/invocations/{id}/run", s.runCommand)
+	mux.HandleFunc("POST /v1/invocations/{id}/made/{ticket}", s.made)
 	mux.HandleFunc("POST /v1/invocations/{id}/end", ask(func(r *http.Request, q InvocationEnd) (struct{}, error) {
 		return struct{}{}, s.node.EndInvocation(r.Context(), r.PathValue("id"), q)
 	}))
@@ -67,6 +70,9 @@ func (s *Server) runCommand(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", CommandType)
 	outcome := res.outcome()
 	if len(res.Local) > 0 {
+		if res.Ticket != "" {
+			h.Set(TicketHeader, res.Ticket)
+		}
 		h.Set("Transfer-Encoding", "identity") // no chunks: it ends with the connection
 		if _, err := io.WriteString(w, outcome); err != nil || http.NewResponseController(w).Flush() != nil {
 			return // nobody is there
@@ -84,11 +90,38 @@ func (s *Server) runCommand(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func readCommand(w http.ResponseWriter, r *http.Request) (*Command, error) {
+// made takes what a command made. What it printed is the body; cpu_us and rss are
+// its CPU time in microseconds and the bytes of its largest process.
+func (s *Server) made(w http.ResponseWriter, r *http.Request) {
+	m := Made{UID: caller(r)}
+	cpu, err := strconv.ParseUint(r.URL.Query().Get("cpu_us"), 10, 40)
+	rss, err2 := strconv.ParseUint(r.URL.Query().Get("rss"), 10, 60)
+	if err = errors.Join(err, err2); err == nil {
+		m.CPU, m.MaxRSS = time.Duration(cpu)*time.Microsecond, int64(rss)
+		m.Output, err = readBody(w, r, MaxMadeOutput)
+	}
+	if err != nil {
+		fail(w, Errorf(Invalid, "read what a command made: %v", err))
+		return
+	}
+	kept, err := s.node.Made(r.Context(), r.PathValue("id"), r.PathValue("ticket"), m)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	reply(w, http.StatusOK, kept)
+}
+
+// readBody reads a body of up to limit bytes.
+func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(bodyTime)) // not all connections can
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxCommand))
-	_ = control.SetReadDeadline(time.Time{})
+	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
+	return io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+}
+
+func readCommand(w http.ResponseWriter, r *http.Request) (*Command, error) {
+	body, err := readBody(w, r, MaxCommand)
 	if err != nil {
 		return nil, Errorf(Invalid, "read a command: %v", err)
 	}

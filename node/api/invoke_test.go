@@ -186,3 +186,39 @@ func TestBadInvocationsAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// What a command made that the client has run is told with the ticket for it.
+func TestWhatACommandMadeIsTold(t *testing.T) {
+	var got []any
+	n := &apitest.Node{
+		OnCommand: func(context.Context, api.Command) (api.CommandResult, error) {
+			return api.CommandResult{Local: []string{"alone"}, Ticket: "t1", Release: func() { got = append(got, "released") }}, nil
+		},
+		OnMade: func(_ context.Context, ticket string, m api.Made) (api.Kept, error) {
+			got = append(got, ticket, m)
+			return api.Kept{Action: "d", Peer: "p"}, nil
+		},
+	}
+	s := serve(t, n, api.Options{})
+	res, err := s.client.RunCommand(t.Context(), apitest.InvocationID, fullCommand())
+	if err != nil || res.Ticket != "t1" {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	made := api.Made{Output: []byte("warning\x00\n"), CPU: 1234567 * time.Microsecond, MaxRSS: 1 << 33}
+	kept, err := s.client.Made(t.Context(), apitest.InvocationID, res.Ticket, made)
+	if err != nil || kept != (api.Kept{Action: "d", Peer: "p"}) {
+		t.Errorf("%+v, %v", kept, err)
+	}
+	if _, err := s.client.Made(t.Context(), apitest.InvocationID, res.Ticket, api.Made{Output: make([]byte, api.MaxMadeOutput+1)}); !kindIs(err, api.Invalid) {
+		t.Errorf("too much: %v", err)
+	}
+	res.Release()
+	made.UID = os.Getuid()
+	if diff := cmp.Diff([]any{"t1", made, "released"}, got); diff != "" {
+		t.Error(diff)
+	}
+	n.OnMade = nil
+	if _, err := s.client.Made(t.Context(), apitest.InvocationID, "other", api.Made{}); !kindIs(err, api.NotFound) {
+		t.Errorf("another ticket: %v", err)
+	}
+}

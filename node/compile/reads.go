@@ -43,7 +43,12 @@ type Reads struct {
 	// What these read is not known; where there is a file from before, it
 	// counts.
 	Coming []string
-	Clock  Clock
+	// Wrought is a file, not of a bound directory, with inline assembler that is
+	// not all written out; "" if there is none. What that has the assembler read
+	// is in no depfile, and here it is not known: where only Files can be read
+	// that is no harm.
+	Wrought string
+	Clock   Clock
 	// Once are those of Files that may be read once, whatever names they have:
 	// gcc takes two for one if their content is the same, and their time.
 	Once []string

@@ -92,6 +92,9 @@ func (t *task) do(ctx context.Context) (api.CommandResult, error) {
 	if e, err := t.known(ctx); err != nil || e != nil {
 		return t.cached(ctx, e, err)
 	}
+	if res, ok, err := t.alone(ctx); ok || err != nil {
+		return res, err
+	}
 	return t.away(ctx)
 }
 
@@ -342,16 +345,13 @@ func (t *task) tell(d *steal.Done, o *remote.Outcome, out *api.CommandResult) {
 
 // whyHere is why a step ran here and not elsewhere.
 func (v *invocation) whyHere(d *steal.Done) string {
-	switch {
-	case v.modes.Local:
-		return v.localBy
-	case !v.others():
-		return "no other member is there"
-	case d.Choice != nil && d.Choice.Why == steal.Kept:
-		return tally.NotWorthIt
-	default:
-		return "this node's share"
+	if why := v.lone(); why != "" {
+		return why
 	}
+	if d.Choice != nil && d.Choice.Why == steal.Kept {
+		return tally.NotWorthIt
+	}
+	return "this node's share"
 }
 
 // here has the client run the command, with a slot of this machine.

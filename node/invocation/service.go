@@ -18,6 +18,7 @@ import (
 	"github.com/buildnet/buildnet/node/event"
 	"github.com/buildnet/buildnet/node/profile"
 	"github.com/buildnet/buildnet/sched"
+	"github.com/buildnet/buildnet/sched/action"
 	"github.com/buildnet/buildnet/sched/steal"
 	"github.com/buildnet/buildnet/store"
 	"github.com/buildnet/buildnet/store/actions"
@@ -88,6 +89,10 @@ type Options struct {
 	Moved func() (in, out int64)
 	// Provide tells the mesh that this node holds blobs.
 	Provide func(...digest.Digest)
+	// Sign makes an entry of what this node has made, and ProvideRoot tells the mesh
+	// that it holds the result of an action.
+	Sign        func(act digest.Digest, r action.Result) (action.Entry, error)
+	ProvideRoot func(act digest.Digest)
 	// Open opens the desk.
 	Open func() (Desk, error)
 	// PathIndependent has compiles be the same wherever the root of their invocation
@@ -106,6 +111,7 @@ type Service struct {
 
 	mu      sync.Mutex
 	running map[string]*invocation
+	directs map[string]*direct // by ticket
 }
 
 var _ api.Invocations = (*Service)(nil)
@@ -117,7 +123,7 @@ func New(opts Options) *Service {
 	}
 	return &Service{
 		opts: opts, desks: newDesks(opts.Open, opts.Store, opts.Log), slots: &slots{take: opts.Scheduler.Occupy, held: map[int][]*sched.Occupancy{}},
-		running: map[string]*invocation{},
+		running: map[string]*invocation{}, directs: map[string]*direct{},
 	}
 }
 

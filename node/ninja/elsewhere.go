@@ -47,6 +47,9 @@ type Outcome struct {
 	// Release is there if the caller is to run the job, now, for the reasons in
 	// Result.Here: it has one of the machine's slots until it calls Release.
 	Release func()
+	// Made, if it is there too, is told of the job's result before Release, and
+	// returns what it is then: others may use it.
+	Made func(r Result) Result
 }
 
 // End is how a build has ended.
@@ -102,7 +105,11 @@ func (s *shared) Run(ctx context.Context, job Job) Result {
 		return out.Result
 	}
 	defer out.Release()
-	return runHere(ctx, s.here, job, out.Here)
+	res := runHere(ctx, s.here, job, out.Here)
+	if out.Made != nil && res.Status == Succeeded {
+		res = out.Made(res)
+	}
+	return res
 }
 
 func (s *shared) runAlone(ctx context.Context, job Job) Result {

@@ -35,6 +35,9 @@ type farm struct {
 	enoughAt        int
 	opened          bool
 	releasedTooSoon bool
+	// made is what was told of commands that ran here, if tells is set.
+	tells bool
+	made  []Result
 }
 
 func (f *farm) Begin(_ context.Context, b Beginning) (Invocation, error) {
@@ -81,7 +84,17 @@ func (f *farm) Run(ctx context.Context, job Job) (Outcome, error) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.held++
-		return Outcome{Result: Result{Ran: Ran{Here: []string{why}}}, Release: func() {
+		var made func(Result) Result
+		if f.tells {
+			made = func(r Result) Result {
+				f.made = append(f.made, r)
+				_, err := os.Stat(filepath.Join(f.beginning.Dir, job.Depfile))
+				f.releasedTooSoon = f.releasedTooSoon || f.held == 0 || err != nil
+				r.Action = "an action"
+				return r
+			}
+		}
+		return Outcome{Result: Result{Ran: Ran{Here: []string{why}}}, Made: made, Release: func() {
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			f.held--
@@ -331,5 +344,30 @@ func TestHereOnly(t *testing.T) {
 		if got := hereOnly(&Job{Command: tc.command, Outs: []string{tc.out}}, root); got != tc.want {
 			t.Errorf("%s: %q, want %q", tc.command, got, tc.want)
 		}
+	}
+}
+
+// What a command made that ran here is told while it has its slot, before ninja
+// takes its depfile away, and only if it succeeded.
+func TestWhatCommandsMadeHereIsTold(t *testing.T) {
+	s, f := newShop(t, `
+rule here
+  command = echo said; echo "$out: $in" > $out.d; cat $in > $out; true here
+  depfile = $out.d
+  deps = gcc
+rule bad
+  command = echo bad; touch $out; true here; false
+build a.o: here a.c
+build b.o: bad a.o
+`), &farm{slots: 4, tells: true}
+	s.write("a.c", "a\n")
+	if code := s.build(f, nil); code != 1 || f.releasedTooSoon || f.held != 0 {
+		t.Fatalf("exit %d: %s%s, %+v", code, &s.out, &s.err, f)
+	}
+	if len(f.made) != 1 || string(f.made[0].Output) != "said\n" || f.made[0].CPU <= 0 || f.made[0].MaxRSS < 1<<16 || f.made[0].Took <= 0 {
+		t.Errorf("told: %+v", f.made)
+	}
+	if s.finished[0].Action != "an action" || s.finished[0].Here == nil {
+		t.Errorf("finished: %+v", s.finished[0])
 	}
 }

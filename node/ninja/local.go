@@ -74,7 +74,8 @@ func (l Local) Run(ctx context.Context, job Job) Result {
 		_ = r.SetReadDeadline(time.Now().Add(drainTime))
 		output = <-read
 	}
-	return Result{Status: statusOf(ctx, err), Output: output, ExitCode: exitCode(err)}
+	cpu, rss := used(cmd.ProcessState)
+	return Result{Status: statusOf(ctx, err), Output: output, ExitCode: exitCode(err), CPU: cpu, MaxRSS: rss}
 }
 
 // console runs a job that has the terminal. A Ctrl-C there has reached it as well

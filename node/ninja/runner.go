@@ -75,6 +75,10 @@ type Result struct {
 	Output []byte
 	// ExitCode is what a job that failed has exited with; -1 if it did not.
 	ExitCode int
+	// CPU is what it and all that it has waited for used, and MaxRSS the bytes of the
+	// largest of these: where a Runner knows.
+	CPU    time.Duration
+	MaxRSS int64
 	Ran
 }
 

@@ -190,7 +190,10 @@ func (d *decoder) record() record {
 // clean reports whether every change since the bytes were verified shows in
 // the stat. A change within the clock's granularity of the reading may not
 // ("racy git").
-func (r record) clean() bool {
+func (r record) clean() bool { return r.shows() < r.verified }
+
+// shows is since when a change of the file shows in its stat, in nanoseconds.
+func (r record) shows() int64 {
 	stamp := r.stat.ChangeTime
 	if stamp == 0 || r.placed {
 		stamp = r.stat.ModTime
@@ -199,7 +202,7 @@ func (r record) clean() bool {
 	if stamp%int64(time.Second) == 0 {
 		g = coarseGranularity
 	}
-	return stamp < r.verified-int64(g)
+	return stamp + int64(g)
 }
 
 // known returns the identity that a stat stands for, if its bytes need not be

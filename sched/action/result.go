@@ -27,7 +27,14 @@ const (
 	Reduced
 	// None says that the command ran as an ordinary process.
 	None
+	// Proven says that it did, and that all that it read was found afterwards to
+	// be declared, and unchanged meanwhile.
+	Proven
 )
+
+// Closed reports whether nothing went into the result that the action does not
+// name.
+func (i Isolation) Closed() bool { return i == Full || i == Proven }
 
 // String returns the level in lower case.
 func (i Isolation) String() string {
@@ -38,6 +45,8 @@ func (i Isolation) String() string {
 		return "reduced"
 	case None:
 		return "none"
+	case Proven:
+		return "proven"
 	default:
 		return "unknown"
 	}
@@ -235,7 +244,7 @@ func resultOf(m *actionpb.Result) (Result, error) {
 	if err != nil {
 		return Result{}, fmt.Errorf("stdout: %w", err)
 	}
-	if m.GetIsolation() < uint32(Full) || m.GetIsolation() > uint32(None) {
+	if m.GetIsolation() < uint32(Full) || m.GetIsolation() > uint32(Proven) {
 		return Result{}, fmt.Errorf("isolation %d", m.GetIsolation())
 	}
 	r := Result{

@@ -205,7 +205,7 @@ func (r *Registry) serves(e *action.Entry, initiator peer.ID) bool {
 
 // shares reports whether every member may use the result.
 func (r *Registry) shares(e *action.Entry) bool {
-	return e.Result.Isolation == action.Full || r.opts.ShareReduced
+	return e.Result.Isolation.Closed() || r.opts.ShareReduced
 }
 
 // ErrMade is the cause with which the context of a Claim ends whose action was

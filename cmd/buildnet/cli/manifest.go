@@ -89,12 +89,29 @@ func (g given) Run(ctx context.Context, job ninja.Job) (ninja.Outcome, error) {
 		return ninja.Outcome{}, err
 	}
 	if len(res.Local) > 0 {
-		return ninja.Outcome{Result: ninja.Result{Ran: ninja.Ran{Here: res.Local}}, Release: res.Release}, nil
+		out := ninja.Outcome{Result: ninja.Result{Ran: ninja.Ran{Here: res.Local}}, Release: res.Release}
+		if res.Ticket != "" {
+			out.Made = func(r ninja.Result) ninja.Result { return g.made(ctx, res.Ticket, r) }
+		}
+		return out, nil
 	}
 	return ninja.Outcome{Result: ninja.Result{
 		Status: statusOf(res), Output: res.Output,
 		Ran: ninja.Ran{How: res.How, Peer: res.Peer, Took: time.Duration(res.RunMS) * time.Millisecond, Action: res.Action},
 	}}, nil
+}
+
+// made tells what a command has made that ran here. What becomes of it is no
+// matter of the build.
+func (g given) made(ctx context.Context, ticket string, r ninja.Result) ninja.Result {
+	if len(r.Output) > api.MaxMadeOutput {
+		return r
+	}
+	kept, err := g.to.Made(ctx, g.to.id, ticket, api.Made{Output: r.Output, CPU: r.CPU, MaxRSS: r.MaxRSS})
+	if err == nil && kept.Why == "" {
+		r.Action, r.Peer = kept.Action, kept.Peer
+	}
+	return r
 }
 
 func (g given) command(job ninja.Job) api.Command {
@@ -104,7 +121,7 @@ func (g given) command(job ninja.Job) api.Command {
 	}
 	return api.Command{
 		Dir: g.dir, Shell: job.Command, Name: job.Outs[0], Rank: job.Rank, Umask: g.umask, Inputs: inputs, Outputs: job.Outs,
-		Depfile: job.Depfile, Rspfile: job.Rspfile, Local: job.HereOnly, Why: job.Why,
+		Depfile: job.Depfile, Rspfile: job.Rspfile, Local: job.HereOnly, Why: job.Why, Tells: true,
 	}
 }
 
@@ -157,7 +174,7 @@ func (m *manifest) watch(f ninja.Finished) {
 	switch {
 	case m.invocation == nil || m.show.summary != nil:
 		m.count(f)
-	case len(f.Here) > 0:
+	case len(f.Here) > 0 && f.Action == "": // else the node knows all
 		m.came[f.Outs[0]] = f
 		m.join(f.Outs[0])
 	}

@@ -43,6 +43,15 @@ func (n *Node) RunCommand(ctx context.Context, id string, c api.Command) (api.Co
 	return n.OnCommand(ctx, c)
 }
 
+// Made implements api.Invocations: see OnMade.
+func (n *Node) Made(ctx context.Context, _, ticket string, m api.Made) (api.Kept, error) {
+	n.note(m)
+	if n.OnMade == nil {
+		return api.Kept{}, &api.Error{Kind: api.NotFound, Message: "no ticket " + ticket}
+	}
+	return n.OnMade(ctx, ticket, m)
+}
+
 // EndInvocation implements api.Invocations.
 func (n *Node) EndInvocation(ctx context.Context, id string, e api.InvocationEnd) error {
 	n.note(e)

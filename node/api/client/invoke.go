@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -63,6 +64,41 @@ func (c *Client) RunCommand(ctx context.Context, id string, command api.Command)
 	return res, nil
 }
 
+// Made tells what a command made that this process has run to its good end, and
+// returns when that may be used.
+func (c *Client) Made(ctx context.Context, id, ticket string, m api.Made) (kept api.Kept, err error) {
+	conn, err := c.dial(ctx)
+	if err != nil {
+		return kept, err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	path := invocationPath(id, "made/"+url.PathEscape(ticket)) + fmt.Sprintf("?cpu_us=%d&rss=%d", m.CPU.Microseconds(), m.MaxRSS)
+	req, err := http.NewRequest(http.MethodPost, "http://node"+path, bytes.NewReader(m.Output)) //nolint:noctx // the connection ends with it
+	if err != nil {
+		return kept, fmt.Errorf("tell what a command made: %w", err)
+	}
+	req.Header.Set("Content-Type", api.CommandType)
+	if err := req.Write(conn); err != nil {
+		return kept, fmt.Errorf("%w: %w", ErrUnanswered, err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), req)
+	if err != nil {
+		return kept, fmt.Errorf("%w: %w", ErrUnanswered, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return kept, refusal(resp)
+	}
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxKept)).Decode(&kept); err != nil {
+		return kept, fmt.Errorf("read what became of what a command made: %w", err)
+	}
+	return kept, nil
+}
+
+// maxKept bounds what is told of what a command made, in bytes.
+const maxKept = 64 << 10
+
 // giveBack ends the connection of a slot, and waits until the node has done so as
 // well.
 func giveBack(conn net.Conn) {
@@ -95,6 +131,7 @@ func runCommand(conn net.Conn, id string, body []byte) (api.CommandResult, error
 	// Not closed where the command is to run here: that would wait for the end.
 	from := bufio.NewReader(resp.Body)
 	if err = res.ReadOutcome(from); err == nil && len(res.Local) > 0 {
+		res.Ticket = resp.Header.Get(api.TicketHeader)
 		return res, nil
 	}
 	defer resp.Body.Close()

@@ -80,6 +80,9 @@ type text struct {
 	deaf string
 	// asmDeaf is as deaf, but only for what goes to the assembler as it is.
 	asmDeaf string
+	// wrought says that macros or escapes make some of its inline assembler, which
+	// may then read files that are named nowhere.
+	wrought bool
 	// odd is what a dialect may read otherwise than it was read here.
 	odd compile.Dialect
 	// glued says that a raw string touches a literal: whether its prefix is
@@ -99,7 +102,7 @@ func (t *text) otherwise(d compile.Dialect) bool {
 
 func (t *text) equal(o *text) bool {
 	return o != nil && slices.Equal(t.named, o.named) && slices.Equal(t.computed, o.computed) && slices.Equal(t.defines, o.defines) &&
-		t.clock == o.clock && t.deaf == o.deaf && t.asmDeaf == o.asmDeaf && t.odd == o.odd && t.glued == o.glued && t.tooMuch == o.tooMuch && t.once == o.once && t.imports == o.imports
+		t.clock == o.clock && t.deaf == o.deaf && t.asmDeaf == o.asmDeaf && t.wrought == o.wrought && t.odd == o.odd && t.glued == o.glued && t.tooMuch == o.tooMuch && t.once == o.once && t.imports == o.imports
 }
 
 // lookUp returns the definitions of a name.
@@ -341,10 +344,16 @@ func (l *lexer) identifier() {
 		}
 		return
 	}
-	if len(name) < 8 || name[0] != '_' || name[1] != '_' {
+	if len(name) == 3 && string(name) == "asm" {
+		l.inline()
+		return
+	}
+	if len(name) < 5 || name[0] != '_' || name[1] != '_' {
 		return
 	}
 	switch string(name) {
+	case "__asm", "__asm__":
+		l.inline()
 	case "__DATE__", "__TIME__":
 		l.t.clock = max(l.t.clock, ClockOfBuild)
 	case "__TIMESTAMP__":

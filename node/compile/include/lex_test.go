@@ -115,6 +115,40 @@ func TestWhatAFileDependsOnBesidesItsHeaders(t *testing.T) {
 	}
 }
 
+// Only assembler that is written out is sure to read no file.
+func TestAssemblerThatMacrosMake(t *testing.T) {
+	for in, want := range map[string]bool{
+		`__asm__ __volatile__("");`: false,
+		"asm volatile (\"mov %0, %1\\n\\t\"\n \"nop\" : \"=r\"(x) : \"r\"(INPUT) : \"memory\");": false,
+		`int f(void) __asm__("g");`:             false,
+		`register int x asm("r0");`:             false,
+		"#define BLOCK() __asm__(\"\")":         false,
+		"asm /* what */ goto ( // for\n \"x\")": false,
+		`// asm(X)`:                             false,
+		`char *asmname = "asm(X)";`:             false,
+		`asm(X);`:                               true,
+		`asm("a" X);`:                           true,
+		`asm("." "inc" "bin \"f\"");`:           true,
+		`asm(".INCBIN \"f\"");`:                 true,
+		`asm("\056incbin");`:                    true,
+		`asm(".macro m a\n.\\a \"f\"\n.endm");`: true,
+		`asm(".irpc c,b\n.in");`:                true,
+		`asm(R"(nop)");`:                        true,
+		`#define A asm`:                         true,
+		`#define A __asm__ __volatile__`:        true,
+		"#define D(x) __asm(\".\" #x)":          true,
+		`asm`:                                   true,
+		`asm(`:                                  true,
+		`asm();`:                                true,
+		`asm volatile`:                          true,
+		`asm_(X); __asm_x(Y); myasm(Z);`:        false,
+	} {
+		if got := lex([]byte(in), false).wrought; got != want {
+			t.Errorf("%s: %v", in, got)
+		}
+	}
+}
+
 func FuzzLex(f *testing.F) {
 	for _, s := range []string{"#include <a.h>\n", "/*", "\"", "R\"(", "#define A \\\n", "%:", "#if __has_include(", ".incbin \"", "1'", "\\"} {
 		f.Add([]byte(s), false)

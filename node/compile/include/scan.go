@@ -361,6 +361,9 @@ func (v *visit) judge(n *node, t *text) {
 	if t.once && !n.src.bound {
 		v.r.Once = append(v.r.Once, n.src.path)
 	}
+	if t.wrought && v.r.Wrought == "" && !n.src.bound {
+		v.r.Wrought = n.src.path
+	}
 	c := v.u.Command
 	switch {
 	case t.tooMuch:

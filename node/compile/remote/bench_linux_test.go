@@ -49,6 +49,8 @@ type bench struct {
 	lost   []string // files that do not come along
 	// trusted are the patterns of commands that read what is declared.
 	trusted []string
+	// upgraded says that a package of the compiler was, while it ran.
+	upgraded bool
 }
 
 func newBench(t testing.TB, files map[string]string) *bench {
@@ -80,6 +82,7 @@ func (b *bench) fresh() {
 	b.desk = remote.New(remote.Options{
 		Inputs: b.inputs,
 		Files:  machine, Blobs: b.blobs, Depfile: dependencies, Manifests: remote.NewShelf(b.kv), Bound: bound, Path: actionPath, Trusted: b.trusted,
+		Current: func(context.Context, *action.Step) (bool, error) { return !b.upgraded, nil },
 		Toolchain: func(ctx context.Context, spec, dirs string) (string, error) {
 			if spec == "host" {
 				return spec, nil

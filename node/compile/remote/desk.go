@@ -70,6 +70,11 @@ type Files interface {
 	// Changed returns those of files, which were ingested, that are not what they
 	// were then, by absolute path.
 	Changed(ctx context.Context, files []action.Output) ([]string, error)
+	// Settling is how long it takes until a change of files that were ingested
+	// shows in their stat, and Held names the first of files that may have been
+	// another between since and now, "" if none was.
+	Settling(files []action.Output) time.Duration
+	Held(ctx context.Context, files []action.Output, since time.Time) string
 	// Place puts files into their places, in order and as of now, with what the
 	// umask leaves them; nil is that of this process. Their paths are from the file
 	// system's root.
@@ -84,6 +89,9 @@ type Options struct {
 	// Toolchain is the digest of what a spec and its further directories name
 	// on this machine.
 	Toolchain func(ctx context.Context, spec, dirs string) (string, error)
+	// Current reports whether the programs of a step are now what they were when it
+	// was made.
+	Current func(ctx context.Context, step *action.Step) (bool, error)
 	// Depfile reads a depfile, and returns what its targets depend on.
 	Depfile func(text string) ([]string, error)
 	// Manifests remembers what was read; nil has every file count that may be.
@@ -119,12 +127,14 @@ type Desk struct {
 	bound    []string
 	pending  map[digest.Digest][]byte // manifests that are not kept yet
 	trusted  [][]*regexp.Regexp
+	direct   map[string]*Run // that go on, by what they write
 }
 
 // content is what is in a file.
 type content struct {
 	file  tree.File
 	epoch uint64 // when it was last looked at
+	given bool   // to a step
 }
 
 // New returns a desk for no build yet.
@@ -135,7 +145,7 @@ func New(o Options) *Desk {
 	return &Desk{
 		trusted: patterns(o.Trusted),
 		o:       o, turn: make(chan struct{}, 1), forest: tree.New(), contents: map[string]*content{}, ways: map[string]*way{}, held: map[string]held{},
-		chains: map[[2]string]string{}, tools: map[string]tools{}, families: map[string]compile.Family{}, locales: map[string]bool{}, mentions: map[mention]bool{}, pending: map[digest.Digest][]byte{},
+		chains: map[[2]string]string{}, tools: map[string]tools{}, families: map[string]compile.Family{}, locales: map[string]bool{}, mentions: map[mention]bool{}, pending: map[digest.Digest][]byte{}, direct: map[string]*Run{},
 	}
 }
 
@@ -190,6 +200,7 @@ func (d *Desk) made(ctx context.Context, paths []string, first func()) error {
 			if w, err := d.real(path.Dir(p)); err == nil {
 				p = path.Join(w.path, path.Base(p))
 			}
+			d.cross(p)
 			if c := d.contents[p]; c != nil {
 				c.epoch = 0
 			}
@@ -203,7 +214,7 @@ func (d *Desk) Changed(ctx context.Context) ([]string, error) {
 	var given []tree.File
 	err := d.with(ctx, func() {
 		for _, c := range d.contents {
-			if c.epoch != 0 {
+			if c.epoch != 0 && c.given {
 				given = append(given, c.file)
 			}
 		}
@@ -217,11 +228,7 @@ func (d *Desk) Changed(ctx context.Context) ([]string, error) {
 
 // changed returns which of files are not what they were when they were ingested.
 func (d *Desk) changed(ctx context.Context, files []tree.File) ([]string, error) {
-	outs := make([]action.Output, len(files))
-	for i, f := range files {
-		outs[i] = action.Output{Path: f.Path[1:], Kind: action.File, Digest: f.Digest, Executable: f.Executable}
-	}
-	return d.o.Files.Changed(ctx, outs)
+	return d.o.Files.Changed(ctx, seen(files))
 }
 
 // Save keeps what was learned about what commands read.

@@ -101,7 +101,7 @@ func (d *Desk) judge(ctx context.Context, p *Prepared, r *action.Result) (Outcom
 		o.Suspect = err.Error()
 		return o, nil //nolint:nilerr // that is why it is not believed
 	}
-	if r.Isolation != action.Full {
+	if !r.Isolation.Closed() {
 		o.Suspect = "it ran where it could see more than was declared"
 		return o, nil
 	}

@@ -376,12 +376,13 @@ func (d *Desk) ingest(ctx context.Context, p *Prepared) error {
 			return err
 		}
 		for i, f := range unknown {
-			d.contents[f] = &content{tree.File{Path: f, Digest: outs[i].Digest, Executable: outs[i].Executable}, d.epoch}
+			d.contents[f] = &content{tree.File{Path: f, Digest: outs[i].Digest, Executable: outs[i].Executable}, d.epoch, true}
 		}
 	}
 	p.files = make([]tree.File, len(p.answer.Files))
 	for i, f := range p.answer.Files {
-		p.files[i] = d.contents[f].file
+		c := d.contents[f]
+		c.given, p.files[i] = true, c.file
 		p.InputBytes += p.files[i].Digest.Size()
 	}
 	return nil
