@@ -266,6 +266,7 @@ func TestQuestions(t *testing.T) {
 func FuzzRead(f *testing.F) {
 	f.Add("gcc -c a.c -o a.o @x", "-I i")
 	f.Add("clang++ -MD -MF", "")
+	f.Add("gcc -march=native -c a.c", " /usr/lib/cc1 -quiet \"-march=x\" -mno-y --param \"l1-cache-size=32\" -dumpbase null\n")
 	f.Fuzz(func(t *testing.T, line, response string) {
 		words, ok := compile.Words(line)
 		if !ok {

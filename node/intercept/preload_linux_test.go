@@ -1,6 +1,7 @@
 package intercept_test
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -85,22 +86,37 @@ func TestTheRestIsAsItWas(t *testing.T) {
 	}
 }
 
+// linker is a compiler that may not be there, and a file without which it cannot link.
+type linker struct{ command, needs string }
+
+func there(l linker) bool {
+	_, err := os.Stat(l.needs)
+	return l.needs == "" || err == nil
+}
+
+// foreign makes programs that the loader gives no library of ours.
+var foreign = map[string]linker{
+	"static":         {"gcc -static", ""},
+	"another loader": {"gcc -Wl,--dynamic-linker=/lib64/./ld-linux-x86-64.so.2", "/lib64/ld-linux-x86-64.so.2"},
+	"sanitized":      {"gcc -fsanitize=address", ""},
+	"another libc":   {"musl-gcc", "/usr/bin/musl-gcc"},
+	"static of it":   {"musl-gcc -static", "/usr/bin/musl-gcc"},
+	"32 bits":        {"gcc -m32", "/usr/include/x86_64-linux-gnu/gnu/stubs-32.h"},
+}
+
 // What the loader gives no library finds the shims in its PATH.
 func TestProgramsThatCannotBeReached(t *testing.T) {
 	dir, env := bench(t)
 	exec := filepath.Join(dir, "exec.c")
-	for name, flags := range map[string][]string{
-		"static":         {"-static"},
-		"another loader": {"-Wl,--dynamic-linker=/lib64/./ld-linux-x86-64.so.2"},
-		"sanitized":      {"-fsanitize=address"},
-	} {
-		if name == "another loader" {
-			if _, err := os.Stat("/lib64/ld-linux-x86-64.so.2"); err != nil {
-				continue // another machine has others
-			}
+	for name, compiler := range foreign {
+		if !there(compiler) {
+			continue // another machine has others
 		}
 		program := filepath.Join(dir, "bin", strings.ReplaceAll(name, " ", "-"))
-		gcc(t, dir, append(flags, "-o", program, exec)...)
+		argv := append(strings.Fields(compiler.command), "-o", program, exec)
+		if o := run(t, dir, os.Environ(), argv[0], argv[1:]...); !o.state.Success() {
+			t.Fatalf("%s: %s", argv, o.stderr)
+		}
 		write(t, dir, map[string]string{"bin/script*": "#! " + program + " gcc\n"})
 		for _, argv := range [][]string{{program, "gcc", "-c", "x.c"}, {program, program, "gcc", "-c", "x.c"}, {"script", "-c", "x.c"}, {"sh", "-c", program + " gcc -c x.c"}} {
 			f := newFake(t, func(asked) string { return head + "exit 3\nthere\n" })
@@ -173,17 +189,29 @@ func TestTheUsersOwnLibraryStaysInPlace(t *testing.T) {
 	}
 }
 
-// A command that is too long for us is executed as it is.
+// A command that is too long for us is executed as it is, by a compiler of whatever
+// kind.
 func TestCommandsThatAreTooLong(t *testing.T) {
 	dir, env := bench(t)
 	f := newFake(t, func(asked) string { return ok })
-	for _, n := range []int{4000, 5000, 100_000} {
-		before := len(f.heard())
-		script := "a=$(yes -- -DX | head -" + strconv.Itoa(n) + "); gcc -c $a x.c | wc -w"
-		o := f.build(t, dir, env, "sh", "-c", script)
-		words := strings.TrimSpace(o.stdout)
-		if asks := len(f.heard()) > before; asks != (n == 4000) || !asks && words != strconv.Itoa(n+4) || o.stderr != "" {
-			t.Errorf("%d arguments: asked %v, %q, %q", n, asks, words, o.stderr)
+	kinds := maps.Clone(foreign)
+	kinds["another loader"] = linker{"gcc", ""} // the usual one
+	for name, compiler := range kinds {
+		if !there(compiler) {
+			continue
+		}
+		argv := append(strings.Fields(compiler.command), "-o", "bin/gcc", "here.c")
+		if o := run(t, dir, os.Environ(), argv[0], argv[1:]...); !o.state.Success() {
+			t.Fatalf("%s: %s", argv, o.stderr)
+		}
+		for _, n := range []int{4000, 5000, 100_000} {
+			before := len(f.heard())
+			script := "a=$(yes -- -DX | head -" + strconv.Itoa(n) + "); gcc -c $a x.c | wc -w"
+			o := f.build(t, dir, env, "sh", "-c", script)
+			words := strings.TrimSpace(o.stdout)
+			if asks := len(f.heard()) > before; asks != (n == 4000) || !asks && words != strconv.Itoa(n+4) || o.stderr != "" {
+				t.Errorf("%s, %d arguments: asked %v, %q, %q", name, n, asks, words, o.stderr)
+			}
 		}
 	}
 	if note := noted(t, dir); note != "" {

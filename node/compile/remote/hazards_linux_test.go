@@ -78,6 +78,7 @@ var hazards = map[string]hazard{
 	"NativeWrittenDown":   {command: "gcc -O3 -g -march=native -Ii -c s/a.c -o o/a.o", also: processor},
 	"NativeOfClang":       {command: "clang -march=native -Ii -c s/a.c", here: "clang does not say"},
 	"Multilib":            {command: "CC -m64 -mavx2 -Ii -g -c s/a.c -o o/a.o"},
+	"WordSize":            {command: "gcc -m32 -nostdinc -Ii -g -c s/forced.c -include i/pre.h -include i/mac.h -o o/a.o"},
 	"Target":              {command: "clang --target=aarch64-linux-gnu -ffreestanding -Ii -g -c s/forced.c -include i/pre.h -include i/mac.h -o o/a.o"},
 	"AbsoluteCompiler":    {command: "/usr/bin/gcc -g -Ii -c s/a.c -o o/a.o"},
 	"ByAnotherName":       {command: "cc -g -Ii -c s/a.c -o o/a.o"},

@@ -1,6 +1,7 @@
 package remote_test
 
 import (
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -12,6 +13,9 @@ import (
 
 // toolset is a pair of drivers that commands of hazards are tried with.
 type toolset struct{ name, c, cxx string }
+
+// libraries32 is there where gcc compiles for both sizes of words.
+const libraries32 = "/usr/include/x86_64-linux-gnu/gnu/stubs-32.h"
 
 // usual are those that are written as CC and CXX in a command, and every are
 // those of EACHCC.
@@ -52,6 +56,9 @@ func (h hazard) commands() map[string]string {
 	}
 	all := map[string]string{}
 	for _, s := range sets {
+		if _, err := os.Stat(libraries32); err != nil && strings.HasSuffix(s.c, "-m32") {
+			continue
+		}
 		all[s.name] = strings.NewReplacer(mark, s.c, strings.Replace(mark, "CC", "CXX", 1), s.cxx).Replace(h.command)
 	}
 	return all

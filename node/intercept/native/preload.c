@@ -341,7 +341,7 @@ static int divert(const struct call *c, enum search how, const char *file, char 
 			int answer = -1;
 			if (p.tool)
 				answer = to_shim(c, path, argv, envp);
-			else if (!p.reached)
+			if (answer != 0 && !p.reached)
 				answer = with_shims(c, how, file, &p, argv, envp);
 			if (c->spawns && answer == 0)
 				return 0;
