@@ -92,7 +92,9 @@ func (n *Node) prober(settings config.Settings, blobs *disk.Store) *toolchain.Pr
 	if p := n.cfg.Machine.Toolchains; p != nil {
 		return p
 	}
-	return toolchain.New(toolchain.Options{KV: blobs.CacheKV("toolchain"), Dirs: settings.ToolchainDirs, Log: n.cfg.Log})
+	return toolchain.New(toolchain.Options{
+		KV: blobs.CacheKV("toolchain"), Dirs: settings.ToolchainDirs, Marks: filepath.Join(n.cfg.Home, "toolchains"), Log: n.cfg.Log,
+	})
 }
 
 func (n *Node) executor(settings config.Settings, blobs store.Blobs, o *owner) (Executor, error) {

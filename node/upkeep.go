@@ -20,10 +20,14 @@ const (
 	settle = time.Minute
 	// refineEvery is how often that is tried until the machine was idle once.
 	refineEvery = 5 * time.Minute
+	// restEvery is how often it is looked whether a node has nothing to run.
+	restEvery = 5 * time.Second
 )
 
-// commonSpecs are the toolchains that a node tells the mesh of.
-var commonSpecs = []toolchain.Spec{{Spec: "cc:cc"}, {Spec: "link:cc"}, {Spec: "host"}}
+// commonSpecs are the toolchains that a node looks at before anybody asks, and tells
+// the mesh of. What a machine has installed in all takes four times as long, and
+// is looked at when a step needs it.
+var commonSpecs = []toolchain.Spec{{Spec: "cc:cc"}, {Spec: "cc:c++"}, {Spec: "link:cc"}, {Spec: "link:c++"}}
 
 // chains are the toolchains of this machine that are known, in short.
 type chains struct {
@@ -84,10 +88,12 @@ func (p *parts) upkeep(ctx context.Context, n *Node) error {
 }
 
 // nameToolchains works out the digests of the common toolchains, which also
-// makes the first build's faster.
+// makes the first build's faster. It takes seconds of a slow machine, once until a
+// compiler changes, and waits while that has something to run.
 func (p *parts) nameToolchains(ctx context.Context, n *Node) {
 	var short []string
 	for _, s := range commonSpecs {
+		p.rest(ctx)
 		text, err := p.toolchains.Digest(ctx, s)
 		if err != nil {
 			continue // not every machine has a compiler
@@ -98,6 +104,17 @@ func (p *parts) nameToolchains(ctx context.Context, n *Node) {
 	}
 	p.known.set(short)
 	p.tell(n)
+}
+
+// rest returns when this node runs nothing, or ctx ends.
+func (p *parts) rest(ctx context.Context) {
+	for p.runner.running() > 0 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(restEvery):
+		}
+	}
 }
 
 // tell tells the mesh what this node can do.

@@ -36,10 +36,14 @@ func slacken() error {
 	if has, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0); err != nil || has >= int(slack) {
 		return nil //nolint:nilerr // the kernel has no such thing
 	}
+	self, err := os.Executable() // by its name, which people look for
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
 	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(slack), 0, 0, 0); err != nil {
 		return fmt.Errorf("set the slack of timers: %w", err)
 	}
-	if err := syscall.Exec("/proc/self/exe", os.Args, append(os.Environ(), begun+"=1")); err != nil {
+	if err := syscall.Exec(self, os.Args, append(os.Environ(), begun+"=1")); err != nil {
 		return fmt.Errorf("begin this process anew: %w", err)
 	}
 	return nil

@@ -29,6 +29,9 @@ type Options struct {
 	Dirs []string
 	// System is where the databases of installed packages are; "" is the root.
 	System string
+	// Marks is a directory of the prober's own, for what Run watches it by; "" has
+	// each Digest look at every file.
+	Marks string
 }
 
 // Prober computes digests of toolchains, once until a file changes. Its
@@ -43,6 +46,9 @@ type Prober struct {
 	// turn counts what the watch saw; 0 while nothing is watched.
 	turn uint64
 	news chan struct{} // there are records to watch
+	// marks are files that are waited for, by name; marked counts them.
+	marks  map[string]chan struct{}
+	marked uint64
 }
 
 // entry is a known digest.
@@ -73,16 +79,21 @@ func New(opts Options) *Prober {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Prober{opts: opts, entries: map[Spec]*entry{}, hashes: map[string]fact{}, running: map[Spec]*probe{}, news: make(chan struct{}, 1)}
+	return &Prober{opts: opts, entries: map[Spec]*entry{}, hashes: map[string]fact{}, running: map[Spec]*probe{}, news: make(chan struct{}, 1), marks: map[string]chan struct{}{}}
 }
 
 // Digest returns the digest of what s names on this machine, as text. The
 // operating system and architecture are part of it. Files are read again only
-// when their stat has changed. ErrSpec says that s is malformed; other errors
-// name the program that is not there.
+// when their stat has changed, which is not looked at where Run watches and has
+// seen nothing. ErrSpec says that s is malformed; other errors name the program
+// that is not there.
 func (p *Prober) Digest(ctx context.Context, s Spec) (string, error) {
 	for {
-		if r := p.recent(s); r != nil {
+		r := p.recent(s)
+		if r == nil {
+			r = p.unchanged(ctx, s)
+		}
+		if r != nil {
 			return r.Digest, nil
 		}
 		run, first := p.join(s)

@@ -3,6 +3,7 @@ package toolchain
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
@@ -199,6 +200,34 @@ func TestWatchSparesTheLookAndNoticesWhatIsWrittenInPlace(t *testing.T) {
 	}
 	if b.least(s) != often {
 		t.Error("still watched")
+	}
+}
+
+func TestDigestOfWhatIsWatchedNoticesEachChange(t *testing.T) {
+	b := newBench(t)
+	b.opts.Marks = b.path("marks")
+	s := Spec{Spec: "link:cc"}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- b.Run(ctx) }()
+	for n := range 3 {
+		var d string
+		eventually(t, "it is watched", func() bool { d = b.digest(s); return b.least(s) == always })
+		if r := b.unchanged(ctx, s); r == nil || r.Digest != d {
+			t.Fatalf("change %d: what is watched and has not changed is %v, want %s", n, r, d)
+		}
+		b.write("include/sub/b.h", fmt.Sprint("int x = ", n, ";"), 0o644)
+		if r := b.unchanged(ctx, s); r != nil {
+			t.Fatalf("change %d: %s is still the digest", n, r.Digest)
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	left, err := os.ReadDir(b.opts.Marks)
+	if err != nil || len(left) > 0 {
+		t.Errorf("marks are left: %v, %v", left, err)
 	}
 }
 

@@ -28,6 +28,7 @@ func (p *Prober) Run(ctx context.Context) error {
 	defer func() { _ = w.Close() }()
 	p.turned()
 	defer p.unwatched()
+	p.watchMarks(w)
 	dirs := map[string]bool{}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -38,6 +39,10 @@ func (p *Prober) Run(ctx context.Context) error {
 		case <-p.news:
 			timer.Reset(0)
 		case e := <-w.Events:
+			if p.opts.Marks != "" && filepath.Dir(e.Name) == p.opts.Marks {
+				p.seen(e.Name)
+				continue
+			}
 			if e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename) {
 				delete(dirs, e.Name) // its watch is gone with it
 			}
