@@ -35,6 +35,8 @@ type builder struct {
 	toldLost bool
 	// failedHere counts commands of the invocation that ran here and failed.
 	failedHere int
+	// notBegun counts those that were still to begin when the build had failed.
+	notBegun int
 	// watch is told of every command that has ended, if it is not nil.
 	watch  func(Finished)
 	logs   *logs
@@ -112,7 +114,9 @@ func (b *builder) loop(ctx, jobs context.Context) error {
 			return err
 		}
 		if !ok && allowed > 0 {
-			allowed--
+			if allowed--; allowed == 0 && b.shared != nil {
+				b.shared.hold()
+			}
 		}
 	}
 	return nil
@@ -254,6 +258,10 @@ func (b *builder) finish(end ended) (ok bool, err error) {
 	e, s := end.edge, b.running[end.edge]
 	delete(b.running, e)
 	b.tellLost()
+	if end.Status == NotBegun {
+		b.withdraw(e, s.job)
+		return true, nil
+	}
 	found, result, err := b.discover(s.job, end.Result)
 	if err != nil {
 		return false, err
@@ -289,6 +297,16 @@ func (b *builder) finish(end ended) (ok bool, err error) {
 		b.remove(s.job.Rspfile)
 	}
 	return true, b.record(e, s, record.Command{Start: int(s.since), End: int(until), Mtime: mtime}, found)
+}
+
+// withdraw takes it that an edge was not begun after all: in ninja, where as many run
+// as are started, it would not have been.
+func (b *builder) withdraw(e *ninja.Edge, job Job) {
+	b.notBegun++
+	b.status.withdraw(e)
+	if job.Rspfile != "" && !b.opts.KeepRspfile {
+		b.remove(job.Rspfile)
+	}
 }
 
 // record writes down that an edge has succeeded, and what it read.

@@ -37,6 +37,9 @@ type Invocation interface {
 	// Run does as a Runner, or has the caller run the job. An error says that the
 	// invocation is over before its end.
 	Run(ctx context.Context, job Job) (Outcome, error)
+	// Hold has nothing begin any more: what has not by now comes back as NotBegun.
+	// What runs goes on.
+	Hold()
 	// End ends it. It is called once, when no Run is under way.
 	End(e End)
 }
@@ -72,6 +75,8 @@ type shared struct {
 	// alone has room for as many commands as run here once the invocation is lost.
 	alone chan struct{}
 
+	held chan struct{} // closed when nothing is to begin any more
+
 	mu   sync.Mutex
 	lost error
 }
@@ -80,7 +85,7 @@ type shared struct {
 const reasonLost = "the node was lost"
 
 func newShared(i Invocation, here Runner, jobs int) *shared {
-	return &shared{invocation: i, here: here, alone: make(chan struct{}, min(jobs, maxAlone))}
+	return &shared{invocation: i, here: here, alone: make(chan struct{}, min(jobs, maxAlone)), held: make(chan struct{})}
 }
 
 // maxAlone bounds commands that run here at once where the user gave no bound.
@@ -115,6 +120,8 @@ func (s *shared) Run(ctx context.Context, job Job) Result {
 func (s *shared) runAlone(ctx context.Context, job Job) Result {
 	select {
 	case s.alone <- struct{}{}:
+	case <-s.held:
+		return Result{Status: NotBegun}
 	case <-ctx.Done():
 		return Result{Status: Interrupted}
 	}
@@ -128,6 +135,14 @@ func runHere(ctx context.Context, r Runner, job Job, why []string) Result {
 	res := r.Run(ctx, job)
 	res.Ran = Ran{How: event.Executed, Here: why, Took: time.Since(began)}
 	return res
+}
+
+// hold has nothing begin any more. It is called once.
+func (s *shared) hold() {
+	close(s.held)
+	if s.fault() == nil {
+		s.invocation.Hold()
+	}
 }
 
 func (s *shared) lose(err error) {
@@ -211,7 +226,7 @@ func (b *builder) jobsOf(i Invocation) int {
 }
 
 func (b *builder) endOf(err error) End {
-	e := End{OK: err == nil, FailedHere: b.failedHere, NotRun: b.plan.Commands() - b.status.finished}
+	e := End{OK: err == nil, FailedHere: b.failedHere, NotRun: b.plan.Commands() - b.status.finished - b.notBegun}
 	switch {
 	case err == nil:
 		e.NotRun = 0

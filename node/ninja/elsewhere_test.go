@@ -38,6 +38,9 @@ type farm struct {
 	// made is what was told of commands that ran here, if tells is set.
 	tells bool
 	made  []Result
+	// queue holds up commands that have the word "queued" until it is closed, when
+	// they come back as NotBegun.
+	queue chan struct{}
 }
 
 func (f *farm) Begin(_ context.Context, b Beginning) (Invocation, error) {
@@ -50,6 +53,12 @@ func (f *farm) Begin(_ context.Context, b Beginning) (Invocation, error) {
 }
 
 func (f *farm) Jobs() int { return f.slots }
+
+func (f *farm) Hold() {
+	if f.queue != nil {
+		close(f.queue)
+	}
+}
 
 func (f *farm) Run(ctx context.Context, job Job) (Outcome, error) {
 	f.mu.Lock()
@@ -72,6 +81,10 @@ func (f *farm) Run(ctx context.Context, job Job) (Outcome, error) {
 		case <-ctx.Done():
 			return Outcome{}, ctx.Err()
 		}
+	}
+	if strings.Contains(job.Command, "queued") {
+		<-f.queue
+		return Outcome{Result: Result{Status: NotBegun}}, nil
 	}
 	if lost {
 		return Outcome{}, errors.New("the connection to the node broke")
@@ -314,6 +327,39 @@ func TestTheEndOfABuildIsTold(t *testing.T) {
 	}
 	if want := "[1/2] echo no; exit 3; here\nFAILED: a \necho no; exit 3; here\nno\nninja: build stopped: subcommand failed.\n"; s.out.String() != want {
 		t.Errorf("says %q, want %q", &s.out, want)
+	}
+}
+
+// What was given away and has not begun when a command fails would not have been
+// started by ninja; what runs goes on.
+func TestNothingBeginsAfterAFailure(t *testing.T) {
+	const manifest = `
+rule bad
+  command = until test -e runs; do sleep 0.01; done; exit 3
+rule runs
+  command = touch $out; sleep 0.1
+rule queued
+  command = cat $out.rsp queued > $out
+  rspfile = $out.rsp
+  rspfile_content = text
+build bad: bad
+build runs: runs
+build q1: queued
+build q2: queued
+build last: queued q1
+`
+	s, f := newShop(t, manifest), &farm{slots: 4, queue: make(chan struct{})}
+	if code := s.build(f, nil); code != 1 || f.end != (End{NotRun: 1}) || f.waiting != 0 {
+		t.Errorf("exit %d, end %+v, %d are under way", code, f.end, f.waiting)
+	}
+	if got := s.where(); !slices.Equal(got, []string{"bad far[]", "runs far[]"}) {
+		t.Errorf("ran %q", got)
+	}
+	if left, _ := filepath.Glob(filepath.Join(s.dir, "q*")); len(left) > 0 {
+		t.Errorf("of what was not begun is left: %q", left)
+	}
+	if !strings.Contains(s.out.String(), "[2/5]") || strings.Contains(s.out.String(), "[3/5]") || !strings.HasSuffix(s.out.String(), "ninja: build stopped: subcommand failed.\n") {
+		t.Errorf("says %s", &s.out)
 	}
 }
 

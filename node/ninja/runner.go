@@ -66,6 +66,8 @@ const (
 	Succeeded
 	// Interrupted means that the user ended it: the build stops.
 	Interrupted
+	// NotBegun means that it was still to begin when the build had failed.
+	NotBegun
 )
 
 // Result is what a command left.

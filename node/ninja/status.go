@@ -133,6 +133,15 @@ func (s *status) finish(e *ninja.Edge, now int64, r Result) error {
 	return nil
 }
 
+// withdraw says that an edge was not started after all.
+func (s *status) withdraw(e *ninja.Edge) {
+	s.started--
+	s.running--
+	if e.Console() {
+		s.out.unlock()
+	}
+}
+
 func (s *status) failure(e *ninja.Edge) error {
 	command, err := e.Command()
 	if err != nil {

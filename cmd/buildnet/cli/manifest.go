@@ -37,10 +37,14 @@ type manifest struct {
 	// came of them, of which it knows nothing: until both are there.
 	told map[string]event.StepFinished
 	came map[string]ninja.Finished
+	// begins are the commands that have not begun, and how to withdraw each. None
+	// begins once held is set.
+	begins map[string]context.CancelCauseFunc
+	held   bool
 }
 
 func newManifest(a *app, find finder, show *shown, r api.InvocationRequest) *manifest {
-	return &manifest{app: a, find: find, request: r, began: time.Now(), show: show, told: map[string]event.StepFinished{}, came: map[string]ninja.Finished{}}
+	return &manifest{app: a, find: find, request: r, began: time.Now(), show: show, told: map[string]event.StepFinished{}, came: map[string]ninja.Finished{}, begins: map[string]context.CancelCauseFunc{}}
 }
 
 // Begin implements ninja.Elsewhere.
@@ -80,12 +84,11 @@ func (g given) Jobs() int { return g.to.jobs() }
 
 // Run implements ninja.Invocation.
 func (g given) Run(ctx context.Context, job ninja.Job) (ninja.Outcome, error) {
-	c := g.command(job)
-	res, err := g.to.run(ctx, c)
-	if errors.Is(err, api.ErrTooLong) { // it has a slot all the same, and the others their node
-		res, err = g.to.run(ctx, api.Command{Dir: c.Dir, Shell: ":", Name: c.Name, Why: c.Why, Local: "it has too many files, or too long a text, for a node"})
-	}
-	if err != nil {
+	res, err := g.ask(ctx, g.command(job))
+	switch {
+	case errors.Is(err, errHeld):
+		return notBegun, nil
+	case err != nil:
 		return ninja.Outcome{}, err
 	}
 	if len(res.Local) > 0 {
@@ -99,6 +102,25 @@ func (g given) Run(ctx context.Context, job ninja.Job) (ninja.Outcome, error) {
 		Status: statusOf(res), Output: res.Output,
 		Ran: ninja.Ran{How: res.How, Peer: res.Peer, Took: time.Duration(res.RunMS) * time.Millisecond, Action: res.Action},
 	}}, nil
+}
+
+// ask asks for a command, which is withdrawn with errHeld if nothing is to begin any
+// more before it does.
+func (g given) ask(ctx context.Context, c api.Command) (api.CommandResult, error) {
+	ctx, withdraw := context.WithCancelCause(ctx)
+	defer withdraw(nil)
+	if !g.waits(c.Name, withdraw) {
+		return api.CommandResult{}, errHeld
+	}
+	defer g.begun(c.Name)
+	res, err := g.to.run(ctx, c)
+	if errors.Is(err, api.ErrTooLong) { // it has a slot all the same, and the others their node
+		res, err = g.to.run(ctx, api.Command{Dir: c.Dir, Shell: ":", Name: c.Name, Why: c.Why, Local: "it has too many files, or too long a text, for a node"})
+	}
+	if cause := context.Cause(ctx); err != nil && errors.Is(cause, errHeld) {
+		err = cause
+	}
+	return res, err
 }
 
 // made tells what a command has made that ran here. What becomes of it is no
@@ -122,6 +144,39 @@ func (g given) command(job ninja.Job) api.Command {
 	return api.Command{
 		Dir: g.dir, Shell: job.Command, Name: job.Outs[0], Rank: job.Rank, Umask: g.umask, Inputs: inputs, Outputs: job.Outs,
 		Depfile: job.Depfile, Rspfile: job.Rspfile, Local: job.HereOnly, Why: job.Why, Tells: true,
+	}
+}
+
+// notBegun is the Outcome of a command that was withdrawn.
+var notBegun = ninja.Outcome{Result: ninja.Result{Status: ninja.NotBegun}}
+
+// errHeld is why one is.
+var errHeld = errors.New("the build has failed")
+
+// waits notes that a command is about to begin; it may not if all are held.
+func (m *manifest) waits(name string, withdraw context.CancelCauseFunc) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.held {
+		m.begins[name] = withdraw
+	}
+	return !m.held
+}
+
+// begun notes that a command has begun, or has come to its end.
+func (m *manifest) begun(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.begins, name)
+}
+
+// Hold implements ninja.Invocation: what the node has not told of is withdrawn.
+func (g given) Hold() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.held = true
+	for _, withdraw := range g.begins {
+		withdraw(errHeld)
 	}
 }
 
@@ -150,6 +205,8 @@ func (m *manifest) line(line []byte) error {
 	defer m.mu.Unlock()
 	e, err := event.Decode(line)
 	switch e := e.(type) {
+	case event.StepStarted:
+		delete(m.begins, e.Step)
 	case event.StepFinished:
 		if len(e.Here) > 0 && e.Digest == "" {
 			m.told[e.Step] = e

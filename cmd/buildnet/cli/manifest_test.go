@@ -170,6 +170,30 @@ func TestAManifestWithoutANode(t *testing.T) {
 	m.run("build", "-C", dir, "-t", "targets", "--json").want(t, 2, "", "leave --json")
 }
 
+func TestWhatHasNotBegunIsWithdrawnAfterAFailure(t *testing.T) {
+	m, dir := newMachine(t), ninjaTree(t)
+	manifest := "rule cc\n  command = touch $out\nbuild bad: cc\nbuild waits: cc\nbuild after: cc bad\n"
+	if err := os.WriteFile(filepath.Join(dir, "build.ninja"), []byte(manifest), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	waiting := make(chan struct{})
+	m.node.OnCommand = func(ctx context.Context, c api.Command) (api.CommandResult, error) {
+		if c.Name == "waits" {
+			close(waiting)
+			<-ctx.Done()
+			return api.CommandResult{}, ctx.Err()
+		}
+		<-waiting
+		return api.CommandResult{How: event.Executed, Peer: "peer-two", ExitCode: 3}, nil
+	}
+	m.up()
+	r := m.run("build", "-C", dir, "-j", "2")
+	r.want(t, 1, "[1/3] touch bad\nFAILED: bad \ntouch bad\nninja: build stopped: subcommand failed.\n", "")
+	if ends := asked[api.InvocationEnd](m); !slices.Equal(ends, []api.InvocationEnd{{NotRun: 1}}) {
+		t.Errorf("ends %+v", ends)
+	}
+}
+
 func TestAnInterruptOfAManifestIsTold(t *testing.T) {
 	m, dir := newMachine(t), ninjaTree(t)
 	m.node.OnCommand = func(ctx context.Context, _ api.Command) (api.CommandResult, error) {
