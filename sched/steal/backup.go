@@ -51,7 +51,7 @@ func (l *Leader) unback(t *task) {
 		l.backups--
 		l.atStake -= t.stake
 	}
-	t.backup, t.stake, t.backedAt = "", 0, time.Time{}
+	t.backup, t.stake, t.trial, t.backedAt = "", 0, false, time.Time{}
 }
 
 // takeBack puts a step back that a member has no more, unless another has it as

@@ -1,6 +1,7 @@
 package steal
 
 import (
+	"path"
 	"slices"
 	"time"
 
@@ -33,7 +34,7 @@ const (
 
 // experience is what a leader learns of how long steps take.
 type experience struct {
-	kinds  map[string]*samples // BPU-seconds, by program
+	kinds  map[string]*samples // BPU-seconds
 	all    samples             // BPU-seconds
 	ratios samples             // of what steps took to what was expected
 	work   float64             // BPU-seconds that results were made with
@@ -70,12 +71,16 @@ func (s *samples) median() float64 {
 	return s.sorted[len(s.sorted)/2]
 }
 
-// kind is what steps are alike by that nobody has measured: their program.
+// kind is what steps are alike by that nobody has measured: their program, and the
+// ending of what they make. One program compiles and links.
 func kind(s *action.Step) string {
 	if len(s.Argv) == 0 {
 		return ""
 	}
-	return s.Argv[0]
+	if len(s.Outputs) == 0 {
+		return s.Argv[0]
+	}
+	return s.Argv[0] + path.Ext(s.Outputs[0])
 }
 
 // learn takes what a run took. Where that is longer than m had the step it may be

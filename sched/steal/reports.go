@@ -234,7 +234,7 @@ func (l *Leader) reported(m *member, r Report) {
 			done.Choice = l.chose(r.Step, m, r.Timings.Run)
 			l.saves(r.Step, m, r.Timings.Run)
 		}
-		l.raced(r.Step, m)
+		l.raced(r.Step, m, r.Timings.Run)
 		l.withdraw(r.Step, m.id)
 		l.complete(r.Step, done)
 		l.confirmLater(m.id, r)

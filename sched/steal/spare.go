@@ -57,8 +57,9 @@ type burden struct {
 	// coming is for how long its inputs have been on their way; 0 if it waits for a
 	// slot.
 	coming time.Duration
-	// surely says that the member that runs it is slow, whatever the step is.
-	surely bool
+	// surely says that the member that runs it is slow, whatever the step is; apart
+	// that others of its kind were over long before.
+	surely, apart bool
 }
 
 // spare gives those who have nothing to do what others are too slow with.
@@ -148,6 +149,7 @@ func (l *Leader) burdensOf(m *member) []burden {
 			b.begun = true
 			b.left = left(expected, elapsed)
 			b.surely = measured && l.straggles(m, runTime(work, m.bpu()), elapsed)
+			b.apart = !measured && l.apart(s, m, elapsed)
 		} else {
 			b.left = runTime(work, m.speed())
 			if hasRoom {
@@ -225,7 +227,11 @@ func (l *Leader) hopeless(b burden, best point) bool {
 		return false
 	}
 	elapsed := l.now.Sub(t.begunAt(b.on.id))
-	return !l.backs(b) || !b.surely && !l.affords(elapsed.Seconds()*b.on.bpu())
+	least := elapsed.Seconds() * b.on.bpu()
+	if b.apart {
+		least = b.work
+	}
+	return !l.backs(b) || !b.surely && !l.affords(least)
 }
 
 // looked reports whether a look at a step leaves nothing behind of how things
@@ -297,9 +303,13 @@ func (l *Leader) affords(stake float64) bool {
 	return l.wasted+l.atStake+stake <= MaxWaste/overrun*l.exp.work
 }
 
-// stake is what is in vain, in BPU-seconds, whoever of the two is first.
+// stake is what is in vain, in BPU-seconds, whoever of the two is first. Of a trial it
+// is what that takes: if it is first, the other run was in vain before.
 func (l *Leader) stake(b burden, m *member) float64 {
 	took := l.fresh(b.step, m, b.work)
+	if b.apart {
+		return took.Seconds() * m.bpu()
+	}
 	elapsed := l.now.Sub(l.tasks[b.step].begunAt(b.on.id))
 	return max((elapsed+took).Seconds()*b.on.bpu(), min(took, b.left).Seconds()*m.bpu())
 }
@@ -325,6 +335,7 @@ func (l *Leader) giveBackup(b burden, m *member) {
 	stake := l.stake(b, m)
 	l.append(Op{Kind: OpBackup, Step: b.step, Peer: m.id})
 	l.back(b.step, m)
+	t.trial = b.apart
 	if t.stake = stake; b.surely {
 		t.stake = 0
 	}
@@ -343,7 +354,10 @@ func (l *Leader) endVain() {
 		if t.backup == "" || t.stake == 0 {
 			continue
 		}
-		spent := max(l.spent(t, t.worker), l.spent(t, t.backup))
+		spent := l.spent(t, t.backup)
+		if !t.trial {
+			spent = max(spent, l.spent(t, t.worker))
+		}
 		if m := l.crew[t.backup]; spent > overrun*t.stake && m.link == Up {
 			l.wasted += l.spent(t, m.id)
 			l.revoke(m.id, s)
@@ -361,8 +375,9 @@ func (l *Leader) spent(t *task, id peer.ID) float64 {
 	return l.now.Sub(at).Seconds() * l.crew[id].bpu()
 }
 
-// raced counts what a backup came to when the first of the two is done.
-func (l *Leader) raced(s Step, winner *member) {
+// raced counts what a backup came to when the first of the two is done, which ran for
+// so long.
+func (l *Leader) raced(s Step, winner *member, took time.Duration) {
 	t := &l.tasks[s]
 	if t.backup == "" {
 		return
@@ -370,6 +385,10 @@ func (l *Leader) raced(s Step, winner *member) {
 	loser := t.worker
 	if loser == winner.id {
 		loser = t.backup
+	}
+	if t.trial && loser == t.worker {
+		l.proves(t, took, winner, l.crew[loser])
+		return
 	}
 	l.wasted += l.spent(t, loser)
 }

@@ -55,6 +55,7 @@ type task struct {
 	backup   peer.ID
 	backedAt time.Time // when the backup began to run it, like startedAt
 	stake    float64
+	trial    bool // the backup of a step that nobody has measured
 	recalled bool // its worker was asked for it, unless it runs it
 	// meant is for whom that was, until it is known what came of it.
 	meant *member
