@@ -5,6 +5,8 @@ import (
 	// First: when this process is to be an action's sandbox, it takes over and
 	// never returns.
 	_ "github.com/buildnet/buildnet/node/exec/child"
+	// Then: when it is a build that has nothing to do, it says so and ends.
+	_ "github.com/buildnet/buildnet/cmd/buildnet/first"
 
 	"context"
 	"fmt"

@@ -13,8 +13,11 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/buildnet/buildnet/node/ninja/idle"
 )
 
 var (
@@ -28,6 +31,11 @@ var (
 // recorded. The same commands must run, with the same words and the same results.
 func TestAsNinjaDoes(t *testing.T) {
 	program := realNinja(t)
+	t.Cleanup(func() { // when all have ended
+		if q, s := quicks.Load(), slows.Load(); q == 0 || s > q {
+			t.Errorf("of builds with nothing to do package idle has known %d, and %d not", q, s)
+		}
+	})
 	for i := range uint64(*cases) {
 		t.Run(fmt.Sprint(*seed+i), func(t *testing.T) {
 			t.Parallel()
@@ -323,10 +331,24 @@ func (p *pair) our(at *place, args []string, o order) outcome {
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	quick := opts.Tool == "" && idle.Nothing(at.dir, opts.Targets)
 	// Jobs of the console pool write to files alone.
 	code := Run(p.t.Context(), opts, World{Dir: at.dir, Stdout: &stdout, Stderr: &stderr, Runner: Local{Dir: at.dir}})
+	nothing := code == 0 && strings.Contains(stdout.String(), "ninja: no work to do.\n") && stderr.Len() == 0
+	switch {
+	case quick && !nothing:
+		p.t.Errorf("package idle says that there is nothing to do: exit %d, %s%s", code, &stdout, &stderr)
+	case quick:
+		quicks.Add(1)
+	case nothing && opts.Tool == "":
+		slows.Add(1)
+	}
 	return p.outcome(at, code, o, &stdout, &stderr)
 }
+
+// quicks are builds with nothing to do of which package idle has said so, and slows
+// those of which it has not.
+var quicks, slows atomic.Int64
 
 // varying is what two calls need not say alike: mtimes, and which of several
 // names is suggested, where ninja follows a hash.
