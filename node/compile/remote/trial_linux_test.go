@@ -161,11 +161,31 @@ func embeds(x *trial) {
 // appears has a header come where it is looked for first.
 func appears(x *trial) {
 	before := x.alike(x.command)
-	x.write("r/l/l/y.h", "#define Y 7\n")
 	x.write("j/l/y.h", "#define Y 8\n")
-	x.begin()
+	if _, hit := x.found(x.command); hit {
+		x.Error("what was made before is taken for what is to be made now")
+	}
 	if x.alike(x.command).Action == before.Action {
 		x.Error("a header that appeared is not noticed")
+	}
+}
+
+// unread changes what the compile might have read, and has not.
+func unread(x *trial) {
+	before := x.alike(x.command)
+	r := x.away(before)
+	x.write("s/never.h", "#define NO 2\n")
+	act, hit := x.found(x.command)
+	p := x.step(x.command)
+	if !hit || act != before.Action || p.Action == act {
+		x.Errorf("known: %v, as the action before: %v", hit, act == before.Action)
+		return
+	}
+	want := x.plainly(x.command, p.Command.Outputs)
+	o, err := x.desk.Finish(x.Context(), p, act, r)
+	x.do(err)
+	if err := (ran{string(o.Said), o.ExitCode, x.taken(p.Command.Outputs)}).equal(want); err != nil {
+		x.Error(err)
 	}
 }
 
