@@ -52,8 +52,9 @@ func DefaultToolchainDirs() []string {
 	return []string{
 		"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
 		"/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d",
-		// clang links as the distribution has it, and takes the gcc that Gentoo has chosen.
-		"/etc/debian_version", "/etc/env.d/gcc", "/etc/lsb-release", "/etc/os-release", "/etc/redhat-release",
+		// clang has settings, links as the distribution does, and takes the gcc that
+		// Gentoo has chosen.
+		"/etc/clang", "/etc/debian_version", "/etc/env.d/gcc", "/etc/lsb-release", "/etc/os-release", "/etc/redhat-release",
 	}
 }
 

@@ -63,6 +63,40 @@ func TestADigestIsOfAllThatIsReadToCompile(t *testing.T) {
 	}
 }
 
+// clang has arguments in files beside it, which count.
+func TestSettingsOfClangCount(t *testing.T) {
+	clang, err := filepath.EvalSymlinks("/usr/bin/clang")
+	if err != nil {
+		t.Skip(err)
+	}
+	content, err := os.ReadFile(clang)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin := t.TempDir()
+	if err := os.Chmod(filepath.Dir(bin), 0o755); err != nil { // root asks as nobody
+		t.Fatal(err)
+	}
+	program, cfg := filepath.Join(bin, "x86_64-linux-gnu-clang"), filepath.Join(bin, "x86_64-linux-gnu-clang.cfg")
+	if err := os.WriteFile(program, content, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	digests := map[string]bool{}
+	for _, text := range []string{"-DX=1\n", "-DX=2\n"} {
+		if err := os.WriteFile(cfg, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		d, err := New(Options{Path: bin + ":" + DefaultPath}).Digest(t.Context(), Spec{Spec: "cc:x86_64-linux-gnu-clang"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		digests[d] = true
+	}
+	if len(digests) != 2 {
+		t.Error("with other settings it has the same digest")
+	}
+}
+
 // A link reads nothing of the machine that its digest is not of, and neither does
 // an archiver.
 func TestLinksReadNothingElse(t *testing.T) {

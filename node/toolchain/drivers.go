@@ -218,8 +218,14 @@ func (g *gathering) resources(ctx context.Context, driver string) error {
 	for _, f := range distribution {
 		g.links(f, often)
 	}
+	if err := g.tree(settings); err != nil {
+		return err
+	}
 	return g.tree(filepath.Join(filepath.Clean(p), "share"))
 }
+
+// settings is where distributions have those of clang.
+const settings = "/etc/clang"
 
 // distribution are the files by which clang tells how a distribution links, and
 // which gcc's headers and libraries it takes. What follows from them is asked.
@@ -246,6 +252,13 @@ func (g *gathering) includeDirs(ctx context.Context, driver, language string) ([
 		d, _, _ := strings.Cut(strings.TrimSpace(line), " (framework directory)")
 		g.text("headers of "+language, d)
 		dirs = append(dirs, filepath.Clean(d))
+	}
+	for line := range strings.Lines(answer) {
+		if f, ok := strings.CutPrefix(strings.TrimSpace(line), "Configuration file: "); ok { // of clang
+			if _, err := g.file(filepath.Clean(f), always); err != nil {
+				return nil, err
+			}
+		}
 	}
 	// Where it looked in vain, something may appear.
 	for line := range strings.Lines(answer) {
