@@ -96,6 +96,11 @@ func (o *offer) Made(ctx context.Context, id, ticket string, m api.Made) (api.Ke
 	return o.parts.invocations.Made(ctx, id, ticket, m)
 }
 
+// FailCommand implements api.Node.
+func (o *offer) FailCommand(ctx context.Context, id string, f api.CommandFailure) error {
+	return o.parts.invocations.FailCommand(ctx, id, f)
+}
+
 // EndInvocation implements api.Node.
 func (o *offer) EndInvocation(ctx context.Context, id string, e api.InvocationEnd) error {
 	return o.parts.invocations.EndInvocation(ctx, id, e)

@@ -27,6 +27,9 @@ type Invocations interface {
 	// that it was given a ticket for, before anything else uses that. The caller
 	// holds the slot meanwhile. A result that is not kept is no error.
 	Made(ctx context.Context, invocation, ticket string, m Made) (Kept, error)
+	// FailCommand says how a command failed that the caller was to run, before it
+	// calls Release.
+	FailCommand(ctx context.Context, invocation string, f CommandFailure) error
 	// EndInvocation says that no more commands come, and what came of it all.
 	EndInvocation(ctx context.Context, invocation string, e InvocationEnd) error
 }
@@ -65,12 +68,20 @@ type InvocationEnd struct {
 	Cancelled bool `json:"cancelled,omitempty"`
 	// Error says why it failed where no command did.
 	Error string `json:"error,omitempty"`
-	// Failed are commands that failed of those that the client has run itself.
-	Failed int `json:"failed,omitempty"`
 	// Skipped are commands that were not run since nothing had changed, NotRun
 	// those behind a failure.
 	Skipped int `json:"skipped,omitempty"`
 	NotRun  int `json:"not_run,omitempty"`
+}
+
+// CommandFailure is how a command failed that its client has run.
+type CommandFailure struct {
+	// Step is the one of its CommandResult.
+	Step string `json:"step"`
+	// ExitCode is -1 if it did not exit.
+	ExitCode int `json:"exit_code"`
+	// Output is what it printed, as far as that is worth keeping.
+	Output string `json:"output,omitempty"`
 }
 
 // Command is one command of an invocation.
@@ -114,8 +125,10 @@ type Command struct {
 type CommandResult struct {
 	// Local are the reasons why the caller has to run the command itself, now. If
 	// there is one, the command has a slot of this machine until Release is
-	// called, and there is nothing below.
+	// called, and there is nothing below. Step is what it is called in the
+	// invocation.
 	Local   []string
+	Step    string
 	Release func()
 	// Ticket is there, with Local, if the caller does well to tell what the command
 	// has made: see Invocations.Made.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 )
@@ -17,7 +18,13 @@ const (
 	ActionHeader = "Buildnet-Action"
 	// TicketHeader is of the answer to one that the client is to run.
 	TicketHeader = "Buildnet-Ticket"
+	// StepHeader is what a command is called, as a part of a URL, that its client is
+	// to run.
+	StepHeader = "Buildnet-Step"
 )
+
+// maxFailure bounds a CommandFailure as JSON, in bytes.
+const maxFailure = 16 << 20
 
 // CommandType is the content type of commands and of what becomes of them.
 const CommandType = "application/octet-stream"
@@ -27,6 +34,9 @@ func (s *Server) invocations(mux *http.ServeMux) {
 	mux.HandleFunc("POST /v1/invocations", s.invoke)
 	mux.HandleFunc("POST /v1/invocations/{id}/run", s.runCommand)
 	mux.HandleFunc("POST /v1/invocations/{id}/made/{ticket}", s.made)
+	mux.HandleFunc("POST /v1/invocations/{id}/failed", askUpTo(maxFailure, func(r *http.Request, q CommandFailure) (struct{}, error) {
+		return struct{}{}, s.node.FailCommand(r.Context(), r.PathValue("id"), q)
+	}))
 	mux.HandleFunc("POST /v1/invocations/{id}/end", ask(func(r *http.Request, q InvocationEnd) (struct{}, error) {
 		return struct{}{}, s.node.EndInvocation(r.Context(), r.PathValue("id"), q)
 	}))
@@ -73,6 +83,7 @@ func (s *Server) runCommand(w http.ResponseWriter, r *http.Request) {
 		if res.Ticket != "" {
 			h.Set(TicketHeader, res.Ticket)
 		}
+		h.Set(StepHeader, url.PathEscape(res.Step))
 		h.Set("Transfer-Encoding", "identity") // no chunks: it ends with the connection
 		if _, err := io.WriteString(w, outcome); err != nil || http.NewResponseController(w).Flush() != nil {
 			return // nobody is there

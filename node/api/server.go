@@ -274,9 +274,14 @@ func answer[T any](f func(*http.Request) (T, error)) http.HandlerFunc {
 
 // ask makes a handler of a function whose request is the JSON body.
 func ask[Q, T any](f func(*http.Request, Q) (T, error)) http.HandlerFunc {
+	return askUpTo(maxBody, f)
+}
+
+// askUpTo is ask for a body of up to limit bytes.
+func askUpTo[Q, T any](limit int64, f func(*http.Request, Q) (T, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var q Q
-		if err := readJSON(w, r, maxBody, &q); err != nil {
+		if err := readJSON(w, r, limit, &q); err != nil {
 			fail(w, err)
 			return
 		}

@@ -29,6 +29,8 @@ type task struct {
 	key   *event.Key       // nil where it is for this machine alone
 	name  action.StepID
 	began time.Time
+
+	failure *event.Failure // where its client ran it; guarded by v.mu
 }
 
 // command takes a command through the invocation.
@@ -362,17 +364,44 @@ func (t *task) here(ctx context.Context, reasons ...string) (api.CommandResult, 
 	if err != nil {
 		return api.CommandResult{}, err
 	}
-	self := string(v.s.opts.Self)
-	v.emit(event.StepStarted{Build: string(v.id), Step: string(t.name), Peer: self})
+	v.emit(event.StepStarted{Build: string(v.id), Step: string(t.name), Peer: string(v.s.opts.Self)})
 	began := time.Now()
-	return api.CommandResult{Local: reasons, Release: sync.OnceFunc(func() {
+	t.handed()
+	return api.CommandResult{Local: reasons, Step: string(t.name), Release: sync.OnceFunc(func() {
 		t.wrote()
 		release()
-		for _, r := range reasons {
-			v.tally.Local(r)
-		}
-		t.finished(event.StepFinished{Status: event.Executed, Peer: self, RunMS: time.Since(began).Milliseconds(), Here: reasons}, true, 0)
+		t.ranHere(began, t.left(), reasons...)
 	})}, nil
+}
+
+// ranHere tells of a command that its client has run.
+func (t *task) ranHere(began time.Time, failed *event.Failure, reasons ...string) {
+	for _, r := range reasons {
+		t.v.tally.Local(r)
+	}
+	e := event.StepFinished{
+		Status: event.Executed, Peer: string(t.v.s.opts.Self), RunMS: time.Since(began).Milliseconds(), Here: reasons, Failure: failed,
+	}
+	if failed != nil {
+		e.Status = event.Failed
+	}
+	t.finished(e, true, 0)
+}
+
+// handed says that the client runs the command.
+func (t *task) handed() {
+	t.v.mu.Lock()
+	defer t.v.mu.Unlock()
+	t.v.here[t.name] = t
+}
+
+// left says that the client does not run the command any more, and returns how it
+// failed if it did.
+func (t *task) left() *event.Failure {
+	t.v.mu.Lock()
+	defer t.v.mu.Unlock()
+	delete(t.v.here, t.name)
+	return t.failure
 }
 
 // wrote says that the client has run the command: a compile made its outputs,

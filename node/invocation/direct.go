@@ -68,8 +68,9 @@ func (t *task) alone(ctx context.Context) (res api.CommandResult, ok bool, err e
 	}
 	d := &direct{task: t, run: run, ticket: newTicket(), began: time.Now()}
 	t.v.s.expect(d)
+	t.handed()
 	t.v.emit(event.StepStarted{Build: string(t.v.id), Step: string(t.name), Peer: string(t.v.s.opts.Self)})
-	return api.CommandResult{Local: []string{why}, Ticket: d.ticket, Release: sync.OnceFunc(func() {
+	return api.CommandResult{Local: []string{why}, Step: string(t.name), Ticket: d.ticket, Release: sync.OnceFunc(func() {
 		d.over(why)
 		release()
 	})}, true, nil
@@ -159,10 +160,10 @@ func (d *direct) over(why string) {
 	d.v.visit.Ended(d.run)
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	failed := d.left()
 	if d.kept == nil {
 		d.wrote()
-		d.v.tally.Local(why)
-		d.finished(event.StepFinished{Status: event.Executed, Peer: string(s.opts.Self), RunMS: time.Since(d.began).Milliseconds(), Here: []string{why}}, true, 0)
+		d.ranHere(d.began, failed, why)
 		return
 	}
 	out := api.CommandResult{How: event.Executed, Peer: string(d.kept.Executor), Action: d.kept.Action.String()}

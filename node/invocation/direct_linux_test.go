@@ -29,6 +29,9 @@ func (b *bench) directly(command string) (api.CommandResult, api.Kept) {
 	defer r.Release()
 	said, code := b.plainly(command)
 	if code != 0 {
+		if err := b.node.Client.FailCommand(b.Context(), b.id, api.CommandFailure{Step: r.Step, ExitCode: code, Output: said}); err != nil {
+			b.Fatalf("%s: %v", command, err)
+		}
 		return r, api.Kept{}
 	}
 	kept, err := b.node.Client.Made(b.Context(), b.id, r.Ticket, api.Made{Output: []byte(said), CPU: 1000})
@@ -58,7 +61,7 @@ func TestAloneCommandsRunAtTheClient(t *testing.T) {
 	} else if r.Release != nil {
 		r.Release()
 	}
-	if f := b.end(); f.Steps != 4 || f.Executed != 4 || f.RunLocal != 4 || f.LocalReasons["no other member is there"] < 3 {
+	if f := b.end(); f.Steps != 4 || f.Executed != 3 || f.Failed != 1 || f.RunLocal != 4 || f.LocalReasons["no other member is there"] < 3 {
 		t.Errorf("%+v", f)
 	}
 	var said, digests int

@@ -53,6 +53,7 @@ type invocation struct {
 	mu     sync.Mutex
 	closed bool
 	names  map[action.StepID]bool
+	here   map[action.StepID]*task // those that clients run now
 	// bounds counts what is for this checkout alone.
 	bounds  int
 	asked   map[costs.Kind]bool // of members
@@ -64,7 +65,7 @@ type invocation struct {
 func newInvocation(s *Service, r api.InvocationRequest, emit func(event.Event)) *invocation {
 	v := &invocation{
 		s: s, id: newID(), req: r, started: time.Now(), told: &told{next: emit},
-		end: make(chan api.InvocationEnd), over: make(chan struct{}), names: map[action.StepID]bool{}, asked: map[costs.Kind]bool{},
+		end: make(chan api.InvocationEnd), over: make(chan struct{}), names: map[action.StepID]bool{}, here: map[action.StepID]*task{}, asked: map[costs.Kind]bool{},
 	}
 	v.exp = experience.New(s.opts.Costs, s.opts.Members, s.opts.Log)
 	v.tally = tally.New(string(v.id), s.opts.Self, 0, v.emit)
@@ -208,8 +209,6 @@ func (v *invocation) finish(end api.InvocationEnd) {
 	v.tally.Note(func(f *event.BuildFinished) { f.Skipped += end.Skipped })
 	f := v.tally.Close()
 	f.NotRun -= end.Skipped // they are among those that nothing was heard of
-	failed := min(max(end.Failed, 0), f.Executed)
-	f.Executed, f.Failed = f.Executed-failed, f.Failed+failed
 	f.OK, f.Cancelled, f.Error = end.OK, end.Cancelled, end.Error
 	f.Policy = v.profile.Event()
 	v.mu.Lock()

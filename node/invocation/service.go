@@ -172,6 +172,22 @@ func (s *Service) RunCommand(ctx context.Context, id string, c api.Command) (api
 	return v.command(ctx, c)
 }
 
+// FailCommand implements api.Invocations.
+func (s *Service) FailCommand(_ context.Context, id string, f api.CommandFailure) error {
+	v, err := s.find(id)
+	if err != nil {
+		return err
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	t := v.here[action.StepID(f.Step)]
+	if t == nil {
+		return api.Errorf(api.NotFound, "no step %q of invocation %s is run by its client", f.Step, id)
+	}
+	t.failure = &event.Failure{Command: t.argv(), Dir: t.c.Dir, ExitCode: f.ExitCode, Output: f.Output}
+	return nil
+}
+
 // EndInvocation implements api.Invocations.
 func (s *Service) EndInvocation(ctx context.Context, id string, e api.InvocationEnd) error {
 	v, err := s.find(id)

@@ -226,3 +226,31 @@ func TestWhatACommandRunsIsWithinItsSlot(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 }
+
+// What a client says of a command that it has run is in the records.
+func TestCommandsThatFailForTheirClients(t *testing.T) {
+	b := newBench(t, startWith(t, 2, says("no")), project)
+	b.begin(api.InvocationRequest{Whole: true})
+	good := b.run("true")
+	bad := b.run("false a b")
+	for step, known := range map[string]bool{bad.Step: true, "other": false} {
+		err := b.node.Client.FailCommand(t.Context(), b.id, api.CommandFailure{Step: step, ExitCode: 3, Output: "it is bad\n"})
+		if (err == nil) != known {
+			t.Errorf("%s: %v", step, err)
+		}
+	}
+	bad.Release()
+	good.Release()
+	if err := b.node.Client.FailCommand(t.Context(), b.id, api.CommandFailure{Step: good.Step, ExitCode: 1}); err == nil {
+		t.Error("one that is over has failed")
+	}
+	if f := b.end(); f.Failed != 1 || f.Executed != 1 || f.RunLocal != 2 {
+		t.Errorf("%+v", f)
+	}
+	for _, e := range b.events {
+		s, is := e.(event.StepFinished)
+		if is && s.Step == bad.Step && (s.Status != event.Failed || s.Failure.ExitCode != 3 || s.Failure.Output != "it is bad\n" || len(s.Failure.Command) != 3) {
+			t.Errorf("%+v, %+v", s, s.Failure)
+		}
+	}
+}

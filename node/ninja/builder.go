@@ -33,8 +33,6 @@ type builder struct {
 	// knows that it is lost.
 	shared   *shared
 	toldLost bool
-	// failedHere counts commands of the invocation that ran here and failed.
-	failedHere int
 	// notBegun counts those that were still to begin when the build had failed.
 	notBegun int
 	// watch is told of every command that has ended, if it is not nil.
@@ -278,9 +276,6 @@ func (b *builder) finish(end ended) (ok bool, err error) {
 		b.watch(Finished{Job: s.job, Result: result, Done: b.status.finished, Total: b.plan.Commands()})
 	}
 	if result.Status != Succeeded {
-		if len(result.Here) > 0 {
-			b.failedHere++
-		}
 		b.plan.Failed(e)
 		return false, nil
 	}

@@ -48,8 +48,9 @@ type Invocation interface {
 type Outcome struct {
 	Result
 	// Release is there if the caller is to run the job, now, for the reasons in
-	// Result.Here: it has one of the machine's slots until it calls Release.
-	Release func()
+	// Result.Here: it has one of the machine's slots until it calls Release with
+	// what came of it.
+	Release func(Result)
 	// Made, if it is there too, is told of the job's result before Release, and
 	// returns what it is then: others may use it.
 	Made func(r Result) Result
@@ -61,8 +62,6 @@ type End struct {
 	Cancelled bool
 	// Error is why it failed where no command did.
 	Error string
-	// FailedHere is how many commands failed that were run here.
-	FailedHere int
 	// NotRun is how many commands were still to run.
 	NotRun int
 }
@@ -100,7 +99,7 @@ func (s *shared) Run(ctx context.Context, job Job) Result {
 	switch {
 	case ctx.Err() != nil:
 		if out.Release != nil {
-			out.Release()
+			out.Release(Result{Status: Interrupted})
 		}
 		return Result{Status: Interrupted}
 	case err != nil:
@@ -109,11 +108,11 @@ func (s *shared) Run(ctx context.Context, job Job) Result {
 	case out.Release == nil:
 		return out.Result
 	}
-	defer out.Release()
 	res := runHere(ctx, s.here, job, out.Here)
 	if out.Made != nil && res.Status == Succeeded {
 		res = out.Made(res)
 	}
+	out.Release(res)
 	return res
 }
 
@@ -226,7 +225,7 @@ func (b *builder) jobsOf(i Invocation) int {
 }
 
 func (b *builder) endOf(err error) End {
-	e := End{OK: err == nil, FailedHere: b.failedHere, NotRun: b.plan.Commands() - b.status.finished - b.notBegun}
+	e := End{OK: err == nil, NotRun: b.plan.Commands() - b.status.finished - b.notBegun}
 	switch {
 	case err == nil:
 		e.NotRun = 0

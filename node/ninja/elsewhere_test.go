@@ -36,8 +36,9 @@ type farm struct {
 	opened          bool
 	releasedTooSoon bool
 	// made is what was told of commands that ran here, if tells is set.
-	tells bool
-	made  []Result
+	tells    bool
+	made     []Result
+	released []Result
 	// queue holds up commands that have the word "queued" until it is closed, when
 	// they come back as NotBegun.
 	queue chan struct{}
@@ -107,10 +108,11 @@ func (f *farm) Run(ctx context.Context, job Job) (Outcome, error) {
 				return r
 			}
 		}
-		return Outcome{Result: Result{Ran: Ran{Here: []string{why}}}, Made: made, Release: func() {
+		return Outcome{Result: Result{Ran: Ran{Here: []string{why}}}, Made: made, Release: func(r Result) {
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			f.held--
+			f.released = append(f.released, r)
 			_, err := os.Stat(filepath.Join(f.beginning.Dir, job.Outs[0]))
 			f.releasedTooSoon = f.releasedTooSoon || err != nil
 		}}, nil
@@ -322,8 +324,11 @@ func TestNobodyToAskIsSaidOnce(t *testing.T) {
 
 func TestTheEndOfABuildIsTold(t *testing.T) {
 	s, f := newShop(t, "rule bad\n  command = echo no; exit 3; here\nrule cc\n  command = touch $out\nbuild a: bad\nbuild b: cc a\n"), &farm{slots: 4}
-	if code := s.build(f, nil); code != 1 || f.end != (End{FailedHere: 1, NotRun: 1}) {
+	if code := s.build(f, nil); code != 1 || f.end != (End{NotRun: 1}) {
 		t.Errorf("exit %d, end %+v", code, f.end)
+	}
+	if len(f.released) != 1 || f.released[0].Status != Failed || f.released[0].ExitCode != 3 || string(f.released[0].Output) != "no\n" {
+		t.Errorf("released with %+v", f.released)
 	}
 	if want := "[1/2] echo no; exit 3; here\nFAILED: a \necho no; exit 3; here\nno\nninja: build stopped: subcommand failed.\n"; s.out.String() != want {
 		t.Errorf("says %q, want %q", &s.out, want)

@@ -75,7 +75,10 @@ func (a *app) compile(ctx context.Context, i *invocation, c api.Command, argv []
 		return a.child(ctx, c.Argv[0], argv, c.Env)
 	case len(res.Local) > 0:
 		defer res.Release()
-		return a.child(ctx, c.Argv[0], argv, c.Env)
+		if status = a.child(ctx, c.Argv[0], argv, c.Env); status != exitOK {
+			i.failed(api.CommandFailure{Step: res.Step, ExitCode: status})
+		}
+		return status
 	}
 	_, _ = a.sys.Stderr.Write(res.Output) // as with the compiler, nobody needs to read it
 	if res.Signal != 0 {

@@ -142,6 +142,17 @@ func (i *invocation) run(ctx context.Context, c api.Command) (api.CommandResult,
 	return res, err
 }
 
+// maxOutput bounds what is told of what a command printed that has failed, in bytes.
+const maxOutput = 1 << 20
+
+// failed tells the node how a command failed that ran here.
+func (i *invocation) failed(f api.CommandFailure) {
+	ctx, cancel := context.WithTimeout(context.Background(), endTime)
+	defer cancel()
+	f.Output = f.Output[:min(len(f.Output), maxOutput)]
+	_ = i.FailCommand(ctx, i.id, f) // a node that is lost is noticed otherwise
+}
+
 // end tells how it has come to its end, and returns the summary of the node.
 func (i *invocation) end(a *app, e api.InvocationEnd) (*event.BuildFinished, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), endTime)

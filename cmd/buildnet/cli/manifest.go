@@ -92,7 +92,7 @@ func (g given) Run(ctx context.Context, job ninja.Job) (ninja.Outcome, error) {
 		return ninja.Outcome{}, err
 	}
 	if len(res.Local) > 0 {
-		out := ninja.Outcome{Result: ninja.Result{Ran: ninja.Ran{Here: res.Local}}, Release: res.Release}
+		out := ninja.Outcome{Result: ninja.Result{Ran: ninja.Ran{Here: res.Local}}, Release: func(r ninja.Result) { g.release(res, r) }}
 		if res.Ticket != "" {
 			out.Made = func(r ninja.Result) ninja.Result { return g.made(ctx, res.Ticket, r) }
 		}
@@ -134,6 +134,15 @@ func (g given) made(ctx context.Context, ticket string, r ninja.Result) ninja.Re
 		r.Action, r.Peer = kept.Action, kept.Peer
 	}
 	return r
+}
+
+// release gives back the slot of a command that has run here. What its node cannot
+// be told is missing in its records alone.
+func (g given) release(res api.CommandResult, r ninja.Result) {
+	if r.Status == ninja.Failed {
+		g.to.failed(api.CommandFailure{Step: res.Step, ExitCode: r.ExitCode, Output: string(r.Output)})
+	}
+	res.Release()
 }
 
 func (g given) command(job ninja.Job) api.Command {
@@ -196,7 +205,7 @@ func statusOf(res api.CommandResult) ninja.Status {
 
 // End implements ninja.Invocation.
 func (g given) End(e ninja.End) {
-	_, g.lost = g.to.end(g.app, api.InvocationEnd{OK: e.OK, Cancelled: e.Cancelled, Error: e.Error, Failed: e.FailedHere, NotRun: e.NotRun})
+	_, g.lost = g.to.end(g.app, api.InvocationEnd{OK: e.OK, Cancelled: e.Cancelled, Error: e.Error, NotRun: e.NotRun})
 }
 
 // line shows an event of the node.

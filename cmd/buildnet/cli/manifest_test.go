@@ -91,6 +91,26 @@ func TestCommandsOfAManifestGoToTheNode(t *testing.T) {
 	}
 }
 
+// The node is told of commands that failed here, of which it would know nothing.
+func TestFailuresHereAreTold(t *testing.T) {
+	m, dir := newMachine(t), ninjaTree(t)
+	m.node.OnCommand = func(context.Context, api.Command) (api.CommandResult, error) {
+		return api.CommandResult{Local: []string{"no"}, Step: "a step,\n of ours"}, nil
+	}
+	m.up()
+	if err := os.Remove(filepath.Join(dir, "a.c")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "a.c"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	m.run("build", "-C", dir, "-j1").want(t, 1, "Is a directory", "")
+	failed := asked[api.CommandFailure](m)
+	if len(failed) != 1 || failed[0].Step != "a step,\n of ours" || failed[0].ExitCode != 1 || !strings.Contains(failed[0].Output, "Is a directory") {
+		t.Errorf("told %+v", failed)
+	}
+}
+
 // A command of which a node cannot hear runs here, and the others where they did.
 func TestACommandThatIsTooLongForTheNode(t *testing.T) {
 	m, dir := newMachine(t), ninjaTree(t)

@@ -52,6 +52,15 @@ func (n *Node) Made(ctx context.Context, _, ticket string, m api.Made) (api.Kept
 	return n.OnMade(ctx, ticket, m)
 }
 
+// FailCommand implements api.Invocations.
+func (n *Node) FailCommand(_ context.Context, id string, f api.CommandFailure) error {
+	n.note(f)
+	if id != InvocationID {
+		return errors.New("no invocation " + id)
+	}
+	return n.Err
+}
+
 // EndInvocation implements api.Invocations.
 func (n *Node) EndInvocation(ctx context.Context, id string, e api.InvocationEnd) error {
 	n.note(e)

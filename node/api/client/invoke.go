@@ -31,6 +31,12 @@ func (c *Client) EndInvocation(ctx context.Context, id string, e api.InvocationE
 	return err
 }
 
+// FailCommand says how a command failed that the caller was to run.
+func (c *Client) FailCommand(ctx context.Context, id string, f api.CommandFailure) error {
+	_, err := call[struct{}](ctx, c, http.MethodPost, invocationPath(id, "failed"), f)
+	return err
+}
+
 func invocationPath(id, what string) string {
 	return "/v1/invocations/" + url.PathEscape(id) + "/" + what
 }
@@ -132,7 +138,8 @@ func runCommand(conn net.Conn, id string, body []byte) (api.CommandResult, error
 	from := bufio.NewReader(resp.Body)
 	if err = res.ReadOutcome(from); err == nil && len(res.Local) > 0 {
 		res.Ticket = resp.Header.Get(api.TicketHeader)
-		return res, nil
+		res.Step, err = url.PathUnescape(resp.Header.Get(api.StepHeader))
+		return res, err
 	}
 	defer resp.Body.Close()
 	if err == nil {
