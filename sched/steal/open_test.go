@@ -229,8 +229,8 @@ func TestAStepThatNobodyNeedsIsGivenUp(t *testing.T) {
 	drop(waits)
 	drop(running)
 	w.until(time.Second, func() bool { return len(w.ledger.gaveUp) == 2 })
-	for _, j := range w.init.jobs {
-		if j.runs && !j.cancelled {
+	for key, j := range w.init.jobs { // what is needed may run by now
+		if strings.HasPrefix(key, fmt.Sprint(running, " ")) && j.runs && !j.cancelled {
 			t.Error("what nobody needs still runs")
 		}
 	}
