@@ -89,11 +89,11 @@ var hazards = map[string]hazard{
 	"Target":              {command: "clang --target=aarch64-linux-gnu -ffreestanding -Ii -g -c s/forced.c -include i/pre.h -include i/mac.h -o o/a.o"},
 	"AbsoluteCompiler":    {command: "/usr/bin/gcc -g -Ii -c s/a.c -o o/a.o"},
 	"ByAnotherName":       {command: "cc -g -Ii -c s/a.c -o o/a.o"},
-	"ClangCalledCC":       {command: "bin/cc -Ii -c s/date.c", env: "SOURCE_DATE_EPOCH=1", before: "mkdir bin && ln -s $(command -v clang) bin/cc", here: "time of the build"},
+	"ClangCalledCC":       {command: "bin/cc -Ii -c s/a.c", needs: "clang", before: "mkdir bin && ln -s $(command -v clang) bin/cc", also: isClang},
 	"Script":              {command: "c99-gcc -Ii -c s/a.c", here: "is a script"},
 	"CompilerOfThePath":   {command: "gcc -Ii -c s/a.c", env: "PATH=$PWD/bin:" + actionPath, before: "mkdir bin && cp $(command -v gcc) bin/gcc", here: "not where actions look"},
 	"NoCompilerInThePath": {command: "gcc -Ii -c s/a.c", env: "PATH=$PWD/s", here: "nowhere in PATH"},
-	"CompilerByItsPath":   {command: "bin/gcc -Ii -c s/a.c", before: "mkdir bin && cp $(command -v gcc) bin/gcc", here: "not where actions look"},
+	"CompilerByItsPath":   {command: "bin/gcc -Ii -c s/a.c", before: `mkdir bin && printf '#!/bin/sh\nexec gcc "$@"\n' > bin/gcc && chmod +x bin/gcc`, here: "not where actions look"},
 	"AssemblerOfThePath":  {command: "gcc -Ii -c s/a.c", env: "PATH=$PWD/bin:" + actionPath, before: "mkdir bin && cp $(command -v as) bin/as", here: "PATH has as"},
 	"GCCToolchain":        {command: "clang++ --gcc-toolchain=/usr -g -c s/b.cc -o o/b.o"},
 

@@ -1,11 +1,12 @@
 package remote_test
 
 import (
+	"cmp"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 
+	"github.com/buildnet/buildnet/node/compile"
 	"github.com/buildnet/buildnet/node/compile/remote"
 	nodeexec "github.com/buildnet/buildnet/node/exec"
 	"github.com/buildnet/buildnet/sched/action"
@@ -28,6 +29,8 @@ var (
 type hazard struct {
 	command string
 	env     string
+	// needs is the program that stands behind bin/NAME; "" is gcc.
+	needs string
 	// before is run here at first.
 	before string
 	// here is a piece of the reason why it is for this machine alone; "" has it
@@ -67,9 +70,10 @@ func (h hazard) commands() map[string]string {
 // try tries a hazard with one compiler.
 func (h hazard) try(t *testing.T, command string) {
 	driver, _, _ := strings.Cut(command, " ")
-	if _, err := exec.LookPath(driver); err != nil {
-		t.Skip(err)
+	if strings.HasPrefix(driver, "bin/") { // it is made
+		driver = cmp.Or(h.needs, "gcc")
 	}
+	need(t, driver)
 	b := newBench(t, project)
 	x := &trial{bench: b}
 	e, err := nodeexec.New(nodeexec.Options{Dir: t.TempDir(), Blobs: b.blobs})
@@ -209,6 +213,13 @@ func comes(x *trial) {
 	x.write("s/x.h", "#define X 9\n")
 	x.do(x.desk.Made(x.Context(), x.dir+"/s/x.h"))
 	x.alike(x.command)
+}
+
+// isClang wants a driver to be known for what it is.
+func isClang(x *trial) {
+	if p := x.prepare(x.command); p.Command.Family != compile.Clang {
+		x.Errorf("it is read as family %v", p.Command.Family)
+	}
 }
 
 // expanded wants no other machine to ask what it is itself.
