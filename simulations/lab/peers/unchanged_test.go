@@ -35,8 +35,9 @@ type pair struct {
 // newPair fetches and configures a project on the first of three hosts.
 func newPair(t *testing.T, p project) pair {
 	t.Helper()
+	alone := lab.New(t).Host(power) // before the nodes, so that they see the same mounts as their clients
 	hosts, _ := lab.Mesh(t, lab.New(t), 3, power)
-	x := pair{t: t, p: p, mesh: hosts[0], alone: lab.New(t).Host(power)}
+	x := pair{t: t, p: p, mesh: hosts[0], alone: alone}
 	x.dir = filepath.Join(x.mesh.Dir, p.name)
 	x.copied = filepath.Join(x.alone.Dir, p.name)
 	p.in(t, x.dir)
