@@ -37,7 +37,7 @@ func (a *app) buildCommand() *cobra.Command {
 	c := leaf(&cobra.Command{
 		Use: "build [-C DIR] [TARGET...|--resume [BUILD]] [--json] [--force] [--local] [--keep-going] [-j N] [--profile NAME] [--strategy S] [--partition X] [--why-local] [--trace FILE]\n" +
 			"  buildnet build [-C DIR] [-f FILE] [TARGET...|-t TOOL] [--json] [--local] [-j N] [-k N] [--dry-run] [--verbose] [--quiet] [--why-local] [--trace FILE]\n" +
-			"  buildnet build [-C DIR] [-j N] [--local] [--profile NAME] [--strategy S] [--partition X] [--why-local] [--trace FILE] -- COMMAND [ARG...]",
+			"  buildnet build [-C DIR] [-j N] [--local] [--profile NAME] [--strategy S] [--partition X] [--json] [--why-local] [--trace FILE] -- COMMAND [ARG...]",
 		Short: "build a project",
 		Long: "Builds the project of this directory, or of the nearest one above that has a\n" +
 			".buildnet/config.yaml, on all machines of the mesh. TARGET is a package, a step of\n" +

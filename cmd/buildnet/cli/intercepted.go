@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/buildnet/buildnet/node/api"
+	"github.com/buildnet/buildnet/node/event"
 	"github.com/buildnet/buildnet/node/intercept"
 )
 
@@ -24,7 +25,7 @@ const kitsName = "exec"
 
 // interceptedFlags are those of `buildnet build` that count with a command of
 // another program.
-var interceptedFlags = []string{"dir", "jobs", "local", "why-local", "trace", "profile", "strategy", "partition", "home", "help"}
+var interceptedFlags = []string{"dir", "jobs", "json", "local", "why-local", "trace", "profile", "strategy", "partition", "home", "help"}
 
 // commandOf returns the command behind --, if a build is of one.
 func commandOf(c *cobra.Command, args []string) (argv []string, is bool, err error) {
@@ -78,9 +79,16 @@ func (a *app) buildIntercepted(of *cobra.Command, o buildFlags, argv []string) e
 	if err != nil {
 		return usage{fmt.Errorf("directory: %w", err)}
 	}
-	return a.watching(ctx, o, dir, &shown{view: &aside{}, screen: func() {}}, func(show *shown) error {
+	show := &shown{view: &aside{}, screen: func() {}}
+	if o.json {
+		show.lines = func(line []byte) error { return a.print("%s\n", line) }
+	}
+	return a.watching(ctx, o, dir, show, func(show *shown) error {
 		c := intercepted{app: a, dir: dir, argv: argv, flags: o, environ: variables(a.sys.Environ), show: show}
 		err := c.prepare(ctx)
+		if c.faults != "" {
+			defer func() { _ = os.Remove(c.faults) }() // it is a temporary file
+		}
 		var refused *api.Error
 		switch {
 		case errors.Is(err, errInterrupted), errors.As(err, &refused) && refused.Kind == api.Invalid:
@@ -126,7 +134,7 @@ func (c *intercepted) prepare(ctx context.Context) error {
 		return fmt.Errorf("make a file for faults: %w", err)
 	}
 	c.invocation, err = c.app.invoke(ctx, c.app.connect, api.InvocationRequest{
-		Client: filepath.Base(c.argv[0]), Root: c.dir, Targets: c.argv[1:], Jobs: c.flags.jobs, Local: c.flags.local,
+		Client: filepath.Base(c.argv[0]), Root: c.dir, Targets: c.argv[1:min(len(c.argv), maxShown)], Jobs: c.flags.jobs, Local: c.flags.local,
 		Profile: c.flags.profile, Strategy: c.flags.strategy, Partition: c.flags.partition, Env: c.environ,
 	}, c.show.line)
 	if err == nil {
@@ -148,16 +156,15 @@ func (c *intercepted) run(ctx context.Context) error {
 	argv, env = withJobs(argv, env, jobs, c.flags.jobs > 0)
 	status, err := c.execute(ctx, argv, env)
 	c.sumUp(ctx, status)
-	if c.faults != "" {
-		_ = os.Remove(c.faults) // it is a temporary file
-	}
-	switch {
-	case err != nil:
+	c.app.answered = c.flags.json
+	if err != nil {
 		return err
-	default:
-		return withStatus(status)
 	}
+	return withStatus(status)
 }
+
+// maxShown is how many arguments of a command people are shown.
+const maxShown = 100
 
 // withStatus is the error of a command that has told itself what was wrong.
 func withStatus(status int) error {
@@ -177,6 +184,9 @@ func (c *intercepted) execute(ctx context.Context, argv, env []string) (status i
 		return exitNotFound, err
 	}
 	child := exec.Cmd{Path: program, Args: args, Dir: c.dir, Env: env, Stdin: os.Stdin, Stdout: c.app.sys.Stdout, Stderr: c.app.sys.Stderr}
+	if c.flags.json {
+		child.Stdout = child.Stderr // stdout has events alone
+	}
 	if err := child.Start(); err != nil {
 		return exitNotFound, fmt.Errorf("run %s: %w", argv[0], err)
 	}
@@ -200,6 +210,9 @@ func passOn(why error, p *os.Process) {
 // sumUp ends the invocation and says what ran where.
 func (c *intercepted) sumUp(ctx context.Context, status int) {
 	if c.invocation == nil {
+		if c.flags.json {
+			c.tellAlone(ctx, status)
+		}
 		return
 	}
 	summary, err := c.invocation.end(c.app, api.InvocationEnd{OK: status == exitOK, Cancelled: wasSignalled(ctx)})
@@ -207,7 +220,7 @@ func (c *intercepted) sumUp(ctx context.Context, status int) {
 		for _, text := range told.warnings {
 			c.app.say("%s", text)
 		}
-		if err == nil && summary.Steps > 0 {
+		if err == nil && summary.Steps > 0 && !c.flags.json {
 			fmt.Fprint(c.app.sys.Stderr, summaryOf(*summary, told.names))
 		}
 	}
@@ -224,6 +237,18 @@ func (c *intercepted) sumUp(ctx context.Context, status int) {
 			why[f]++
 		}
 		c.app.say("%s ran here beside that: %s", plural(len(faults), "compile"), reasons(why))
+	}
+}
+
+// tellAlone says with --json what a command came to of which no node knows.
+func (c *intercepted) tellAlone(ctx context.Context, status int) {
+	for _, e := range []event.Event{
+		event.BuildStarted{Root: c.dir, Targets: c.argv[1:min(len(c.argv), maxShown)], Members: 1, Client: filepath.Base(c.argv[0])},
+		event.BuildFinished{OK: status == exitOK, Cancelled: wasSignalled(ctx), ByPeer: map[string]int{}},
+	} {
+		if line, err := event.Encode(e); err == nil {
+			_ = c.show.line(line) // a reader that is gone needs none
+		}
 	}
 }
 

@@ -100,7 +100,15 @@ func TestACommandOfAnotherProgram(t *testing.T) {
 	}
 	m.command(nil, "build", "--").want(t, 2, "", "a command")
 	m.command(nil, "build", "target", "--", "make").want(t, 2, "", "a command")
-	m.command(nil, "build", "--json", "--", "make").want(t, 2, "", "--json is not for a command")
+	r := m.command(nil, "build", "-C", dir, "--json", "--", "make", "flags")
+	r.want(t, 0, "", "[ -j8")
+	lines := strings.Split(strings.TrimSpace(r.out), "\n")
+	if len(lines) != 2 || !strings.HasPrefix(lines[0], `{"event":"build.started"`) || !strings.HasPrefix(lines[1], `{"event":"build.finished"`) {
+		t.Errorf("with --json stdout has %s", r.out)
+	}
+	m.command(nil, "build", "--json", "--why-local", "--", "make").want(t, 2, "", "--why-local is for people")
+	many := append([]string{"build", "-C", dir, "--", "true"}, make([]string, 20_000)...)
+	m.command(nil, many...).want(t, 0, "", "")
 	m.command(nil, "build", "-j0", "--", "make").want(t, 2, "", "want a positive number")
 }
 
@@ -109,6 +117,7 @@ func TestACommandRunsWithoutCompilersOrNode(t *testing.T) {
 	m := newMachine(t)
 	dir := m.files(map[string]string{"tool": "#!/bin/sh\necho it runs; exit 5\n"})
 	m.command([]string{"PATH=" + dir}, "build", "-C", dir, "--", "tool").want(t, 5, "it runs\n", "all runs on this machine: no C compiler")
+	m.command([]string{"PATH=" + dir}, "build", "-C", dir, "--json", "--", "tool").want(t, 5, `"event":"build.finished","build":"","ok":false`, "it runs\n")
 	m.command([]string{"PATH=" + dir}, "build", "-C", dir, "--", "none").want(t, 127, "", "none: there is no such program")
 	m.node.Err = api.Errorf(api.Internal, "it is broken")
 	m.command(nil, "build", "-C", dir, "--", "./tool").want(t, 5, "it runs\n", "all runs on this machine: it is broken")
