@@ -117,6 +117,8 @@ type Desk struct {
 	// epoch counts when files may have changed.
 	epoch    uint64
 	contents map[string]*content
+	holder   map[digest.Digest]string // a file that has had a content
+	shared   map[digest.Digest]bool   // contents of which there are, or were, several files
 	ways     map[string]*way
 	held     map[string]held      // what linkers find in files, by their real paths
 	chains   map[[2]string]string // toolchains of this build, by spec and directories
@@ -144,7 +146,7 @@ func New(o Options) *Desk {
 	}
 	return &Desk{
 		trusted: patterns(o.Trusted),
-		o:       o, turn: make(chan struct{}, 1), forest: tree.New(), contents: map[string]*content{}, ways: map[string]*way{}, held: map[string]held{},
+		o:       o, turn: make(chan struct{}, 1), forest: tree.New(), contents: map[string]*content{}, holder: map[digest.Digest]string{}, shared: map[digest.Digest]bool{}, ways: map[string]*way{}, held: map[string]held{},
 		chains: map[[2]string]string{}, tools: map[string]tools{}, families: map[string]compile.Family{}, locales: map[string]bool{}, mentions: map[mention]bool{}, pending: map[digest.Digest][]byte{}, direct: map[string]*Run{},
 	}
 }
@@ -159,6 +161,8 @@ func (d *Desk) Begin(ctx context.Context, lease store.Lease) error {
 		d.lease = lease
 		if len(d.contents) > maxContents {
 			clear(d.contents)
+			clear(d.holder)
+			clear(d.shared)
 			clear(d.held)
 		}
 		d.forest.Begin()

@@ -216,6 +216,7 @@ func (d *Desk) gather(ctx context.Context, run *Run, res *action.Result, hold fu
 	err = d.with(ctx, func() {
 		clear(d.ways) // links may lead elsewhere now
 		for i, o := range p.outputs {
+			d.keeps(o, outs[i].Digest)
 			d.contents[o] = &content{tree.File{Path: o, Digest: outs[i].Digest, Executable: outs[i].Executable}, epoch, false}
 		}
 	})

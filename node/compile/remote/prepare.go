@@ -308,7 +308,7 @@ func (d *Desk) step(ctx context.Context, r *Request, p *Prepared, t *terms.Terms
 		return ctx.Err()
 	}
 	if p.Work == Compiles {
-		if why := p.twins(); why != "" {
+		if why := d.twins(p); why != "" {
 			p.Local = []string{why}
 			return nil
 		}
@@ -376,6 +376,7 @@ func (d *Desk) ingest(ctx context.Context, p *Prepared) error {
 			return err
 		}
 		for i, f := range unknown {
+			d.keeps(f, outs[i].Digest)
 			d.contents[f] = &content{tree.File{Path: f, Digest: outs[i].Digest, Executable: outs[i].Executable}, d.epoch, true}
 		}
 	}
