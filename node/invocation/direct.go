@@ -59,7 +59,7 @@ func (t *task) alone(ctx context.Context) (res api.CommandResult, ok bool, err e
 	if err != nil {
 		return res, false, err
 	}
-	if err := settle(ctx, run.Wait); err == nil {
+	if err = settle(ctx, run.Wait); err == nil {
 		err = t.v.visit.Began(ctx, run)
 	}
 	if err != nil {

@@ -77,7 +77,7 @@ func (c *Client) Made(ctx context.Context, id, ticket string, m api.Made) (kept 
 	if err != nil {
 		return kept, err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	path := invocationPath(id, "made/"+url.PathEscape(ticket)) + fmt.Sprintf("?cpu_us=%d&rss=%d", m.CPU.Microseconds(), m.MaxRSS)
 	req, err := http.NewRequest(http.MethodPost, "http://node"+path, bytes.NewReader(m.Output)) //nolint:noctx // the connection ends with it
