@@ -34,7 +34,7 @@ func slacken() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if has, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0); err != nil || has >= int(slack) {
-		return nil //nolint:nilerr // the kernel has no such thing
+		return nil // there is nothing to give
 	}
 	self, err := os.Executable() // by its name, which people look for
 	if err != nil {
