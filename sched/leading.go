@@ -245,9 +245,8 @@ func (l *leading) dial(d steal.Dial) {
 			first, err = k.answer(l.ctx)
 		}
 		if o, ok := first.(steal.Occupied); ok && err == nil {
-			err = fmt.Errorf("%w by build %s of %s", errOccupied, o.Build, o.Initiator)
-			k.reset(err)
-			l.box.post(func() { l.send(steal.Send{To: l.opts.Initiator, Msg: o}) })
+			l.occupied(d.To, k, o)
+			return
 		}
 		if err != nil {
 			l.s.opts.Log.Debug("member not reached", "build", l.build, "peer", d.To, "error", err)
@@ -257,6 +256,17 @@ func (l *leading) dial(d steal.Dial) {
 		if !l.box.post(func() { l.opened(d.To, k, first) }) {
 			k.reset(ErrClosed)
 		}
+	})
+}
+
+// occupied ends a stream to a member that does not join.
+func (l *leading) occupied(to peer.ID, k *link, o steal.Occupied) {
+	err := fmt.Errorf("%w by build %s of %s", errOccupied, o.Build, o.Initiator)
+	k.reset(err)
+	l.s.opts.Log.Debug("member not reached", "build", l.build, "peer", to, "error", err)
+	l.box.post(func() {
+		l.send(steal.Send{To: l.opts.Initiator, Msg: o})
+		l.do(l.machine.Occupied(time.Now(), to))
 	})
 }
 

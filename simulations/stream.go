@@ -89,7 +89,8 @@ func (l *leading) hears(st *stream, m steal.Message) {
 		if initiator := l.links[l.b.spec.Initiator]; initiator != nil {
 			initiator.send(m)
 		}
-		st.failed()
+		st.cutDown()
+		l.do(l.machine.Occupied(l.n.clock(), st.to.id))
 		return
 	}
 	if !st.opened {

@@ -81,6 +81,9 @@ func (l *Leader) impossible(i int) string {
 			l.ableAt[i] = l.now
 			return ""
 		}
+		if m.occupied && !n.initiator {
+			return ""
+		}
 		if m.join != nil && (!n.initiator || m.id == l.opts.Initiator) {
 			if lacks := n.lacks(m.join); lack == "" || lacks != "" && m.id == l.opts.Initiator {
 				lack = lacks

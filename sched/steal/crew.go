@@ -88,6 +88,9 @@ type member struct {
 	mute    bool
 	// declined is when it last said that it cannot be the heir.
 	declined time.Time
+	// occupied says that it served another build of this one's kin when it was last
+	// called.
+	occupied bool
 }
 
 // free is how many more steps m takes now.
@@ -247,7 +250,7 @@ func (l *Leader) alive(id peer.ID) bool {
 }
 
 func (l *Leader) linked(m *member) {
-	m.link, m.heard, m.told = Up, l.now, l.now
+	m.link, m.heard, m.told, m.occupied = Up, l.now, l.now, false
 	// It may have lost what it had: those who keep the log pass over what they
 	// know already.
 	m.logSent, m.logAcked, m.commitSent = 0, 0, 0

@@ -317,6 +317,19 @@ func (l *Leader) Closed(now time.Time, to peer.ID) Output {
 	l.begin(now)
 	if m, ok := l.crew[to]; ok && !l.ended {
 		m.unlinked(now)
+		m.occupied = false
+	}
+	return l.finish()
+}
+
+// Occupied tells that the peer does not join, for it serves the build that this one
+// goes on with: see the message of that name. It is called again, and may come when
+// one of the two builds is given up.
+func (l *Leader) Occupied(now time.Time, to peer.ID) Output {
+	l.begin(now)
+	if m, ok := l.crew[to]; ok && !l.ended {
+		m.unlinked(now)
+		m.occupied = true
 	}
 	return l.finish()
 }
