@@ -14,7 +14,11 @@ import (
 // is peer0 (the initiator), itself and peer2, all of which it reaches.
 func successor(t *testing.T, deps [][]int) *Leader {
 	w, _ := origin(deps)
-	plan := w.makePlan()
+	return successorOf(t, w.makePlan())
+}
+
+func successorOf(t *testing.T, plan *Plan) *Leader {
+	t.Helper()
 	members := []peer.Member{{ID: "peer0"}, {ID: "peer1"}, {ID: "peer2"}}
 	l, err := NewLeader(LeaderOptions{
 		Self: "peer1", Initiator: "peer0", Epoch: Epoch{Number: 2, Leader: "peer1"}, Plan: plan, Members: members,

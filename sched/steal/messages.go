@@ -264,7 +264,8 @@ const (
 	MissingBlob
 	// NoSpace is a full disk.
 	NoSpace
-	// WrongToolchain is a worker whose toolchain changed after it joined.
+	// WrongToolchain is a worker whose toolchain changed after it joined; it gets no
+	// more steps that need it, until it says that it has it.
 	WrongToolchain
 	// Unable is a worker that is sound and cannot run this step as it asks to be
 	// run: its files lie where this machine has its own, for one.

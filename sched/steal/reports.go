@@ -220,6 +220,9 @@ func (l *Leader) reported(m *member, r Report) {
 	switch {
 	case r.Entry == nil:
 		l.forget(m.id, r.Step, r.Action)
+		if r.Failure.Kind == WrongToolchain {
+			l.hasNot(m, r.Step)
+		}
 		if mine {
 			l.tried(r.Step, m.id, r.Failure)
 		} else {

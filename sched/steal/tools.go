@@ -42,6 +42,18 @@ func (l *Leader) hasTools(m *member, t Tools) {
 	}
 }
 
+// hasNot takes it that a member's toolchain is not any more what the step asks
+// for, until it says that it is again: it would refuse all that need it, one by one.
+func (l *Leader) hasNot(m *member, s Step) {
+	n := l.needs[l.needOf[s]]
+	if m.join == nil || n.spec < 0 || n.spec >= len(m.join.Toolchains) {
+		return
+	}
+	m.join.Toolchains = slices.Clone(m.join.Toolchains)
+	m.join.Toolchains[n.spec] = ""
+	l.handsChanged(m)
+}
+
 // answered reports whether all of the crew have said whether they have the
 // toolchain of a need.
 func (l *Leader) answered(n need) bool {
