@@ -189,14 +189,15 @@ func TestBadInvocationsAreRefused(t *testing.T) {
 
 // What a command made that the client has run is told with the ticket for it.
 func TestWhatACommandMadeIsTold(t *testing.T) {
-	var got []any
+	told := make(chan api.Made, 1)
+	released := make(chan string, 1)
 	n := &apitest.Node{
 		OnCommand: func(context.Context, api.Command) (api.CommandResult, error) {
-			return api.CommandResult{Local: []string{"alone"}, Ticket: "t1", Release: func() { got = append(got, "released") }}, nil
+			return api.CommandResult{Local: []string{"alone"}, Ticket: "t1", Release: func() { released <- "t1" }}, nil
 		},
 		OnMade: func(_ context.Context, ticket string, m api.Made) (api.Kept, error) {
-			got = append(got, ticket, m)
-			return api.Kept{Action: "d", Peer: "p"}, nil
+			told <- m
+			return api.Kept{Action: "d", Peer: ticket}, nil
 		},
 	}
 	s := serve(t, n, api.Options{})
@@ -206,15 +207,19 @@ func TestWhatACommandMadeIsTold(t *testing.T) {
 	}
 	made := api.Made{Output: []byte("warning\x00\n"), CPU: 1234567 * time.Microsecond, MaxRSS: 1 << 33}
 	kept, err := s.client.Made(t.Context(), apitest.InvocationID, res.Ticket, made)
-	if err != nil || kept != (api.Kept{Action: "d", Peer: "p"}) {
+	if err != nil || kept != (api.Kept{Action: "d", Peer: "t1"}) {
 		t.Errorf("%+v, %v", kept, err)
 	}
 	if _, err := s.client.Made(t.Context(), apitest.InvocationID, res.Ticket, api.Made{Output: make([]byte, api.MaxMadeOutput+1)}); !kindIs(err, api.Invalid) {
 		t.Errorf("too much: %v", err)
 	}
+	if len(released) > 0 {
+		t.Error("the command is over before its client says so")
+	}
 	res.Release()
+	<-released
 	made.UID = os.Getuid()
-	if diff := cmp.Diff([]any{"t1", made, "released"}, got); diff != "" {
+	if diff := cmp.Diff(made, <-told); diff != "" {
 		t.Error(diff)
 	}
 	n.OnMade = nil
