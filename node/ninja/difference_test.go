@@ -331,7 +331,8 @@ func (p *pair) our(at *place, args []string, o order) outcome {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	quick := opts.Tool == "" && idle.Nothing(at.dir, opts.Targets)
+	// It is not asked where somebody wants to know why.
+	quick := opts.Tool == "" && !opts.Explain && idle.Nothing(at.dir, opts.Targets)
 	// Jobs of the console pool write to files alone.
 	code := Run(p.t.Context(), opts, World{Dir: at.dir, Stdout: &stdout, Stderr: &stderr, Runner: Local{Dir: at.dir}})
 	nothing := code == 0 && strings.Contains(stdout.String(), "ninja: no work to do.\n") && stderr.Len() == 0
@@ -340,7 +341,7 @@ func (p *pair) our(at *place, args []string, o order) outcome {
 		p.t.Errorf("package idle says that there is nothing to do: exit %d, %s%s", code, &stdout, &stderr)
 	case quick:
 		quicks.Add(1)
-	case nothing && opts.Tool == "":
+	case nothing && opts.Tool == "" && !opts.Explain:
 		slows.Add(1)
 	}
 	return p.outcome(at, code, o, &stdout, &stderr)
