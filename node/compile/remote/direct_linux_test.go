@@ -206,7 +206,7 @@ func TestWhatChangesWhileACommandRunsIsNotProven(t *testing.T) {
 		}, why: "leads elsewhere"},
 		"Compiler":    {after: func(b *bench) { b.upgraded = true }, why: "programs"},
 		"MakesNone":   {command: "gcc -Ij -Ii -c s/a.c -o o/other.o -MD", why: "did not make"},
-		"LeavesIt":    {command: "true", before: func(b *bench) {}, why: "did not make"},
+		"LeavesIt":    {command: "true", before: func(*bench) {}, why: "did not make"},
 		"ReadsOthers": {command: branching + " -include l/other.h", why: "not expected"},
 	} {
 		t.Run(name, func(t *testing.T) {
