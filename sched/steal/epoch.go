@@ -36,17 +36,6 @@ const (
 	FollowTime = 1500 * time.Millisecond
 )
 
-// sayAfter is how long after it last said something a member says that it lives,
-// who does so every pace. To what it hears of its leader it answers a little early:
-// the answer goes with the acknowledgement of that, which wakes both ends once less
-// and saves a packet. Otherwise it waits for that a little.
-func sayAfter(pace time.Duration, heard bool) time.Duration {
-	if heard {
-		return pace - pace/4
-	}
-	return pace + pace/4
-}
-
 // Epoch is the reign of one leader of a build.
 type Epoch struct {
 	Number uint64

@@ -260,7 +260,7 @@ func (h *Hand) finish() HandOutput {
 	h.run()
 	h.want()
 	h.tell()
-	if h.up && h.now.Sub(h.told) >= sayAfter(h.pace(), h.heard.Equal(h.now)) {
+	if h.up && h.now.Sub(h.told) >= h.pace() {
 		h.reply(Beat{})
 	}
 	return h.out
@@ -282,7 +282,7 @@ func (h *Hand) Due() time.Time {
 	case h.over || h.lead == (Epoch{}):
 		return time.Time{}
 	case h.up:
-		due := earlier(h.heard.Add(Bereft), h.told.Add(sayAfter(h.pace(), false)))
+		due := earlier(h.heard.Add(Bereft), h.told.Add(h.pace()))
 		if !h.ebbs.IsZero() {
 			due = earlier(due, h.ebbs.Add(Ebb))
 		}

@@ -107,7 +107,7 @@ func (k *Keeper) turn() (longer time.Duration, stands bool) {
 
 // beat says that a standby lives: announcements wait for it.
 func (k *Keeper) beat(now time.Time) KeeperOutput {
-	if !k.watch.up || now.Sub(k.told) < sayAfter(k.watch.pace(), k.watch.heard.Equal(now)) {
+	if !k.watch.up || now.Sub(k.told) < k.watch.pace() {
 		return KeeperOutput{}
 	}
 	k.told = now
@@ -127,7 +127,7 @@ func (k *Keeper) Due() time.Time {
 	}
 	due = earlier(due, k.watch.due(turn))
 	if k.watch.up {
-		due = earlier(due, k.told.Add(sayAfter(k.watch.pace(), false)))
+		due = earlier(due, k.told.Add(k.watch.pace()))
 	}
 	return due
 }
@@ -167,10 +167,6 @@ func (k *Keeper) Receive(now time.Time, of Epoch, msg Message) KeeperOutput {
 			out := KeeperOutput{Replies: []Reply{{To: of, Msg: Ack{Index: k.copy.len()}}}}
 			k.heirs(k.copy.ops[known:], &out)
 			return out
-		}
-	case Beat:
-		if _, stands := k.turn(); stands {
-			return k.beat(now)
 		}
 	case End:
 		return k.quit(msg.Reason)

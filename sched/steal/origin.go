@@ -254,7 +254,7 @@ func (o *Origin) due() time.Time {
 	case o.watch.lead != o.guard.highest:
 		return time.Time{}
 	case o.watch.up:
-		return earlier(o.watch.due(o.turn()), o.told.Add(sayAfter(o.watch.pace(), false)))
+		return earlier(o.watch.due(o.turn()), o.told.Add(o.watch.pace()))
 	default:
 		return o.watch.due(o.turn())
 	}
@@ -262,7 +262,7 @@ func (o *Origin) due() time.Time {
 
 // beat says to the leader that the build is still wanted.
 func (o *Origin) beat() {
-	if o.watch.up && o.watch.lead == o.guard.highest && o.now.Sub(o.told) >= sayAfter(o.watch.pace(), o.watch.heard.Equal(o.now)) {
+	if o.watch.up && o.watch.lead == o.guard.highest && o.now.Sub(o.told) >= o.watch.pace() {
 		o.reply(o.watch.lead, Beat{})
 	}
 }
@@ -292,7 +292,6 @@ func (o *Origin) Receive(now time.Time, of Epoch, msg Message) OriginOutput {
 		o.committed(msg.Commit)
 	case Beat:
 		o.committed(msg.Commit)
-		o.beat()
 	case End:
 		o.ended(msg.Reason)
 	case Tidings:
