@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"slices"
 	"sync/atomic"
@@ -174,18 +175,13 @@ func asked(s *action.Step, command digest.Digest, free bool) bool {
 // checkToolchain compares the programs of this machine with those that the
 // action's key names.
 func (r *runner) checkToolchain(ctx context.Context, p *repb.Platform) *steal.Failure {
-	var want string
-	var s toolchain.Spec
-	for _, prop := range p.GetProperties() {
-		switch prop.GetName() {
-		case action.PropertyToolchain:
-			want = prop.GetValue()
-		case action.PropertyToolchainSpec:
-			s.Spec = prop.GetValue()
-		case action.PropertyToolchainDirs:
-			s.Dirs = prop.GetValue()
+	want, s := toolchainOf(func(yield func(name, value string) bool) {
+		for _, prop := range p.GetProperties() {
+			if !yield(prop.GetName(), prop.GetValue()) {
+				return
+			}
 		}
-	}
+	})
 	if want == "" {
 		return nil
 	}
@@ -212,20 +208,30 @@ func (r *runner) signed(act digest.Digest, res action.Result) (action.Entry, err
 // current reports whether the programs of this machine are those that a platform
 // names.
 func (r *runner) current(ctx context.Context, platform []action.Property) (bool, error) {
-	var want string
-	var s toolchain.Spec
-	for _, p := range platform {
-		switch p.Name {
-		case action.PropertyToolchain:
-			want = p.Value
-		case action.PropertyToolchainSpec:
-			s.Spec = p.Value
-		case action.PropertyToolchainDirs:
-			s.Dirs = p.Value
+	want, s := toolchainOf(func(yield func(name, value string) bool) {
+		for _, p := range platform {
+			if !yield(p.Name, p.Value) {
+				return
+			}
 		}
-	}
+	})
 	have, err := r.toolchains.Current(ctx, s, want)
 	return want != "" && have == want, err
+}
+
+// toolchainOf is the digest that a platform names, "" if none, and of what it is.
+func toolchainOf(platform iter.Seq2[string, string]) (want string, s toolchain.Spec) {
+	for name, value := range platform {
+		switch name {
+		case action.PropertyToolchain:
+			want = value
+		case action.PropertyToolchainSpec:
+			s.Spec = value
+		case action.PropertyToolchainDirs:
+			s.Dirs = value
+		}
+	}
+	return want, s
 }
 
 // keep signs a result, caches it if others may use it, and announces its outputs.
