@@ -221,7 +221,7 @@ func (l *Leader) reported(m *member, r Report) {
 	case r.Entry == nil:
 		l.forget(m.id, r.Step, r.Action)
 		if r.Failure.Kind == WrongToolchain {
-			l.hasNot(m, r.Step)
+			l.lacksToolchain(m, r.Step)
 		}
 		if mine {
 			l.tried(r.Step, m.id, r.Failure)

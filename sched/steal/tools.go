@@ -42,9 +42,9 @@ func (l *Leader) hasTools(m *member, t Tools) {
 	}
 }
 
-// hasNot takes it that a member's toolchain is not any more what the step asks
+// lacksToolchain takes it that a member's toolchain is not any more what the step asks
 // for, until it says that it is again: it would refuse all that need it, one by one.
-func (l *Leader) hasNot(m *member, s Step) {
+func (l *Leader) lacksToolchain(m *member, s Step) {
 	n := l.needs[l.needOf[s]]
 	if m.join == nil || n.spec < 0 || n.spec >= len(m.join.Toolchains) {
 		return
