@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -28,9 +29,10 @@ const (
 	varKit        = "BUILDNET_EXEC_KIT"
 	varShims      = "BUILDNET_EXEC_SHIMS"
 	varFaults     = "BUILDNET_EXEC_FAULTS"
+	varSlots      = "BUILDNET_EXEC_SLOTS"
 )
 
-var ourVariables = []string{varSocket, varInvocation, varKit, varShims, varFaults}
+var ourVariables = []string{varSocket, varInvocation, varKit, varShims, varFaults, varSlots}
 
 var (
 	// ErrUnsupported says that commands cannot be intercepted on this system.
@@ -50,8 +52,11 @@ type Invocation struct {
 	// Socket is the node's, and ID that of the invocation.
 	Socket, ID string
 	// Faults is a file, or "": the shim adds a line for each command with which it
-	// could not ask the node.
+	// could not ask the node. What holds Slots is locks on it.
 	Faults string
+	// Slots is how many commands run here at once where no node counts them, as when
+	// it was lost; 0 is no bound.
+	Slots int
 }
 
 // Environ returns an environment whose commands are intercepted. Libraries that
@@ -67,7 +72,7 @@ func (k *Kit) Environ(environ []string, in Invocation) []string {
 		preloadVariable+"="+preload,
 		varSocket+"="+in.Socket, varInvocation+"="+in.ID, varKit+"="+k.dir, varShims+"="+k.shims)
 	if in.Faults != "" {
-		env = append(env, varFaults+"="+in.Faults)
+		env = append(env, varFaults+"="+in.Faults, varSlots+"="+strconv.Itoa(in.Slots))
 	}
 	return env
 }

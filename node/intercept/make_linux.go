@@ -184,8 +184,9 @@ func (m *maker) build(ctx context.Context, dir string) error {
 		return err
 	}
 	// A static shim starts in half the time. Not every machine has what it takes.
-	if err := m.compile(ctx, "-static", "-o", shim, source("shim.c"), source("talk.c"), source("rules.c")); err != nil {
-		if err := m.compile(ctx, "-o", shim, source("shim.c"), source("talk.c"), source("rules.c")); err != nil {
+	parts := []string{"-o", shim, source("shim.c"), source("talk.c"), source("hold.c"), source("rules.c")}
+	if err := m.compile(ctx, append([]string{"-static"}, parts...)...); err != nil {
+		if err := m.compile(ctx, parts...); err != nil {
 			return err
 		}
 	}

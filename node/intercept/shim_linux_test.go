@@ -102,7 +102,7 @@ func sanitized(t *testing.T) string {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "buildnet-exec")
 	gcc(t, dir, "-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Wshadow", "-Werror", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-static-libasan", "-static-libubsan",
-		"-o", path, native("shim.c"), native("talk.c"), native("rules.c"))
+		"-o", path, native("shim.c"), native("talk.c"), native("hold.c"), native("rules.c"))
 	return path
 }
 

@@ -16,7 +16,9 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/buildnet/buildnet/node/api"
+	"github.com/buildnet/buildnet/node/api/client"
 	"github.com/buildnet/buildnet/node/event"
+	"github.com/buildnet/buildnet/node/host"
 	"github.com/buildnet/buildnet/node/intercept"
 )
 
@@ -151,7 +153,7 @@ func (c *intercepted) run(ctx context.Context) error {
 		if jobs == 0 {
 			jobs = c.invocation.jobs()
 		}
-		env = c.kit.Environ(env, intercept.Invocation{Socket: c.invocation.Socket(), ID: c.invocation.id, Faults: c.faults})
+		env = c.kit.Environ(env, intercept.Invocation{Socket: c.invocation.Socket(), ID: c.invocation.id, Faults: c.faults, Slots: host.Slots()})
 	}
 	argv, env = withJobs(argv, env, jobs, c.flags.jobs > 0)
 	status, err := c.execute(ctx, argv, env)
@@ -225,7 +227,7 @@ func (c *intercepted) sumUp(ctx context.Context, status int) {
 		}
 	}
 	if err != nil {
-		c.app.say("buildnet: %v", err)
+		c.tellLost(ctx, status, err)
 	}
 	noted, err := os.ReadFile(c.faults)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -237,6 +239,22 @@ func (c *intercepted) sumUp(ctx context.Context, status int) {
 			why[f]++
 		}
 		c.app.say("%s ran here beside that: %s", plural(len(faults), "compile"), reasons(why))
+	}
+}
+
+// tellLost says that no node knows any more what ran where. The command has gone on
+// without, and its status counts.
+func (c *intercepted) tellLost(ctx context.Context, status int, err error) {
+	text := "buildnet: " + err.Error()
+	if errors.Is(err, client.ErrLost) {
+		text = fmt.Sprintf("buildnet: the node was lost in the middle of the build, which went on here, %s at once: see node.log in the node's home; what ran where is not known",
+			plural(host.Slots(), "compile"))
+	}
+	c.app.say("%s", text)
+	if line, encoded := event.Encode(event.BuildFinished{
+		Build: c.invocation.id, OK: status == exitOK, Cancelled: wasSignalled(ctx), Error: err.Error(), ByPeer: map[string]int{},
+	}); encoded == nil && c.flags.json {
+		_ = c.show.line(line) // a reader that is gone needs none
 	}
 }
 

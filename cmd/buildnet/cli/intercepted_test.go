@@ -5,16 +5,19 @@ package cli_test
 import (
 	"bytes"
 	"context"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/buildnet/buildnet/cmd/buildnet/cli"
 	"github.com/buildnet/buildnet/node/api"
+	"github.com/buildnet/buildnet/node/api/apitest"
 	"github.com/buildnet/buildnet/node/event"
 )
 
@@ -136,6 +139,36 @@ func TestCompilesThatCouldNotAskAreCounted(t *testing.T) {
 		want(t, 0, "", "2 compiles ran here beside that: the node refused a command: status 503\n")
 	if _, err := os.Stat(filepath.Join(dir, "a.o")); err != nil {
 		t.Error(err)
+	}
+}
+
+// A node that dies under a build takes the build's compiles with it, which run here
+// then; the command ends as it would without, and it is said.
+func TestANodeThatDiesUnderACommand(t *testing.T) {
+	for _, json := range []bool{false, true} {
+		m := newMachine(t)
+		dir := m.files(map[string]string{"Makefile": "all: a.o b.o ; @:\n%.o: ; @gcc -c $*.c\n", "a.c": "int a;\n", "b.c": "int b;\n"})
+		m.node.Lost = make(chan struct{})
+		die := sync.OnceFunc(func() { close(m.node.Lost) })
+		m.node.OnCommand = func(context.Context, api.Command) (api.CommandResult, error) {
+			die()
+			panic(http.ErrAbortHandler)
+		}
+		args := []string{"build", "-C", dir, "--", "make", "-j40"}
+		if json {
+			args = slices.Insert(args, 1, "--json")
+		}
+		r := m.command(nil, args...)
+		r.want(t, 0, "", "the node was lost in the middle of the build")
+		r.want(t, 0, "", "2 compiles ran here beside that: ")
+		if json && !strings.Contains(r.out, `"event":"build.finished","build":"`+apitest.InvocationID+`","ok":true,"error":"`) {
+			t.Errorf("the events end with %s", r.out)
+		}
+		for _, name := range []string{"a.o", "b.o"} {
+			if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+				t.Error(err)
+			}
+		}
 	}
 }
 

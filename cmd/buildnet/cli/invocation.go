@@ -168,6 +168,9 @@ func (i *invocation) end(a *app, e api.InvocationEnd) (*event.BuildFinished, err
 	}
 	i.cancel()
 	<-i.over.Done()
+	if errors.Is(i.err, client.ErrLost) {
+		err = i.err // what could not be told then follows from that
+	}
 	err = errors.Join(err, i.close(a, nothing))
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -3,6 +3,7 @@ package apitest
 import (
 	"context"
 	"errors"
+	"net/http"
 
 	"github.com/buildnet/buildnet/node/api"
 	"github.com/buildnet/buildnet/node/event"
@@ -22,6 +23,8 @@ func (n *Node) Invoke(ctx context.Context, r api.InvocationRequest, emit func(ev
 	select {
 	case e := <-n.ended():
 		end.OK, end.Cancelled, end.Error = e.OK, e.Cancelled, e.Error
+	case <-n.Lost:
+		panic(http.ErrAbortHandler)
 	case <-ctx.Done():
 		end.Cancelled = true
 	}
@@ -70,6 +73,8 @@ func (n *Node) EndInvocation(ctx context.Context, id string, e api.InvocationEnd
 	select {
 	case n.ended() <- e:
 		return n.Err
+	case <-n.Lost:
+		panic(http.ErrAbortHandler)
 	case <-ctx.Done():
 		return ctx.Err()
 	}

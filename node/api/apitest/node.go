@@ -35,6 +35,8 @@ type Node struct {
 	OnBuild func(ctx context.Context, r api.BuildRequest, emit func(event.Event)) error
 	// OnCommand runs a command of an invocation; nil is one that does nothing.
 	OnCommand func(ctx context.Context, c api.Command) (api.CommandResult, error)
+	// Lost, once closed, breaks the connections of invocations, as a node's death does.
+	Lost chan struct{}
 	// OnMade takes what a command made; nil has nobody wait for it.
 	OnMade func(ctx context.Context, ticket string, m api.Made) (api.Kept, error)
 	// OnDown is called by Down.

@@ -18,6 +18,7 @@
 #define VAR_KIT "BUILDNET_EXEC_KIT"
 #define VAR_SHIMS "BUILDNET_EXEC_SHIMS"   /* a directory of links to the shim, by the names of compilers */
 #define VAR_FAULTS "BUILDNET_EXEC_FAULTS" /* a file to which the shim adds why it did not ask */
+#define VAR_SLOTS "BUILDNET_EXEC_SLOTS"   /* how many commands run here at once where no node counts them */
 
 enum { MAX_PATH = 4096 };
 

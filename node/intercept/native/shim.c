@@ -61,6 +61,7 @@ static int note(const char *variable)
 	} ours[] = {
 		{VAR_SOCKET, &session.socket}, {VAR_INVOCATION, &session.invocation}, {VAR_KIT, &session.kit},
 		{VAR_SHIMS, &session.shims},   {VAR_FAULTS, &session.faults},
+		{VAR_SLOTS, &session.slots},
 	};
 	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
 		const char *value = value_of(variable, ours[i].name);

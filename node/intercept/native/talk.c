@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include "talk.h"
+#include "hold.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -325,17 +326,30 @@ static int heed(int fd, struct answer *a)
 	_exit((int)code);
 }
 
-void elsewhere(const char *path, char *const argv[])
+/* ask_node returns the socket, which is the slot, where the node wants the command run here, else -1. */
+static int ask_node(const char *path, char *const argv[])
 {
 	struct buffer command = {0};
 	struct answer a = {.size = -1};
 	if (describe(&command, path, argv))
-		return;
+		return -1;
 	int fd = dial();
 	if (fd < 0)
-		return;
+		return -1;
 	if (ask(fd, &command) == 0 && read_head(fd, &a) == 0 && heed(fd, &a) == 0)
-		fcntl(fd, F_SETFD, 0); /* the compiler holds the slot, and whatever it starts */
-	else
-		close(fd);
+		return fd;
+	close(fd);
+	return -1;
+}
+
+void elsewhere(const char *path, char *const argv[])
+{
+	int slot = ask_node(path, argv);
+	if (slot >= 0)
+		fcntl(slot, F_SETFD, 0); /* the compiler holds it, and whatever it starts */
+	if (!session.faults || !session.slots)
+		return;
+	int why = hold(session.faults, atoi(session.slots), slot >= 0 ? IF_FREE : WHEN_FREE);
+	if (why)
+		fault("what runs here could not be counted: %s", strerror(why));
 }
