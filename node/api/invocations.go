@@ -56,9 +56,10 @@ type InvocationRequest struct {
 	// Env are the variables, as NAME=VALUE, of commands that bring none.
 	Env []string `json:"env,omitempty"`
 
-	// UID is the caller's, by the socket; UnknownUID where the system does not
-	// say.
+	// UID is the caller's, by the socket, and PID its process; UnknownUID and 0 where
+	// the system does not say.
 	UID int `json:"-"`
+	PID int `json:"-"`
 }
 
 // InvocationEnd is what came of an invocation, as its client has it.
@@ -116,7 +117,9 @@ type Command struct {
 	Tells bool
 
 	// UID is the caller's, as for an InvocationRequest, and PID its process, 0 where
-	// the system does not say. A slot that a caller has is that of all that it runs.
+	// the system does not say. A slot that a caller has is that of all that it runs. One
+	// that is not the process of the invocation becomes what it is to run: how it ends
+	// is how that ends.
 	UID int
 	PID int
 }

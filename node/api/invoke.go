@@ -45,7 +45,7 @@ func (s *Server) invocations(mux *http.ServeMux) {
 // invoke runs an invocation; the answer is its events as they come. It ends when
 // the connection does.
 func (s *Server) invoke(w http.ResponseWriter, r *http.Request) {
-	q := InvocationRequest{UID: caller(r)}
+	q := InvocationRequest{UID: caller(r), PID: callerPID(r)}
 	if err := s.accept(w, r, &q); err != nil {
 		fail(w, err)
 		return

@@ -365,43 +365,33 @@ func (t *task) here(ctx context.Context, reasons ...string) (api.CommandResult, 
 		return api.CommandResult{}, err
 	}
 	v.emit(event.StepStarted{Build: string(v.id), Step: string(t.name), Peer: string(v.s.opts.Self)})
-	began := time.Now()
+	began, client := time.Now(), t.lingers()
 	t.handed()
 	return api.CommandResult{Local: reasons, Step: string(t.name), Release: sync.OnceFunc(func() {
+		defer t.v.parts()
+		ran := time.Since(began)
 		t.wrote()
 		release()
-		t.ranHere(began, t.left(), reasons...)
+		failed := t.left()
+		if how := client.ended(); failed == nil {
+			failed = how
+		}
+		t.ranHere(ran, failed, reasons...)
 	})}, nil
 }
 
 // ranHere tells of a command that its client has run.
-func (t *task) ranHere(began time.Time, failed *event.Failure, reasons ...string) {
+func (t *task) ranHere(ran time.Duration, failed *event.Failure, reasons ...string) {
 	for _, r := range reasons {
 		t.v.tally.Local(r)
 	}
 	e := event.StepFinished{
-		Status: event.Executed, Peer: string(t.v.s.opts.Self), RunMS: time.Since(began).Milliseconds(), Here: reasons, Failure: failed,
+		Status: event.Executed, Peer: string(t.v.s.opts.Self), RunMS: ran.Milliseconds(), Here: reasons, Failure: failed,
 	}
 	if failed != nil {
 		e.Status = event.Failed
 	}
 	t.finished(e, true, 0)
-}
-
-// handed says that the client runs the command.
-func (t *task) handed() {
-	t.v.mu.Lock()
-	defer t.v.mu.Unlock()
-	t.v.here[t.name] = t
-}
-
-// left says that the client does not run the command any more, and returns how it
-// failed if it did.
-func (t *task) left() *event.Failure {
-	t.v.mu.Lock()
-	defer t.v.mu.Unlock()
-	delete(t.v.here, t.name)
-	return t.failure
 }
 
 // wrote says that the client has run the command: a compile made its outputs,

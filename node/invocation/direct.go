@@ -71,6 +71,7 @@ func (t *task) alone(ctx context.Context) (res api.CommandResult, ok bool, err e
 	t.handed()
 	t.v.emit(event.StepStarted{Build: string(t.v.id), Step: string(t.name), Peer: string(t.v.s.opts.Self)})
 	return api.CommandResult{Local: []string{why}, Step: string(t.name), Ticket: d.ticket, Release: sync.OnceFunc(func() {
+		defer t.v.parts()
 		d.over(why)
 		release()
 	})}, true, nil
@@ -163,7 +164,7 @@ func (d *direct) over(why string) {
 	failed := d.left()
 	if d.kept == nil {
 		d.wrote()
-		d.ranHere(d.began, failed, why)
+		d.ranHere(time.Since(d.began), failed, why)
 		return
 	}
 	out := api.CommandResult{How: event.Executed, Peer: string(d.kept.Executor), Action: d.kept.Action.String()}

@@ -49,11 +49,16 @@ type invocation struct {
 
 	end  chan api.InvocationEnd
 	over chan struct{} // closed when no more commands are taken
+	// parted is closed by isParted when all clients are through as well.
+	parted   chan struct{}
+	isParted func()
 
 	mu     sync.Mutex
 	closed bool
 	names  map[action.StepID]bool
 	here   map[action.StepID]*task // those that clients run now
+	// clients is how many of these there are, and of those that are not counted yet.
+	clients int
 	// bounds counts what is for this checkout alone.
 	bounds  int
 	asked   map[costs.Kind]bool // of members
@@ -67,6 +72,8 @@ func newInvocation(s *Service, r api.InvocationRequest, emit func(event.Event)) 
 		s: s, id: newID(), req: r, started: time.Now(), told: &told{next: emit},
 		end: make(chan api.InvocationEnd), over: make(chan struct{}), names: map[action.StepID]bool{}, here: map[action.StepID]*task{}, asked: map[costs.Kind]bool{},
 	}
+	v.parted = make(chan struct{})
+	v.isParted = sync.OnceFunc(func() { close(v.parted) })
 	v.exp = experience.New(s.opts.Costs, s.opts.Members, s.opts.Log)
 	v.tally = tally.New(string(v.id), s.opts.Self, 0, v.emit)
 	v.queue = newQueue(v)
@@ -129,6 +136,7 @@ func (v *invocation) do(ctx context.Context) (err error) {
 	}
 	v.close()
 	if !end.Cancelled {
+		v.part(ctx)
 		v.queue.close(ctx)
 	}
 	cancel()
@@ -163,6 +171,7 @@ func (v *invocation) close() {
 	defer v.mu.Unlock()
 	v.closed = true
 	close(v.over)
+	v.mayPart()
 }
 
 // enter counts a command that is looked after, unless no more are.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/buildnet/buildnet/node/api/client"
 	"github.com/buildnet/buildnet/node/event"
 	nodeexec "github.com/buildnet/buildnet/node/exec"
+	"github.com/buildnet/buildnet/node/invocation"
 	"github.com/buildnet/buildnet/node/nodetest"
 	"github.com/buildnet/buildnet/sched/action"
 	"github.com/buildnet/buildnet/store"
@@ -166,8 +168,98 @@ func askNested(of []string) int {
 		return 1
 	}
 	fmt.Println(r.Local[0])
+	if len(of) > 2 { // it is the command from now on
+		if of[2] == "killed" {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		}
+		status, _ := strconv.Atoi(of[2])
+		return status
+	}
 	r.Release()
 	return 0
+}
+
+// A client that becomes its command says nothing of how that ended; it is seen.
+func TestCommandsThatTheirClientsBecome(t *testing.T) {
+	b := newBench(t, startWith(t, 1, says("no")), project)
+	b.begin(api.InvocationRequest{})
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, status := range []string{"0", "3", "killed"} {
+		c := exec.CommandContext(t.Context(), self)
+		c.Env = append(os.Environ(), nested+"="+b.node.Home+"\n"+b.id+"\n"+status)
+		if err := c.Run(); (err == nil) != (status == "0") {
+			t.Fatalf("%s: %v", status, err)
+		}
+	}
+	f := b.end()
+	if _, known := endOf(t, "exit 3"); !known {
+		t.Skip("this kernel cannot tell how a process of others has ended")
+	}
+	if f.Failed != 2 || f.Executed != 1 || f.RunLocal != 3 || f.NotRun != 0 {
+		t.Errorf("%+v", f)
+	}
+	var codes []int
+	for _, e := range b.events {
+		if s, is := e.(event.StepFinished); is && s.Failure != nil {
+			codes = append(codes, s.Failure.ExitCode)
+		}
+	}
+	if slices.Sort(codes); !slices.Equal(codes, []int{-1, 3}) {
+		t.Errorf("exit codes %v", codes)
+	}
+}
+
+// Where the system cannot tell, as of a process that goes on, a compile that has made
+// nothing has failed.
+func TestCompilesThatMakeNothingHaveFailed(t *testing.T) {
+	b := newBench(t, startWith(t, 1, says("no")), project)
+	b.begin(api.InvocationRequest{})
+	for _, makes := range []bool{true, false} {
+		r, err := b.node.API().RunCommand(t.Context(), b.id, api.Command{Dir: b.dir, Argv: strings.Fields(compileB + " -save-temps"), Env: b.env, UID: os.Geteuid(), PID: os.Getppid()})
+		if err != nil || len(r.Local) == 0 {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		if makes {
+			b.write("o/b.o", "")
+		} else {
+			b.taken("o/b.o")
+		}
+		r.Release()
+	}
+	if f := b.end(); f.Failed != 1 || f.Executed != 1 {
+		t.Errorf("%+v", f)
+	}
+}
+
+// endOf is what can be seen of how a process ends.
+func endOf(t *testing.T, script string) (status int, known bool) {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), "/bin/sh", "-c", "read x; "+script)
+	in, err := c.StdinPipe()
+	if err == nil {
+		err = c.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := invocation.Watch(c.Process.Pid)
+	_ = in.Close()
+	_ = c.Wait()
+	return ended()
+}
+
+func TestHowAProcessEnds(t *testing.T) {
+	for script, want := range map[string]int{"exit 0": 0, "exit 7": 7, "kill -9 $$": -1} {
+		if status, known := endOf(t, script); known && status != want {
+			t.Errorf("%s: %d", script, status)
+		}
+	}
+	if status, known := invocation.Watch(0)(); known {
+		t.Errorf("no process: %d", status)
+	}
 }
 
 // A client in a container has other files at the paths that it names.
