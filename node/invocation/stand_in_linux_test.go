@@ -216,16 +216,17 @@ func TestCommandsThatTheirClientsBecome(t *testing.T) {
 // nothing has failed.
 func TestCompilesThatMakeNothingHaveFailed(t *testing.T) {
 	b := newBench(t, startWith(t, 1, says("no")), project)
+	b.write("s/when.c", "const char *when = __TIMESTAMP__;\n")
 	b.begin(api.InvocationRequest{})
 	for _, makes := range []bool{true, false} {
-		r, err := b.node.API().RunCommand(t.Context(), b.id, api.Command{Dir: b.dir, Argv: strings.Fields(compileB + " -save-temps"), Env: b.env, UID: os.Geteuid(), PID: os.Getppid()})
+		r, err := b.node.API().RunCommand(t.Context(), b.id, api.Command{Dir: b.dir, Argv: strings.Fields("gcc -c s/when.c -o o/when.o"), Env: b.env, UID: os.Geteuid(), PID: os.Getppid()})
 		if err != nil || len(r.Local) == 0 {
 			t.Fatalf("%+v, %v", r, err)
 		}
 		if makes {
-			b.write("o/b.o", "")
+			b.write("o/when.o", "")
 		} else {
-			b.taken("o/b.o")
+			b.taken("o/when.o")
 		}
 		r.Release()
 	}
