@@ -201,14 +201,19 @@ func (l *Leader) taking(s Step, m *member, work float64) time.Duration {
 	return took + l.gateOf(m).back(l.outputs(s))
 }
 
-// home is how long the outputs of a step take from m to the initiator.
+// home is how long the outputs of a step take from m to the initiator, with those of
+// the others in its hands: the step itself may be one of them, and counts once.
 func (l *Leader) home(s Step, m *member) time.Duration {
 	if m == l.initiator {
 		return 0
 	}
+	others := len(m.hands)
+	if _, has := m.hands[s]; has {
+		others--
+	}
 	bytes := float64(m.line.owed) + l.outputs(s)
-	if len(m.hands) > 0 {
-		bytes += float64(len(m.hands)) * l.exp.bytes
+	if others > 0 {
+		bytes += float64(others) * l.exp.bytes
 	}
 	return max(m.line.homing, l.way(m)+seconds(bytes/m.bandwidth()))
 }

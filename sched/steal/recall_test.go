@@ -133,3 +133,24 @@ func TestInputsThatAreOnTheirWayAreNotSentElsewhere(t *testing.T) {
 		expect(t, c.name, r.l.quickest(list[0], []*member{idle}) == idle, c.gains)
 	}
 }
+
+func TestAStepCountsOnceOnItsWayHome(t *testing.T) {
+	r := rule(t, 3, 3)
+	m := r.l.crew["peer2"]
+	r.wants(1, "peer2")
+	expect(t, "it has", r.given["peer2"], []Step{0})
+	r.l.exp.bytes = 25e6
+	expect(t, "of what it has", r.l.home(0, m), 2*time.Second)
+	expect(t, "of another", r.l.home(1, m), 4*time.Second)
+	expect(t, "with who has nothing", r.l.home(1, r.l.crew["peer1"]), 2*time.Second)
+}
+
+func TestEqualsDoNotPassAStepOn(t *testing.T) {
+	r := rule(t, 2, 4)
+	r.wants(1, "peer2")
+	expect(t, "it has", r.given["peer2"], []Step{0})
+	r.l.exp.bytes = 50e6 // by which its way home is longer than its run
+	r.wants(1, "peer1", "peer3")
+	r.passes(5 * time.Second)
+	expect(t, "called back", len(r.recalls()), 0)
+}

@@ -19,8 +19,8 @@ func isSo(t *testing.T, when string, round *round) {
 		if !st.booked {
 			expect(t, when+", wait", round.wait(m), l.freeAt(m)[0].Sub(l.now))
 		}
-		if m != l.initiator {
-			expect(t, when+", back", g.back(l.outputs(0)), l.home(0, m))
+		if waits := l.queued[0][0]; m != l.initiator {
+			expect(t, when+", back", g.back(l.outputs(waits)), l.home(waits, m))
 		}
 	}
 }
