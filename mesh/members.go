@@ -187,7 +187,17 @@ func (m *Mesh) member(s *serf.Serf, x serf.Member) peer.Member {
 	if hello, ok := m.rtt[id]; ok && (out.RTT == 0 || time.Since(out.Since) < settleTime) {
 		out.RTT = hello
 	}
+	out.RTT = m.shorter(out.RTT, id)
 	return out
+}
+
+// shorter is the round trip to a peer: the estimate, or what a connection shows it
+// to be at most. Coordinates follow probes, which wait for CPU on a busy machine.
+func (m *Mesh) shorter(estimate time.Duration, to peer.ID) time.Duration {
+	if seen := m.link.RTT(to); seen > 0 && (estimate == 0 || seen < estimate) {
+		return seen
+	}
+	return estimate
 }
 
 func addrOf(x serf.Member) netip.AddrPort {
@@ -206,8 +216,8 @@ func state(s serf.MemberStatus) peer.State {
 	}
 }
 
-// Estimate is the round trip between two members by serf's coordinates; 0 when
-// one has none yet.
+// Estimate is the round trip between two members by serf's coordinates, and that
+// of this node's connections where they show a shorter one; 0 when nothing is known.
 func (m *Mesh) Estimate(a, b peer.ID) time.Duration {
 	m.mu.Lock()
 	s := m.serf
@@ -216,7 +226,14 @@ func (m *Mesh) Estimate(a, b peer.ID) time.Duration {
 		return 0
 	}
 	present := m.present(s)
-	return distance(s, present[a].Name, present[b].Name)
+	estimate := distance(s, present[a].Name, present[b].Name)
+	switch m.Self() {
+	case a:
+		return m.shorter(estimate, b)
+	case b:
+		return m.shorter(estimate, a)
+	}
+	return estimate
 }
 
 func distance(s *serf.Serf, a, b string) time.Duration {

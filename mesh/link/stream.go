@@ -17,6 +17,7 @@ import (
 	"github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 	multistream "github.com/multiformats/go-multistream"
+	"github.com/quic-go/quic-go"
 )
 
 const (
@@ -51,6 +52,26 @@ func (l *Link) Open(ctx context.Context, to peer.ID, addr netip.AddrPort, proto 
 
 func (l *Link) connected(id libp2p.ID) bool {
 	return l.host.Network().Connectedness(id) == network.Connected
+}
+
+// RTT is the shortest round trip that the connections to a peer have seen
+// (min_rtt, RFC 9002 section 5.2); 0 without one. Unlike a mean it does not grow
+// while an end of them is short of CPU.
+func (l *Link) RTT(to peer.ID) (shortest time.Duration) {
+	id, err := libp2p.Decode(string(to))
+	if err != nil {
+		return 0
+	}
+	for _, c := range l.host.Network().ConnsToPeer(id) {
+		var conn *quic.Conn
+		if !c.As(&conn) {
+			continue
+		}
+		if rtt := conn.ConnectionStats().MinRTT; rtt > 0 && (shortest == 0 || rtt < shortest) {
+			shortest = rtt
+		}
+	}
+	return shortest
 }
 
 // connect says hello first: without it the other side refuses the connection,
