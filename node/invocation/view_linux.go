@@ -49,11 +49,13 @@ func compareMounts(pid int) string {
 // mounts are what is mounted, by the place: a file system and what of it.
 type mounts map[string]string
 
-// mountsOf reads a table as proc(5) has it. A later mount hides an earlier one.
+// mountsOf reads a table as proc(5) has it. A later mount hides an earlier one. What
+// holds a namespace open, as `ip netns` makes them, has no bytes to be read.
 func mountsOf(table string) mounts {
 	m := mounts{}
 	for line := range strings.Lines(table) {
-		if fields := strings.Fields(line); len(fields) > 4 {
+		_, kind, _ := strings.Cut(line, " - ")
+		if fields := strings.Fields(line); len(fields) > 4 && !strings.HasPrefix(kind, "nsfs ") {
 			m[fields[4]] = fields[2] + " " + fields[3]
 		}
 	}

@@ -16,6 +16,7 @@ func TestMountsThatShowOtherFiles(t *testing.T) {
 		"ItsOwnProcesses":  {own + "4 3 0:77 / /proc rw - proc proc rw\n5 1 0:78 / /dev/shm rw - tmpfs tmpfs rw\n", ""},
 		"NothingIsKnown":   {"", "/"},
 		"NameWithTheSame":  {own + "4 1 0:78 / /devel rw - tmpfs tmpfs rw\n", "/devel"},
+		"OpenNamespace":    {own + "4 1 0:4 net:[4026532448] /home/u/net rw - nsfs nsfs rw\n", ""},
 		"WithinWhatIsSame": {own + "4 2 0:5 /a/b /tmp/a/b rw - tmpfs tmpfs rw\n", ""},
 	} {
 		if got := otherMount(mountsOf(own), mountsOf(tc.its)); got != tc.differs {
