@@ -101,6 +101,11 @@ func (o *offer) FailCommand(ctx context.Context, id string, f api.CommandFailure
 	return o.parts.invocations.FailCommand(ctx, id, f)
 }
 
+// GoesOn implements api.Node.
+func (o *offer) GoesOn(ctx context.Context, id string) error {
+	return o.parts.invocations.GoesOn(ctx, id)
+}
+
 // EndInvocation implements api.Node.
 func (o *offer) EndInvocation(ctx context.Context, id string, e api.InvocationEnd) error {
 	return o.parts.invocations.EndInvocation(ctx, id, e)

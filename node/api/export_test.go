@@ -9,3 +9,9 @@ func DecodeBuild(r io.Reader) (q BuildRequest, err error) {
 	}
 	return q, err
 }
+
+// Limit has a listener take fewer connections than it would.
+func (l *Listener) Limit(each, all int) {
+	c := l.unix.(*crowd)
+	c.each, c.all = each, all
+}

@@ -19,6 +19,8 @@ type Invocations interface {
 	// event.BuildFinished. It goes on until EndInvocation, or until ctx ends: then
 	// what still runs of it is cancelled, and it returns within 2 s.
 	Invoke(ctx context.Context, r InvocationRequest, emit func(event.Event)) error
+	// GoesOn returns the error of all that follows if there is no such invocation.
+	GoesOn(ctx context.Context, invocation string) error
 	// RunCommand runs one command of an invocation, here or anywhere, or has the
 	// caller run it. When ctx ends nobody needs the command any more. An error says
 	// that there is no such invocation, or that the request is at fault.

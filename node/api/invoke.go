@@ -32,14 +32,26 @@ const CommandType = "application/octet-stream"
 // invocations serves them.
 func (s *Server) invocations(mux *http.ServeMux) {
 	mux.HandleFunc("POST /v1/invocations", s.invoke)
-	mux.HandleFunc("POST /v1/invocations/{id}/run", s.runCommand)
-	mux.HandleFunc("POST /v1/invocations/{id}/made/{ticket}", s.made)
-	mux.HandleFunc("POST /v1/invocations/{id}/failed", askUpTo(maxFailure, func(r *http.Request, q CommandFailure) (struct{}, error) {
+	mux.HandleFunc("POST /v1/invocations/{id}/run", s.known(s.runCommand))
+	mux.HandleFunc("POST /v1/invocations/{id}/made/{ticket}", s.known(s.made))
+	mux.HandleFunc("POST /v1/invocations/{id}/failed", s.known(askUpTo(maxFailure, func(r *http.Request, q CommandFailure) (struct{}, error) {
 		return struct{}{}, s.node.FailCommand(r.Context(), r.PathValue("id"), q)
-	}))
-	mux.HandleFunc("POST /v1/invocations/{id}/end", ask(func(r *http.Request, q InvocationEnd) (struct{}, error) {
+	})))
+	mux.HandleFunc("POST /v1/invocations/{id}/end", s.known(ask(func(r *http.Request, q InvocationEnd) (struct{}, error) {
 		return struct{}{}, s.node.EndInvocation(r.Context(), r.PathValue("id"), q)
-	}))
+	})))
+}
+
+// known reads nothing of a request for an invocation that does not go on.
+func (s *Server) known(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := s.node.GoesOn(r.Context(), r.PathValue("id")); err != nil {
+			w.Header().Set("Connection", "close") // what follows is not read, either
+			fail(w, err)
+			return
+		}
+		next(w, r)
+	}
 }
 
 // invoke runs an invocation; the answer is its events as they come. It ends when

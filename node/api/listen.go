@@ -92,13 +92,15 @@ func (l *Listener) bind(ctx context.Context, p permission) (net.Listener, error)
 	if err := os.Remove(temp); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("listen on %s: %w", l.path, err)
 	}
-	unix, err := new(net.ListenConfig).Listen(ctx, "unix", temp)
+	listener, err := new(net.ListenConfig).Listen(ctx, "unix", temp)
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", l.path, err)
 	}
-	if u, ok := unix.(*net.UnixListener); ok {
-		u.SetUnlinkOnClose(false)
+	unix, ok := listener.(*net.UnixListener)
+	if !ok {
+		panic(fmt.Sprintf("api: a listener on a socket is a %T", listener))
 	}
+	unix.SetUnlinkOnClose(false)
 	if err = p.apply(temp); err == nil {
 		err = os.Rename(temp, l.path)
 	}
@@ -107,7 +109,7 @@ func (l *Listener) bind(ctx context.Context, p permission) (net.Listener, error)
 		_ = os.Remove(temp)
 		return nil, fmt.Errorf("listen on %s: %w", l.path, err)
 	}
-	return unix, nil
+	return newCrowd(unix), nil
 }
 
 func (p permission) apply(socket string) error {

@@ -163,6 +163,12 @@ func (s *Service) leave(v *invocation) {
 	delete(s.running, string(v.id))
 }
 
+// GoesOn implements api.Invocations.
+func (s *Service) GoesOn(_ context.Context, id string) error {
+	_, err := s.find(id)
+	return err
+}
+
 // RunCommand implements api.Invocations.
 func (s *Service) RunCommand(ctx context.Context, id string, c api.Command) (api.CommandResult, error) {
 	v, err := s.find(id)
@@ -248,7 +254,7 @@ func jobs(members []peer.Member, m steal.Modes) int {
 			slots += min(max(o.Caps.Slots, 0), steal.MaxWant)
 		}
 	}
-	n := 2*max(slots, 1) + 2
+	n := min(2*max(slots, 1)+2, api.MaxConns/2) // each has a connection
 	if m.Jobs > 0 {
 		n = min(n, m.Jobs)
 	}

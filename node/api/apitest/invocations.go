@@ -32,6 +32,14 @@ func (n *Node) Invoke(ctx context.Context, r api.InvocationRequest, emit func(ev
 	return nil
 }
 
+// GoesOn implements api.Invocations.
+func (n *Node) GoesOn(_ context.Context, id string) error {
+	if id != InvocationID {
+		return &api.Error{Kind: api.NotFound, Message: "no invocation " + id, Hint: "begin one"}
+	}
+	return nil
+}
+
 // RunCommand implements api.Invocations: see OnCommand.
 func (n *Node) RunCommand(ctx context.Context, id string, c api.Command) (api.CommandResult, error) {
 	n.note(c)
