@@ -70,3 +70,27 @@ func (c *Command) Expand(answer string) ([]string, bool) {
 	}
 	return args, true
 }
+
+// places are the options of Asking that name a place.
+var places = []string{"--sysroot=", "-isysroot", "--gcc-toolchain=", "-gcc-toolchain", "-resource-dir=", "-resource-dir", "-stdlib++-isystem", "-cxx-isystem"}
+
+// Placed reports whether the answer to a question depends on the directory in which
+// it is asked.
+func Placed(question []string) bool {
+	for i, arg := range question {
+		for _, p := range places {
+			at, ok := strings.CutPrefix(arg, p)
+			if !ok {
+				continue
+			}
+			if at == "" && i+1 < len(question) {
+				at = question[i+1]
+			}
+			if !strings.HasPrefix(at, "/") {
+				return true
+			}
+			break
+		}
+	}
+	return false
+}

@@ -33,8 +33,13 @@ type native struct {
 	stamp include.Stamp // of the compiler
 }
 
-func keyOf(program string, question []string) string {
-	return program + "\x00" + strings.Join(question, "\x00")
+// keyOf names a question. What is asked from dir is another question where an
+// argument leads on from there.
+func keyOf(program string, question []string, dir string) string {
+	if !compile.Placed(question) {
+		dir = ""
+	}
+	return strings.Join(append([]string{program, dir}, question...), "\x00")
 }
 
 // own returns a command's compiler, and where it looks by itself. It is asked
@@ -45,7 +50,7 @@ func (in *Inputs) own(ctx context.Context, c *compile.Command, dir string) (prog
 	if err != nil {
 		return "", include.Own{}, err
 	}
-	key, stamp := keyOf(program, question), stampAt(program)
+	key, stamp := keyOf(program, question, dir), stampAt(program)
 	if a, ok := in.answers[key]; ok && a.stamp == stamp {
 		return program, a.own, nil
 	}
@@ -59,6 +64,9 @@ func (in *Inputs) own(ctx context.Context, c *compile.Command, dir string) (prog
 	own, ok := include.ParseOwn(answer)
 	if !ok {
 		return "", include.Own{}, fmt.Errorf("%s does not say where its headers are", c.Compiler)
+	}
+	for i, m := range own.Missing {
+		own.Missing[i] = abs(dir, m)
 	}
 	in.scan.Bind(own.Dirs...)
 	in.answers[key] = asked{own, stamp}

@@ -101,7 +101,7 @@ func (in *Inputs) Native(ctx context.Context, c *compile.Command, dir string) (s
 	if err != nil {
 		return "", err
 	}
-	key, stamp := keyOf(program, question), stampAt(program)
+	key, stamp := keyOf(program, question, dir), stampAt(program)
 	if a, ok := in.natives[key]; ok && a.stamp == stamp {
 		return a.text, nil
 	}

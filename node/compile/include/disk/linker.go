@@ -58,7 +58,7 @@ func (in *Inputs) Libraries(ctx context.Context, c *compile.Command, dir string)
 // searched asks a compiler, once until its file is another.
 func (in *Inputs) searched(ctx context.Context, compiler, program string, asking []string, dir string) ([]string, error) {
 	question := slices.Concat([]string{compiler}, asking, []string{"-print-search-dirs"})
-	key, stamp := keyOf(program, question), stampAt(program)
+	key, stamp := keyOf(program, question, dir), stampAt(program)
 	if l, ok := in.links[key]; ok && l.stamp == stamp {
 		return l.dirs, nil
 	}
@@ -139,7 +139,7 @@ func (in *Inputs) Reproducible(ctx context.Context, archiver, dir string) (bool,
 		return false, err
 	}
 	question := []string{archiver, "--help"}
-	key, stamp := keyOf(program, question), stampAt(program)
+	key, stamp := keyOf(program, question, dir), stampAt(program)
 	a, ok := in.says[key]
 	if !ok || a.stamp != stamp {
 		out, talk, err := in.ask(ctx, question, dir, nil)
