@@ -106,16 +106,10 @@ func directory(path string) (string, error) {
 	return filepath.EvalSymlinks(abs)
 }
 
-// screen finds out what stdout is. CLICOLOR_FORCE has colours passed on to what
-// is no terminal.
+// screen finds out what stdout is.
 func (p Process) screen() Screen {
 	fd := int(p.Stdout.Fd())
-	kind, known := p.Getenv("TERM")
-	s := Screen{Smart: known && kind != "dumb" && term.IsTerminal(fd)}
-	s.Color = s.Smart
-	if force, ok := p.Getenv("CLICOLOR_FORCE"); ok && force != "0" {
-		s.Color = true
-	}
+	s := screenOf(term.IsTerminal(fd), p.Getenv)
 	s.Width = func() int {
 		width, _, err := term.GetSize(fd)
 		if err != nil {
@@ -123,6 +117,17 @@ func (p Process) screen() Screen {
 		}
 		return width
 	}
+	return s
+}
+
+// screenOf is what may be written to a stdout. CLICOLOR_FORCE has colours passed on to
+// what is no terminal; NO_COLOR, unless it is empty, has none in any case.
+func screenOf(terminal bool, getenv func(string) (string, bool)) Screen {
+	kind, known := getenv("TERM")
+	s := Screen{Smart: terminal && known && kind != "dumb"}
+	force, forced := getenv("CLICOLOR_FORCE")
+	none, _ := getenv("NO_COLOR")
+	s.Color = none == "" && (s.Smart || forced && force != "0")
 	return s
 }
 

@@ -39,6 +39,31 @@ func TestStatusFormat(t *testing.T) {
 	}
 }
 
+// A terminal that knows no escapes gets none, and who wants no colours has none.
+func TestWhatAScreenMayShow(t *testing.T) {
+	for _, tc := range []struct {
+		terminal bool
+		env      map[string]string
+		want     Screen
+	}{
+		{true, map[string]string{"TERM": "xterm"}, Screen{Smart: true, Color: true}},
+		{true, map[string]string{"TERM": "dumb"}, Screen{}},
+		{true, nil, Screen{}},
+		{false, map[string]string{"TERM": "xterm"}, Screen{}},
+		{true, map[string]string{"TERM": "xterm", "NO_COLOR": "1"}, Screen{Smart: true}},
+		{true, map[string]string{"TERM": "xterm", "NO_COLOR": ""}, Screen{Smart: true, Color: true}},
+		{false, map[string]string{"CLICOLOR_FORCE": "1"}, Screen{Color: true}},
+		{false, map[string]string{"CLICOLOR_FORCE": "0"}, Screen{}},
+		{true, map[string]string{"TERM": "dumb", "CLICOLOR_FORCE": "1"}, Screen{Color: true}},
+		{false, map[string]string{"CLICOLOR_FORCE": "1", "NO_COLOR": "1"}, Screen{}},
+	} {
+		got := screenOf(tc.terminal, func(name string) (string, bool) { v, ok := tc.env[name]; return v, ok })
+		if got.Smart != tc.want.Smart || got.Color != tc.want.Color {
+			t.Errorf("%v, %v: %+v", tc.terminal, tc.env, got)
+		}
+	}
+}
+
 func TestRate(t *testing.T) {
 	r := rate{last: -1, window: 2}
 	for i, step := range []struct {

@@ -59,7 +59,7 @@ func (a *app) cc(ctx context.Context, argv []string) error {
 	if err != nil {
 		return a.become(ctx, path, argv)
 	}
-	status := a.compile(ctx, i, api.Command{Dir: dir, Argv: slices.Concat([]string{path}, argv[1:]), Env: env, Terminal: a.sys.Screen == Terminal, Umask: umask()}, argv)
+	status := a.compile(ctx, i, api.Command{Dir: dir, Argv: slices.Concat([]string{path}, argv[1:]), Env: env, Terminal: a.sys.Screen == Terminal && environment(env)["NO_COLOR"] == "", Umask: umask()}, argv)
 	// That its node cannot tell of it any more is no fault of the command.
 	_, _ = i.end(a, api.InvocationEnd{OK: status == exitOK, Cancelled: wasSignalled(ctx)})
 	return withStatus(status)

@@ -94,6 +94,13 @@ static const char *own_umask(void)
 	return text;
 }
 
+/* colourful reports whether compilers colour what they print, as gcc decides it. */
+static int colourful(void)
+{
+	const char *kind = lookup(environ, "TERM"), *none = lookup(environ, "NO_COLOR");
+	return kind && strcmp(kind, "dumb") != 0 && !(none && *none) && isatty(STDERR_FILENO);
+}
+
 /*
  * describe writes the command for the node. Its program is named by the path under
  * which it is executed; what it calls itself has to be the same word.
@@ -112,7 +119,7 @@ static int describe(struct buffer *b, const char *path, char *const argv[])
 	for (char **v = environ; !failed && *v; v++)
 		if (strchr(*v, '=') && **v != '=') /* what else there is means nothing to a compiler */
 			failed = field(b, "env", *v);
-	if (!failed && isatty(STDERR_FILENO))
+	if (!failed && colourful())
 		failed = field(b, "terminal", "1");
 	if (!failed)
 		failed = field(b, "umask", own_umask());
