@@ -26,8 +26,17 @@ type Store interface {
 }
 
 // Run checks that what open returns, empty and bounded by Room, is a store.
-func Run(t *testing.T, open func(t *testing.T) Store) {
-	for name, check := range map[string]func(*testing.T, Store){
+func Run(t *testing.T, open func(t *testing.T) Store) { RunIn(t, digest.BLAKE3, open) }
+
+// subject is a store and the function in which it is spoken to.
+type subject struct {
+	Store
+	fn digest.Function
+}
+
+// RunIn is Run with blobs named in fn.
+func RunIn(t *testing.T, fn digest.Function, open func(t *testing.T) Store) {
+	for name, check := range map[string]func(*testing.T, subject){
 		"keeps and returns":     keeps,
 		"empty blob":            emptyBlob,
 		"not found":             notFound,
@@ -40,7 +49,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"agrees with a map":     model,
 		"refuses the too large": tooLarge,
 	} {
-		t.Run(name, func(t *testing.T) { check(t, open(t)) })
+		t.Run(name, func(t *testing.T) { check(t, subject{open(t), fn}) })
 	}
 }
 
@@ -58,16 +67,16 @@ func Bytes(n int, seed byte) []byte {
 // sizes are around the limits of any store.
 var sizes = []int{1, 100, 4095, 4096, 16 << 10, 16<<10 + 1, 100_000, 1 << 20}
 
-func put(t testing.TB, s Store, content []byte) digest.Digest {
+func put(t testing.TB, s subject, content []byte) digest.Digest {
 	t.Helper()
-	d, err := store.AddBytes(t.Context(), s, content)
-	if err != nil {
+	d := digest.Of(s.fn, content)
+	if err := s.Put(t.Context(), d, bytes.NewReader(content)); err != nil {
 		t.Fatal(err)
 	}
 	return d
 }
 
-func here(t testing.TB, s Store, d digest.Digest) bool {
+func here(t testing.TB, s subject, d digest.Digest) bool {
 	t.Helper()
 	has, err := s.Has(t.Context(), []digest.Digest{d})
 	if err != nil {
@@ -76,7 +85,7 @@ func here(t testing.TB, s Store, d digest.Digest) bool {
 	return has[0]
 }
 
-func want(t testing.TB, s Store, d digest.Digest, content []byte) {
+func want(t testing.TB, s subject, d digest.Digest, content []byte) {
 	t.Helper()
 	got, err := store.ReadAll(t.Context(), s, d, Room)
 	if err != nil || !bytes.Equal(got, content) {
@@ -84,7 +93,7 @@ func want(t testing.TB, s Store, d digest.Digest, content []byte) {
 	}
 }
 
-func keeps(t *testing.T, s Store) {
+func keeps(t *testing.T, s subject) {
 	for _, n := range sizes {
 		for _, fn := range []digest.Function{digest.BLAKE3, digest.SHA256} {
 			content := Bytes(n, byte(n))
@@ -111,7 +120,7 @@ func keeps(t *testing.T, s Store) {
 	}
 }
 
-func emptyBlob(t *testing.T, s Store) {
+func emptyBlob(t *testing.T, s subject) {
 	for _, fn := range []digest.Function{digest.BLAKE3, digest.SHA256} {
 		d := digest.Of(fn, nil)
 		if !here(t, s, d) {
@@ -124,8 +133,8 @@ func emptyBlob(t *testing.T, s Store) {
 	}
 }
 
-func notFound(t *testing.T, s Store) {
-	d := digest.Of(digest.BLAKE3, []byte("nowhere"))
+func notFound(t *testing.T, s subject) {
+	d := digest.Of(s.fn, []byte("nowhere"))
 	if here(t, s, d) {
 		t.Error("an absent blob is here")
 	}
@@ -134,10 +143,10 @@ func notFound(t *testing.T, s Store) {
 	}
 }
 
-func mismatch(t *testing.T, s Store) {
+func mismatch(t *testing.T, s subject) {
 	for _, n := range sizes {
 		content := Bytes(n, 1)
-		d := digest.Of(digest.BLAKE3, content)
+		d := digest.Of(s.fn, content)
 		longer := append(bytes.Clone(content), 'x')
 		other := bytes.Clone(content)
 		other[n/2] ^= 1
@@ -152,15 +161,15 @@ func mismatch(t *testing.T, s Store) {
 	}
 }
 
-func failingReader(t *testing.T, s Store) {
+func failingReader(t *testing.T, s subject) {
 	boom := errors.New("boom")
 	for _, n := range sizes {
 		content := Bytes(n, 2)
 		r := io.MultiReader(bytes.NewReader(content[:n/2]), errReader{boom})
-		if err := s.Put(t.Context(), digest.Of(digest.BLAKE3, content), r); !errors.Is(err, boom) {
+		if err := s.Put(t.Context(), digest.Of(s.fn, content), r); !errors.Is(err, boom) {
 			t.Errorf("put %d bytes: %v", n, err)
 		}
-		if here(t, s, digest.Of(digest.BLAKE3, content)) {
+		if here(t, s, digest.Of(s.fn, content)) {
 			t.Errorf("kept half of %d bytes", n)
 		}
 	}
@@ -170,7 +179,7 @@ type errReader struct{ err error }
 
 func (r errReader) Read([]byte) (int, error) { return 0, r.err }
 
-func dropsUnused(t *testing.T, s Store) {
+func dropsUnused(t *testing.T, s subject) {
 	first := put(t, s, Bytes(100_000, 0))
 	second := put(t, s, Bytes(100_000, 1))
 	for seed := range byte(60) {
@@ -185,16 +194,16 @@ func dropsUnused(t *testing.T, s Store) {
 	}
 }
 
-func sparesLeased(t *testing.T, s Store) {
+func sparesLeased(t *testing.T, s subject) {
 	late := Bytes(100_000, 200)
 	lease := s.Lease()
 	early := put(t, s, Bytes(100_000, 0))
-	lease.Hold(early, digest.Of(digest.BLAKE3, late))
+	lease.Hold(early, digest.Of(s.fn, late))
 	put(t, s, late)
 	for seed := range byte(60) {
 		put(t, s, Bytes(100_000, seed+1))
 	}
-	if !here(t, s, early) || !here(t, s, digest.Of(digest.BLAKE3, late)) {
+	if !here(t, s, early) || !here(t, s, digest.Of(s.fn, late)) {
 		t.Error("a leased blob was dropped")
 	}
 	lease.Release()
@@ -207,17 +216,17 @@ func sparesLeased(t *testing.T, s Store) {
 	}
 }
 
-func tooLarge(t *testing.T, s Store) {
+func tooLarge(t *testing.T, s subject) {
 	lease := s.Lease()
 	defer lease.Release()
 	var held []digest.Digest
 	for seed := range byte(30) {
 		content := Bytes(100_000, seed)
-		lease.Hold(digest.Of(digest.BLAKE3, content))
+		lease.Hold(digest.Of(s.fn, content))
 		held = append(held, put(t, s, content))
 	}
 	big := Bytes(2<<20, 99)
-	if _, err := s.Add(t.Context(), digest.BLAKE3, bytes.NewReader(big)); !errors.Is(err, store.ErrFull) {
+	if _, err := s.Add(t.Context(), s.fn, bytes.NewReader(big)); !errors.Is(err, store.ErrFull) {
 		t.Errorf("add beyond the bound: %v", err)
 	}
 	for _, d := range held {
@@ -228,7 +237,7 @@ func tooLarge(t *testing.T, s Store) {
 	put(t, s, Bytes(1000, 98)) // small ones still fit
 }
 
-func readersStay(t *testing.T, s Store) {
+func readersStay(t *testing.T, s subject) {
 	for _, n := range []int{1000, 100_000} {
 		content := Bytes(n, 7)
 		d := put(t, s, content)
@@ -249,7 +258,7 @@ func readersStay(t *testing.T, s Store) {
 	}
 }
 
-func concurrent(t *testing.T, s Store) {
+func concurrent(t *testing.T, s subject) {
 	var wg sync.WaitGroup
 	for g := range 8 {
 		wg.Go(func() {
@@ -267,11 +276,11 @@ func concurrent(t *testing.T, s Store) {
 }
 
 // model checks random operations on blobs that fit against a map.
-func model(t *testing.T, s Store) {
+func model(t *testing.T, s subject) {
 	kept := map[digest.Digest][]byte{}
 	rapid.Check(t, func(t *rapid.T) {
 		content := Bytes(rapid.SampledFrom([]int{0, 1, 17, 5000, 17_000}).Draw(t, "size"), byte(rapid.IntRange(0, 8).Draw(t, "seed")))
-		d := digest.Of(digest.BLAKE3, content)
+		d := digest.Of(s.fn, content)
 		if rapid.Bool().Draw(t, "put") {
 			if err := s.Put(context.Background(), d, bytes.NewReader(content)); err != nil {
 				t.Fatal(err)
