@@ -181,6 +181,9 @@ func (o *offer) Build(ctx context.Context, r api.BuildRequest, emit func(event.E
 		emit(e)
 	}
 	if r.Attach != "" {
+		if err := o.attachable(r.Attach); err != nil {
+			return err
+		}
 		err = o.parts.builder.Attach(ctx, build.Attachment{Build: r.Attach, Root: root, Files: files}, tell)
 		return o.told(err, last)
 	}
@@ -205,7 +208,7 @@ func (o *offer) told(err error, last bool) error {
 	case errors.Is(err, build.ErrNoBuild):
 		return &api.Error{
 			Kind: api.NotFound, Message: err.Error(),
-			Hint: "where it was begun, `buildnet build` uses what it had finished",
+			Hint: "where it was begun, `buildnet build` uses what it had finished; builds of ninja, of make and the like are never followed",
 		}
 	case errors.Is(err, build.ErrAmbiguous):
 		return api.Errorf(api.Conflict, "%v", err)
@@ -282,7 +285,7 @@ func (o *offer) Recording(_ context.Context, id string) (event.Recording, error)
 	var rec event.Recording
 	switch {
 	case errors.Is(err, history.ErrNoRecording):
-		return rec, unrecorded(r, rec)
+		return rec, o.unrecorded(r, rec)
 	case err != nil:
 		return rec, noBuild(id, err)
 	}
@@ -290,7 +293,7 @@ func (o *offer) Recording(_ context.Context, id string) (event.Recording, error)
 		return rec, fmt.Errorf("recording of build %s: %w", r.ID, err)
 	}
 	if rec.TooLarge {
-		return rec, unrecorded(r, rec)
+		return rec, o.unrecorded(r, rec)
 	}
 	return rec, nil
 }
@@ -311,13 +314,17 @@ func (o *offer) Explain(ctx context.Context, id, step string) (event.Explanation
 }
 
 // unrecorded says why a build cannot be replayed.
-func unrecorded(r history.Record, rec event.Recording) error {
+func (o *offer) unrecorded(r history.Record, rec event.Recording) error {
 	var f event.BuildFinished
 	if err := json.Unmarshal(r.Summary, &f); err != nil {
 		return fmt.Errorf("summary of build %s: %w", r.ID, err)
 	}
 	e := &api.Error{Kind: api.Conflict}
+	_, client, invoked := o.invoked(r.ID)
 	switch {
+	case invoked:
+		e.Message = fmt.Sprintf("build %s is of %s, which gives its commands one by one and keeps their order to itself: there is no graph to replay", r.ID, client)
+		e.Hint = "see `buildnet builds show " + r.ID + "`, or measure it with `buildnet build --trace FILE`"
 	case f.Executed+f.Failed == 0:
 		e.Message = fmt.Sprintf("build %s executed nothing: there is nothing to replay", r.ID)
 		e.Hint = "choose one of `buildnet builds` that executed something, or build with --force"

@@ -9,6 +9,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -161,6 +162,23 @@ func (s *Service) leave(v *invocation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.running, string(v.id))
+}
+
+// Client returns the ID of an invocation that goes on, if id begins one alone, and the
+// program of which it is.
+func (s *Service) Client(id string) (full, client string, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for at, v := range s.running {
+		if id == "" || !strings.HasPrefix(at, id) {
+			continue
+		}
+		if ok {
+			return "", "", false
+		}
+		full, client, ok = at, v.req.Client, true
+	}
+	return full, client, ok
 }
 
 // GoesOn implements api.Invocations.

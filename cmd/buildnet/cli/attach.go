@@ -28,7 +28,8 @@ func (a *app) buildsAttachCommand() *cobra.Command {
 			"yet.\n\n" +
 			"If the machine dies on which a build was begun, another one goes on with it; this is\n" +
 			"how to come to its outputs. Ctrl-C ends only this command. A build can be followed\n" +
-			"for ten minutes after its end.",
+			"for ten minutes after its end. One of ninja, of make or the like cannot: its files\n" +
+			"are where it works alone.",
 		Example: "  buildnet builds attach 3f9a --output-dir ~/rescued",
 		Args:    takes("BUILD"),
 		RunE: func(c *cobra.Command, args []string) error {
