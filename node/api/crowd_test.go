@@ -49,9 +49,11 @@ func TestConnectionsAreCounted(t *testing.T) {
 			if _, err := io.WriteString(c, "GET /health HTTP/1.1\r\nHost: node\r\n\r\n"); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil {
+			r, err := http.ReadResponse(bufio.NewReader(c), nil)
+			if err != nil {
 				t.Fatal(err)
 			}
+			_ = r.Body.Close()
 		}
 		for _, size := range []int{0, 1 << 20} {
 			c := client.New(home)
@@ -90,6 +92,7 @@ func TestWhatIsForNoInvocationIsNotRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		body, err := io.ReadAll(r.Body)
+		_ = r.Body.Close()
 		if err != nil || r.StatusCode != http.StatusNotFound || !r.Close || !strings.Contains(string(body), "no invocation none") {
 			t.Errorf("%s: %s, %s, %v", path, r.Status, body, err)
 		}
