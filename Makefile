@@ -116,7 +116,7 @@ flaws: ## plant bugs in the machines, one after the other: the simulation has to
 scale: build ## measure simulated meshes of 100 to 10,000 nodes, and write docs/scale.md
 	$(GO) run ./simulations/scale -docs docs
 
-calibrate: deps build ## replay real builds of a C project: fail if one is more than 15 % off (on an idle machine)
+calibrate: deps build ## replay real builds of a C project: fail if one is more than 15 % off, or changes go the wrong way (on an idle machine)
 	simulations/replay/calibrate bin/buildnet
 
 clean: ## remove what was built

@@ -37,9 +37,9 @@ func (n *node) command(i int) {
 	turn.Begin = func() {
 		waits = false
 		tell(trace.CommandBegan)
-		n.host.change(1)
+		n.host.change(steal.Ours, 1)
 		n.later(c.For, func() {
-			n.host.change(-1)
+			n.host.change(steal.Ours, -1)
 			leave()
 		})
 	}

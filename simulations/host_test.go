@@ -48,6 +48,8 @@ func TestNodesOfOneHostShareItsCores(t *testing.T) {
 		10 * time.Second: took(),
 		20 * time.Second: took(setting.Host{Nodes: both, Cores: 2}),
 		80 * time.Second: took(setting.Host{Nodes: both, Cores: 0.5}),
+		5 * time.Second:  took(setting.Host{Nodes: both, Cores: 4, BPU: 2}),
+		40 * time.Second: took(setting.Host{Nodes: both, Cores: 1, Lent: 0.01}),
 	} {
 		if got != want {
 			t.Errorf("took %v, want %v", got, want)

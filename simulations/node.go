@@ -49,7 +49,6 @@ type node struct {
 
 	// Faults.
 	speed   float64 // 1 is as fast as it is
-	paced   float64 // by which what runs was planned last
 	stalled bool
 	clogged bool
 	stalls  int      // that have begun
@@ -114,7 +113,7 @@ func (w *World) populate() {
 	w.nodes = make([]*node, len(w.setting.Nodes))
 	for i := range w.nodes {
 		spec := &w.setting.Nodes[i]
-		w.nodes[i] = &node{w: w, place: i, id: idOf(i), spec: spec, memory: newMemory(spec), speed: 1, paced: 1}
+		w.nodes[i] = &node{w: w, place: i, id: idOf(i), spec: spec, memory: newMemory(spec), speed: 1}
 	}
 	w.house()
 	w.gather()
@@ -199,7 +198,6 @@ func (n *node) stop(word string) {
 	n.memory = newMemory(n.spec)
 	n.forgetHolders()
 	n.stalled, n.inbox, n.speed, n.failing = false, nil, 1, 0
-	n.paced = n.rate()
 	w.net.Clog(n.place, 1, 0)
 	e := n.of(trace.Down)
 	e.Text = word

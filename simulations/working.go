@@ -29,13 +29,16 @@ type job struct {
 	turn            *steal.Turn // for a slot of in, the node's; nil before it asks
 	in              *steal.Slots
 
-	// Of what runs: what is left of its cost in BPU-seconds, as of since, and
-	// the number of the plan to end it.
+	// Of what runs: what is left of its cost in BPU-seconds, as of since, at which
+	// rate it goes on, and the number of the plan to end it.
 	runs  bool
 	began time.Duration
 	left  float64
 	since time.Duration
+	rate  float64
 	ends  int
+	// spare is a copy of what runs on the same host already.
+	spare bool
 }
 
 func (p *party) doHand(out steal.HandOutput) {
@@ -166,10 +169,11 @@ func (j *job) begin() {
 	}
 	w := p.n.w
 	j.runs, j.began, j.since, j.left = true, w.clock.now, w.clock.now, p.b.step(j.key.step).Cost
+	j.spare = p.n.host.runs(j.key.action) != nil
 	p.n.running = append(p.n.running, j)
 	p.n.w.tell(j.of(trace.RunBegan))
 	j.pace()
-	p.n.host.change(1)
+	p.n.host.began(j)
 	p.doHand(p.hand.Running(p.n.clock(), j.key.step, j.key.action))
 }
 
@@ -186,7 +190,7 @@ func (p *party) advance(now time.Time) {
 			continue
 		}
 		cost := max(p.b.step(j.key.step).Cost, slowest)
-		left := j.left - (p.n.w.clock.now-j.since).Seconds()*p.n.spec.BPU*p.n.rate()
+		left := j.left - (p.n.w.clock.now-j.since).Seconds()*p.n.power()*j.rate
 		p.doHand(p.hand.Progress(now, j.key.step, j.key.action, int(100*(1-left/cost))))
 	}
 }
@@ -201,10 +205,14 @@ func (j *job) of(k trace.Kind) trace.Event {
 func (j *job) pace() {
 	n := j.p.n
 	j.ends++
-	if n.stalled {
+	j.rate = 0
+	if !j.spare {
+		j.rate = n.rate(j.turn.Whose)
+	}
+	if j.rate == 0 {
 		return
 	}
-	ends, speed := j.ends, n.spec.BPU*n.rate()
+	ends, speed := j.ends, n.power()*j.rate
 	n.later(time.Duration(j.left/speed*float64(time.Second)), func() {
 		if j.runs && j.ends == ends {
 			j.ended()
@@ -213,22 +221,30 @@ func (j *job) pace() {
 }
 
 // repace plans what runs anew when the node's speed has changed. The caller
-// has set the new one; paced is what it was.
+// has set the new one.
 func (n *node) repace() {
 	for _, j := range n.running {
-		j.left = max(0, j.left-(n.w.clock.now-j.since).Seconds()*n.spec.BPU*n.paced)
+		j.left = max(0, j.left-(n.w.clock.now-j.since).Seconds()*n.power()*j.rate)
 		j.since = n.w.clock.now
 		j.pace()
 	}
-	n.paced = n.rate()
+}
+
+// power is that of one of its cores, in BPU: what it says of itself, unless its
+// host's are known.
+func (n *node) power() float64 {
+	if n.host != nil && n.host.BPU > 0 {
+		return n.host.BPU
+	}
+	return n.spec.BPU
 }
 
 // rate is the speed of one of its actions, 1 is that of an idle core.
-func (n *node) rate() float64 {
+func (n *node) rate(whose steal.Whose) float64 {
 	if n.stalled {
 		return 0
 	}
-	return max(n.speed, slowest) * n.host.rate()
+	return max(n.speed, slowest) * n.host.rate(whose)
 }
 
 // ended is the end of the command. Its outputs are kept, and its slot is free
@@ -326,7 +342,7 @@ func (j *job) unlist() {
 	j.runs = false
 	n := j.p.n
 	n.running = slices.DeleteFunc(n.running, func(o *job) bool { return o == j })
-	n.host.change(-1)
+	n.host.ended(j)
 }
 
 func placesOf(ids []peer.ID) []int {

@@ -11,7 +11,7 @@ import (
 // graphOf is the graph of what was not known. What depended on a known step
 // depends on what that one depended on, as far as that was not known. own has
 // the seconds of steps that are not as long as they took.
-func graphOf(rec *event.Recording, own map[int]float64) (*workload.Graph, error) {
+func graphOf(rec *event.Recording, own map[int]float64, bpu []float64) (*workload.Graph, error) {
 	g := &workload.Graph{}
 	// stands has for each step what a step that depends on it has to wait for.
 	stands := make([][]int, len(rec.Steps))
@@ -35,7 +35,11 @@ func graphOf(rec *event.Recording, own map[int]float64) (*workload.Graph, error)
 			seconds = micros(s.RunUS).Seconds()
 		}
 		stands[i] = []int{len(g.Steps)}
-		g.Steps = append(g.Steps, stepOf(rec, s, deps, seconds))
+		step := stepOf(rec, s, deps)
+		if s.Peer >= 0 && s.Peer < len(bpu) {
+			step.Cost = seconds * bpu[s.Peer]
+		}
+		g.Steps = append(g.Steps, step)
 	}
 	if len(g.Steps) == 0 {
 		return nil, fmt.Errorf("replay build %s: it executed nothing", rec.Build)
@@ -48,16 +52,11 @@ func known(s event.Status) bool {
 	return s == event.CachedLocal || s == event.CachedMesh || s == event.Skipped
 }
 
-func stepOf(rec *event.Recording, s *event.RecordedStep, deps []int, seconds float64) workload.Step {
+func stepOf(rec *event.Recording, s *event.RecordedStep, deps []int) workload.Step {
 	out := workload.Step{
-		Name: s.Name, Content: rec.Build + "/" + s.Name, Deps: deps, Hint: s.Hint,
+		Name: s.Name, Content: rec.Build + "/" + s.Name, Deps: deps, Hint: s.Hint, Cost: s.Hint,
 		// What several steps read travels to a peer once.
 		InputBytes: s.FreshBytes, OutputBytes: s.OutputBytes, Here: s.Here,
-	}
-	if s.Peer >= 0 && s.Peer < len(rec.Peers) {
-		out.Cost = seconds * bpuOf(&rec.Peers[s.Peer])
-	} else {
-		out.Cost = s.Hint // it was not run
 	}
 	if s.Status == event.Failed {
 		out.Nature = workload.Failing
@@ -66,12 +65,4 @@ func stepOf(rec *event.Recording, s *event.RecordedStep, deps []int, seconds flo
 		out.Toolchain = rec.Toolchains[s.Toolchain-1]
 	}
 	return out
-}
-
-// bpuOf is the speed of a peer, 1 where it is not known.
-func bpuOf(p *event.RecordedPeer) float64 {
-	if p.BPU > 0 {
-		return p.BPU
-	}
-	return 1
 }

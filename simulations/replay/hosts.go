@@ -9,36 +9,44 @@ import (
 )
 
 // host is a machine on which several recorded peers live, by its name. What
-// their steps lacked of a core's time is taken for waiting for its cores: cores
-// is how many there must have been that the steps, all those that ran at a time
-// having equal parts, came to the time of processors that was measured.
+// their steps lacked of a core's time is taken for waiting for its cores. How
+// many these must have been, and how much less a step got that ran for another
+// peer than one of the initiator's own, is what brings the steps to the time of
+// processors that was measured of both.
 type host struct {
-	peers []int
-	cores float64
-	runs  []run
+	setting.Host // without nodes
+	peers        []int
+	runs         []run
 	// changes are the begins and the ends of the runs, in order.
 	changes []change
 }
 
 type change struct {
-	at int64
-	by int
+	at  int64
+	run int
+	by  int
 }
 
 // run is a step on a core, in microseconds since the build began.
 type run struct {
 	step       int
 	begun, end int64
-	cpu        int64
-	// needed is what the run would have taken on cores of its own.
+	cpu        float64
+	// lent runs are on other peers than the initiator.
+	lent bool
+	// needed is what the run would have taken on a core of its own.
 	needed float64
 }
 
 const (
 	// leastCores is less than anybody is left on a machine.
 	leastCores = 0.02
-	// halvings find the cores closely enough.
-	halvings = 40
+	// leastLent is less than the kernel lets any step have beside another, and
+	// usualLent what steps for others weigh beside the own (docs/scheduling.md).
+	leastLent = 0.002
+	usualLent = 0.1
+	// halvings find the cores closely enough, and what is lent.
+	halvings = 30
 )
 
 // hostsOf finds the hosts and how busy they were.
@@ -55,6 +63,9 @@ func hostsOf(rec *event.Recording) []*host {
 			hosts = append(hosts, at[name])
 		}
 		at[name].peers = append(at[name].peers, i)
+		// What peers measured of the same cores differs by chance, and by what went
+		// on beside, which makes it less, never more.
+		at[name].BPU = max(at[name].BPU, bpuOf(&rec.Peers[i]))
 	}
 	hosts = slices.DeleteFunc(hosts, func(h *host) bool { return len(h.peers) < 2 })
 	for _, h := range hosts {
@@ -75,54 +86,92 @@ func (h *host) collect(rec *event.Recording) {
 			cpu = s.RunUS // not every system tells it
 		}
 		end := s.FinishedUS - s.SecureUS - s.UploadUS
-		h.runs = append(h.runs, run{step: i, begun: end - s.RunUS, end: end, cpu: cpu})
-		h.changes = append(h.changes, change{end - s.RunUS, 1}, change{end, -1})
+		h.changes = append(h.changes, change{end - s.RunUS, len(h.runs), 1}, change{end, len(h.runs), -1})
+		h.runs = append(h.runs, run{step: i, begun: end - s.RunUS, end: end, cpu: float64(cpu), lent: s.Peer != 0})
 	}
-	slices.SortFunc(h.changes, func(a, b change) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.by, b.by)) })
+	slices.SortFunc(h.changes, func(a, b change) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.by, b.by), cmp.Compare(a.run, b.run))
+	})
 }
 
-// fit looks for the number of cores by halving: with more of them the same runs
-// come to more.
+// fit looks for what is lent and for the number of cores, by halving: with more
+// of the one, steps for other peers come to more, with more of the other all do.
 func (h *host) fit(rec *event.Recording) {
-	want := 0.0
+	var own, lent float64
 	for _, r := range h.runs {
-		want += float64(r.cpu)
+		if r.lent {
+			lent += r.cpu
+		} else {
+			own += r.cpu
+		}
 	}
-	low, high := leastCores, leastCores
+	if h.Lent = usualLent; own > 0 && lent > 0 {
+		h.Lent = halve(leastLent, 1, func(part float64) bool {
+			h.Lent = part
+			h.Cores = h.coresFor(rec, own+lent)
+			_, got := h.need()
+			return got < lent
+		})
+	}
+	h.Cores = h.coresFor(rec, own+lent)
+	h.need()
+}
+
+// coresFor are as many as bring the runs to a sum.
+func (h *host) coresFor(rec *event.Recording, sum float64) float64 {
+	most := leastCores
 	for _, p := range h.peers {
-		high += max(float64(rec.Peers[p].Slots), rec.Peers[p].Cores)
+		most += max(float64(rec.Peers[p].Slots), rec.Peers[p].Cores)
 	}
+	return halve(leastCores, most, func(cores float64) bool {
+		h.Cores = cores
+		own, lent := h.need()
+		return own+lent < sum
+	})
+}
+
+// halve returns the least value between two that is not too little.
+func halve(low, high float64, little func(float64) bool) float64 {
 	for range halvings {
-		middle := (low + high) / 2
-		if h.need(middle) < want {
+		if middle := (low + high) / 2; little(middle) {
 			low = middle
 		} else {
 			high = middle
 		}
 	}
-	h.cores = high
-	h.need(high)
+	return high
 }
 
-// need sets what each run would have needed on cores of its own, if there were
-// so many, and returns the sum.
-func (h *host) need(cores float64) (sum float64) {
-	// done is what one run that went on all the time would have got.
-	done, running, last := 0.0, 0, int64(0)
-	upTo := make(map[int64]float64, len(h.changes))
+// need sets what each run would have needed on a core of its own, if the host
+// were as it is now, and returns the sums of the initiator's runs and of others'.
+func (h *host) need() (own, lent float64) {
+	// done is what a run of the initiator that went on all the time would have
+	// got, and one of others.
+	var done [2]float64
+	var running [2]int
+	last := int64(0)
 	for _, c := range h.changes {
-		if running > 0 {
-			done += float64(c.at-last) * min(1, cores/float64(running))
+		each, part := h.Shares(running[0], running[1])
+		done[0] += float64(c.at-last) * each
+		done[1] += float64(c.at-last) * part
+		last = c.at
+		r, kind := &h.runs[c.run], 0
+		if r.lent {
+			kind = 1
 		}
-		upTo[c.at], last = done, c.at
-		running += c.by
+		running[kind] += c.by
+		if c.by > 0 {
+			r.needed = -done[kind]
+			continue
+		}
+		r.needed += done[kind]
+		if r.lent {
+			lent += r.needed
+		} else {
+			own += r.needed
+		}
 	}
-	for i := range h.runs {
-		r := &h.runs[i]
-		r.needed = upTo[r.end] - upTo[r.begun]
-		sum += r.needed
-	}
-	return sum
+	return own, lent
 }
 
 // costs are the run times of steps on cores of their own, in seconds, where
@@ -141,7 +190,7 @@ func costs(hosts []*host) map[int]float64 {
 func (t *town) hosts(recorded []*host) []setting.Host {
 	var hosts []setting.Host
 	for _, h := range recorded {
-		one := setting.Host{Cores: h.cores}
+		one := h.Host
 		for node, peer := range t.of {
 			if slices.Contains(h.peers, peer) {
 				one.Nodes = append(one.Nodes, node)
@@ -150,4 +199,26 @@ func (t *town) hosts(recorded []*host) []setting.Host {
 		hosts = append(hosts, one)
 	}
 	return hosts
+}
+
+// speeds are the peers' cores, in BPU.
+func speeds(rec *event.Recording, hosts []*host) []float64 {
+	bpu := make([]float64, len(rec.Peers))
+	for i := range rec.Peers {
+		bpu[i] = bpuOf(&rec.Peers[i])
+	}
+	for _, h := range hosts {
+		for _, p := range h.peers {
+			bpu[p] = h.BPU
+		}
+	}
+	return bpu
+}
+
+// bpuOf is what a peer says of its speed, 1 where it is not known.
+func bpuOf(p *event.RecordedPeer) float64 {
+	if p.BPU > 0 {
+		return p.BPU
+	}
+	return 1
 }

@@ -51,7 +51,8 @@ func Setting(rec *event.Recording, c Changes) (*setting.Setting, error) {
 		return nil, fmt.Errorf("replay build %s: it was not recorded", rec.Build)
 	}
 	hosts := hostsOf(rec)
-	graph, err := graphOf(rec, costs(hosts))
+	bpu := speeds(rec, hosts)
+	graph, err := graphOf(rec, costs(hosts), bpu)
 	if err != nil {
 		return nil, err
 	}

@@ -67,14 +67,6 @@ type Node struct {
 	Late time.Duration
 }
 
-// Host is a machine on which several nodes live. Its cores are divided evenly
-// among the actions that run on all of them.
-type Host struct {
-	Nodes []int
-	// Cores are those that actions have.
-	Cores float64
-}
-
 // Build is one build that somebody asks for.
 type Build struct {
 	Name      string

@@ -70,8 +70,8 @@ func (b *Build) validate(nodes int) error {
 func (s *Setting) validateHosts() error {
 	on := map[int]bool{}
 	for i, h := range s.Hosts {
-		if !(h.Cores > 0) {
-			return fmt.Errorf("setting: host %d has %v cores; a host needs some", i, h.Cores)
+		if !(h.Cores > 0) || h.BPU < 0 || h.Lent < 0 || h.Lent > 1 {
+			return fmt.Errorf("setting: host %d has %v cores of %v BPU and lends %v; it needs some, and lends 0 to 1", i, h.Cores, h.BPU, h.Lent)
 		}
 		for _, node := range h.Nodes {
 			if node < 0 || node >= len(s.Nodes) || on[node] {
