@@ -25,13 +25,14 @@ type Build struct {
 
 	mu      sync.Mutex
 	learned []costs.Kind
+	paces   map[tool]*pace
 	caps    map[peer.ID]peer.Capabilities // as they were at capsAt
 	capsAt  time.Time
 }
 
 // New returns the experience of a build.
 func New(book *costs.Book, members func() []peer.Member, log *slog.Logger) *Build {
-	return &Build{book: book, members: members, log: log}
+	return &Build{book: book, members: members, log: log, paces: map[tool]*pace{}}
 }
 
 // Hints returns what is known of a kind. Memory decides where a step may run at
@@ -48,19 +49,22 @@ func (b *Build) Hints(k costs.Kind) (action.Hints, bool) {
 // Learn keeps what a step took that began after since, for the order of the next
 // build. The executor's word is bounded by what can be seen of it here.
 func (b *Build) Learn(step *action.Step, executor peer.ID, res *action.Result, since time.Time) {
-	caps := b.Caps(executor)
 	k := costs.KindsOf(step)
-	err := b.book.Learn(k, costs.Run{
-		Wall: min(res.Wall, time.Since(since)), CPU: res.CPU, BPU: caps.BPU, Share: caps.Share(),
-		Memory: res.MaxRSS, Bytes: res.OutputBytes(), OK: res.OK(),
-	}, time.Now())
-	if err != nil {
+	if err := b.book.Learn(k, b.run(executor, res, since), time.Now()); err != nil {
 		b.log.Debug("what a step took is not kept", "step", step.ID, "error", err)
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.learned = append(b.learned, k.Step, k.Rule)
+}
+
+func (b *Build) run(executor peer.ID, res *action.Result, since time.Time) costs.Run {
+	caps := b.Caps(executor)
+	return costs.Run{
+		Wall: min(res.Wall, time.Since(since)), CPU: res.CPU, BPU: caps.BPU, Share: caps.Share(),
+		Memory: res.MaxRSS, Bytes: res.OutputBytes(), OK: res.OK(),
+	}
 }
 
 // Keep writes down what was learned, and returns of what.

@@ -256,7 +256,7 @@ func (t *task) away(ctx context.Context) (api.CommandResult, error) {
 	}
 	step := t.p.Step
 	step.Rank = min(max(t.c.Rank, 0), action.MaxCost)
-	v.hint(&step)
+	v.hint(&step, t.p.SourceBytes)
 	d, err := v.queue.run(ctx, step)
 	switch {
 	case err == nil:
@@ -317,6 +317,7 @@ func (t *task) tell(d *steal.Done, o *remote.Outcome, out *api.CommandResult) {
 	v, ran := t.v, d.How == steal.Executed
 	if ran {
 		v.exp.Learn(&t.p.Step, d.Entry.Executor, &d.Entry.Result, t.began)
+		v.exp.LearnSize(&t.p.Step, t.p.SourceBytes, d.Entry.Executor, &d.Entry.Result, t.began)
 	}
 	e := event.StepFinished{
 		Digest: out.Action, Peer: out.Peer, Status: out.How,

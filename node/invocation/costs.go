@@ -21,17 +21,22 @@ type Hearsay interface {
 	Tell(kinds []costs.Kind)
 }
 
-// hint sets what is known of a step: by its name, else by its rule.
-func (v *invocation) hint(step *action.Step) {
-	h, ok := v.exp.Hints(costs.StepOf(step))
-	if !ok {
+// hint sets what is known of a step whose source has that size: by its name, else
+// by its rule and that size.
+func (v *invocation) hint(step *action.Step, source int64) {
+	h, known := v.exp.Hints(costs.StepOf(step))
+	if !known {
 		rule := costs.RuleOf(step)
-		if h, ok = v.exp.Hints(rule); !ok {
+		if h, known = v.exp.Hints(rule); !known {
 			v.ask(rule)
-			return
+		}
+		if work, sized := v.exp.Sized(step, source); sized {
+			h.Cost, known = work, true
 		}
 	}
-	step.Hint(h)
+	if known {
+		step.Hint(h)
+	}
 }
 
 // ask asks members for a rule of which nothing is known here, once.

@@ -69,13 +69,13 @@ func TestMembersAreAskedForARule(t *testing.T) {
 	v, g := newCosts(t, steal.Modes{}, 3*time.Second)
 	for _, name := range []string{"a.o", "b.o"} {
 		s := compileOf(name)
-		if v.hint(s); s.Cost != 0 && name == "a.o" {
+		if v.hint(s, 0); s.Cost != 0 && name == "a.o" {
 			t.Errorf("%s is expected to cost %v, and nobody was asked yet", name, s.Cost)
 		}
 	}
 	v.running.Wait()
 	s := compileOf("c.o")
-	if v.hint(s); math.Abs(s.Cost-3) > 1e-9 {
+	if v.hint(s, 0); math.Abs(s.Cost-3) > 1e-9 {
 		t.Errorf("is expected to cost %v, want what a member knows of its rule", s.Cost)
 	}
 	if len(g.asked) != 1 {
@@ -89,7 +89,7 @@ func TestWhatAStepTookIsToldAndCounts(t *testing.T) {
 	s := compileOf("a.o")
 	v.exp.Learn(s, "other", &action.Result{Wall: time.Millisecond, CPU: time.Millisecond}, time.Now().Add(-time.Minute))
 	v.tellCosts()
-	if v.hint(s); math.Abs(s.Cost-0.002) > 1e-6 {
+	if v.hint(s, 0); math.Abs(s.Cost-0.002) > 1e-6 {
 		t.Errorf("is expected to cost %v BPU-seconds, took 0.002", s.Cost)
 	}
 	if k := costs.KindsOf(s); len(g.told) != 2 || g.told[0] != k.Step || g.told[1] != k.Rule {
@@ -100,11 +100,31 @@ func TestWhatAStepTookIsToldAndCounts(t *testing.T) {
 // TestALocalInvocationAsksAndTellsNobody covers --local.
 func TestALocalInvocationAsksAndTellsNobody(t *testing.T) {
 	v, g := newCosts(t, steal.Modes{Local: true}, time.Second)
-	v.hint(compileOf("a.o"))
+	v.hint(compileOf("a.o"), 0)
 	v.exp.Learn(compileOf("a.o"), "self", &action.Result{Wall: time.Millisecond, CPU: time.Millisecond}, time.Now().Add(-time.Minute))
 	v.tellCosts()
 	v.running.Wait()
 	if len(g.asked)+len(g.told) != 0 {
 		t.Errorf("asked for %v, told of %v", g.asked, g.told)
 	}
+}
+
+// TestALargerSourceIsExpectedToTakeLonger has steps that were never run told apart
+// by their sources, also where nothing is known of their rule.
+func TestALargerSourceIsExpectedToTakeLonger(t *testing.T) {
+	v, _ := newCosts(t, steal.Modes{}, 0)
+	for _, name := range []string{"a.o", "b.o", "c.o", "d.o"} {
+		v.exp.LearnSize(compileOf(name), 1000, "other", &action.Result{Wall: time.Millisecond, CPU: time.Millisecond}, time.Now().Add(-time.Minute))
+	}
+	small, large := compileOf("small.o"), compileOf("large.o")
+	v.hint(small, 1000)
+	v.hint(large, 100_000)
+	if small.Cost <= 0 || large.Cost < 4*small.Cost {
+		t.Errorf("expected to cost %v and %v", small.Cost, large.Cost)
+	}
+	unsized := compileOf("unsized.o")
+	if v.hint(unsized, 0); unsized.Cost != 0 {
+		t.Errorf("what nothing is known of is expected to cost %v", unsized.Cost)
+	}
+	v.running.Wait()
 }

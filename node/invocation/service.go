@@ -262,22 +262,39 @@ func (s *Service) alive() (ms []peer.Member) {
 	return ms
 }
 
-// jobs is how many commands are worth being asked for at once: as many again as run
-// at once, since what is done around a run takes as long as a short one: a command is
-// looked into and claimed, its inputs travel, its outputs come back.
+// jobs is how many commands are worth being asked for at once. As many again as run
+// at once at least, since what is done around a run takes as long as a short one: a
+// command is looked into and claimed, its inputs travel, its outputs come back. With
+// others, more: of those that wait the longest is begun first, and one that is asked
+// for as the last is waited for by all.
 func jobs(members []peer.Member, m steal.Modes) int {
-	slots := 0
+	slots, others := 0, false
 	for _, o := range members {
 		if o.Self || !m.Local {
 			slots += min(max(o.Caps.Slots, 0), steal.MaxWant)
+			others = others || !o.Self
 		}
 	}
-	n := min(2*max(slots, 1)+2, api.MaxConns/2) // each has a connection
+	slots = max(slots, 1)
+	n := 2*slots + 2
+	if others {
+		n = max(n, min(waitingPerSlot*slots, maxWaiting))
+	}
+	n = min(n, api.MaxConns/2) // each has a connection
 	if m.Jobs > 0 {
 		n = min(n, m.Jobs)
 	}
 	return n
 }
+
+const (
+	// waitingPerSlot is how many commands there are to choose from for each slot of a
+	// small mesh: together they take longer than one of the longest of a project.
+	waitingPerSlot = 10
+	// maxWaiting bounds them where they are more than twice the slots: programs that
+	// nobody intercepts run on this machine, as many at once as there are jobs.
+	maxWaiting = 64
+)
 
 // endTime bounds what an invocation does after its end.
 const endTime = 10 * time.Second

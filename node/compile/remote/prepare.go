@@ -86,6 +86,8 @@ type Prepared struct {
 	// InputBytes is the size of what it reads, as far as no machine has that of
 	// its own.
 	InputBytes int64
+	// SourceBytes is the size of the sources of a compile, without their headers.
+	SourceBytes int64
 
 	root    string // the checkout, if it lies elsewhere for the step
 	at      *terms.Case
@@ -385,6 +387,9 @@ func (d *Desk) ingest(ctx context.Context, p *Prepared) error {
 		c := d.contents[f]
 		c.given, p.files[i] = true, c.file
 		p.InputBytes += p.files[i].Digest.Size()
+		if p.Command != nil && i < len(p.Command.Sources) {
+			p.SourceBytes += p.files[i].Digest.Size()
+		}
 	}
 	return nil
 }
