@@ -56,6 +56,7 @@ var commandFields = []struct {
 	{"rspfile", func(c *Command) []string { return some(c.Rspfile) }, func(c *Command, v string) error { return once(&c.Rspfile, v) }},
 	{"local", func(c *Command) []string { return some(c.Local) }, func(c *Command, v string) error { return once(&c.Local, v) }},
 	{"why", func(c *Command) []string { return some(c.Why) }, func(c *Command, v string) error { return once(&c.Why, v) }},
+	{"stdout", func(c *Command) []string { return flagText(c.Stdout) }, func(c *Command, v string) error { return setFlag(&c.Stdout, v) }},
 	{"tells", func(c *Command) []string { return flagText(c.Tells) }, func(c *Command, v string) error { return setFlag(&c.Tells, v) }},
 }
 
@@ -194,9 +195,11 @@ func (c *Command) check() error {
 //
 //	exit N
 //	signal N
+//	stdout
 //	local REASON
 //
-// Reasons have tabs between them.
+// Reasons have tabs between them. A command with stdout has succeeded, and printed
+// there what follows.
 func (r *CommandResult) outcome() string {
 	switch {
 	case len(r.Local) > 0:
@@ -211,6 +214,8 @@ func (r *CommandResult) outcome() string {
 		}
 		line := "local " + strings.Join(plain, "\t")
 		return line[:min(len(line), maxOutcome-1)] + "\n"
+	case r.Stdout:
+		return "stdout\n"
 	case r.Signal != 0:
 		return fmt.Sprintf("signal %d\n", r.Signal)
 	default:
@@ -230,11 +235,15 @@ func (r *CommandResult) ReadOutcome(from *bufio.Reader) error {
 			return fmt.Errorf("read what became of a command: more than %d bytes", maxOutcome)
 		}
 	}
-	word, rest, _ := strings.Cut(strings.TrimSuffix(string(line), "\n"), " ")
+	word, rest, more := strings.Cut(strings.TrimSuffix(string(line), "\n"), " ")
 	var err error
 	switch word {
 	case "exit":
 		r.ExitCode, err = number(rest, 0)
+	case "stdout":
+		if r.Stdout = true; more {
+			err = errors.New("want nothing behind it")
+		}
 	case "signal":
 		r.Signal, err = number(rest, 1)
 	case "local":

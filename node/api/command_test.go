@@ -86,6 +86,7 @@ func TestOutcomes(t *testing.T) {
 		"exit 0\n":            {},
 		"exit 255\nmore":      {ExitCode: 255},
 		"signal 11\n":         {Signal: 11},
+		"stdout\na: b":        {Stdout: true},
 		"local one\n":         {Local: []string{"one"}},
 		"local one\ttwo: x\n": {Local: []string{"one", "two: x"}},
 	} {
@@ -94,7 +95,7 @@ func TestOutcomes(t *testing.T) {
 			t.Errorf("%q is %+v, %v", text, r, err)
 		}
 	}
-	for _, text := range []string{"", "exit 0", "exit\n", "exit 256\n", "exit -1\n", "exit 01\n", "signal 0\n", "gone 1\n", "\n", strings.Repeat("x", 1<<20)} {
+	for _, text := range []string{"", "exit 0", "exit\n", "exit 256\n", "exit -1\n", "exit 01\n", "signal 0\n", "stdout 0\n", "stdout \n", "gone 1\n", "\n", strings.Repeat("x", 1<<20)} {
 		var r api.CommandResult
 		if err := r.ReadOutcome(bufio.NewReader(strings.NewReader(text))); err == nil {
 			t.Errorf("%.20q is %+v", text, r)

@@ -102,6 +102,9 @@ type Command struct {
 	Rank float64
 	// Terminal says that its messages go to a terminal.
 	Terminal bool
+	// Stdout says that the caller gives back apart what a command prints on stdout: see
+	// CommandResult.
+	Stdout bool
 	// Umask is the one that its files are made with; nil where nobody says.
 	Umask *fs.FileMode
 	// Inputs and Outputs are what a graph declares, as seen from Dir, if one does;
@@ -141,8 +144,10 @@ type CommandResult struct {
 
 	ExitCode int
 	Signal   int // that ended it; 0 for none
-	// Output is what it printed, both streams in the order in which they came.
+	// Output is what it printed, both streams in the order in which they came; with
+	// Stdout it is of that alone, and there was nothing else.
 	Output []byte
+	Stdout bool
 	// How is Executed, CachedLocal or CachedMesh; a command that fails was executed.
 	How event.Status
 	// Peer executed it, now or for the cache.

@@ -142,7 +142,11 @@ type Command struct {
 	Random bool
 	// Local are the reasons, in words, why only this machine can run it.
 	Local []string
+	// Lists says that all it does is to print, for each source after the other, what
+	// that would read: see Listing.
+	Lists bool
 
+	at      []int    // where in Args the sources are
 	bare    []string // the arguments without those of outputs
 	records bool     // its outputs hold its arguments, in their order
 }

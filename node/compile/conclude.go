@@ -99,9 +99,10 @@ func (r *reader) conclude() {
 	r.root()
 	c.Random = r.drawn && !r.seeded && c.Family == GCC
 	r.decline()
+	c.Lists = r.lists()
 	switch {
 	case r.only:
-		c.local("it lists what it would read")
+		c.local(listing)
 	case c.Mode == ToLink && !c.Links():
 		c.local("it compiles and links at once")
 	case c.Mode == ToText:
@@ -112,7 +113,7 @@ func (r *reader) conclude() {
 	switch {
 	case len(c.Sources) == 0:
 		c.local("it has no source")
-	case len(c.Sources) > 1 && c.Mode != ToLink:
+	case len(c.Sources) > 1 && c.Mode != ToLink && !c.Lists:
 		c.local("it compiles several sources")
 	case r.outputs > 1:
 		c.local("it has several outputs")

@@ -219,5 +219,5 @@ func (r *reader) source(file string) {
 	if l == Linked {
 		r.link(file)
 	}
-	r.c.Sources = append(r.c.Sources, Source{file, l})
+	r.c.Sources, r.c.at = append(r.c.Sources, Source{file, l}), append(r.c.at, r.i)
 }

@@ -121,7 +121,7 @@ func parse(t *testing.T, body []byte) (a asked) {
 	if !ended {
 		t.Errorf("a command without an end: %q", body)
 	}
-	order := []string{"dir", "arg", "env", "terminal", "umask"}
+	order := []string{"dir", "arg", "env", "terminal", "umask", "stdout"}
 	at := 0
 	for _, field := range strings.Split(text, "\x00") {
 		name, v, _ := strings.Cut(field, "=")

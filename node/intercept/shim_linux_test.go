@@ -40,6 +40,7 @@ var answers = []struct {
 	status       int
 	stderr       string
 	fault        string
+	stdout       string
 }{
 	{name: "done", answer: head + "exit 0\n"},
 	{name: "done, HTTP 1.0", answer: "HTTP/1.0 200 OK\r\n\r\nexit 0\n"},
@@ -48,6 +49,8 @@ var answers = []struct {
 	{name: "the largest status", answer: head + "exit 255\n", status: 255},
 	{name: "of known size", answer: "HTTP/1.1 200 OK\r\ncontent-length:  9 \r\n\r\nexit 4\nab", status: 4, stderr: "ab"},
 	{name: "long output", answer: head + "exit 0\n" + strings.Repeat("a line of it\n", 30_000), stderr: strings.Repeat("a line of it\n", 30_000)},
+	{name: "a list", answer: head + "stdout\nx.o: x.c\n\x00", stdout: "x.o: x.c\n\x00"},
+	{name: "a long list", answer: head + "stdout\n" + strings.Repeat("x.o: x.c\n", 30_000), stdout: strings.Repeat("x.o: x.c\n", 30_000)},
 	{name: "local", answer: local, here: true},
 
 	{name: "nothing", here: true, fault: "hung up before"},
@@ -67,6 +70,7 @@ var answers = []struct {
 	{name: "a negative number", answer: head + "exit -1\n", here: true, fault: "no sense"},
 	{name: "a large number", answer: head + "exit 256\n", here: true, fault: "no sense"},
 	{name: "a huge number", answer: head + "exit 99999999999999999999999\n", here: true, fault: "no sense"},
+	{name: "more than a list", answer: head + "stdout 0\n", here: true, fault: "no sense"},
 	{name: "no signal", answer: head + "signal 0\n", here: true, fault: "no sense"},
 	{name: "a huge signal", answer: head + "signal 1000\n", here: true, fault: "no sense"},
 	{name: "local without a reason", answer: head + "local\n", here: true, fault: "no sense"},
@@ -80,7 +84,7 @@ func TestTheShimDoesWhatTheNodeSays(t *testing.T) {
 			t.Run(a.name+" "+filepath.Base(program), func(t *testing.T) {
 				f := newFake(t, func(asked) string { return a.answer })
 				got, dir := f.shim(t, program, "gcc", os.Environ(), "-c", "x.c")
-				want := outcome{stderr: a.stderr}
+				want := outcome{stderr: a.stderr, stdout: a.stdout}
 				if a.here {
 					want.stdout, a.status = "here: -c x.c\n", 7
 				}
@@ -203,7 +207,8 @@ func TestWhichCommandsAreAskedFor(t *testing.T) {
 		asks bool
 	}{
 		{"gcc -c x.c", true}, {"gcc -O2 -S x.c", true}, {"gcc -MD -c x.c -o x.o", true}, {"gcc @x.rsp", true}, {"gcc --compile x.c", true}, {"gcc -c -o - x.c", true},
-		{"gcc", false}, {"gcc -v", false}, {"gcc --version", false}, {"gcc -print-search-dirs", false}, {"gcc -print-file-name=x -c x.c", false}, {"gcc -E x.c", false}, {"gcc -M x.c", false},
+		{"gcc", false}, {"gcc -v", false}, {"gcc --version", false}, {"gcc -print-search-dirs", false}, {"gcc -print-file-name=x -c x.c", false}, {"gcc -E x.c", false}, {"gcc -M x.c", false}, {"gcc -MM -E 1.c 2.c 3.c 4.c 5.c 6.c 7.c 8.c 9.c", false},
+		{"gcc -MM 1.c 2.c 3.c 4.c 5.c 6.c 7.c 8.c", false}, {"gcc -MM 1.c 2.c 3.c 4.c 5.c 6.c 7.c 8.c 9.c", true}, {"g++ -I. 1.cc 2.cc 3.cc 4.cc 5.cc 6.cc 7.cc 8.cc -M 9.cxx", true},
 		{"gcc -c -E x.c", false}, {"gcc -### -c x.c", false}, {"gcc -dumpmachine", false}, {"gcc -fsyntax-only -c x.c", false}, {"gcc --help=warnings -c x.c", false},
 		{"gcc x.o -o x", true}, {"g++ -shared -o x.so a.o -la libb.a", true}, {"gcc -Wl,-Map=x.map,--gc-sections x.o", true}, {"gcc x.o -Wl,-rpath -Wl,/lib", true},
 		{"gcc -v x.c", false}, {"gcc x.c y.o -o x", false}, {"gcc -o x.o", false}, {"gcc x.o -Wl,-t", false}, {"gcc x.o -Wl,-O1,--trace", false}, {"gcc x.o -Wl,-Map,-", false}, {"gcc x.o -Xlinker -M", false}, {"gcc x.o -Wl,--print-map", false}, {"gcc --version x.o", false},

@@ -71,6 +71,9 @@ func (t *task) do(ctx context.Context) (api.CommandResult, error) {
 			return api.CommandResult{}, err
 		}
 	}
+	if res, ok, err := t.list(ctx); ok || err != nil {
+		return res, err
+	}
 	p, err := v.visit.Prepare(ctx, t.request())
 	switch {
 	case errors.Is(err, remote.ErrNotCompiler):

@@ -57,8 +57,11 @@ type Request struct {
 	// Checkout is the directory, absolute, wherever that lies a compile is to be the
 	// same; "" has the places of files count. See Prepared.Bound.
 	Checkout string
-	// ID names the step; "" is its first output.
+	// ID names the step; "" is its first output, and is not for a command that lists.
 	ID action.StepID
+	// Lists says that what a command prints which lists what it would read is given
+	// back on stdout.
+	Lists bool
 	// Timeout bounds the run; 0 is an hour.
 	Timeout time.Duration
 }
@@ -152,6 +155,9 @@ func (d *Desk) read(ctx context.Context, r Request) (*Prepared, error) {
 	c, err := compile.Read(commands[0], compile.Setting{Getenv: r.Getenv, Response: readResponse(r.Dir), Family: family})
 	if err != nil {
 		return nil, err
+	}
+	if r.Lists {
+		c.Listing()
 	}
 	p := &Prepared{Command: c, Local: c.Local, getenv: r.Getenv}
 	if c.Links() {

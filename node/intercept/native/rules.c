@@ -5,6 +5,8 @@ enum rule {
 	NOTHING,
 	COMPILES,
 	FORBIDS,
+	LISTS,	/* what its sources would read, on stdout */
+	SOURCE,	/* in C or C++ */
 	OBJECT, /* something to link */
 	ALONE,	/* a link with it is for this machine: it compiles as well, or prints */
 };
@@ -16,8 +18,8 @@ static const struct {
 } words[] = {
 	{"-c", COMPILES},	{"-S", COMPILES},	   {"--compile", COMPILES},
 	{"--assemble", COMPILES},
-	{"-E", FORBIDS},	{"--preprocess", FORBIDS}, {"-M", FORBIDS},
-	{"-MM", FORBIDS},	{"--dependencies", FORBIDS}, {"--user-dependencies", FORBIDS},
+	{"-E", FORBIDS},	{"--preprocess", FORBIDS}, {"-M", LISTS},
+	{"-MM", LISTS},	{"--dependencies", FORBIDS}, {"--user-dependencies", FORBIDS},
 	{"-fsyntax-only", FORBIDS}, {"-###", FORBIDS},	   {"--version", FORBIDS},
 	{"--help", FORBIDS},	{"--target-help", FORBIDS}, {"-dumpversion", FORBIDS},
 	{"-dumpmachine", FORBIDS}, {"-dumpfullversion", FORBIDS}, {"-dumpspecs", FORBIDS},
@@ -31,8 +33,8 @@ static const struct {
 	const char *end;
 	enum rule rule;
 } ends[] = {
-	{".o", OBJECT},	  {".a", OBJECT},   {".lo", OBJECT},  {".c", ALONE},	{".cc", ALONE},  {".cp", ALONE},
-	{".cxx", ALONE}, {".cpp", ALONE}, {".CPP", ALONE}, {".c++", ALONE}, {".C", ALONE},	  {".i", ALONE},
+	{".o", OBJECT},	  {".a", OBJECT},   {".lo", OBJECT},  {".c", SOURCE},	{".cc", SOURCE}, {".cp", SOURCE},
+	{".cxx", SOURCE}, {".cpp", SOURCE}, {".CPP", SOURCE}, {".c++", SOURCE}, {".C", SOURCE},	  {".i", ALONE},
 	{".ii", ALONE},  {".s", ALONE},   {".S", ALONE},   {".sx", ALONE},	{".m", ALONE},	  {".mm", ALONE},
 	{".M", ALONE},	  {".f", ALONE},   {".f90", ALONE}, {".F", ALONE},	{".F90", ALONE}, {".go", ALONE},
 	{".d", ALONE},	  {".adb", ALONE},
@@ -93,9 +95,12 @@ static enum rule of(const char *arg, const char *before)
 	return NOTHING;
 }
 
+/* of so many sources at least a list is worth being made in parts */
+enum { FEWEST_LISTED = 9 };
+
 static int driver_asks(char *const argv[])
 {
-	int compiles = 0, objects = 0, alone = 0;
+	int compiles = 0, lists = 0, sources = 0, objects = 0, alone = 0;
 	for (int i = 1; argv[i]; i++) {
 		switch (of(argv[i], argv[i - 1])) {
 		case COMPILES:
@@ -103,6 +108,12 @@ static int driver_asks(char *const argv[])
 			break;
 		case FORBIDS:
 			return 0;
+		case LISTS:
+			lists = 1;
+			break;
+		case SOURCE:
+			sources++;
+			break;
 		case OBJECT:
 			objects = 1;
 			break;
@@ -115,7 +126,9 @@ static int driver_asks(char *const argv[])
 			break;
 		}
 	}
-	return compiles || (objects && !alone);
+	if (lists)
+		return sources >= FEWEST_LISTED;
+	return compiles || (objects && !alone && !sources);
 }
 
 /* archiver_asks looks at the letters of ar: all others print, or take out. */

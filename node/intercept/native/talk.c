@@ -122,7 +122,7 @@ static int describe(struct buffer *b, const char *path, char *const argv[])
 	if (!failed && colourful())
 		failed = field(b, "terminal", "1");
 	if (!failed)
-		failed = field(b, "umask", own_umask());
+		failed = field(b, "umask", own_umask()) || field(b, "stdout", "1");
 	if (failed || reserve(b, 1, MAX_REQUEST))
 		return fault("the command is too long for the node");
 	b->bytes[b->size++] = 0;
@@ -269,23 +269,24 @@ static int read_rest(int fd, struct answer *a)
 	return 0;
 }
 
-/* give writes what the command printed. */
-static void give(const char *bytes, size_t n)
+/* give writes what the command printed, and reports whether that could not be. */
+static int give(int to, const char *bytes, size_t n)
 {
 	while (n > 0) {
-		ssize_t written = write(STDERR_FILENO, bytes, n);
+		ssize_t written = write(to, bytes, n);
 		if (written < 0 && errno == EAGAIN) {
-			struct pollfd wait = {STDERR_FILENO, POLLOUT, 0};
+			struct pollfd wait = {to, POLLOUT, 0};
 			poll(&wait, 1, -1);
 			continue;
 		}
 		if (written < 0 && errno == EINTR)
 			continue;
 		if (written <= 0)
-			return; /* nobody reads it, as it would be with the compiler */
+			return -1; /* nobody reads it, as it would be with the compiler */
 		bytes += written;
 		n -= (size_t)written;
 	}
+	return 0;
 }
 
 /* die ends as the compiler did. */
@@ -321,13 +322,17 @@ static int heed(int fd, struct answer *a)
 	size_t n = (size_t)(end - line), at = a->body + n + 1;
 	if (n > 6 && memcmp(line, "local ", 6) == 0)
 		return 0;
-	long long code = n > 5 && memcmp(line, "exit ", 5) == 0 ? decimal(line + 5, n - 5, 255) : -1;
+	int prints = n == 6 && memcmp(line, "stdout", 6) == 0;
+	long long code = prints ? 0 : n > 5 && memcmp(line, "exit ", 5) == 0 ? decimal(line + 5, n - 5, 255) : -1;
 	long long number = n > 7 && memcmp(line, "signal ", 7) == 0 ? decimal(line + 7, n - 7, SIGRTMAX) : -1;
 	if (code < 0 && number <= 0)
 		return fault("the node's answer makes no sense");
 	if (read_rest(fd, a))
 		return -1;
-	give(a->all.bytes + at, a->all.size - at);
+	if (give(prints ? STDOUT_FILENO : STDERR_FILENO, a->all.bytes + at, a->all.size - at) && prints) {
+		perror("stdout");
+		_exit(EXIT_FAILURE);
+	}
 	if (number > 0)
 		die((int)number);
 	_exit((int)code);
