@@ -21,7 +21,7 @@ func TestJobsOfAMesh(t *testing.T) {
 	}{
 		"alone":                 {mesh(4), steal.Modes{}, 10},
 		"alone, without a slot": {mesh(0), steal.Modes{}, 4},
-		"a small mesh":          {mesh(1, 1, 1, 1), steal.Modes{}, 40},
+		"a small mesh":          {mesh(1, 1), steal.Modes{}, 32},
 		"a larger one":          {mesh(4, 4, 4), steal.Modes{}, maxWaiting},
 		"a large one":           {mesh(8, 16, 16, 16), steal.Modes{}, 114},
 		"kept here":             {mesh(4, 8), steal.Modes{Local: true}, 10},

@@ -34,8 +34,8 @@ func (t *task) list(ctx context.Context) (res api.CommandResult, ok bool, err er
 		return res, false, nil
 	}
 	argvs, err := v.visit.Listing(ctx, t.request(), sourcesOfPart)
-	if err != nil || len(argvs) < 2 {
-		return res, false, nil //nolint:nilerr // who looks into it next says so
+	if err != nil || len(argvs) < 2 { // who looks into it next says why
+		return res, false, nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

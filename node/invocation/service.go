@@ -290,7 +290,7 @@ func jobs(members []peer.Member, m steal.Modes) int {
 const (
 	// waitingPerSlot is how many commands there are to choose from for each slot of a
 	// small mesh: together they take longer than one of the longest of a project.
-	waitingPerSlot = 10
+	waitingPerSlot = 16
 	// maxWaiting bounds them where they are more than twice the slots: programs that
 	// nobody intercepts run on this machine, as many at once as there are jobs.
 	maxWaiting = 64
