@@ -162,7 +162,7 @@ func specMessages(specs []steal.Spec) []*schedpb.Spec {
 func joinMessage(j steal.Join) *schedpb.Join {
 	m := &schedpb.Join{
 		Slots: uint32(max(j.Slots, 0)), Os: j.OS, Arch: j.Arch, Bpu: j.BPU, Memory: max(j.Memory, 0), Toolchains: j.Toolchains,
-		Absolute: j.Absolute,
+		Absolute: j.Absolute, Optional: j.Optional,
 	}
 	for _, r := range j.Running {
 		m.Running = append(m.Running, &schedpb.Running{Step: uint32(r.Step), Action: r.Action.Binary(), Started: r.Started})

@@ -88,7 +88,7 @@ func messages(t testing.TB) []steal.Message {
 		steal.Revoke{Step: 2}, steal.Recall{Step: 5}, steal.Confirm{Step: 3, Action: a}, steal.End{Reason: steal.Cancelled},
 		steal.Join{
 			Slots: 3, OS: "linux", Arch: "amd64", BPU: 1.5, Memory: 1 << 40, Toolchains: []string{"", "t"},
-			Running: []steal.Running{{Step: 4, Action: a, Started: true}}, Absolute: true,
+			Running: []steal.Running{{Step: 4, Action: a, Started: true}}, Absolute: true, Optional: true,
 		},
 		steal.Want{Seen: 4, Free: 5}, steal.Resize{Slots: 2}, steal.Started{Step: 6},
 		steal.Report{Step: 7, Action: a, Entry: &e, Timings: done.Timings},

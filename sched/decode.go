@@ -353,6 +353,7 @@ func joinOf(m *schedpb.Join) (steal.Message, error) {
 	j := steal.Join{
 		Slots: int(min(m.GetSlots(), steal.MaxWant)), OS: m.GetOs(), Arch: m.GetArch(), BPU: m.GetBpu(),
 		Memory: max(m.GetMemory(), 0), Toolchains: m.GetToolchains(), Absolute: m.GetAbsolute(),
+		Optional: m.GetOptional(),
 	}
 	for _, t := range j.Toolchains {
 		if len(t) > maxName {

@@ -170,7 +170,7 @@ func (p *party) attach(l *link, hello steal.Hello) {
 	if p.hand == nil {
 		p.hand = steal.NewHand(steal.HandOptions{
 			Self: p.s.opts.Self, Slots: p.slots(), Most: p.s.opts.Slots, OS: p.s.opts.OS, Arch: p.s.opts.Arch, BPU: p.s.opts.BPU(),
-			Memory: p.s.opts.Memory, Absolute: p.s.opts.Absolute, Heard: p.highest, StatusEvery: p.s.opts.StatusEvery,
+			Memory: p.s.opts.Memory, Absolute: p.s.opts.Absolute, Optional: true, Heard: p.highest, StatusEvery: p.s.opts.StatusEvery,
 		})
 		if p.s.draining() || p.s.opts.OwnBuildsOnly && hello.Initiator != p.s.opts.Self {
 			p.doHand(p.hand.Drain(time.Now()))

@@ -75,17 +75,62 @@ type Output struct {
 	Target     string
 }
 
+// Cause says what made an action fail, where that has a Message. Do not reorder:
+// the numbers are stored and signed.
+type Cause uint8
+
+const (
+	// Exited is the command itself, by its exit code. Nodes that know of no causes
+	// say so of all failures.
+	Exited Cause = iota
+	// TimedOut is the time limit of the action.
+	TimedOut
+	// OverLimit is a limit of memory, or of the size of a file.
+	OverLimit
+	// Killed is a signal that nobody here sent.
+	Killed
+	// NotStarted is a command that cannot be executed.
+	NotStarted
+	// BadOutputs are outputs that are missing, or that no result can have: a link out
+	// of the tree, a device, too many bytes.
+	BadOutputs
+)
+
+// String returns the cause in lower case.
+func (c Cause) String() string {
+	switch c {
+	case Exited:
+		return "exited"
+	case TimedOut:
+		return "timed out"
+	case OverLimit:
+		return "over a limit"
+	case Killed:
+		return "killed"
+	case NotStarted:
+		return "not started"
+	case BadOutputs:
+		return "bad outputs"
+	default:
+		return "unknown"
+	}
+}
+
 // Result is what came of executing an action.
 type Result struct {
 	ExitCode int
 	// Message says why the action failed when it was not its exit code: a
-	// missing output, a limit.
+	// missing output, a limit. Cause is what of these it was.
 	Message string
+	Cause   Cause
 	// Outputs are sorted by path.
 	Outputs []Output
 	// Stdout names what it printed, both streams in the order in which they
 	// came; zero when it printed nothing.
-	Stdout    digest.Digest
+	Stdout digest.Digest
+	// Stderr names what it printed on its standard error, which is then not in
+	// Stdout; zero if that is nothing, and where nobody asked for StreamsApart.
+	Stderr    digest.Digest
 	Isolation Isolation
 	Wall      time.Duration
 	CPU       time.Duration
@@ -96,6 +141,26 @@ type Result struct {
 
 // OK reports whether the action did all that it was to do.
 func (r *Result) OK() bool { return r.ExitCode == 0 && r.Message == "" }
+
+// Blobs are those that the result names itself: its files and what it printed, and
+// the roots of its directories, in which there are more.
+func (r *Result) Blobs() (files, dirs []digest.Digest) {
+	for _, printed := range []digest.Digest{r.Stdout, r.Stderr} {
+		if !printed.IsZero() {
+			files = append(files, printed)
+		}
+	}
+	for i := range r.Outputs {
+		switch o := &r.Outputs[i]; o.Kind {
+		case File:
+			files = append(files, o.Digest)
+		case Directory:
+			dirs = append(dirs, o.Digest)
+		case Symlink:
+		}
+	}
+	return files, dirs
+}
 
 // OutputBytes is the size of what it names as outputs; directories count as
 // their lists do.
@@ -228,7 +293,8 @@ func UnmarshalResult(b []byte) (*Result, error) {
 
 func (r *Result) message() *actionpb.Result {
 	m := &actionpb.Result{
-		ExitCode: int32(r.ExitCode), Message: r.Message, Stdout: optional(r.Stdout), Isolation: uint32(r.Isolation),
+		ExitCode: int32(r.ExitCode), Message: r.Message, Stdout: optional(r.Stdout), Stderr: optional(r.Stderr),
+		Cause: uint32(r.Cause), Isolation: uint32(r.Isolation),
 		Wall: int64(r.Wall), Cpu: int64(r.CPU), MaxRss: r.MaxRSS,
 	}
 	for _, o := range r.Outputs {
@@ -244,12 +310,20 @@ func resultOf(m *actionpb.Result) (Result, error) {
 	if err != nil {
 		return Result{}, fmt.Errorf("stdout: %w", err)
 	}
+	stderr, err := optionalOf(m.GetStderr())
+	if err != nil {
+		return Result{}, fmt.Errorf("stderr: %w", err)
+	}
+	if m.GetCause() != 0 && m.GetMessage() == "" {
+		return Result{}, fmt.Errorf("cause %d of no failure", m.GetCause())
+	}
 	if m.GetIsolation() < uint32(Full) || m.GetIsolation() > uint32(Proven) {
 		return Result{}, fmt.Errorf("isolation %d", m.GetIsolation())
 	}
 	r := Result{
-		ExitCode: int(m.GetExitCode()), Message: m.GetMessage(), Stdout: stdout, Isolation: Isolation(m.GetIsolation()),
-		Wall: durationOf(m.GetWall()), CPU: durationOf(m.GetCpu()), MaxRSS: max(0, m.GetMaxRss()),
+		ExitCode: int(m.GetExitCode()), Message: m.GetMessage(), Cause: causeOf(m.GetCause()), Stdout: stdout, Stderr: stderr,
+		Isolation: Isolation(m.GetIsolation()),
+		Wall:      durationOf(m.GetWall()), CPU: durationOf(m.GetCpu()), MaxRSS: max(0, m.GetMaxRss()),
 	}
 	for _, om := range m.GetOutputs() {
 		o, err := outputOf(om)
@@ -259,6 +333,14 @@ func resultOf(m *actionpb.Result) (Result, error) {
 		r.Outputs = append(r.Outputs, o)
 	}
 	return r, nil
+}
+
+// causeOf takes a cause that is not known here yet for none.
+func causeOf(n uint32) Cause {
+	if n > uint32(BadOutputs) {
+		return Exited
+	}
+	return Cause(n)
 }
 
 func outputOf(m *actionpb.Output) (Output, error) {

@@ -56,6 +56,20 @@ const (
 	PropertyMemoryBytes   = "memory-bytes"   // limit, decimal
 	PropertyRoot          = "root"           // RootAbsolute, or none
 	PropertyRootExact     = "root-exact"     // directories that hold inputs alone, colon-separated
+	PropertyOutputs       = "outputs"        // OutputsOptional, or none
+	PropertyStreams       = "streams"        // StreamsApart, or none
+)
+
+// What clients of the Remote Execution API expect of their actions, where other
+// steps are stricter or simpler.
+const (
+	// OutputsOptional as the PropertyOutputs of a step says that its outputs are
+	// what it may make: those that it did not are left out of its result, which is a
+	// success nevertheless, and a command that failed has those that it made.
+	OutputsOptional = "optional"
+	// StreamsApart as the PropertyStreams of a step says that its standard error is
+	// kept by itself, in Result.Stderr.
+	StreamsApart = "apart"
 )
 
 // RootAbsolute as the PropertyRoot of a step says that the root of its paths is
@@ -136,17 +150,26 @@ const (
 )
 
 // Fits returns an error unless r can be the result of s: one of success has the
-// outputs of s and no others. Who signed it may have put anything there.
+// outputs of s and no others, or some of them where they are optional. Who signed
+// it may have put anything there.
 func (s *Step) Fits(r *Result) error {
 	for i := range r.Outputs {
 		if _, declared := slices.BinarySearch(s.Outputs, r.Outputs[i].Path); !declared || i > 0 && r.Outputs[i-1].Path >= r.Outputs[i].Path {
 			return fmt.Errorf("%w result of %s: %q is none of its outputs", ErrInvalid, s.ID, r.Outputs[i].Path)
 		}
 	}
-	if r.OK() && len(r.Outputs) != len(s.Outputs) {
+	if r.OK() && len(r.Outputs) != len(s.Outputs) && !s.has(PropertyOutputs, OutputsOptional) {
 		return fmt.Errorf("%w result of %s: %d of its %d outputs", ErrInvalid, s.ID, len(r.Outputs), len(s.Outputs))
 	}
+	if !r.Stderr.IsZero() && !s.has(PropertyStreams, StreamsApart) {
+		return fmt.Errorf("%w result of %s: its streams are apart, which nobody asked for", ErrInvalid, s.ID)
+	}
 	return nil
+}
+
+func (s *Step) has(name, value string) bool {
+	v, ok := s.Property(name)
+	return ok && v == value
 }
 
 // Property returns the value of a platform property.

@@ -1876,7 +1876,9 @@ type Join struct {
 	// memory in bytes for actions; 0 is not known.
 	Memory int64 `protobuf:"varint,7,opt,name=memory,proto3" json:"memory,omitempty"`
 	// absolute: it can run actions whose root is that of the file system.
-	Absolute      bool `protobuf:"varint,8,opt,name=absolute,proto3" json:"absolute,omitempty"`
+	Absolute bool `protobuf:"varint,8,opt,name=absolute,proto3" json:"absolute,omitempty"`
+	// optional: it knows of outputs that are optional and of streams apart.
+	Optional      bool `protobuf:"varint,9,opt,name=optional,proto3" json:"optional,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1963,6 +1965,13 @@ func (x *Join) GetMemory() int64 {
 func (x *Join) GetAbsolute() bool {
 	if x != nil {
 		return x.Absolute
+	}
+	return false
+}
+
+func (x *Join) GetOptional() bool {
+	if x != nil {
+		return x.Optional
 	}
 	return false
 }
@@ -3551,7 +3560,7 @@ const file_sched_schedpb_sched_proto_rawDesc = "" +
 	"\aRunning\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\rR\x04step\x12\x16\n" +
 	"\x06action\x18\x02 \x01(\fR\x06action\x12\x18\n" +
-	"\astarted\x18\x03 \x01(\bR\astarted\"\xd9\x01\n" +
+	"\astarted\x18\x03 \x01(\bR\astarted\"\xf5\x01\n" +
 	"\x04Join\x12\x14\n" +
 	"\x05slots\x18\x01 \x01(\rR\x05slots\x12\x0e\n" +
 	"\x02os\x18\x02 \x01(\tR\x02os\x12\x12\n" +
@@ -3562,7 +3571,8 @@ const file_sched_schedpb_sched_proto_rawDesc = "" +
 	"toolchains\x121\n" +
 	"\arunning\x18\x06 \x03(\v2\x17.buildnet.sched.RunningR\arunning\x12\x16\n" +
 	"\x06memory\x18\a \x01(\x03R\x06memory\x12\x1a\n" +
-	"\babsolute\x18\b \x01(\bR\babsolute\".\n" +
+	"\babsolute\x18\b \x01(\bR\babsolute\x12\x1a\n" +
+	"\boptional\x18\t \x01(\bR\boptional\".\n" +
 	"\x04Want\x12\x12\n" +
 	"\x04seen\x18\x01 \x01(\x04R\x04seen\x12\x12\n" +
 	"\x04free\x18\x02 \x01(\rR\x04free\"\x1e\n" +

@@ -95,6 +95,8 @@ func (d *demands) add(steps []action.Step) {
 		n.os, _ = s.Property(action.PropertyOS)
 		n.arch, _ = s.Property(action.PropertyArch)
 		n.root, _ = s.Property(action.PropertyRoot)
+		n.outputs, _ = s.Property(action.PropertyOutputs)
+		n.streams, _ = s.Property(action.PropertyStreams)
 		if n.toolchain, _ = s.Property(action.PropertyToolchain); n.toolchain != "" {
 			sp := specOf(s)
 			if _, ok := d.specAt[sp]; !ok {

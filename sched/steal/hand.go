@@ -28,6 +28,7 @@ type HandOptions struct {
 	BPU      float64
 	Memory   int64 // in bytes, for actions; 0 is not known
 	Absolute bool  // it can run steps with action.RootAbsolute
+	Optional bool  // it knows of action.OutputsOptional and action.StreamsApart
 	// Heard is the highest epoch that this node has heard of in the build: a Hand
 	// that comes after another, or beside a Keeper, obeys none before it.
 	Heard Epoch
@@ -321,7 +322,7 @@ func (h *Hand) join() {
 	h.joined = true
 	j := Join{
 		Slots: h.says(), OS: h.opts.OS, Arch: h.opts.Arch, BPU: h.opts.BPU, Memory: h.opts.Memory, Toolchains: h.toolchains,
-		Absolute: h.opts.Absolute,
+		Absolute: h.opts.Absolute, Optional: h.opts.Optional,
 	}
 	for _, job := range h.jobs {
 		j.Running = append(j.Running, Running{Step: job.Step, Action: job.Action, Started: job.stage == running})

@@ -119,6 +119,9 @@ type (
 		Running    []Running
 		// Absolute says that it can run steps with action.RootAbsolute.
 		Absolute bool
+		// Optional says that it knows of action.OutputsOptional and
+		// action.StreamsApart: an older node takes no notice of either.
+		Optional bool
 	}
 	// Want is a steal request: after the Seen-th assignment of this stream the
 	// worker takes Free more. A later one replaces an earlier one.

@@ -67,6 +67,8 @@ type need struct {
 	os, arch  string
 	toolchain string
 	root      string // where its paths begin, if not in a directory of its own
+	outputs   string // whether they are optional
+	streams   string // whether they are apart
 	spec      int    // index into the plan's specs, -1 without one
 	initiator bool
 	home      bool // the initiator is to be asked first
@@ -81,6 +83,10 @@ func (n need) lacks(j *Join) string {
 		return action.PropertyArch + "=" + n.arch
 	case n.root != "" && (n.root != action.RootAbsolute || !j.Absolute):
 		return action.PropertyRoot + "=" + n.root
+	case n.outputs != "" && (n.outputs != action.OutputsOptional || !j.Optional):
+		return action.PropertyOutputs + "=" + n.outputs
+	case n.streams != "" && (n.streams != action.StreamsApart || !j.Optional):
+		return action.PropertyStreams + "=" + n.streams
 	case n.spec >= 0 && (n.spec >= len(j.Toolchains) || j.Toolchains[n.spec] != n.toolchain):
 		return action.PropertyToolchain + "=" + n.toolchain
 	default:

@@ -431,6 +431,8 @@ type Result struct {
 	Wall          int64                  `protobuf:"varint,6,opt,name=wall,proto3" json:"wall,omitempty"`
 	Cpu           int64                  `protobuf:"varint,7,opt,name=cpu,proto3" json:"cpu,omitempty"`
 	MaxRss        int64                  `protobuf:"varint,8,opt,name=max_rss,json=maxRss,proto3" json:"max_rss,omitempty"`
+	Stderr        []byte                 `protobuf:"bytes,9,opt,name=stderr,proto3" json:"stderr,omitempty"`
+	Cause         uint32                 `protobuf:"varint,10,opt,name=cause,proto3" json:"cause,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -517,6 +519,20 @@ func (x *Result) GetCpu() int64 {
 func (x *Result) GetMaxRss() int64 {
 	if x != nil {
 		return x.MaxRss
+	}
+	return 0
+}
+
+func (x *Result) GetStderr() []byte {
+	if x != nil {
+		return x.Stderr
+	}
+	return nil
+}
+
+func (x *Result) GetCause() uint32 {
+	if x != nil {
+		return x.Cause
 	}
 	return 0
 }
@@ -630,7 +646,7 @@ const file_sched_action_actionpb_action_proto_rawDesc = "" +
 	"\n" +
 	"executable\x18\x04 \x01(\bR\n" +
 	"executable\x12\x16\n" +
-	"\x06target\x18\x05 \x01(\tR\x06target\"\xe7\x01\n" +
+	"\x06target\x18\x05 \x01(\tR\x06target\"\x95\x02\n" +
 	"\x06Result\x12\x1b\n" +
 	"\texit_code\x18\x01 \x01(\x05R\bexitCode\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x121\n" +
@@ -639,7 +655,10 @@ const file_sched_action_actionpb_action_proto_rawDesc = "" +
 	"\tisolation\x18\x05 \x01(\rR\tisolation\x12\x12\n" +
 	"\x04wall\x18\x06 \x01(\x03R\x04wall\x12\x10\n" +
 	"\x03cpu\x18\a \x01(\x03R\x03cpu\x12\x17\n" +
-	"\amax_rss\x18\b \x01(\x03R\x06maxRss\"q\n" +
+	"\amax_rss\x18\b \x01(\x03R\x06maxRss\x12\x16\n" +
+	"\x06stderr\x18\t \x01(\fR\x06stderr\x12\x14\n" +
+	"\x05cause\x18\n" +
+	" \x01(\rR\x05cause\"q\n" +
 	"\x05Entry\x12\x16\n" +
 	"\x06action\x18\x01 \x01(\fR\x06action\x12\x16\n" +
 	"\x06result\x18\x02 \x01(\fR\x06result\x12\x1a\n" +
