@@ -1,0 +1,74 @@
+package reapi
+
+import (
+	"context"
+
+	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
+	"github.com/bazelbuild/remote-apis/build/bazel/semver"
+	"google.golang.org/grpc"
+
+	"github.com/buildnet/buildnet/node/reapi/caller"
+	"github.com/buildnet/buildnet/node/reapi/limits"
+)
+
+// capabilities implements repb.CapabilitiesServer from what is served.
+type capabilities struct {
+	repb.UnimplementedCapabilitiesServer
+	executes, caches bool
+}
+
+func newCapabilities(served map[string]grpc.ServiceInfo) *capabilities {
+	_, executes := served[repb.Execution_ServiceDesc.ServiceName]
+	_, caches := served[repb.ActionCache_ServiceDesc.ServiceName]
+	return &capabilities{executes: executes, caches: caches}
+}
+
+// GetCapabilities implements repb.CapabilitiesServer. Every instance has the
+// same.
+func (c *capabilities) GetCapabilities(ctx context.Context, _ *repb.GetCapabilitiesRequest) (*repb.ServerCapabilities, error) {
+	return &repb.ServerCapabilities{
+		DeprecatedApiVersion:  &semver.SemVer{Major: 2},
+		LowApiVersion:         &semver.SemVer{Major: 2},
+		HighApiVersion:        &semver.SemVer{Major: 2, Minor: 3},
+		CacheCapabilities:     c.cache(caller.Of(ctx)),
+		ExecutionCapabilities: c.execution(),
+	}, nil
+}
+
+// functions are the hash functions that clients may use, best known first.
+func functions() []repb.DigestFunction_Value {
+	return []repb.DigestFunction_Value{repb.DigestFunction_SHA256, repb.DigestFunction_BLAKE3}
+}
+
+func priorities() *repb.PriorityCapabilities {
+	return &repb.PriorityCapabilities{Priorities: []*repb.PriorityCapabilities_PriorityRange{
+		{MinPriority: limits.MinPriority, MaxPriority: limits.MaxPriority},
+	}}
+}
+
+func (c *capabilities) cache(who caller.Caller) *repb.CacheCapabilities {
+	zstd := []repb.Compressor_Value{repb.Compressor_ZSTD}
+	return &repb.CacheCapabilities{
+		DigestFunctions:                 functions(),
+		ActionCacheUpdateCapabilities:   &repb.ActionCacheUpdateCapabilities{UpdateEnabled: c.caches && who.Role >= caller.Writer},
+		CachePriorityCapabilities:       priorities(),
+		MaxBatchTotalSizeBytes:          limits.MaxBatchBytes,
+		SymlinkAbsolutePathStrategy:     repb.SymlinkAbsolutePathStrategy_ALLOWED,
+		SupportedCompressors:            zstd,
+		SupportedBatchUpdateCompressors: zstd,
+		MaxCasBlobSizeBytes:             limits.MaxBlobBytes,
+	}
+}
+
+// execution is nil where nothing is executed.
+func (c *capabilities) execution() *repb.ExecutionCapabilities {
+	if !c.executes {
+		return nil
+	}
+	return &repb.ExecutionCapabilities{
+		DigestFunction:                repb.DigestFunction_SHA256,
+		DigestFunctions:               functions(),
+		ExecEnabled:                   true,
+		ExecutionPriorityCapabilities: priorities(),
+	}
+}
