@@ -22,7 +22,7 @@ var vocabulary = []string{"mesh/peer", "mesh/wire", "store/digest", "sched/actio
 
 // leaves are the packages of node that other packages of node may import. Those
 // of node/project/ninja are pure: a language and what follows from it.
-var leaves = []string{"node/config", "node/event", "node/auth", "node/telemetry", "node/project/ninja"}
+var leaves = []string{"node/config", "node/event", "node/auth", "node/telemetry", "node/project/ninja", "node/queue"}
 
 // spoken are the packages that the services of node/reapi share.
 var spoken = []string{"node/reapi/names", "node/reapi/translate"}

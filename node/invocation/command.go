@@ -260,7 +260,7 @@ func (t *task) away(ctx context.Context) (api.CommandResult, error) {
 	step := t.p.Step
 	step.Rank = min(max(t.c.Rank, 0), action.MaxCost)
 	v.hint(&step, t.p.SourceBytes)
-	d, err := v.queue.run(ctx, step)
+	d, err := v.queue.Run(ctx, step, nil)
 	switch {
 	case err == nil:
 		return t.take(ctx, d, v.how(d))

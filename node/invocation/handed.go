@@ -74,7 +74,7 @@ func (t *task) unmade() bool {
 // part waits a moment for the clients of commands that run yet: what runs last of a
 // build is heard of only after its end.
 func (v *invocation) part(ctx context.Context) {
-	timer := time.NewTimer(closeTime)
+	timer := time.NewTimer(partTime)
 	defer timer.Stop()
 	select {
 	case <-v.parted:
@@ -82,6 +82,9 @@ func (v *invocation) part(ctx context.Context) {
 	case <-ctx.Done():
 	}
 }
+
+// partTime is how long they may take to be heard of.
+const partTime = time.Second
 
 // parts says that the client of a command is through with it, and that is counted.
 func (v *invocation) parts() {

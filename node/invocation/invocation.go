@@ -15,8 +15,10 @@ import (
 	"github.com/buildnet/buildnet/node/api"
 	"github.com/buildnet/buildnet/node/event"
 	"github.com/buildnet/buildnet/node/event/tally"
+	"github.com/buildnet/buildnet/node/event/told"
 	"github.com/buildnet/buildnet/node/experience"
 	"github.com/buildnet/buildnet/node/profile"
+	"github.com/buildnet/buildnet/node/queue"
 	"github.com/buildnet/buildnet/sched/action"
 	"github.com/buildnet/buildnet/sched/place"
 	"github.com/buildnet/buildnet/sched/steal"
@@ -33,17 +35,17 @@ type invocation struct {
 	id      steal.BuildID
 	req     api.InvocationRequest
 	started time.Time
-	told    *told
+	told    *told.Log
 	tally   *tally.Tally
 	exp     *experience.Build
 	profile profile.Chosen
 	modes   steal.Modes
 	localBy string // why no other machine is asked
-	queue   *queue
 
 	// Set by do before a client hears of the ID.
 	visit   *visit
 	lease   store.Lease // of what was made
+	queue   *queue.Queue
 	life    context.Context
 	in, out int64 // bytes moved by this node before
 
@@ -69,14 +71,13 @@ type invocation struct {
 
 func newInvocation(s *Service, r api.InvocationRequest, emit func(event.Event)) *invocation {
 	v := &invocation{
-		s: s, id: newID(), req: r, started: time.Now(), told: &told{next: emit},
+		s: s, id: newID(), req: r, started: time.Now(), told: told.New(emit),
 		end: make(chan api.InvocationEnd), over: make(chan struct{}), names: map[action.StepID]bool{}, here: map[action.StepID]*task{}, asked: map[costs.Kind]bool{},
 	}
 	v.parted = make(chan struct{})
 	v.isParted = sync.OnceFunc(func() { close(v.parted) })
 	v.exp = experience.New(s.opts.Costs, s.opts.Members, s.opts.Log)
 	v.tally = tally.New(string(v.id), s.opts.Self, 0, v.emit)
-	v.queue = newQueue(v)
 	return v
 }
 
@@ -126,6 +127,7 @@ func (v *invocation) do(ctx context.Context) (err error) {
 		return fmt.Errorf("begin an invocation: %w", err)
 	}
 	v.life, v.lease = life, v.s.opts.Store.Lease()
+	v.queue = v.newQueue()
 	v.in, v.out = v.s.opts.Moved()
 	v.begin()
 	var end api.InvocationEnd
@@ -137,11 +139,11 @@ func (v *invocation) do(ctx context.Context) (err error) {
 	v.close()
 	if !end.Cancelled {
 		v.part(ctx)
-		v.queue.close(ctx)
+		v.queue.Close(ctx)
 	}
 	cancel()
 	v.running.Wait()
-	v.queue.wait()
+	v.queue.Wait()
 	after, stop := context.WithTimeout(after, endTime)
 	defer stop()
 	v.sayChanged(after, end)
@@ -227,10 +229,10 @@ func (v *invocation) finish(end api.InvocationEnd) {
 	f.BytesIn, f.BytesOut = in-v.in, out-v.out
 	f.WallMS = float64(time.Since(v.started).Microseconds()) / 1000
 	v.s.record(v, f)
-	v.told.end(f)
+	v.told.End(f)
 }
 
-func (v *invocation) emit(e event.Event) { v.told.emit(e) }
+func (v *invocation) emit(e event.Event) { v.told.Emit(e) }
 
 func (v *invocation) notice(level event.Level, format string, args ...any) {
 	v.emit(event.Notice{Build: string(v.id), Level: level, Text: fmt.Sprintf(format, args...)})

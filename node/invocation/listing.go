@@ -121,7 +121,7 @@ func (p *part) run(ctx context.Context) error {
 	} else {
 		step := p.p.Step
 		v.hint(&step, p.p.SourceBytes)
-		if d, err = v.queue.run(ctx, step); err != nil {
+		if d, err = v.queue.Run(ctx, step, nil); err != nil {
 			return err
 		}
 		how = v.how(d)

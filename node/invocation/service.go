@@ -245,7 +245,7 @@ func errOver(id string) error {
 func (s *Service) record(v *invocation, f event.BuildFinished) {
 	summary, err := json.Marshal(f)
 	if err == nil {
-		err = s.opts.History.Put(history.Record{ID: string(v.id), Started: v.started, Root: v.req.Root, Summary: summary, Events: v.told.all(f)})
+		err = s.opts.History.Put(history.Record{ID: string(v.id), Started: v.started, Root: v.req.Root, Summary: summary, Events: v.told.All(f)})
 	}
 	if err != nil {
 		s.opts.Log.Warn("invocation is missing in the history", "build", v.id, "error", err)

@@ -1,4 +1,4 @@
-package invocation
+package told
 
 import (
 	"testing"
@@ -10,10 +10,10 @@ import (
 // nobody listens.
 func TestNothingIsToldAfterTheEnd(t *testing.T) {
 	var heard []event.Event
-	told := &told{next: func(e event.Event) { heard = append(heard, e) }}
-	told.emit(event.Notice{Text: "first"})
-	told.end(event.BuildFinished{})
-	told.emit(event.StepFinished{Step: "late"})
+	told := New(func(e event.Event) { heard = append(heard, e) })
+	told.Emit(event.Notice{Text: "first"})
+	told.End(event.BuildFinished{})
+	told.Emit(event.StepFinished{Step: "late"})
 	if _, last := heard[len(heard)-1].(event.BuildFinished); len(heard) != 2 || !last {
 		t.Errorf("%+v", heard)
 	}

@@ -1,4 +1,6 @@
-package invocation
+// Package told is what the user of a build was told of it, kept for the history.
+// Start reading at Log.
+package told
 
 import (
 	"sync"
@@ -6,12 +8,13 @@ import (
 	"github.com/buildnet/buildnet/node/event"
 )
 
-// maxTold bounds what of an invocation's events is kept, in bytes: some 50,000
-// commands. The summary is kept in any case.
-const maxTold = 16 << 20
+// maxBytes bounds what of a build's events is kept: some 50,000 steps. The summary
+// is kept in any case.
+const maxBytes = 16 << 20
 
-// told passes events on, one at a time, and keeps them as lines.
-type told struct {
+// Log passes events on, one at a time, and keeps them as lines. All methods may be
+// called concurrently.
+type Log struct {
 	next func(event.Event)
 
 	// turn orders the calls of next, which writes to a client. Once ended it is not
@@ -23,7 +26,11 @@ type told struct {
 	lines []byte
 }
 
-func (t *told) emit(e event.Event) {
+// New returns a log that passes events on to next, which is called by one at a time.
+func New(next func(event.Event)) *Log { return &Log{next: next} }
+
+// Emit passes an event on.
+func (t *Log) Emit(e event.Event) {
 	t.turn.Lock()
 	defer t.turn.Unlock()
 	if t.ended {
@@ -35,28 +42,28 @@ func (t *told) emit(e event.Event) {
 	t.next(e)
 }
 
-// end passes the last event on.
-func (t *told) end(last event.Event) {
+// End passes the last event on.
+func (t *Log) End(last event.Event) {
 	t.turn.Lock()
 	defer t.turn.Unlock()
 	t.ended = true
 	t.next(last)
 }
 
-func (t *told) keep(e event.Event) {
+func (t *Log) keep(e event.Event) {
 	line, err := event.Encode(e)
 	if err != nil {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.lines)+len(line) < maxTold {
+	if len(t.lines)+len(line) < maxBytes {
 		t.lines = append(append(t.lines, line...), '\n')
 	}
 }
 
-// all returns the lines, with the last one.
-func (t *told) all(last event.Event) []byte {
+// All returns the lines, with the last one.
+func (t *Log) All(last event.Event) []byte {
 	line, err := event.Encode(last)
 	t.mu.Lock()
 	defer t.mu.Unlock()
