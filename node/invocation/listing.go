@@ -77,6 +77,7 @@ func (p *part) list(ctx context.Context) error {
 	v := p.v
 	r := p.request()
 	r.Lists, r.ID = true, "listing"
+	r.Checkout = "" // gcc prints real paths of some headers
 	var err error
 	if p.p, err = v.visit.Prepare(ctx, r); err != nil {
 		return err
