@@ -10,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 	"unicode/utf8"
 
 	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
@@ -45,11 +46,11 @@ func (e *Executor) collect(ctx context.Context, j *job, dir *scratchDir, result 
 	}
 	defer func() { _ = root.Close() }()
 	c := &collection{blobs: e.opts.Blobs, root: root, left: e.opts.OutputBytes, limit: e.opts.OutputBytes}
-	outputs, err := c.all(ctx, j.outputs)
+	outputs, err := c.all(ctx, j, result.OK())
 	var f fault
 	switch {
 	case errors.As(err, &f):
-		result.Message = f.text
+		result.Message, result.Cause = f.text, action.BadOutputs
 	case err != nil:
 		return fmt.Errorf("collect outputs: %w", err)
 	default:
@@ -58,21 +59,24 @@ func (e *Executor) collect(ctx context.Context, j *job, dir *scratchDir, result 
 	return nil
 }
 
-func (c *collection) all(ctx context.Context, paths []string) ([]action.Output, error) {
+// all collects the outputs of a job. What a command that failed has left there and
+// no result can have is left out: why it failed is what is to be said.
+func (c *collection) all(ctx context.Context, j *job, succeeded bool) ([]action.Output, error) {
 	var outputs []action.Output
 	var missing []string
-	for _, p := range paths {
+	for _, p := range j.outputs {
 		o, err := c.output(ctx, p)
-		if errors.Is(err, fs.ErrNotExist) {
+		switch {
+		case absent(err):
 			missing = append(missing, p)
-			continue
-		}
-		if err != nil {
+		case !succeeded && errors.As(err, new(fault)):
+		case err != nil:
 			return nil, err
+		default:
+			outputs = append(outputs, o)
 		}
-		outputs = append(outputs, o)
 	}
-	if len(missing) > 0 {
+	if len(missing) > 0 && !j.optional {
 		return nil, faultf("the command succeeded but did not make %s: declare what it makes, or make it write there", strings.Join(missing, ", "))
 	}
 	slices.SortFunc(outputs, func(a, b action.Output) int { return strings.Compare(a.Path, b.Path) })
@@ -101,9 +105,14 @@ func (c *collection) output(ctx context.Context, p string) (action.Output, error
 	return o, err
 }
 
+// absent reports whether there is nothing at a path, or one above it is a file.
+func absent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
 // escape says of a path that leads out of the tree that it does.
 func (c *collection) escape(p string, err error) error {
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+	if absent(err) || errors.Is(err, fs.ErrPermission) {
 		return err
 	}
 	return faultf("output %s cannot be reached within the tree: %v", p, err)

@@ -141,8 +141,8 @@ type Request struct {
 	// Name is for people.
 	Name string
 	// Progress is called when the command says how much of its work is done, in
-	// per cent: how it does is said in progress.go. It must not block. nil is
-	// for nobody.
+	// per cent: how it does is said in progress.go. It must not block, and is called
+	// concurrently. nil is for nobody.
 	Progress func(percent int)
 	// Foreign actions are of another member's build: whoever is at this machine
 	// goes before them.
@@ -180,7 +180,7 @@ func (e *Executor) execute(ctx context.Context, r Request, started func()) (*act
 		return nil, err
 	}
 	defer e.discard(dir)
-	l := launch{job: j, dir: dir, level: level, out: &printed{limit: MaxStdoutBytes}}
+	l := launch{job: j, dir: dir, level: level, printed: streams(j)}
 	if l.ground, err = e.layOut(ctx, j, dir); err != nil {
 		return nil, fmt.Errorf("lay out the inputs: %w", err)
 	}
@@ -215,7 +215,7 @@ func (e *Executor) layOut(ctx context.Context, j *job, dir *scratchDir) (*ground
 }
 
 func (e *Executor) perform(ctx context.Context, l launch, started func()) (*action.Result, error) {
-	j, printed := l.job, l.out
+	j := l.job
 	begin := time.Now()
 	o, err := e.run(ctx, l, started)
 	if err != nil {
@@ -225,20 +225,28 @@ func (e *Executor) perform(ctx context.Context, l launch, started func()) (*acti
 		return nil, err
 	}
 	result := &action.Result{
-		ExitCode: o.code, Message: o.message, Isolation: l.level, Wall: time.Since(begin), CPU: o.cpu, MaxRSS: o.maxRSS,
+		ExitCode: o.code, Message: o.message, Cause: o.cause, Isolation: l.level, Wall: time.Since(begin), CPU: o.cpu, MaxRSS: o.maxRSS,
 	}
 	if !result.OK() && !e.scratch.room() {
 		return nil, fmt.Errorf("%w: the command failed on a full disk: free some of %s", ErrNoSpace, e.scratch.path)
 	}
-	if result.OK() {
+	if result.OK() || j.optional {
 		if err := e.collect(ctx, j, l.dir, result); err != nil {
 			return nil, err
 		}
 	}
-	if result.Stdout, err = printed.keep(ctx, e.opts.Blobs); err != nil {
+	if err := e.keepPrinted(ctx, l, result); err != nil {
 		return nil, fmt.Errorf("keep what it printed: %w", err)
 	}
 	return result, nil
+}
+
+func (e *Executor) keepPrinted(ctx context.Context, l launch, result *action.Result) (err error) {
+	result.Stdout, err = l.printed[0].keep(ctx, e.opts.Blobs)
+	if err == nil && l.job.apart {
+		result.Stderr, err = l.printed[1].keep(ctx, e.opts.Blobs)
+	}
+	return err
 }
 
 func (e *Executor) discard(dir *scratchDir) {
@@ -268,7 +276,7 @@ func (e *Executor) trySandbox() error {
 	}
 	defer e.discard(dir)
 	j := &job{timeout: probeTimeout}
-	_, err = e.run(context.Background(), launch{job: j, dir: dir, level: action.Full, out: &printed{limit: 1 << 10}}, func() {})
+	_, err = e.run(context.Background(), launch{job: j, dir: dir, level: action.Full, printed: []*printed{{limit: 1 << 10}}}, func() {})
 	return err
 }
 

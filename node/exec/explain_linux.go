@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/buildnet/buildnet/sched/action"
 )
 
 // explain says which limit ended a command, where one did.
@@ -14,10 +16,13 @@ func explain(o *outcome, l launch, late, exceeded bool) {
 	switch {
 	case late:
 		o.message = fmt.Sprintf("killed after its time limit of %v: give the step a longer timeout", l.job.timeout)
+		o.cause = action.TimedOut
 		o.code = max(o.code, codeSignal+int(syscall.SIGKILL))
 	case exceeded:
+		o.cause = action.OverLimit
 		o.message = fmt.Sprintf("killed for using more than its memory limit of %d MiB: give the step more memory", l.job.memory>>20)
 	case o.code == codeSignal+int(syscall.SIGXFSZ):
+		o.cause = action.OverLimit
 		o.message = "killed for writing a file larger than the limit of outputs: make it write less"
 	case o.code != 0 && o.message == "" && l.job.memory > 0 && o.maxRSS > l.job.memory/2:
 		o.message = fmt.Sprintf("failed with %d MiB in use, under a memory limit of %d MiB: if that is why, give the step more memory", o.maxRSS>>20, l.job.memory>>20)

@@ -44,6 +44,8 @@ type job struct {
 	unsandboxed   bool
 	absolute      bool     // the root is that of the file system: see action.RootAbsolute
 	exact         []string // absolute directories that hold inputs alone
+	optional      bool     // see action.OutputsOptional
+	apart         bool     // see action.StreamsApart
 	foreign       bool     // not of a build that was asked for here
 	progress      func(percent int)
 }
@@ -113,8 +115,12 @@ func (j *job) check(c *repb.Command) error {
 	if j.dir != "" && !filepath.IsLocal(j.dir) {
 		return fmt.Errorf("working directory %q is outside of the root", j.dir)
 	}
-	//nolint:staticcheck // clients of REAPI 2.0 name their outputs in the two older fields
-	for _, o := range slices.Concat(c.GetOutputPaths(), c.GetOutputFiles(), c.GetOutputDirectories()) {
+	outputs := c.GetOutputPaths()
+	if len(outputs) == 0 {
+		//nolint:staticcheck // clients of REAPI 2.0 name their outputs in the two older fields
+		outputs = slices.Concat(c.GetOutputFiles(), c.GetOutputDirectories())
+	}
+	for _, o := range outputs {
 		p := path.Join(j.dir, o)
 		if !action.CleanPath(p) {
 			return fmt.Errorf("output %q is outside of the root", o)
@@ -151,6 +157,16 @@ func (j *job) apply(p *repb.Platform) error {
 				return fmt.Errorf("root %q is none that an action can have: want %s", value, action.RootAbsolute)
 			}
 			j.absolute = true
+		case action.PropertyOutputs:
+			if value != action.OutputsOptional {
+				return fmt.Errorf("outputs %q are none that an action can have: want %s", value, action.OutputsOptional)
+			}
+			j.optional = true
+		case action.PropertyStreams:
+			if value != action.StreamsApart {
+				return fmt.Errorf("streams %q are none that an action can have: want %s", value, action.StreamsApart)
+			}
+			j.apart = true
 		case action.PropertyRootExact:
 			dirs, err := directories(value)
 			if err != nil {

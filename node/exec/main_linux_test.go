@@ -169,10 +169,16 @@ func (r *rig) must(w work) *action.Result {
 
 func (r *rig) stdout(result *action.Result) string {
 	r.t.Helper()
-	if result.Stdout.IsZero() {
+	return r.text(result.Stdout)
+}
+
+// text is what a stream of a result says.
+func (r *rig) text(d digest.Digest) string {
+	r.t.Helper()
+	if d.IsZero() {
 		return ""
 	}
-	return r.content(result.Stdout)
+	return r.content(d)
 }
 
 func (r *rig) content(d digest.Digest) string {

@@ -13,23 +13,44 @@ type launch struct {
 	job   *job
 	dir   *scratchDir
 	level action.Isolation
-	out   *printed
+	// printed takes what the command prints: both streams, or standard output and
+	// standard error apart.
+	printed []*printed
 	// ground is nil if the inputs are where they are laid out.
 	ground *ground
 }
 
-// sink is where what the command prints goes.
-func (l launch) sink() io.Writer {
-	if l.job.progress == nil {
-		return l.out
+// streams are where what a command prints is kept, each within the limit.
+func streams(j *job) []*printed {
+	all := []*printed{{limit: MaxStdoutBytes}}
+	if j.apart {
+		all = append(all, &printed{limit: MaxStdoutBytes})
 	}
-	return &marks{next: l.out, tell: l.job.progress}
+	return all
+}
+
+// sink is where what the command prints to a stream goes.
+func (l launch) sink(stream int) io.Writer {
+	if l.job.progress == nil {
+		return l.printed[stream]
+	}
+	return &marks{next: l.printed[stream], tell: l.job.progress}
+}
+
+// said is all that was printed, for an error.
+func (l launch) said() []byte {
+	var all []byte
+	for _, p := range l.printed {
+		all = append(all, p.bytes()...)
+	}
+	return all
 }
 
 // outcome is how a command ended.
 type outcome struct {
 	code    int
 	message string
+	cause   action.Cause
 	cpu     time.Duration
 	maxRSS  int64
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -26,8 +27,8 @@ const killGrace = time.Second
 type running struct {
 	cmd    *exec.Cmd
 	life   *os.File // the pipe whose end ends the child
-	out    *os.File
 	report *os.File
+	out    []*os.File // what it prints, a pipe for each stream
 	plain  bool
 }
 
@@ -42,7 +43,7 @@ func (e *Executor) run(ctx context.Context, l launch, started func()) (outcome, 
 		e.opts.Log.Debug("memory limit is for each process, not for all of an action", "error", err)
 	}
 	defer group.remove()
-	r, err := start(spec)
+	r, err := start(spec, len(l.printed))
 	if err != nil {
 		return outcome{}, fmt.Errorf("start a sandbox: %w", err)
 	}
@@ -85,11 +86,10 @@ type attendance struct {
 func (e *Executor) attend(ctx context.Context, r *running, l launch, a attendance) (outcome, error) {
 	bounded, cancel := context.WithTimeout(ctx, l.job.timeout)
 	defer cancel()
-	printed := make(chan struct{})
-	go func() {
-		defer close(printed)
-		_, _ = io.Copy(l.sink(), r.out) // it ends when the last process has
-	}()
+	var printing sync.WaitGroup
+	for i, out := range r.out {
+		printing.Go(func() { _, _ = io.Copy(l.sink(i), out) }) // it ends when the last process has
+	}
 	reports := make(chan []string, 1)
 	go func() { reports <- readReports(r.report, a.started) }()
 	ended := make(chan error, 1)
@@ -99,7 +99,7 @@ func (e *Executor) attend(ctx context.Context, r *running, l launch, a attendanc
 
 	full, err := e.wait(bounded, r, ended)
 	lines := <-reports
-	drain(r.out, printed)
+	r.drain(&printing)
 	r.close()
 	switch {
 	case ctx.Err() != nil:
@@ -109,7 +109,7 @@ func (e *Executor) attend(ctx context.Context, r *running, l launch, a attendanc
 	}
 	o, err := outcomeOf(lines, errors.Join(writeErr, err))
 	if err != nil {
-		return outcome{}, fmt.Errorf("%w %s", err, l.out.bytes())
+		return outcome{}, fmt.Errorf("%w %s", err, l.said())
 	}
 	if o.cpu == 0 && bounded.Err() != nil {
 		o.code = codeSignal + int(syscall.SIGKILL)
@@ -155,15 +155,20 @@ func (r *running) kill(ended <-chan error) error {
 
 func (r *running) close() {
 	_ = r.life.Close() // twice after kill
-	_ = r.out.Close()
 	_ = r.report.Close()
+	for _, out := range r.out {
+		_ = out.Close()
+	}
 }
 
-// drain waits for what was printed. Who still holds the pipe of a plain child
+// drain waits for what was printed. Who still holds a pipe of a plain child
 // has escaped from it, and is not waited for.
-func drain(out *os.File, printed <-chan struct{}) {
-	_ = out.SetReadDeadline(time.Now().Add(killGrace))
-	<-printed
+func (r *running) drain(printing *sync.WaitGroup) {
+	deadline := time.Now().Add(killGrace)
+	for _, out := range r.out {
+		_ = out.SetReadDeadline(deadline)
+	}
+	printing.Wait()
 }
 
 func (e *Executor) spec(l launch) (*child.Spec, error) {
@@ -193,50 +198,66 @@ func (e *Executor) spec(l launch) (*child.Spec, error) {
 }
 
 // start executes this program again as a child, in namespaces if it is to have
-// them.
-func start(s *child.Spec) (*running, error) {
-	var files [6]*os.File
-	closeAll := func() {
-		for _, f := range files {
-			if f != nil {
-				_ = f.Close()
-			}
-		}
+// them. What it prints comes by one pipe, or by one for each of two streams.
+func start(s *child.Spec, streams int) (*running, error) {
+	all, err := newPipes(2 + streams)
+	if err != nil {
+		return nil, err
 	}
-	for i := 0; i < len(files); i += 2 {
-		r, w, err := os.Pipe()
-		if err != nil {
-			closeAll()
-			return nil, err
-		}
-		files[i], files[i+1] = r, w
-	}
+	life, report, printed := all[0], all[1], all[2:]
 	if s.HostUID >= 0 {
-		// Programs open /dev/stderr, which is this pipe.
-		if err := files[5].Chown(s.HostUID, s.HostUID); err != nil {
-			closeAll()
-			return nil, err
+		// Programs open /dev/stderr, which is such a pipe.
+		for _, p := range printed {
+			if err := p.w.Chown(s.HostUID, s.HostUID); err != nil {
+				all.close()
+				return nil, err
+			}
 		}
 	}
 	cmd := exec.Command("/proc/self/exe") //nolint:noctx // attend ends it, by way of its pipe
 	cmd.Args = []string{"buildnet-action"}
 	// The child has nothing to collect and needs no second processor.
 	cmd.Env = []string{child.Marker + "=1", "GOGC=off", "GOMAXPROCS=1"}
-	cmd.ExtraFiles = []*os.File{files[0], files[3]}
-	cmd.Stdout, cmd.Stderr = files[5], files[5]
+	cmd.ExtraFiles = []*os.File{life.r, report.w}
+	cmd.Stdout, cmd.Stderr = printed[0].w, printed[streams-1].w
 	cmd.SysProcAttr = namespaces(s)
 	starts.RLock()
-	err := cmd.Start() // it returns when the child executes
+	err = cmd.Start() // it returns when the child executes
 	starts.RUnlock()
-	for _, theirs := range []int{0, 3, 5} {
-		_ = files[theirs].Close()
-		files[theirs] = nil
-	}
 	if err != nil {
-		closeAll()
+		all.close()
 		return nil, err
 	}
-	return &running{cmd: cmd, life: files[1], report: files[2], out: files[4], plain: s.Mode == child.Plain}, nil
+	r := &running{cmd: cmd, life: life.w, report: report.r, plain: s.Mode == child.Plain}
+	_, _ = life.r.Close(), report.w.Close()
+	for _, p := range printed {
+		_ = p.w.Close()
+		r.out = append(r.out, p.r)
+	}
+	return r, nil
+}
+
+type pipe struct{ r, w *os.File }
+
+type pipes []pipe
+
+func newPipes(n int) (pipes, error) {
+	var all pipes
+	for range n {
+		r, w, err := os.Pipe()
+		if err != nil {
+			all.close()
+			return nil, err
+		}
+		all = append(all, pipe{r, w})
+	}
+	return all, nil
+}
+
+func (all pipes) close() {
+	for _, p := range all {
+		_, _ = p.r.Close(), p.w.Close()
+	}
 }
 
 // Capabilities within its own user namespace that the child mounts with.
@@ -283,7 +304,7 @@ func outcomeOf(lines []string, ended error) (outcome, error) {
 	if len(lines) == 0 {
 		var exit *exec.ExitError
 		if errors.As(ended, &exit) {
-			return outcome{code: codeSignal + int(syscall.SIGKILL), message: "its sandbox was killed"}, nil
+			return outcome{code: codeSignal + int(syscall.SIGKILL), cause: action.Killed, message: "its sandbox was killed"}, nil
 		}
 		return outcome{}, fmt.Errorf("the sandbox said nothing: %w", ended)
 	}
@@ -294,9 +315,9 @@ func outcomeOf(lines []string, ended error) (outcome, error) {
 	case child.NoCommand:
 		number, text, _ := strings.Cut(rest, " ")
 		if n, _ := strconv.Atoi(number); syscall.Errno(n) == syscall.ENOENT {
-			return outcome{code: codeNotFound, message: text + ": it is neither an input nor in a toolchain directory"}, nil
+			return outcome{code: codeNotFound, cause: action.NotStarted, message: text + ": it is neither an input nor in a toolchain directory"}, nil
 		}
-		return outcome{code: codeNotExecutable, message: text}, nil
+		return outcome{code: codeNotExecutable, cause: action.NotStarted, message: text}, nil
 	default:
 		return outcome{}, errors.New(rest)
 	}
@@ -311,7 +332,7 @@ func doneOf(rest string) (outcome, error) {
 	o := outcome{cpu: time.Duration(cpu), maxRSS: rss}
 	w := syscall.WaitStatus(status)
 	if o.code = w.ExitStatus(); w.Signaled() {
-		o.code = codeSignal + int(w.Signal())
+		o.code, o.cause = codeSignal+int(w.Signal()), action.Killed
 		o.message = fmt.Sprintf("killed by signal %d (%v)", w.Signal(), w.Signal())
 	}
 	return o, nil

@@ -40,8 +40,11 @@ func (e *Executor) run(ctx context.Context, l launch, started func()) (outcome, 
 	cmd := exec.CommandContext(bounded, l.job.argv[0], l.job.argv[1:]...)
 	cmd.Dir = filepath.Join(l.dir.work(), l.job.dir)
 	cmd.Env = relocated(l.job.env, l.dir)
-	out := l.sink()
+	out := l.sink(0)
 	cmd.Stdout, cmd.Stderr = out, out
+	if l.job.apart {
+		cmd.Stderr = l.sink(1)
+	}
 	cmd.WaitDelay = time.Second
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if l.dir.owner >= 0 {
@@ -49,7 +52,7 @@ func (e *Executor) run(ctx context.Context, l launch, started func()) (outcome, 
 	}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	if err := cmd.Start(); err != nil {
-		return outcome{code: codeNotFound, message: err.Error()}, nil
+		return outcome{code: codeNotFound, cause: action.NotStarted, message: err.Error()}, nil
 	}
 	started()
 	err := cmd.Wait()
@@ -61,9 +64,11 @@ func (e *Executor) run(ctx context.Context, l launch, started func()) (outcome, 
 	state := cmd.ProcessState
 	o := outcome{code: state.ExitCode(), cpu: state.UserTime() + state.SystemTime(), maxRSS: peakOf(state)}
 	if w, ok := state.Sys().(syscall.WaitStatus); ok && w.Signaled() {
+		o.cause = action.Killed
 		o.code, o.message = codeSignal+int(w.Signal()), fmt.Sprintf("killed by signal %d (%v)", w.Signal(), w.Signal())
 	}
 	if bounded.Err() != nil {
+		o.cause = action.TimedOut
 		o.message = fmt.Sprintf("killed after its time limit of %v", l.job.timeout)
 	}
 	return o, ctx.Err()
