@@ -25,18 +25,13 @@ const (
 // used.
 func Closure(ctx context.Context, b Blobs, r *action.Result) ([]digest.Digest, error) {
 	c := closure{blobs: b, seen: map[digest.Digest]struct{}{}}
-	if !r.Stdout.IsZero() {
-		c.add(r.Stdout)
+	files, dirs := r.Blobs()
+	for _, d := range files {
+		c.add(d)
 	}
-	for _, o := range r.Outputs {
-		switch o.Kind {
-		case action.File:
-			c.add(o.Digest)
-		case action.Directory:
-			if err := c.directory(ctx, o.Digest); err != nil {
-				return nil, fmt.Errorf("output %s: %w", o.Path, err)
-			}
-		case action.Symlink:
+	for _, d := range dirs {
+		if err := c.directory(ctx, d); err != nil {
+			return nil, fmt.Errorf("output %v: %w", d, err)
 		}
 	}
 	here, err := b.Has(ctx, c.all)

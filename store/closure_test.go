@@ -38,13 +38,13 @@ func subdirectory(name string, d digest.Digest) []*repb.DirectoryNode {
 
 func TestClosureIsEveryBlobOnce(t *testing.T) {
 	s := memory.New(1 << 20)
-	file, stdout, deep := add(t, s, "file"), add(t, s, "said"), add(t, s, "deep")
+	file, stdout, stderr, deep := add(t, s, "file"), add(t, s, "said"), add(t, s, "meant"), add(t, s, "deep")
 	inner := addDirectory(t, s, &repb.Directory{Files: []*repb.FileNode{{Name: "f", Digest: action.ReapiDigest(deep)}}})
 	outer := addDirectory(t, s, &repb.Directory{
 		Files:       []*repb.FileNode{{Name: "again", Digest: action.ReapiDigest(file)}},
 		Directories: subdirectory("d", inner),
 	})
-	r := action.Result{Stdout: stdout, Outputs: []action.Output{
+	r := action.Result{Stdout: stdout, Stderr: stderr, Outputs: []action.Output{
 		{Path: "a", Kind: action.File, Digest: file},
 		{Path: "b", Kind: action.Directory, Digest: outer},
 		{Path: "c", Kind: action.Directory, Digest: inner},
@@ -54,7 +54,7 @@ func TestClosureIsEveryBlobOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []digest.Digest{file, stdout, deep, inner, outer}
+	want := []digest.Digest{file, stdout, stderr, deep, inner, outer}
 	slices.SortFunc(want, digest.Digest.Compare)
 	slices.SortFunc(got, digest.Digest.Compare)
 	if !slices.Equal(got, want) {

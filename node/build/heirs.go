@@ -111,7 +111,7 @@ func (c *custodian) Sources(ctx context.Context) error {
 	k := &keeping{custodian: c, seen: map[digest.Digest]struct{}{}}
 	for _, g := range c.plan.Given {
 		given[g.Step] = true
-		files, dirs := blobsOf(g.Result)
+		files, dirs := g.Result.Blobs()
 		k.files = k.fresh(k.files, files...)
 		k.dirs = k.fresh(k.dirs, dirs...)
 	}
@@ -199,7 +199,7 @@ func (k *keeping) open(ctx context.Context, d digest.Digest) error {
 
 // Secure implements sched.Custody.
 func (c *custodian) Secure(ctx context.Context, s steal.Step, d *steal.Done) error {
-	files, dirs := blobsOf(&d.Entry.Result)
+	files, dirs := d.Entry.Result.Blobs()
 	if err := c.claim(append(files, dirs...)...); err != nil {
 		return fmt.Errorf("outputs of %s: %w", c.plan.Graph.Steps()[s].ID, err)
 	}

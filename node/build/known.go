@@ -10,7 +10,6 @@ import (
 	"github.com/buildnet/buildnet/sched/action"
 	"github.com/buildnet/buildnet/sched/steal"
 	"github.com/buildnet/buildnet/store"
-	"github.com/buildnet/buildnet/store/digest"
 )
 
 // known takes from the node's own action cache what it has with all outputs,
@@ -97,21 +96,4 @@ func (r *run) tellKnown(ctx context.Context, given []steal.Given, entries []*act
 		}, false, e.Result.Wall)
 	}
 	return nil
-}
-
-// blobsOf returns the blobs that a result names itself: not those within its
-// directories.
-func blobsOf(res *action.Result) (files, dirs []digest.Digest) {
-	for _, o := range res.Outputs {
-		switch o.Kind {
-		case action.File:
-			files = append(files, o.Digest)
-		case action.Directory:
-			dirs = append(dirs, o.Digest)
-		}
-	}
-	if !res.Stdout.IsZero() {
-		files = append(files, res.Stdout)
-	}
-	return files, dirs
 }

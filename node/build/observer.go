@@ -122,7 +122,7 @@ func (r *run) fetchAnd(ctx context.Context, res *action.Result, holders []peer.I
 	if r.req.Modes.Local {
 		return nil // the store has it, or Closure says what it lacks
 	}
-	files, dirs := blobsOf(res)
+	files, dirs := res.Blobs()
 	hold(files...)
 	if err := r.fetchFiles(ctx, files, holders); err != nil {
 		return err

@@ -3,13 +3,13 @@ package invocation
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/node/queue"
 	"github.com/buildnet/buildnet/sched/action"
 	"github.com/buildnet/buildnet/sched/steal"
 	"github.com/buildnet/buildnet/store"
-	"github.com/buildnet/buildnet/store/digest"
 )
 
 // newQueue returns the open build of the invocation.
@@ -30,16 +30,10 @@ func (v *invocation) led(leader peer.ID, epoch uint64) {
 // the invocation goes on.
 func (v *invocation) secure(ctx context.Context, step action.StepID, d *steal.Done) error {
 	res := &d.Entry.Result
-	var blobs []digest.Digest
-	for _, o := range res.Outputs {
-		if o.Kind != action.File {
-			return nil // it is not believed later on
-		}
-		blobs = append(blobs, o.Digest)
+	if slices.ContainsFunc(res.Outputs, func(o action.Output) bool { return o.Kind != action.File }) {
+		return nil // it is not believed later on
 	}
-	if !res.Stdout.IsZero() {
-		blobs = append(blobs, res.Stdout)
-	}
+	blobs, _ := res.Blobs()
 	v.lease.Hold(blobs...)
 	if !v.modes.Local {
 		if _, err := v.s.opts.Fetcher.Fetch(ctx, blobs, d.Holders); err != nil {
