@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/buildnet/buildnet/store/digest"
 )
@@ -89,6 +90,15 @@ type Lease interface {
 // Leaser gives leases.
 type Leaser interface {
 	Lease() Lease
+}
+
+// Keeper is a Blobs that promises to keep blobs.
+type Keeper interface {
+	// Keep is Has that also promises: blobs that are here stay until then at least.
+	// A store bounds how much it promises; what is beyond that is here and may go
+	// like any other blob. A promise ends when its process does: who relies on one
+	// asks again, or has lost blobs made again.
+	Keep(ctx context.Context, until time.Time, ds []digest.Digest) ([]bool, error)
 }
 
 // ReadAll returns the blob's bytes. A blob of more than limit bytes is refused

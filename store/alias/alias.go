@@ -143,6 +143,11 @@ func (b *Blobs) note(foreign, n digest.Digest) error {
 
 // Has implements store.Blobs. The alias of a blob that is here counts as used.
 func (b *Blobs) Has(ctx context.Context, ds []digest.Digest) ([]bool, error) {
+	return b.ask(ds, func(ns []digest.Digest) ([]bool, error) { return b.under.Has(ctx, ns) })
+}
+
+// ask asks has for the native names of ds; what has none is not here.
+func (b *Blobs) ask(ds []digest.Digest, has func([]digest.Digest) ([]bool, error)) ([]bool, error) {
 	here := make([]bool, len(ds))
 	asked := make([]digest.Digest, 0, len(ds))
 	at := make([]int, 0, len(ds))
@@ -156,7 +161,7 @@ func (b *Blobs) Has(ctx context.Context, ds []digest.Digest) ([]bool, error) {
 		}
 		asked, at = append(asked, n), append(at, i)
 	}
-	known, err := b.under.Has(ctx, asked)
+	known, err := has(asked)
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,7 @@ import (
 type both struct {
 	*alias.Blobs
 	store.Leaser
+	store.Keeper
 }
 
 func openDisk(t testing.TB) (both, *disk.Store) {
@@ -35,7 +36,7 @@ func openDisk(t testing.TB) (both, *disk.Store) {
 		}
 	})
 	b := alias.New(under, under.CacheKV("alias"))
-	return both{b, b.Leases(under)}, under
+	return both{b, b.Leases(under), b.Keeper(under)}, under
 }
 
 func TestConformance(t *testing.T) {
@@ -47,7 +48,7 @@ func TestConformance(t *testing.T) {
 			storetest.RunIn(t, fn, func(*testing.T) storetest.Store {
 				under := memory.New(storetest.Room)
 				b := alias.New(under, &memory.KV{})
-				return both{b, b.Leases(under)}
+				return both{b, b.Leases(under), b.Keeper(under)}
 			})
 		})
 	}

@@ -1,7 +1,9 @@
 package alias
 
 import (
+	"context"
 	"sync"
+	"time"
 
 	"github.com/buildnet/buildnet/store"
 	"github.com/buildnet/buildnet/store/digest"
@@ -19,6 +21,20 @@ type leases struct {
 // Lease implements store.Leaser.
 func (l leases) Lease() store.Lease {
 	return &lease{blobs: l.blobs, under: l.under.Lease(), waits: map[digest.Digest]struct{}{}}
+}
+
+// Keeper takes foreign names too, for promises of under. What has no alias is not
+// here.
+func (b *Blobs) Keeper(under store.Keeper) store.Keeper { return keeper{blobs: b, under: under} }
+
+type keeper struct {
+	blobs *Blobs
+	under store.Keeper
+}
+
+// Keep implements store.Keeper.
+func (k keeper) Keep(ctx context.Context, until time.Time, ds []digest.Digest) ([]bool, error) {
+	return k.blobs.ask(ds, func(ns []digest.Digest) ([]bool, error) { return k.under.Keep(ctx, until, ns) })
 }
 
 // lease passes native names on; foreign ones without an alias wait in the Blobs.

@@ -2,12 +2,10 @@ package disk
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"sync"
 
@@ -26,10 +24,11 @@ func (s *Store) Has(_ context.Context, ds []digest.Digest) ([]bool, error) {
 	here := make([]bool, len(ds))
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	now := s.now()
 	for i, d := range ds {
 		b, ok := s.ix.blobs[d]
 		if ok {
-			s.ix.use(b)
+			s.ix.use(b, now)
 		}
 		here[i] = ok || empty(d)
 	}
@@ -49,7 +48,7 @@ func (s *Store) Open(_ context.Context, d digest.Digest) (store.Reader, error) {
 		return nil, fmt.Errorf("open %v: %w", d, store.ErrNotFound)
 	}
 	s.stats.Hits++
-	s.ix.use(b)
+	s.ix.use(b, s.now())
 	verified := b.generation == s.generation
 	s.mu.Unlock()
 
@@ -181,6 +180,9 @@ func (s *Store) Put(ctx context.Context, d digest.Digest, r io.Reader) error {
 	if s.sound(d) {
 		return nil
 	}
+	if cost(d.Size()) > s.max {
+		return fmt.Errorf("put %v: %w: its bound is %d bytes; give the node more room", d, store.ErrFull, s.max)
+	}
 	// One byte more than there may be shows that there is too much.
 	got, err := s.write(ctx, d.Function(), io.LimitReader(r, d.Size()+1), d)
 	if err != nil {
@@ -199,7 +201,7 @@ func (s *Store) sound(d digest.Digest) bool {
 	defer s.mu.Unlock()
 	b, ok := s.ix.blobs[d]
 	if ok = ok && b.generation == s.generation; ok {
-		s.ix.use(b)
+		s.ix.use(b, s.now())
 	}
 	return ok || empty(d)
 }
@@ -249,7 +251,7 @@ func (s *Store) writeSmall(d digest.Digest, content []byte, want digest.Digest) 
 	way := s.way(d)
 	way.Lock()
 	defer way.Unlock()
-	b := &blob{digest: d, generation: s.generation}
+	b := &blob{digest: d, generation: s.generation, used: s.now()}
 	batch := s.db.NewBatch()
 	defer func() { _ = batch.Close() }()
 	_ = batch.Set(blobKey(d), content, nil)
@@ -313,7 +315,7 @@ func (s *Store) settle(d digest.Digest, temp string) error {
 	if err := s.fs.Rename(temp, path); err != nil {
 		return err
 	}
-	b := &blob{digest: d, generation: s.generation}
+	b := &blob{digest: d, generation: s.generation, used: s.now()}
 	if err := s.db.Set(indexKey(d), b.record(), pebble.NoSync); err != nil {
 		return err
 	}
@@ -329,11 +331,10 @@ func (s *Store) keep(b *blob) {
 	if old, twice := s.ix.blobs[b.digest]; twice {
 		s.ix.bytes -= cost(b.digest.Size()) // the same bytes were written before
 		old.generation, old.dirty = b.generation, true
-		s.ix.use(old)
+		s.ix.use(old, s.now())
 		return
 	}
 	s.ix.add(b)
-	s.ix.use(b)
 }
 
 func (s *Store) temp() (string, vfs.File, error) {
@@ -376,9 +377,3 @@ type memory struct{ *bytes.Reader }
 
 // Close implements io.Closer.
 func (memory) Close() error { return nil }
-
-func sortByUse(blobs []*blob) {
-	slices.SortFunc(blobs, func(a, b *blob) int {
-		return cmp.Or(cmp.Compare(a.used, b.used), a.digest.Compare(b.digest))
-	})
-}

@@ -50,7 +50,8 @@ type Options struct {
 // store open.
 var ErrLocked = errors.New("store is in use")
 
-// Store is a store on disk. It implements store.Blobs and store.Leaser.
+// Store is a store on disk. It implements store.Blobs, store.Leaser and
+// store.Keeper.
 type Store struct {
 	dir string
 	fs  vfs.FS
@@ -59,6 +60,7 @@ type Store struct {
 	db  *pebble.DB
 
 	unlock func()
+	opened time.Time
 	// generation counts unclean stops: a blob of an earlier one is unverified.
 	generation uint64
 
@@ -86,12 +88,13 @@ var (
 	_ store.Blobs   = (*Store)(nil)
 	_ store.Leaser  = (*Store)(nil)
 	_ store.Checker = (*Store)(nil)
+	_ store.Keeper  = (*Store)(nil)
 )
 
 // Open opens the store in dir, which is made if it is not there. It returns
 // ErrLocked, with the process that holds it, if the store is open already.
 func Open(dir string, opts Options) (*Store, error) {
-	s := &Store{dir: dir, fs: opts.FS, max: opts.MaxBytes, log: opts.Log}
+	s := &Store{dir: dir, fs: opts.FS, max: opts.MaxBytes, log: opts.Log, opened: time.Now()}
 	if s.fs == nil {
 		s.fs = vfs.Default
 	}
@@ -184,6 +187,11 @@ type Stats struct {
 	Bytes    int64
 	MaxBytes int64
 	Leased   int
+	// Kept are the bytes of blobs that Keep promised to keep; Unkept counts those
+	// for which there was no promise left.
+	Kept, Unkept int64
+	// Aged counts blobs that Collect dropped.
+	Aged int64
 	// Hits and Misses count Opens, Evicted and Corrupt blobs, since Open.
 	Hits, Misses, Evicted, Corrupt int64
 }
@@ -193,7 +201,8 @@ func (s *Store) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.stats
-	st.Blobs, st.Bytes, st.MaxBytes, st.Leased = len(s.ix.blobs), s.ix.bytes, s.max, len(s.ix.leases)
+	s.ix.expire(s.now())
+	st.Blobs, st.Bytes, st.MaxBytes, st.Leased, st.Kept = len(s.ix.blobs), s.ix.bytes, s.max, len(s.ix.leases), s.ix.kept
 	return st
 }
 
@@ -227,6 +236,9 @@ func (s *Store) way(d digest.Digest) *sync.Mutex {
 	hash := d.Hash()
 	return &s.ways[int(hash[0])%len(s.ways)]
 }
+
+// now is the time in Unix nanoseconds. Within one life of the store it never jumps.
+func (s *Store) now() int64 { return s.opened.Add(time.Since(s.opened)).UnixNano() }
 
 func (s *Store) holds(d digest.Digest) bool {
 	s.mu.Lock()

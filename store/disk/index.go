@@ -1,7 +1,6 @@
 package disk
 
 import (
-	"container/list"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -32,60 +31,15 @@ var (
 func indexKey(d digest.Digest) []byte { return d.AppendBinary(append([]byte(nil), indexPrefix...)) }
 func blobKey(d digest.Digest) []byte  { return d.AppendBinary(append([]byte(nil), blobPrefix...)) }
 
-// index is what the store holds, in memory, by use.
-type index struct {
-	blobs map[digest.Digest]*blob
-	// order has the least recently used blob in front.
-	order *list.List
-	bytes int64 // with what is being written
-	// leases counts the leases of a blob, which need not be here.
-	leases map[digest.Digest]int
-}
-
-// blob is a blob that is here.
-type blob struct {
-	digest     digest.Digest
-	generation uint64
-	used       int64 // Unix seconds
-	dirty      bool  // used is not what is on disk
-	at         *list.Element
-}
-
-func (b *blob) file() bool { return b.digest.Size() > smallBlob }
-
-func cost(size int64) int64 { return size + blobOverhead }
-
-func newIndex() *index {
-	return &index{blobs: map[digest.Digest]*blob{}, order: list.New(), leases: map[digest.Digest]int{}}
-}
-
-func (ix *index) add(b *blob) {
-	ix.blobs[b.digest] = b
-	b.at = ix.order.PushBack(b)
-}
-
-func (ix *index) remove(b *blob) {
-	delete(ix.blobs, b.digest)
-	ix.order.Remove(b.at)
-	ix.bytes -= cost(b.digest.Size())
-}
-
-func (ix *index) use(b *blob) {
-	if now := time.Now().Unix(); b.used != now {
-		b.used, b.dirty = now, true
-	}
-	ix.order.MoveToBack(b.at)
-}
-
-// record is generation and time of use.
+// record is generation and time of use, in Unix seconds.
 func (b *blob) record() []byte {
-	return binary.AppendVarint(binary.AppendUvarint(nil, b.generation), b.used)
+	return binary.AppendVarint(binary.AppendUvarint(nil, b.generation), b.used/int64(time.Second))
 }
 
 // load reads the index. After an unclean stop it makes it agree with the files
 // and distrusts all of them.
 func (s *Store) load() error {
-	s.ix = newIndex()
+	s.ix = newIndex(s.max)
 	clean, err := s.has(cleanKey)
 	if err != nil {
 		return err
@@ -94,6 +48,7 @@ func (s *Store) load() error {
 		return err
 	}
 	var blobs []*blob
+	now := s.now()
 	err = s.scan(indexPrefix, indexEnd, func(key, value []byte) bool {
 		d, err := digest.FromBinary(key[len(indexPrefix):])
 		if err != nil {
@@ -102,7 +57,11 @@ func (s *Store) load() error {
 		b := &blob{digest: d}
 		var n int
 		b.generation, n = binary.Uvarint(value)
-		b.used, _ = binary.Varint(value[max(n, 0):])
+		used, _ := binary.Varint(value[max(n, 0):])
+		b.used = now
+		if used > 0 { // earlier versions left it out of blobs that a kill made doubtful
+			b.used = min(used*int64(time.Second), now) // the clock may have been set back
+		}
 		blobs = append(blobs, b)
 		return true
 	})
@@ -173,7 +132,7 @@ func (s *Store) reconcile(blobs []*blob) ([]*blob, error) {
 		}
 	}
 	for d := range files {
-		kept = append(kept, &blob{digest: d})
+		kept = append(kept, &blob{digest: d, used: s.now()})
 	}
 	return kept, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"syscall"
 	"time"
 
@@ -14,8 +15,8 @@ import (
 	"github.com/buildnet/buildnet/store/digest"
 )
 
-// reserve makes room for n bytes by dropping what was used longest ago and
-// nobody leases.
+// reserve makes room for n bytes by dropping what is to go first and nobody
+// leases.
 func (s *Store) reserve(n int64) error {
 	s.mu.Lock()
 	s.ix.bytes += n
@@ -30,7 +31,7 @@ func (s *Store) reserve(n int64) error {
 	}
 	if !fits {
 		s.unreserve(n)
-		return fmt.Errorf("%w: its bound is %d bytes and running builds need what is in it; give the node more room", store.ErrFull, s.max)
+		return fmt.Errorf("%w: its bound is %d bytes and running builds, or clients that were promised it, need what is in it; give the node more room", store.ErrFull, s.max)
 	}
 	if err := s.diskHasRoom(n); err != nil {
 		s.unreserve(n)
@@ -84,11 +85,10 @@ func (s *Store) unreserve(n int64) {
 // victims takes blobs out of the index until it fits; the caller erases them.
 func (s *Store) victims() []digest.Digest {
 	var gone []digest.Digest
-	for e := s.ix.order.Front(); e != nil && s.ix.bytes > s.max; {
-		b := e.Value.(*blob)
-		e = e.Next()
-		if s.ix.leases[b.digest] > 0 {
-			continue
+	for now := s.now(); s.ix.bytes > s.max; {
+		b := s.ix.next(now)
+		if b == nil {
+			break
 		}
 		s.ix.remove(b)
 		s.stats.Evicted++
@@ -137,41 +137,6 @@ func full(err error) error {
 }
 
 func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
-
-// Lease implements store.Leaser.
-func (s *Store) Lease() store.Lease { return &lease{s: s, held: map[digest.Digest]struct{}{}} }
-
-type lease struct {
-	s    *Store
-	held map[digest.Digest]struct{} // guarded by s.mu; nil when released
-}
-
-// Hold implements store.Lease.
-func (l *lease) Hold(ds ...digest.Digest) {
-	l.s.mu.Lock()
-	defer l.s.mu.Unlock()
-	if l.held == nil {
-		return
-	}
-	for _, d := range ds {
-		if _, twice := l.held[d]; !twice {
-			l.held[d] = struct{}{}
-			l.s.ix.leases[d]++
-		}
-	}
-}
-
-// Release implements store.Lease.
-func (l *lease) Release() {
-	l.s.mu.Lock()
-	defer l.s.mu.Unlock()
-	for d := range l.held {
-		if l.s.ix.leases[d]--; l.s.ix.leases[d] == 0 {
-			delete(l.s.ix.leases, d)
-		}
-	}
-	l.held = nil
-}
 
 // Report is what Verify found.
 type Report struct {
@@ -232,7 +197,7 @@ func (s *Store) drop(ctx context.Context, ds []digest.Digest) (freed int64, err 
 		}
 		s.mu.Lock()
 		b, ok := s.ix.blobs[d]
-		if ok = ok && s.ix.leases[d] == 0; ok {
+		if ok = ok && !s.ix.wanted(b, s.now()); ok {
 			s.ix.remove(b)
 		}
 		s.mu.Unlock()
@@ -251,8 +216,9 @@ func (s *Store) digests() []digest.Digest {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ds := make([]digest.Digest, 0, len(s.ix.blobs))
-	for e := s.ix.order.Front(); e != nil; e = e.Next() {
-		ds = append(ds, e.Value.(*blob).digest)
+	for d := range s.ix.blobs {
+		ds = append(ds, d)
 	}
+	slices.SortFunc(ds, digest.Digest.Compare)
 	return ds
 }

@@ -9,12 +9,13 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/buildnet/buildnet/store"
 	"github.com/buildnet/buildnet/store/digest"
 )
 
-// Store implements store.Blobs and store.Leaser.
+// Store implements store.Blobs, store.Leaser and store.Keeper.
 type Store struct {
 	max int64
 
@@ -23,16 +24,18 @@ type Store struct {
 	blobs  map[digest.Digest][]byte
 	order  []digest.Digest // least recently used first
 	leases map[digest.Digest]int
+	until  map[digest.Digest]time.Time // as Keep has promised, of blobs that are here
 }
 
 var (
 	_ store.Blobs  = (*Store)(nil)
 	_ store.Leaser = (*Store)(nil)
+	_ store.Keeper = (*Store)(nil)
 )
 
 // New returns an empty store of at most maxBytes of blobs.
 func New(maxBytes int64) *Store {
-	return &Store{max: maxBytes, blobs: map[digest.Digest][]byte{}, leases: map[digest.Digest]int{}}
+	return &Store{max: maxBytes, blobs: map[digest.Digest][]byte{}, leases: map[digest.Digest]int{}, until: map[digest.Digest]time.Time{}}
 }
 
 func empty(d digest.Digest) bool { return d == digest.Of(d.Function(), nil) }
@@ -107,7 +110,7 @@ func (s *Store) keep(d digest.Digest, content []byte) error {
 		if s.bytes+d.Size() <= s.max {
 			break
 		}
-		if s.leases[old] == 0 {
+		if s.leases[old] == 0 && !s.until[old].After(time.Now()) {
 			s.drop(old)
 		}
 	}
@@ -131,9 +134,39 @@ func (s *Store) Drop(d digest.Digest) {
 
 func (s *Store) drop(d digest.Digest) {
 	delete(s.blobs, d)
+	delete(s.until, d)
 	i := slices.Index(s.order, d)
 	s.order = slices.Delete(s.order, i, i+1)
 	s.bytes -= d.Size()
+}
+
+// Keep implements store.Keeper. At most a half of the store is promised.
+func (s *Store) Keep(_ context.Context, until time.Time, ds []digest.Digest) ([]bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	here := make([]bool, len(ds))
+	for i, d := range ds {
+		_, ok := s.blobs[d]
+		here[i] = ok || empty(d)
+		if !ok {
+			continue
+		}
+		s.use(d)
+		if until.After(s.until[d]) && s.promised()+d.Size() <= s.max/2 {
+			s.until[d] = until
+		}
+	}
+	return here, nil
+}
+
+// promised counts bytes.
+func (s *Store) promised() (bytes int64) {
+	for d, until := range s.until {
+		if until.After(time.Now()) {
+			bytes += d.Size()
+		}
+	}
+	return bytes
 }
 
 // Lease implements store.Leaser.

@@ -7,8 +7,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -23,6 +25,7 @@ const Room = 4 << 20
 type Store interface {
 	store.Blobs
 	store.Leaser
+	store.Keeper
 }
 
 // Run checks that what open returns, empty and bounded by Room, is a store.
@@ -44,6 +47,7 @@ func RunIn(t *testing.T, fn digest.Function, open func(t *testing.T) Store) {
 		"failing reader":        failingReader,
 		"drops the unused":      dropsUnused,
 		"spares the leased":     sparesLeased,
+		"keeps its promises":    keepsPromises,
 		"readers stay valid":    readersStay,
 		"concurrent":            concurrent,
 		"agrees with a map":     model,
@@ -214,6 +218,29 @@ func sparesLeased(t *testing.T, s subject) {
 	if here(t, s, early) {
 		t.Error("a released blob was never dropped")
 	}
+}
+
+func keepsPromises(t *testing.T, s subject) {
+	first := put(t, s, Bytes(100_000, 0))
+	ds := []digest.Digest{first, digest.Of(s.fn, []byte("absent")), digest.Of(s.fn, nil)}
+	short, long := time.Now().Add(time.Minute), time.Now().Add(time.Hour)
+	for _, until := range []time.Time{long, short} { // the second shortens nothing
+		got, err := s.Keep(t.Context(), until, ds)
+		if err != nil || !slices.Equal(got, []bool{true, false, true}) {
+			t.Fatalf("keep: %v, %v", got, err)
+		}
+	}
+	for seed := range byte(60) {
+		content := Bytes(100_000, seed+1)
+		put(t, s, content)
+		if _, err := s.Keep(t.Context(), long, []digest.Digest{digest.Of(s.fn, content)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !here(t, s, first) {
+		t.Error("a blob went that was promised")
+	}
+	put(t, s, Bytes(1<<20, 200)) // promises leave room for what comes
 }
 
 func tooLarge(t *testing.T, s subject) {
