@@ -90,12 +90,8 @@ func (d *diary) Secure(ctx context.Context, _ steal.Step, done *steal.Done) erro
 	if d.hold != nil {
 		<-d.hold
 	}
-	for _, o := range done.Entry.Result.Outputs {
-		if err := d.m.fetch(ctx, []digest.Digest{o.Digest}, done.Holders); err != nil {
-			return err
-		}
-	}
-	return nil
+	files, _ := done.Entry.Result.Blobs()
+	return d.m.fetch(ctx, files, done.Holders)
 }
 
 func (d *diary) Finished(s steal.Step, done *steal.Done) {

@@ -114,6 +114,15 @@ func TestOptionalOutputsThatNoResultCanHave(t *testing.T) {
 	}
 }
 
+func TestOptionalOutputsBelowAnInputFileAreNotMade(t *testing.T) {
+	r := newRig(t, nil)
+	w := lenient("touch b", "a/b/c", "b")
+	w.inputs = map[string]string{"a": "a file"}
+	if got := paths(r.must(w)); !slices.Equal(got, []string{"b file"}) {
+		t.Errorf("outputs %v", got)
+	}
+}
+
 // In full, as the API says: the directories above an output are there, an output
 // directory itself is not.
 func TestDirectoriesAboveOptionalOutputsAreMade(t *testing.T) {

@@ -199,7 +199,8 @@ func (l *layout) link(n *repb.SymlinkNode, at string) error {
 }
 
 // parents makes the directories above p, from the root of the inputs, where
-// there are none. They may lead through links of the inputs, but not out.
+// there are none. They may lead through links of the inputs, but not out. Below a
+// file nothing can be made, by the command neither.
 func (l *layout) parents(p string) error {
 	root, err := os.OpenRoot(l.dir.work())
 	if err != nil {
@@ -215,6 +216,9 @@ func (l *layout) parents(p string) error {
 		err := root.Mkdir(made, 0o755)
 		if os.IsExist(err) {
 			continue
+		}
+		if errors.Is(err, syscall.ENOTDIR) {
+			return nil
 		}
 		if err != nil {
 			return err
