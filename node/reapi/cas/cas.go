@@ -1,0 +1,136 @@
+// Package cas serves blobs to clients of the Remote Execution API: its
+// ContentAddressableStorage and google.bytestream.ByteStream. What is here, or
+// with a member of the mesh, is there for them; what they upload is hashed on the
+// way in and kept nowhere but in the store. Start reading at Service; uploads are
+// in upload.go.
+package cas
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
+	bspb "google.golang.org/genproto/googleapis/bytestream"
+
+	"github.com/buildnet/buildnet/store"
+	"github.com/buildnet/buildnet/store/digest"
+)
+
+// Mesh is where blobs are that are not here. Both methods take the digests of
+// either function and may be called concurrently.
+type Mesh interface {
+	// Known says for each of ds, in order, whether some other member can give
+	// its blob.
+	Known(ctx context.Context, ds []digest.Digest) ([]bool, error)
+	// Fetch brings those of ds into the store of this node that somebody has. It
+	// returns store.ErrNotFound if that is not all.
+	Fetch(ctx context.Context, ds []digest.Digest) error
+}
+
+// Options may be zero.
+type Options struct {
+	// Mesh is nil where there is no other member.
+	Mesh Mesh
+	// Keep extends the leases of blobs that a client has been told are there or
+	// has given us: they may be collected only when that has expired. Some may
+	// not have come here yet. It is called concurrently; nil keeps nothing.
+	Keep func(ds []digest.Digest)
+}
+
+// Service implements repb.ContentAddressableStorageServer and
+// bspb.ByteStreamServer.
+type Service struct {
+	repb.UnimplementedContentAddressableStorageServer
+	bspb.UnimplementedByteStreamServer
+
+	blobs   store.Blobs
+	mesh    Mesh
+	keep    func([]digest.Digest)
+	uploads *uploads
+}
+
+// New returns the services on blobs, which answers to the names of every hash
+// function that clients may use.
+func New(blobs store.Blobs, o Options) *Service {
+	s := &Service{blobs: blobs, mesh: o.Mesh, keep: o.Keep, uploads: newUploads(blobs)}
+	if s.keep == nil {
+		s.keep = func([]digest.Digest) {}
+	}
+	return s
+}
+
+// Run keeps uploads that were cut off, for their clients to go on with, until
+// ctx ends. When it returns nothing is written any more.
+func (s *Service) Run(ctx context.Context) error {
+	<-ctx.Done()
+	s.uploads.close()
+	return nil
+}
+
+// present says for each of ds whether its blob is here or in the mesh, and
+// keeps those that are.
+func (s *Service) present(ctx context.Context, ds []digest.Digest) ([]bool, error) {
+	there, err := s.known(ctx, ds)
+	if err != nil {
+		return nil, err
+	}
+	s.keep(chosen(ds, there, true))
+	// What went before it was kept is seen now.
+	return s.known(ctx, ds)
+}
+
+func (s *Service) known(ctx context.Context, ds []digest.Digest) ([]bool, error) {
+	there, err := s.blobs.Has(ctx, ds)
+	if err != nil || s.mesh == nil || !slices.Contains(there, false) {
+		return there, err
+	}
+	elsewhere, err := s.mesh.Known(ctx, chosen(ds, there, false))
+	if err != nil {
+		return nil, err
+	}
+	for i := range there {
+		if !there[i] {
+			there[i], elsewhere = elsewhere[0], elsewhere[1:]
+		}
+	}
+	return there, nil
+}
+
+// chosen returns those of ds for which there is want.
+func chosen(ds []digest.Digest, there []bool, want bool) []digest.Digest {
+	some := make([]digest.Digest, 0, len(ds))
+	for i, d := range ds {
+		if there[i] == want {
+			some = append(some, d)
+		}
+	}
+	return some
+}
+
+// bring fetches those of ds that are not here; what nobody has stays missing.
+func (s *Service) bring(ctx context.Context, ds []digest.Digest) error {
+	if s.mesh == nil {
+		return nil
+	}
+	here, err := s.blobs.Has(ctx, ds)
+	if err != nil || !slices.Contains(here, false) {
+		return err
+	}
+	if err := s.mesh.Fetch(ctx, chosen(ds, here, false)); err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	return nil
+}
+
+// open opens a blob that is here or in the mesh.
+func (s *Service) open(ctx context.Context, d digest.Digest) (store.Reader, error) {
+	r, err := s.blobs.Open(ctx, d)
+	if s.mesh == nil || !errors.Is(err, store.ErrNotFound) {
+		return r, err
+	}
+	if err := s.bring(ctx, []digest.Digest{d}); err != nil {
+		return nil, err
+	}
+	return s.blobs.Open(ctx, d)
+}
