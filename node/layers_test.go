@@ -24,6 +24,10 @@ var vocabulary = []string{"mesh/peer", "mesh/wire", "store/digest", "sched/actio
 // of node/project/ninja are pure: a language and what follows from it.
 var leaves = []string{"node/config", "node/event", "node/auth", "node/telemetry", "node/project/ninja", "node/queue"}
 
+// protocol is what the services of the Remote Execution API share: what clients
+// call things, who they are, how much they may, and what errors are to them.
+var protocol = []string{"node/reapi/names", "node/reapi/caller", "node/reapi/limits", "node/reapi/fault"}
+
 // spoken are the packages that the services of node/reapi share.
 var spoken = []string{"node/reapi/names", "node/reapi/translate"}
 
@@ -77,6 +81,8 @@ func forbidden(from, to string, test bool) string {
 	case within(to, leaves...) || within(to, from) || within(from, to):
 		return ""
 	case within(from, "node/reapi") && within(to, spoken...):
+		return ""
+	case within(from, "node/reapi") && within(to, protocol...):
 		return ""
 	case from == "node/build" || from == "node/invocation":
 		return "" // one build needs every service at the edge of its machine

@@ -65,7 +65,7 @@ func onDisk(b *testing.B) *world {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { s.Close() })
-	w := &world{t: b, blobs: alias.New(s, s.KV("alias"))}
+	w := &world{t: b, blobs: alias.New(s, s.CacheKV("alias"))}
 	w.connect(cas.Options{})
 	return w
 }
