@@ -234,7 +234,6 @@ func TestOutputPathsWinOverTheOlderFields(t *testing.T) {
 		}
 		return result
 	}
-	//nolint:staticcheck // that is what is tested
 	old := &repb.Command{OutputFiles: []string{"a"}, OutputDirectories: []string{"d"}}
 	if got := paths(run(old)); !slices.Equal(got, []string{"a file", "d directory"}) {
 		t.Errorf("older fields: %v", got)
