@@ -243,3 +243,16 @@ func TestOutputPathsWinOverTheOlderFields(t *testing.T) {
 		t.Errorf("both: %v", got)
 	}
 }
+
+func TestAFileAboveTheLimitIsACauseOfItsOwn(t *testing.T) {
+	r := newRig(t, func(o *exec.Options) { o.OutputBytes = 1 << 20 })
+	result := r.do(lenient("head -c 3000000 /dev/zero > a", "a"))
+	if result.OK() || result.Cause != action.OverLimit {
+		t.Errorf("exit code %d, %v, %q", result.ExitCode, result.Cause, result.Message)
+	}
+	// Each is below it, and both are not: the limit is for all together.
+	result = r.do(lenient("head -c 700000 /dev/zero > a; cp a b", "a", "b"))
+	if result.OK() || result.Cause != action.BadOutputs || len(result.Outputs) > 0 {
+		t.Errorf("two files: %v, %q, %v", result.Cause, result.Message, paths(result))
+	}
+}
