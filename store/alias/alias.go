@@ -110,6 +110,10 @@ func (b *Blobs) hash(ctx context.Context, d digest.Digest, fn digest.Function) (
 	return h.Sum(), nil
 }
 
+// unasked is the size up to which a blob is stored without a look whether it has an
+// alias: most have none, and to learn that takes as long as to write one again.
+const unasked = 16 << 10
+
 // copyBuffer is the size of one read while a blob is hashed, in bytes.
 const copyBuffer = 256 << 10
 
@@ -196,15 +200,17 @@ func (b *Blobs) Put(ctx context.Context, d digest.Digest, r io.Reader) error {
 		return b.under.Put(ctx, d, r)
 	}
 	c := &checked{r: r, want: d, h: digest.NewHasher(d.Function())}
-	known, err := b.native(d)
-	if err == nil {
-		return b.putKnown(ctx, known, c)
-	}
-	if !errors.Is(err, store.ErrNotFound) {
-		return fmt.Errorf("put %v: %w", d, err)
+	if d.Size() > unasked {
+		known, err := b.native(d)
+		if err == nil {
+			return b.putKnown(ctx, known, c)
+		}
+		if !errors.Is(err, store.ErrNotFound) {
+			return fmt.Errorf("put %v: %w", d, err)
+		}
 	}
 	n, err := b.under.Add(ctx, digest.BLAKE3, c)
-	if err == nil {
+	if err == nil && !empty(d) {
 		err = b.note(d, n)
 	}
 	if err != nil {
@@ -262,7 +268,7 @@ func (c *checked) Read(p []byte) (int, error) {
 	switch {
 	case c.h.Size() > c.want.Size():
 		c.end = store.ErrMismatch
-	case err == io.EOF: //nolint:errorlint // as readers return it
+	case err == io.EOF:
 		c.end = c.verdict()
 	default:
 		return n, err

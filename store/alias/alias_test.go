@@ -191,11 +191,11 @@ func TestNote(t *testing.T) {
 
 func TestWrongNoteGoesWhenTheContentComes(t *testing.T) {
 	b, _ := openDisk(t)
-	one, two := []byte("one"), []byte("two")
+	one, two, three := storetest.Bytes(100_000, 1), storetest.Bytes(100_000, 2), storetest.Bytes(100_000, 3)
 	if err := b.Note(sha(one), blake(two)); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Put(t.Context(), sha(one), bytes.NewReader([]byte("six"))); !errors.Is(err, store.ErrMismatch) {
+	if err := b.Put(t.Context(), sha(one), bytes.NewReader(three)); !errors.Is(err, store.ErrMismatch) {
 		t.Errorf("wrong content: %v", err)
 	}
 	if _, err := b.Native(t.Context(), sha(one)); err != nil {
@@ -205,8 +205,26 @@ func TestWrongNoteGoesWhenTheContentComes(t *testing.T) {
 		t.Error("kept under a wrong alias")
 	}
 	put(t, b, sha(one), one)
-	if got, err := store.ReadAll(t.Context(), b, sha(one), 10); err != nil || string(got) != "one" {
+	if got, err := store.ReadAll(t.Context(), b, sha(one), 1<<20); err != nil || !bytes.Equal(got, one) {
+		t.Errorf("read %d bytes, %v", len(got), err)
+	}
+	small, other := []byte("one"), []byte("two")
+	if err := b.Note(sha(small), blake(other)); err != nil {
+		t.Fatal(err)
+	}
+	put(t, b, sha(small), small)
+	if got, err := store.ReadAll(t.Context(), b, sha(small), 10); err != nil || string(got) != "one" {
 		t.Errorf("read %q, %v", got, err)
+	}
+}
+
+func TestLargeBlobThatIsHereIsNotReadAgain(t *testing.T) {
+	b, _ := openDisk(t)
+	content := storetest.Bytes(100_000, 1)
+	put(t, b, sha(content), content)
+	var e endless
+	if err := b.Put(t.Context(), sha(content), &e); err != nil || e.read > 0 {
+		t.Errorf("%v, %d bytes were read", err, e.read)
 	}
 }
 

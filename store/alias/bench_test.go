@@ -43,3 +43,34 @@ func BenchmarkPut1KiB(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkHas10000 is one FindMissingBlobs of the largest kind, per call.
+func BenchmarkHas10000(b *testing.B) {
+	for _, fn := range []digest.Function{digest.BLAKE3, digest.SHA256} {
+		b.Run(fn.String(), func(b *testing.B) {
+			under, err := disk.Open(b.TempDir(), disk.Options{MaxBytes: 1 << 30})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer func() {
+				if err := under.Close(); err != nil {
+					b.Fatal(err)
+				}
+			}()
+			blobs := alias.New(under, under.CacheKV("alias"))
+			ds := make([]digest.Digest, 10_000)
+			for i := range ds {
+				content := binary.BigEndian.AppendUint32(nil, uint32(i))
+				ds[i] = digest.Of(fn, content)
+				if err := blobs.Put(b.Context(), ds[i], bytes.NewReader(content)); err != nil {
+					b.Fatal(err)
+				}
+			}
+			for b.Loop() {
+				if _, err := blobs.Has(b.Context(), ds); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
