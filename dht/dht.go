@@ -54,7 +54,9 @@ type Options struct {
 	// OnCorrupt is told of each answer with other bytes than asked for. It
 	// must not block.
 	OnCorrupt func(peer.ID, digest.Digest)
-	Log       *slog.Logger
+	// Keep is Has for peers that ask for blobs to stay for a while; nil is Has.
+	Keep func(ctx context.Context, ds []digest.Digest) ([]bool, error)
+	Log  *slog.Logger
 }
 
 // Stats counts since New.
@@ -101,6 +103,9 @@ func New(opts Options) (*DHT, error) {
 	}
 	if opts.OnCorrupt == nil {
 		opts.OnCorrupt = func(peer.ID, digest.Digest) {}
+	}
+	if opts.Keep == nil {
+		opts.Keep = opts.Blobs.Has
 	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)

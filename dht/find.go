@@ -35,8 +35,12 @@ func request(op dhtpb.Request_Op, ds []digest.Digest) *dhtpb.Request {
 
 // ask is a call that is counted.
 func (d *DHT) ask(ctx context.Context, id peer.ID, op dhtpb.Request_Op, ds []digest.Digest) (*dhtpb.Response, error) {
+	return d.call(ctx, id, request(op, ds))
+}
+
+func (d *DHT) call(ctx context.Context, id peer.ID, req *dhtpb.Request) (*dhtpb.Response, error) {
 	d.count(func(s *Stats) { s.Requests++ })
-	return d.lanes.call(ctx, id, request(op, ds))
+	return d.lanes.call(ctx, id, req)
 }
 
 // byOwner groups digests by the members that keep their locations.
@@ -107,9 +111,16 @@ func (d *DHT) holdersAt(ctx context.Context, id peer.ID, keys []digest.Digest, a
 
 // Have asks a peer which of ds it holds.
 func (d *DHT) Have(ctx context.Context, id peer.ID, ds []digest.Digest) ([]bool, error) {
+	return d.have(ctx, id, ds, func(*dhtpb.Request) {})
+}
+
+// have asks in parts, each of which shape may change.
+func (d *DHT) have(ctx context.Context, id peer.ID, ds []digest.Digest, shape func(*dhtpb.Request)) ([]bool, error) {
 	has := make([]bool, 0, len(ds))
 	for part := range slices.Chunk(ds, maxBatch) {
-		resp, err := d.ask(ctx, id, dhtpb.Request_HAVE, part)
+		req := request(dhtpb.Request_HAVE, part)
+		shape(req)
+		resp, err := d.call(ctx, id, req)
 		if err != nil {
 			return nil, fmt.Errorf("have %d blobs: %w", len(ds), err)
 		}

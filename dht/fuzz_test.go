@@ -39,7 +39,7 @@ func FuzzServe(f *testing.F) {
 	kept := digest.Of(digest.BLAKE3, []byte("kept"))
 	for op := range dhtpb.Request_Op_name {
 		f.Add(frame(f, &dhtpb.Request{Op: dhtpb.Request_Op(op), Digests: [][]byte{kept.Binary()}, Length: 4}, nil))
-		f.Add(frame(f, &dhtpb.Request{Op: dhtpb.Request_Op(op), Digests: [][]byte{kept.Binary()}, Offset: -1, Length: 1 << 62}, nil))
+		f.Add(frame(f, &dhtpb.Request{Op: dhtpb.Request_Op(op), Digests: [][]byte{kept.Binary()}, Offset: -1, Length: 1 << 62, Keep: true}, nil))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		w := newWorld(t, "a")

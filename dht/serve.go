@@ -127,7 +127,7 @@ func (d *DHT) answer(ctx context.Context, from peer.ID, g *guest, req *dhtpb.Req
 	}
 	switch req.GetOp() {
 	case dhtpb.Request_HAVE:
-		return d.answerHave(ctx, ds, w)
+		return d.answerHave(ctx, req, ds, w)
 	case dhtpb.Request_GET:
 		var size int64
 		for _, key := range ds {
@@ -180,8 +180,12 @@ func (d *DHT) holders(ds []digest.Digest) *dhtpb.Response {
 	return resp
 }
 
-func (d *DHT) answerHave(ctx context.Context, ds []digest.Digest, w io.Writer) error {
-	has, err := d.opts.Blobs.Has(ctx, ds)
+func (d *DHT) answerHave(ctx context.Context, req *dhtpb.Request, ds []digest.Digest, w io.Writer) error {
+	look := d.opts.Blobs.Has
+	if req.GetKeep() {
+		look = d.opts.Keep
+	}
+	has, err := look(ctx, ds)
 	if err != nil {
 		return fmt.Errorf("look up %d blobs: %w", len(ds), err)
 	}

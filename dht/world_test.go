@@ -31,6 +31,7 @@ type shelf struct {
 	blobs map[digest.Digest][]byte
 	puts  int
 	full  bool
+	kept  int // blobs that peers asked to have kept and that are here
 }
 
 var errFull = errors.New("shelf is full")
@@ -58,6 +59,18 @@ func (s *shelf) Has(_ context.Context, ds []digest.Digest) ([]bool, error) {
 		s.onHas()
 	}
 	return has, nil
+}
+
+func (s *shelf) keep(ctx context.Context, ds []digest.Digest) ([]bool, error) {
+	has, err := s.Has(ctx, ds)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, ok := range has {
+		if ok {
+			s.kept++
+		}
+	}
+	return has, err
 }
 
 func (s *shelf) Open(_ context.Context, d digest.Digest) (dht.Reader, error) {
@@ -125,7 +138,7 @@ func newWorld(t testing.TB, ids ...peer.ID) *world {
 	for _, id := range ids {
 		w.shelfs[id] = &shelf{blobs: map[digest.Digest][]byte{}}
 		d, err := dht.New(dht.Options{
-			Self: id, Network: w.net.Join(id), Blobs: w.shelfs[id],
+			Self: id, Network: w.net.Join(id), Blobs: w.shelfs[id], Keep: w.shelfs[id].keep,
 			Members: func() []peer.ID { return *w.members.Load() },
 			OnCorrupt: func(id peer.ID, _ digest.Digest) {
 				w.mu.Lock()

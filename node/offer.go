@@ -348,8 +348,8 @@ func (o *offer) CacheStats(context.Context) (api.CacheStats, error) { return o.c
 func (o *offer) cacheStats() api.CacheStats {
 	s := o.parts.store.Stats()
 	return api.CacheStats{
-		Blobs: s.Blobs, Bytes: s.Bytes, MaxBytes: s.MaxBytes, Actions: o.parts.actions.Len(), Leased: s.Leased,
-		Hits: s.Hits, Misses: s.Misses, Evicted: s.Evicted, Corrupt: s.Corrupt,
+		Blobs: s.Blobs, Bytes: s.Bytes, MaxBytes: s.MaxBytes, Actions: o.parts.actions.Len(), Leased: s.Leased, Promised: s.Kept,
+		Hits: s.Hits, Misses: s.Misses, Evicted: s.Evicted, Aged: s.Aged, Corrupt: s.Corrupt,
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/buildnet/buildnet/mesh"
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/node/build"
+	"github.com/buildnet/buildnet/node/collect"
 	"github.com/buildnet/buildnet/node/config"
 	"github.com/buildnet/buildnet/node/hearsay"
 	"github.com/buildnet/buildnet/node/host"
@@ -57,6 +58,7 @@ type parts struct {
 	watcher    *worktree.Watcher
 	builder    *build.Builder
 	profiles   *profiles
+	collector  *collect.Collector
 
 	invocations *invocation.Service
 
@@ -166,10 +168,14 @@ func (n *Node) connect(p *parts, id mesh.Identity, settings config.Settings) (er
 		Self: p.mesh.Self(), Network: p.mesh, Blobs: sharedBlobs{p.store}, Members: p.alive,
 		RTT: p.rtt, Host: p.mesh.Libp2p(), Log: log,
 		OnCorrupt: func(id peer.ID, _ digest.Digest) { p.builder.Corrupt(id) },
+		Keep: func(ctx context.Context, ds []digest.Digest) ([]bool, error) {
+			return p.store.Keep(ctx, time.Now().Add(settings.Lease()), ds)
+		},
 	})
 	if err != nil {
 		return err
 	}
+	p.collector = collect.New(collect.Options{Self: p.mesh.Self(), Store: p.store, Mesh: p.dht, MaxAge: settings.MaxAge(), Log: log})
 	p.registry = registry.New(registry.Options{
 		Self: p.mesh.Self(), Network: p.mesh, Owners: p.dht.Owners, Changes: p.changes,
 		Store:        ownResults{p.actions, p.mesh.Self(), p.solitary},
@@ -294,6 +300,7 @@ func (p *parts) services(n *Node) [][]service {
 		{{"scheduler", func(ctx context.Context) error { return schedule(ctx, p.sched) }},
 			{"owner", p.owner.Run},
 			{"invocations", p.invocations.Run},
+			{"collection", p.collector.Run},
 			{"greeting", func(ctx context.Context) error { return n.greet(ctx, p) }},
 			{"upkeep", func(ctx context.Context) error { return p.upkeep(ctx, n) }}},
 	}

@@ -102,7 +102,10 @@ type Request struct {
 	Offset  int64                  `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"`
 	Length  int64                  `protobuf:"varint,4,opt,name=length,proto3" json:"length,omitempty"`
 	// For GET of one Action: what it is made of is wanted as well.
-	Parts         bool `protobuf:"varint,5,opt,name=parts,proto3" json:"parts,omitempty"`
+	Parts bool `protobuf:"varint,5,opt,name=parts,proto3" json:"parts,omitempty"`
+	// For HAVE: those that are here are to stay for a while, which the holder
+	// chooses.
+	Keep          bool `protobuf:"varint,6,opt,name=keep,proto3" json:"keep,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -168,6 +171,13 @@ func (x *Request) GetLength() int64 {
 func (x *Request) GetParts() bool {
 	if x != nil {
 		return x.Parts
+	}
+	return false
+}
+
+func (x *Request) GetKeep() bool {
+	if x != nil {
+		return x.Keep
 	}
 	return false
 }
@@ -299,13 +309,14 @@ var File_dht_dhtpb_dht_proto protoreflect.FileDescriptor
 
 const file_dht_dhtpb_dht_proto_rawDesc = "" +
 	"\n" +
-	"\x13dht/dhtpb/dht.proto\x12\fbuildnet.dht\"\xe7\x01\n" +
+	"\x13dht/dhtpb/dht.proto\x12\fbuildnet.dht\"\xfb\x01\n" +
 	"\aRequest\x12(\n" +
 	"\x02op\x18\x01 \x01(\x0e2\x18.buildnet.dht.Request.OpR\x02op\x12\x18\n" +
 	"\adigests\x18\x02 \x03(\fR\adigests\x12\x16\n" +
 	"\x06offset\x18\x03 \x01(\x03R\x06offset\x12\x16\n" +
 	"\x06length\x18\x04 \x01(\x03R\x06length\x12\x14\n" +
-	"\x05parts\x18\x05 \x01(\bR\x05parts\"R\n" +
+	"\x05parts\x18\x05 \x01(\bR\x05parts\x12\x12\n" +
+	"\x04keep\x18\x06 \x01(\bR\x04keep\"R\n" +
 	"\x02Op\x12\v\n" +
 	"\aUNKNOWN\x10\x00\x12\b\n" +
 	"\x04HAVE\x10\x01\x12\a\n" +

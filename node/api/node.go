@@ -237,9 +237,13 @@ type CacheStats struct {
 	MaxBytes int64 `json:"max_bytes"`
 	Actions  int   `json:"actions"` // results
 	Leased   int   `json:"leased"`  // blobs that running builds need
+	// Promised are bytes that clients and other members were told will stay for a
+	// while.
+	Promised int64 `json:"promised_bytes"`
 	Hits     int64 `json:"hits"`
 	Misses   int64 `json:"misses"`
 	Evicted  int64 `json:"evicted"`
+	Aged     int64 `json:"aged"`
 	Corrupt  int64 `json:"corrupt"`
 }
 

@@ -18,6 +18,12 @@ import (
 type Settings struct {
 	// CacheMaxBytes bounds the store; 0 is a tenth of the disk.
 	CacheMaxBytes int64
+	// CacheMaxAge is how long an unused blob stays; 0 is the default, less is for
+	// ever.
+	CacheMaxAge time.Duration
+	// CacheLease is for how long clients are promised what is here; 0 is the
+	// default.
+	CacheLease time.Duration
 	// ShareReduced lets other members use results that were made here without
 	// full isolation.
 	ShareReduced bool
@@ -59,16 +65,14 @@ const minCache = 64 << 20
 
 // settingsFile is the form of node.yaml.
 type settingsFile struct {
-	Cache struct {
-		Max string `yaml:"max"`
-	} `yaml:"cache"`
-	ShareReduced  bool     `yaml:"share_reduced"`
-	ToolchainDirs []string `yaml:"toolchain_dirs"`
-	Trusted       []string `yaml:"trusted_commands"`
-	Share         *float64 `yaml:"share"`
-	Yield         Switch   `yaml:"yield"`
-	Heartbeat     string   `yaml:"heartbeat"`
-	KeepForOthers string   `yaml:"keep_for_others"`
+	Cache         cacheFile `yaml:"cache"`
+	ShareReduced  bool      `yaml:"share_reduced"`
+	ToolchainDirs []string  `yaml:"toolchain_dirs"`
+	Trusted       []string  `yaml:"trusted_commands"`
+	Share         *float64  `yaml:"share"`
+	Yield         Switch    `yaml:"yield"`
+	Heartbeat     string    `yaml:"heartbeat"`
+	KeepForOthers string    `yaml:"keep_for_others"`
 	CPP           struct {
 		PathIndependent bool `yaml:"path_independent"`
 	} `yaml:"cpp"`
@@ -106,16 +110,7 @@ func parseSettings(raw []byte) (Settings, error) {
 		errs = append(errs, CheckShare(s.Share))
 	}
 	errs = append(errs, f.Yield.Check())
-	if f.Cache.Max != "" {
-		n, err := humanize.ParseBytes(f.Cache.Max)
-		switch {
-		case err != nil:
-			errs = append(errs, fmt.Errorf("cache.max: %q is no size; write it like 20GiB", f.Cache.Max))
-		case n < minCache || n > 1<<62:
-			errs = append(errs, fmt.Errorf("cache.max: %s is not between %s and 4 EiB", f.Cache.Max, humanize.IBytes(minCache)))
-		}
-		s.CacheMaxBytes = int64(min(n, 1<<62))
-	}
+	errs = append(errs, f.Cache.parse(&s)...)
 	if f.KeepForOthers != "" {
 		n, err := humanize.ParseBytes(f.KeepForOthers)
 		if err != nil || n == 0 || n > 1<<62 {

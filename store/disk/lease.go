@@ -86,16 +86,18 @@ func (s *Store) Brink(n int) []digest.Digest {
 // collectBatch blobs are taken out of the index at once.
 const collectBatch = 256
 
-// Collect drops what was last used before then and nobody leases, and writes the
-// times of use of the rest. It returns how many bytes of blobs went. It may be
-// ended, and the process killed, at any moment.
-func (s *Store) Collect(ctx context.Context, before time.Time) (freed int64, err error) {
+// Collect drops what nobody has used for longer than age, 0 being for ever, and
+// nobody leases, and writes the times of use of the rest: they are all that is left
+// of them after a kill. It returns how many bytes of blobs went. It may be ended, and
+// the process killed, at any moment.
+func (s *Store) Collect(ctx context.Context, age time.Duration) (freed int64, err error) {
 	if err := s.saveUse(); err != nil {
 		return 0, fmt.Errorf("collect: %w", err)
 	}
-	for ctx.Err() == nil {
+	for age > 0 && ctx.Err() == nil {
 		s.mu.Lock()
-		old := s.ix.unused(before.UnixNano(), s.now(), collectBatch)
+		now := s.now()
+		old := s.ix.unused(now-int64(age), now, collectBatch)
 		s.stats.Aged += int64(len(old))
 		s.mu.Unlock()
 		if len(old) == 0 {

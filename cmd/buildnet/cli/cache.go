@@ -17,7 +17,8 @@ func (a *app) cacheCommand() *cobra.Command {
 		Short: "look at this machine's cache, check it, empty it",
 		Long: "The cache is the store of this machine's node: results of steps, and the bytes of\n" +
 			"inputs and outputs. Other members read it too. It is bounded, and what was used\n" +
-			"longest ago goes first, so that it needs no care.",
+			"longest ago goes first, large blobs and those of which others have a copy sooner,\n" +
+			"so that it needs no care.",
 		Example: "  buildnet cache stats",
 	})
 	c.AddCommand(
@@ -26,7 +27,7 @@ func (a *app) cacheCommand() *cobra.Command {
 		a.cacheVerb("verify", "read everything in the cache and drop what is damaged",
 			"Reads and hashes every blob of the cache, and drops those that are damaged: builds\nmake them again. It finds what a failing disk did; `buildnet cache stats` is enough\notherwise.", a.cacheVerify),
 		a.cacheVerb("clear", "empty the cache",
-			"Empties the cache, but for what running builds need. Nothing is lost but time: the\nnext builds execute, or fetch from other members, what they need.", a.cacheClear),
+			"Empties the cache, but for what running builds need, and what clients and members\nwere promised for a while. Nothing is lost but time: the next builds execute, or fetch\nfrom other members, what they need.", a.cacheClear),
 	)
 	return c
 }
@@ -66,8 +67,8 @@ func (a *app) cacheStats(ctx context.Context, s session, f format) error {
 	if f == asLine {
 		return a.printJSON(st)
 	}
-	return a.print("%d blobs, %s of %s; %d results; %d blobs are in use and stay\n%d reads found their blob and %d did not; %d blobs made room for others, %d were damaged\n",
-		st.Blobs, bytesText(st.Bytes), bytesText(st.MaxBytes), st.Actions, st.Leased, st.Hits, st.Misses, st.Evicted, st.Corrupt)
+	return a.print("%d blobs, %s of %s; %d results; %d blobs are in use and stay, %s are promised for a while\n%d reads found their blob and %d did not; %d blobs made room for others, %d were unused for too long, %d were damaged\n",
+		st.Blobs, bytesText(st.Bytes), bytesText(st.MaxBytes), st.Actions, st.Leased, bytesText(st.Promised), st.Hits, st.Misses, st.Evicted, st.Aged, st.Corrupt)
 }
 
 func (a *app) cacheVerify(ctx context.Context, s session, f format) error {
