@@ -16,7 +16,6 @@ import (
 	"github.com/buildnet/buildnet/node/toolchain"
 	"github.com/buildnet/buildnet/node/worktree"
 	"github.com/buildnet/buildnet/sched/action"
-	"github.com/buildnet/buildnet/store/costs"
 )
 
 // maxManifests bounds what is remembered of what compiles read, some 20 KB for
@@ -24,7 +23,7 @@ import (
 const maxManifests = 20_000
 
 // invoke makes the part that takes commands of programs.
-func (n *Node) invoke(p *parts, settings config.Settings, book *costs.Book) *invocation.Service {
+func (n *Node) invoke(p *parts, settings config.Settings) *invocation.Service {
 	lacking := ""
 	if level, missing := p.exec.Isolation(); level != action.Full {
 		lacking = missing
@@ -32,7 +31,7 @@ func (n *Node) invoke(p *parts, settings config.Settings, book *costs.Book) *inv
 	return invocation.New(invocation.Options{
 		Self: p.mesh.Self(), UID: os.Geteuid(), Store: p.store, Actions: p.actions, Private: p.private, History: p.history,
 		Scheduler: p.sched, Fetcher: p.dht, Members: p.mesh.Members, Profiles: p.profiles, Settle: p.settle, Moved: p.moved,
-		Provide: p.dht.Provide, ProvideRoot: p.dht.ProvideRoot, Sign: p.runner.signed, Lacking: lacking, PathIndependent: settings.PathIndependent, Costs: book, Hearsay: p.hearsay, Log: n.cfg.Log,
+		Provide: p.dht.Provide, ProvideRoot: p.dht.ProvideRoot, Sign: p.runner.signed, Lacking: lacking, PathIndependent: settings.PathIndependent, Costs: p.costs, Hearsay: p.hearsay, Log: n.cfg.Log,
 		Open: func() (invocation.Desk, error) { return n.desk(p, settings) },
 	})
 }

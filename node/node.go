@@ -38,6 +38,9 @@ type Config struct {
 	// Listen is the HOST:PORT of the mesh, API that of HTTP; "" are the
 	// defaults. API "none" opens no port.
 	Listen, API string
+	// REAPI is the HOST:PORT of the Remote Execution API; "" is what node.yaml says,
+	// or the default. NoREAPI opens no port.
+	REAPI string
 	// Mesh names the mesh that a first node makes.
 	Mesh string
 	// Join is an invitation token.
@@ -61,6 +64,7 @@ type Info struct {
 	Name   string
 	Listen netip.AddrPort
 	API    string
+	REAPI  string // where clients of the Remote Execution API are served; "" is nowhere
 	Mesh   string
 	Slots  int
 	BPU    float64
@@ -110,6 +114,9 @@ func New(cfg Config) (*Node, error) {
 
 // NoAPI as Config.API opens no TCP port.
 const NoAPI = "none"
+
+// NoREAPI as Config.REAPI serves no clients of the Remote Execution API.
+const NoREAPI = config.ReapiOff
 
 // maxSlots bounds Slots: more processes than any machine has cores.
 const maxSlots = 4096

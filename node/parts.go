@@ -61,6 +61,7 @@ type parts struct {
 	collector  *collect.Collector
 
 	invocations *invocation.Service
+	costs       *costs.Book
 
 	credentials mesh.Credentials
 	founder     bool // the mesh was made by this start
@@ -204,8 +205,8 @@ func (n *Node) connect(p *parts, id mesh.Identity, settings config.Settings) (er
 		},
 		OwnBuildsOnly: reduced, Absolute: level == action.Full,
 	})
-	book := costs.New(p.store.CacheKV("costs"), p.store.CacheKV("costs-heard"))
-	p.hearsay = hearsay.New(hearsay.Options{Self: p.mesh.Self(), Network: p.mesh, Owners: p.dht.Owners, Book: book, Log: log})
+	p.costs = costs.New(p.store.CacheKV("costs"), p.store.CacheKV("costs-heard"))
+	p.hearsay = hearsay.New(hearsay.Options{Self: p.mesh.Self(), Network: p.mesh, Owners: p.dht.Owners, Book: p.costs, Log: log})
 	p.profiles = &profiles{shelf.New(n.cfg.Home), p.mesh, log}
 	trees := p.store.CacheKV("trees")
 	if err := worktree.Collect(trees, maxTrees); err != nil {
@@ -213,13 +214,13 @@ func (n *Node) connect(p *parts, id mesh.Identity, settings config.Settings) (er
 	}
 	p.builder = build.New(build.Options{
 		Network: p.mesh, Unfinished: p.store.CacheKV("unfinished"), Self: p.mesh.Self(), Store: p.store, State: trees, Watcher: p.watcher, Actions: p.actions,
-		History: p.history, Dead: p.dead, Costs: book, Hearsay: p.hearsay, Toolchains: p.toolchains,
+		History: p.history, Dead: p.dead, Costs: p.costs, Hearsay: p.hearsay, Toolchains: p.toolchains,
 		Scheduler: p.sched, Fetcher: p.dht, Members: p.mesh.Members, Estimate: p.estimate, Settle: p.settle,
 		Provide: p.dht.Provide, Profiles: p.profiles, Private: p.private, Drop: p.store.Drop, Log: log,
 		KeepBytes: settings.KeepForOthersBytes, StoreBytes: p.store.Stats().MaxBytes,
 		Moved: p.moved,
 	})
-	p.invocations = n.invoke(p, settings, book)
+	p.invocations = n.invoke(p, settings)
 	return nil
 }
 

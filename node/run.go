@@ -69,11 +69,15 @@ func (n *Node) serve(ctx context.Context, settings config.Settings, blobs *disk.
 	if err != nil {
 		return false, errors.Join(err, p.mesh.Close())
 	}
+	front, err := n.front(ctx, p, settings)
+	if err != nil {
+		return false, errors.Join(err, p.mesh.Close())
+	}
 	n.mu.Lock()
 	n.api = o
 	n.mu.Unlock()
 	p.tell(n)
-	err = runStages(ctx, append(p.services(n), door)...)
+	err = runStages(ctx, append(p.services(n), append(door, front...))...)
 	p.owner.close(n)
 	n.mu.Lock()
 	n.api = nil

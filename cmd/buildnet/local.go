@@ -18,10 +18,10 @@ func startNode(c cli.NodeConfig) (cli.Node, error) {
 	heap.Floor(host.Memory())
 	if c.Lifetime == cli.Ephemeral {
 		// Nobody looks for it there, and another node may have the port.
-		c.API = node.NoAPI
+		c.API, c.REAPI = node.NoAPI, node.NoREAPI
 	}
 	n, err := node.New(node.Config{
-		Home: c.Home, Listen: c.Listen, API: c.API, Mesh: c.Mesh, Join: c.Join, Slots: c.Slots,
+		Home: c.Home, Listen: c.Listen, API: c.API, REAPI: c.REAPI, Mesh: c.Mesh, Join: c.Join, Slots: c.Slots,
 		Ephemeral: c.Lifetime == cli.Ephemeral, Log: slog.New(slog.NewTextHandler(c.Log, nil)),
 	})
 	if err != nil {

@@ -74,6 +74,7 @@ type Status struct {
 
 	Listen string `json:"listen"` // UDP of the mesh
 	API    string `json:"api"`    // TCP of HTTP, empty when there is none
+	REAPI  string `json:"reapi"`  // TCP of the Remote Execution API, empty when there is none
 	Mesh   string `json:"mesh"`
 	// Observed are this node's addresses as members saw them.
 	Observed []string `json:"observed"`

@@ -45,6 +45,7 @@ type Settings struct {
 	PathIndependent bool
 	// Heartbeat is how often leaders hear how this node is; 0 is the default.
 	Heartbeat time.Duration
+	REAPI     REAPI
 }
 
 // Switch is a setting that is on or off, or not set.
@@ -76,6 +77,7 @@ type settingsFile struct {
 	CPP           struct {
 		PathIndependent bool `yaml:"path_independent"`
 	} `yaml:"cpp"`
+	REAPI reapiFile `yaml:"reapi"`
 }
 
 // LoadSettings reads node.yaml in home; without one it returns the defaults.
@@ -120,6 +122,8 @@ func parseSettings(raw []byte) (Settings, error) {
 	}
 	beat, err := parseHeartbeat(f.Heartbeat)
 	s.Heartbeat = beat
+	errs = append(errs, err)
+	s.REAPI, err = f.REAPI.parse()
 	errs = append(errs, err)
 	for _, d := range f.ToolchainDirs {
 		if !filepath.IsAbs(d) || filepath.Clean(d) != d {

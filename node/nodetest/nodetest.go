@@ -26,6 +26,9 @@ type Node struct {
 	node   *node.Node
 }
 
+// REAPI is where the node serves clients of the Remote Execution API.
+func (n *Node) REAPI() string { return n.node.Info().REAPI }
+
 // API is the node as its clients see it, without its socket.
 func (n *Node) API() api.Node { return n.node.API() }
 
@@ -52,7 +55,7 @@ func StartOn(t testing.TB, machine node.Machine, slots int, token string) *Node 
 		machine.Toolchains = shared.watched(t)
 	}
 	n, err := node.New(node.Config{
-		Home: home, Listen: "127.0.0.1:0", API: "127.0.0.1:0", Slots: slots, Join: token, Machine: machine,
+		Home: home, Listen: "127.0.0.1:0", API: "127.0.0.1:0", REAPI: "127.0.0.1:0", Slots: slots, Join: token, Machine: machine,
 		Log: slog.New(slog.NewTextHandler(lines{t}, nil)),
 	})
 	if err != nil {

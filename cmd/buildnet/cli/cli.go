@@ -57,9 +57,9 @@ const (
 
 // NodeConfig is what a node is told when it starts.
 type NodeConfig struct {
-	Home, Listen, API, Mesh, Join string
-	Slots                         int
-	Lifetime                      Lifetime
+	Home, Listen, API, REAPI, Mesh, Join string
+	Slots                                int
+	Lifetime                             Lifetime
 	// Log is where the node's log goes.
 	Log io.Writer
 }

@@ -72,7 +72,7 @@ func isProblem(line []byte) bool {
 func (o upFlags) arguments() []string {
 	args := []string{"--home", o.config.Home, "node", "up", "--json"}
 	for _, f := range []struct{ name, value string }{
-		{"--listen", o.config.Listen}, {"--api", o.config.API}, {"--mesh", o.config.Mesh},
+		{"--listen", o.config.Listen}, {"--api", o.config.API}, {"--reapi", o.config.REAPI}, {"--mesh", o.config.Mesh},
 	} {
 		if f.value != "" {
 			args = append(args, f.name, f.value)

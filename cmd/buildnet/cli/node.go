@@ -33,6 +33,7 @@ type ready struct {
 	Peer   string  `json:"peer"`
 	Listen string  `json:"listen"`
 	API    string  `json:"api"`
+	REAPI  string  `json:"reapi"`
 	Mesh   string  `json:"mesh"`
 	Slots  int     `json:"slots"`
 	BPU    float64 `json:"bpu"`
@@ -51,7 +52,7 @@ type upFlags struct {
 func (a *app) nodeUpCommand() *cobra.Command {
 	var o upFlags
 	c := leaf(&cobra.Command{
-		Use:   "up [--listen HOST:PORT] [--api HOST:PORT] [--mesh NAME] [--join TOKEN] [--slots N] [--detach] [--json]",
+		Use:   "up [--listen HOST:PORT] [--api HOST:PORT] [--reapi HOST:PORT|off] [--mesh NAME] [--join TOKEN] [--slots N] [--detach] [--json]",
 		Short: "run the node, and say when it is ready",
 		Long: "Runs this machine's node until SIGTERM or `buildnet node down`, which let running\n" +
 			"builds end. It prints one line once it can take work. The first node of a mesh\n" +
@@ -81,6 +82,7 @@ func (a *app) nodeUpCommand() *cobra.Command {
 	f.SortFlags = false
 	f.StringVar(&o.config.Listen, "listen", "", "UDP `HOST:PORT` of the mesh (default "+config.DefaultListen+")")
 	f.StringVar(&o.config.API, "api", "", "TCP `HOST:PORT` of GET /health and GET /status (default "+config.DefaultAPI+")")
+	f.StringVar(&o.config.REAPI, "reapi", "", "TCP `HOST:PORT` for clients of the Remote Execution API such as Bazel, or off (default "+config.DefaultREAPI+")")
 	f.StringVar(&o.config.Mesh, "mesh", "", "`NAME` of the mesh that a first node makes")
 	f.StringVar(&o.config.Join, "join", "", "`TOKEN` of the mesh to join; once is enough (default $"+joinEnv+", which other users cannot see)")
 	f.IntVar(&o.config.Slots, "slots", 0, "run `N` steps at once (default: what the machine has)")
@@ -144,7 +146,7 @@ func (a *app) printReady(st api.Status, o upFlags) error {
 	if st.IsolationMissing != "" {
 		a.say("WARNING: isolation is %s: %s", st.Isolation, st.IsolationMissing)
 	}
-	r := ready{Event: "ready", Peer: st.Peer, Listen: st.Listen, API: st.API, Mesh: st.Mesh, Slots: st.Slots, BPU: st.BPU}
+	r := ready{Event: "ready", Peer: st.Peer, Listen: st.Listen, API: st.API, REAPI: st.REAPI, Mesh: st.Mesh, Slots: st.Slots, BPU: st.BPU}
 	if o.json {
 		return a.printJSON(r)
 	}

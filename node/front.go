@@ -1,0 +1,196 @@
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/buildnet/buildnet/mesh/peer"
+	"github.com/buildnet/buildnet/node/config"
+	"github.com/buildnet/buildnet/node/reapi"
+	"github.com/buildnet/buildnet/node/reapi/caller"
+	"github.com/buildnet/buildnet/node/reapi/cas"
+	"github.com/buildnet/buildnet/node/reapi/execute"
+	"github.com/buildnet/buildnet/node/reapi/platform"
+	"github.com/buildnet/buildnet/node/reapi/results"
+	"github.com/buildnet/buildnet/node/reapi/translate"
+	"github.com/buildnet/buildnet/node/toolchain"
+	"github.com/buildnet/buildnet/store"
+	"github.com/buildnet/buildnet/store/actions"
+	"github.com/buildnet/buildnet/store/alias"
+	"github.com/buildnet/buildnet/store/digest"
+)
+
+// promiseTime is for how long a client may rely on blobs that it was told of: Bazel
+// takes for three hours that what it was told of is there.
+const promiseTime = 3 * time.Hour
+
+// front is what serves clients of the Remote Execution API.
+func (n *Node) front(ctx context.Context, p *parts, settings config.Settings) ([]service, error) {
+	s := settings.REAPI
+	asked := s.Listen
+	if n.cfg.REAPI != "" {
+		asked = n.cfg.REAPI
+	}
+	if asked == config.ReapiOff || n.cfg.Machine.Deaf {
+		return nil, nil
+	}
+	options, err := reapiOptions(s)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	options.Listen, options.Log = asked, n.cfg.Log
+	options.Services = n.reapiServices(p, s)
+	server, err := reapi.Listen(ctx, options)
+	if asked == "" && errors.Is(err, syscall.EADDRINUSE) {
+		n.cfg.Log.Warn("clients of the Remote Execution API are not served: another node of this machine does it", "error", err)
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	n.mu.Lock()
+	n.info.REAPI = server.Addr()
+	n.mu.Unlock()
+	return []service{{"reapi", server.Run}}, nil
+}
+
+func reapiOptions(s config.REAPI) (reapi.Options, error) {
+	o := reapi.Options{Open: caller.Writer}
+	if s.Uploads == config.UploadsOff {
+		o.Open = caller.Builder
+	}
+	for _, k := range s.Keys {
+		key := reapi.Key{Name: k.Name, Secret: k.Secret, Role: caller.Builder}
+		if k.Writer && s.Uploads != config.UploadsOff {
+			key.Role = caller.Writer
+		}
+		o.Keys = append(o.Keys, key)
+	}
+	if s.Cert != "" {
+		cert, err := tls.LoadX509KeyPair(s.Cert, s.Key)
+		if err != nil {
+			return o, fmt.Errorf("certificate of the Remote Execution API: %w", err)
+		}
+		o.TLS = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+	}
+	return o, nil
+}
+
+// reapiServices are blobs, results and execution, in the order in which they need
+// each other.
+func (n *Node) reapiServices(p *parts, s config.REAPI) []reapi.Service {
+	f := &frontBlobs{Blobs: alias.New(p.store, p.store.CacheKV("alias")), parts: p}
+	hold := func(ds []digest.Digest) {
+		// What is beyond the store's bound of promises may go: it is made again.
+		_, _ = f.Keeper(p.store).Keep(context.Background(), time.Now().Add(promiseTime), ds)
+	}
+	known := results.New(results.Options{
+		Self: p.mesh.Self(), Blobs: f.Blobs, Registry: p.registry, Own: p.actions, Uploads: actions.New(p.store.CacheKV("reapi-uploads")),
+		Fetch: func(ctx context.Context, ds []digest.Digest, hints []peer.ID) error {
+			_, err := p.dht.Fetch(ctx, ds, hints)
+			return err
+		},
+		Provide: p.dht.Provide, Hold: func(ds ...digest.Digest) { hold(ds) }, Sign: p.runner.signed, Toolchains: p.clientToolchains,
+		ShareUploads: s.Uploads == config.UploadsMesh, Log: n.cfg.Log,
+	})
+	executes := execute.New(execute.Options{
+		Self: p.mesh.Self(), Machine: platform.Machine{OS: runtime.GOOS, Arch: runtime.GOARCH}, Blobs: f.Blobs, Leases: p.store,
+		Trees: translate.New(f.Blobs, translate.Options{Bring: f.bring}), Results: known, Fetcher: p.dht, Fetch: f.Fetch,
+		Actions: p.actions, Provide: p.dht.Provide, Scheduler: p.sched, Settle: p.settle, Members: p.mesh.Members,
+		Toolchain: p.clientToolchain, History: p.history, Costs: p.costs, Hearsay: p.hearsay, Moved: p.moved, Log: n.cfg.Log,
+	})
+	return []reapi.Service{cas.New(f.Blobs, cas.Options{Mesh: f, Keep: hold}), results.NewActionCache(known), executes}
+}
+
+// clientToolchain is all that is installed on this machine: what a client's command
+// runs beside its first program is not known.
+func (p *parts) clientToolchain(ctx context.Context, argv []string) (spec, d string, err error) {
+	s := toolchain.SpecOf(append([]string{""}, argv...), nil, nil)
+	d, err = p.toolchains.Digest(ctx, s)
+	return s.Spec, d, err
+}
+
+// clientToolchains are those that the actions of clients may have here.
+func (p *parts) clientToolchains(ctx context.Context) ([]string, error) {
+	var all []string
+	for _, argv := range [][]string{nil, {"-march=native"}} {
+		_, d, err := p.clientToolchain(ctx, argv)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, d)
+	}
+	return append(all, ""), nil
+}
+
+// frontBlobs are the blobs that clients name, here and in the mesh.
+type frontBlobs struct {
+	*alias.Blobs
+	parts *parts
+}
+
+var _ cas.Mesh = (*frontBlobs)(nil)
+
+// Known implements cas.Mesh.
+func (f *frontBlobs) Known(ctx context.Context, ds []digest.Digest) ([]bool, error) {
+	known := make([]bool, len(ds))
+	if f.parts.solitary() {
+		return known, nil
+	}
+	natives := make([]digest.Digest, len(ds))
+	var asked []digest.Digest
+	for i, d := range ds {
+		native, err := f.Native(ctx, d)
+		switch {
+		case err == nil:
+			natives[i] = native
+			asked = append(asked, native)
+		case !errors.Is(err, store.ErrNotFound):
+			return nil, err
+		}
+	}
+	holders, err := f.parts.dht.Holders(ctx, asked)
+	if err != nil {
+		return nil, err
+	}
+	for i := range ds {
+		known[i] = slices.ContainsFunc(holders[natives[i]], func(id peer.ID) bool { return id != f.parts.mesh.Self() })
+	}
+	return known, nil
+}
+
+// Fetch implements cas.Mesh.
+func (f *frontBlobs) Fetch(ctx context.Context, ds []digest.Digest) error {
+	if f.parts.solitary() {
+		return fmt.Errorf("fetch for a client: %w", store.ErrNotFound)
+	}
+	natives := make([]digest.Digest, 0, len(ds))
+	var unknown error
+	for _, d := range ds {
+		native, err := f.Native(ctx, d)
+		if err != nil {
+			unknown = err
+			continue
+		}
+		natives = append(natives, native)
+	}
+	if _, err := f.parts.dht.Fetch(ctx, natives, nil); err != nil {
+		return fmt.Errorf("fetch for a client: %w: %w", err, store.ErrNotFound)
+	}
+	return unknown
+}
+
+// bring fetches what the mesh has of native blobs.
+func (f *frontBlobs) bring(ctx context.Context, natives []digest.Digest) error {
+	if f.parts.solitary() {
+		return nil
+	}
+	_, _ = f.parts.dht.Fetch(ctx, natives, nil) // whoever asked looks what has come
+	return ctx.Err()
+}

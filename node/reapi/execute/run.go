@@ -1,0 +1,203 @@
+package execute
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
+	"google.golang.org/grpc/codes"
+
+	"github.com/buildnet/buildnet/mesh/peer"
+	"github.com/buildnet/buildnet/node/event"
+	"github.com/buildnet/buildnet/node/event/tally"
+	"github.com/buildnet/buildnet/node/queue"
+	"github.com/buildnet/buildnet/node/reapi/fault"
+	"github.com/buildnet/buildnet/sched/action"
+	"github.com/buildnet/buildnet/sched/steal"
+	"github.com/buildnet/buildnet/store"
+	"github.com/buildnet/buildnet/store/costs"
+	"github.com/buildnet/buildnet/store/digest"
+)
+
+// run is an operation from its beginning to its end. Its error is the status of the
+// answer.
+func (s *Service) run(ctx context.Context, o *operation, said *repb.RequestMetadata, priority int32) (*repb.ExecuteResponse, error) {
+	v := s.enter(visitKey{said.GetToolInvocationId(), o.force}, said)
+	defer s.leave(v)
+	if !o.force {
+		switch m, err := s.opts.Results.Find(ctx, o.key); {
+		case err == nil:
+			v.known(o, m.Result, said)
+			return &repb.ExecuteResponse{Result: m.Result, CachedResult: true}, nil
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case !errors.Is(err, store.ErrNotFound):
+			s.opts.Log.Warn("a result cannot be looked up", "action", o.key.Action, "error", err)
+		}
+	}
+	t, err := s.prepare(ctx, o, priority)
+	if err != nil {
+		return nil, err
+	}
+	v.tally.Resize(0, 1)
+	t.step.ID = v.name(t, said)
+	r, err := v.execute(ctx, o, t)
+	if err != nil {
+		v.tally.Step(event.StepFinished{Step: string(t.step.ID), Status: event.NotRun}, false, 0)
+	}
+	return r, err
+}
+
+// prepare makes a step of the action of an operation.
+func (s *Service) prepare(ctx context.Context, o *operation, priority int32) (*task, error) {
+	select {
+	case s.preparing <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-s.preparing }()
+	t, err := s.task(ctx, o.key.Action, priority)
+	if err != nil {
+		return nil, err
+	}
+	named := t.step
+	named.ID = "-"
+	if err := named.CheckFlat(); err != nil {
+		return nil, fault.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	return t, nil
+}
+
+// known tells of a result that no step is made for.
+func (v *visit) known(o *operation, r *repb.ActionResult, said *repb.RequestMetadata) {
+	v.tally.Resize(0, 1)
+	want := said.GetActionMnemonic() + " " + said.GetTargetId()
+	if len(r.GetOutputFiles()) > 0 {
+		want = said.GetActionMnemonic() + " " + r.GetOutputFiles()[0].GetPath()
+	}
+	worker := r.GetExecutionMetadata().GetWorker()
+	e := event.StepFinished{Step: string(v.unique(want, action.Shared)), Digest: o.key.Action.String(), Peer: worker, Status: event.CachedMesh}
+	if worker == string(v.s.opts.Self) {
+		e.Status = event.CachedLocal
+	}
+	v.tally.Step(e, false, r.GetExecutionMetadata().GetVirtualExecutionDuration().AsDuration())
+}
+
+// execute has the step of a task run, and answers with what came of it.
+func (v *visit) execute(ctx context.Context, o *operation, t *task) (*repb.ExecuteResponse, error) {
+	v.hint(&t.step)
+	o.become(repb.ExecutionStage_QUEUED, "")
+	began := time.Now()
+	d, err := v.queue.Run(ctx, t.step, func(by peer.ID) { o.become(repb.ExecutionStage_EXECUTING, by) })
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.Is(err, queue.ErrNoResult):
+		return nil, fault.Errorf(codes.Unavailable, "%s: %v", t.step.ID, err)
+	case err != nil:
+		return nil, err
+	}
+	v.tell(t, d, began)
+	fn := o.key.Action.Function()
+	result, err := v.s.result(ctx, t, fn, &d.Entry.Result)
+	if err != nil {
+		return nil, err
+	}
+	result.ExecutionMetadata = executed(d, began)
+	r := &repb.ExecuteResponse{Result: result, CachedResult: d.How != steal.Executed, Message: d.Entry.Result.Message}
+	if t.image != "" && r.Message == "" {
+		r.Message = "container-image is not run: the programs are those of the machine"
+	}
+	if why := causeOf(&d.Entry.Result); why != codes.OK {
+		r.Status = fault.Of(fault.Errorf(why, "%s", d.Entry.Result.Message)).Proto()
+	}
+	if d.Entry.Result.OK() && !t.uncached {
+		v.s.keep(ctx, o, t, result, d)
+	}
+	return r, nil
+}
+
+// keep lets others find what came of the action. A result that is not kept is good
+// nevertheless.
+func (s *Service) keep(ctx context.Context, o *operation, t *task, r *repb.ActionResult, d *steal.Done) {
+	m, missing, err := s.opts.Results.Made(ctx, o.key.Action.Function(), r)
+	if err == nil && len(missing) == 0 {
+		err = s.opts.Results.Keep(ctx, o.key, t.toolchain, m, &d.Entry)
+	}
+	if err != nil || len(missing) > 0 {
+		s.opts.Log.Warn("result of a client's action not kept", "action", o.key.Action, "missing", len(missing), "error", err)
+	}
+}
+
+// causeOf is the status of an action that failed in another way than by its exit
+// code (remote_execution.proto, Execution.Execute).
+func causeOf(r *action.Result) codes.Code {
+	switch r.Cause {
+	case action.TimedOut:
+		return codes.DeadlineExceeded
+	case action.OverLimit:
+		return codes.ResourceExhausted
+	case action.BadOutputs:
+		return codes.FailedPrecondition
+	default:
+		return codes.OK
+	}
+}
+
+// hint sets what is known of a step: by its name, else by its rule.
+func (v *visit) hint(step *action.Step) {
+	h, ok := v.exp.Hints(costs.StepOf(step))
+	if !ok {
+		h, ok = v.exp.Hints(costs.RuleOf(step))
+	}
+	if ok {
+		step.Hint(h)
+	}
+}
+
+// tell tells of a step that is over.
+func (v *visit) tell(t *task, d *steal.Done, began time.Time) {
+	res, ran := &d.Entry.Result, d.How == steal.Executed
+	e := event.StepFinished{
+		Step: string(t.step.ID), Digest: d.Entry.Action.String(), Peer: string(d.Entry.Executor), Status: event.Executed,
+		QueuedMS: d.Timings.Queued.Milliseconds(), FetchMS: d.Timings.Fetch.Milliseconds(),
+		RunMS: d.Timings.Run.Milliseconds(), UploadMS: d.Timings.Upload.Milliseconds(),
+	}
+	var saved time.Duration
+	switch {
+	case ran:
+		e.Choice = tally.Choice(d.Choice)
+		v.exp.Learn(&t.step, d.Entry.Executor, res, began)
+	case d.Entry.Executor == v.s.opts.Self:
+		e.Status, saved = event.CachedLocal, res.Wall
+	default:
+		e.Status, saved = event.CachedMesh, res.Wall
+	}
+	if !res.OK() {
+		e.Status = event.Failed
+		e.Failure = &event.Failure{Command: t.step.Argv, Dir: t.step.Dir, ExitCode: res.ExitCode, Message: res.Message, Output: v.printed(res)}
+	}
+	v.tally.Step(e, ran, saved)
+}
+
+// maxShown bounds what of each stream of a failed command is told, in bytes.
+const maxShown = 64 << 10
+
+// printed is what a command printed, for people.
+func (v *visit) printed(res *action.Result) (text string) {
+	for _, d := range []digest.Digest{res.Stdout, res.Stderr} {
+		if d.IsZero() {
+			continue
+		}
+		if d.Size() > maxShown {
+			text += "(it printed more than is kept here)\n"
+			continue
+		}
+		content, err := store.ReadAll(context.WithoutCancel(v.s.life), v.s.opts.Blobs, d, maxShown)
+		if err == nil {
+			text += string(content)
+		}
+	}
+	return text
+}
