@@ -101,6 +101,12 @@ type Keeper interface {
 	Keep(ctx context.Context, until time.Time, ds []digest.Digest) ([]bool, error)
 }
 
+// Pusher is what keeps writes in this process's memory for a while.
+type Pusher interface {
+	// Push returns when what was written before outlives the death of this process.
+	Push() error
+}
+
 // ReadAll returns the blob's bytes. A blob of more than limit bytes is refused
 // before it is read.
 func ReadAll(ctx context.Context, b Blobs, d digest.Digest, limit int64) ([]byte, error) {

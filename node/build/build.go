@@ -38,6 +38,7 @@ var ErrRequest = errors.New("cannot build")
 type Store interface {
 	store.Blobs
 	store.Leaser
+	store.Pusher
 }
 
 // Toolchains says what the programs of this machine are.

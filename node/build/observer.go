@@ -106,7 +106,10 @@ func (o *observer) secure(ctx context.Context, s steal.Step, d *steal.Done) erro
 	if !res.OK() || o.step(s).Sharing == action.Unshared {
 		return nil
 	}
-	if err := r.cache(ctx, d.Entry, blobs); err != nil {
+	if err = r.cache(ctx, d.Entry, blobs); err == nil {
+		err = r.opts.Store.Push() // what is announced is not run again if this process is killed
+	}
+	if err != nil {
 		return fmt.Errorf("result of %s: %w", o.step(s).ID, err)
 	}
 	return nil

@@ -46,7 +46,11 @@ func (v *invocation) secure(ctx context.Context, step action.StepID, d *steal.Do
 	if !res.OK() {
 		return nil
 	}
-	if err := v.keep(ctx, d.Entry, blobs); err != nil {
+	err := v.keep(ctx, d.Entry, blobs)
+	if err == nil {
+		err = v.s.opts.Store.Push()
+	}
+	if err != nil {
 		return fmt.Errorf("result of %s: %w", step, err)
 	}
 	return nil

@@ -35,6 +35,7 @@ const maxInvocations = 64
 type Store interface {
 	store.Blobs
 	store.Leaser
+	store.Pusher
 }
 
 // Scheduler runs what is not known.

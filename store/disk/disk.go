@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -58,6 +59,8 @@ type Store struct {
 	max int64
 	log *slog.Logger
 	db  *pebble.DB
+	// lasting counts the writes going on that have to outlive the machine's death.
+	lasting atomic.Int64
 
 	unlock func()
 	opened time.Time
@@ -87,6 +90,7 @@ type Store struct {
 var (
 	_ store.Blobs   = (*Store)(nil)
 	_ store.Leaser  = (*Store)(nil)
+	_ store.Pusher  = (*Store)(nil)
 	_ store.Checker = (*Store)(nil)
 	_ store.Keeper  = (*Store)(nil)
 )
@@ -129,7 +133,7 @@ func (s *Store) open() error {
 	cache := pebble.NewCache(cacheBytes)
 	defer cache.Unref()
 	opts := &pebble.Options{
-		FS: s.fs, Cache: cache, MemTableSize: memTableBytes, Logger: pebbleLog{s.log},
+		FS: walFS{s.fs, &s.lasting}, Cache: cache, MemTableSize: memTableBytes, Logger: pebbleLog{s.log},
 		FormatMajorVersion: pebble.FormatNewest,
 	}
 	// Most keys that are asked for are not there: a filter says so without a look
@@ -166,7 +170,7 @@ func (s *Store) Close() error {
 	s.pushes.Wait()
 	err := s.saveUse()
 	if err == nil {
-		err = s.db.Set(cleanKey, []byte{1}, pebble.Sync)
+		err = s.last(func(o *pebble.WriteOptions) error { return s.db.Set(cleanKey, []byte{1}, o) })
 	}
 	err = errors.Join(err, s.db.Close())
 	s.unlock()

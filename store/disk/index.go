@@ -94,7 +94,7 @@ func (s *Store) loadGeneration(clean bool) error {
 	defer func() { _ = b.Close() }()
 	_ = b.Set(generationKey, binary.AppendUvarint(nil, s.generation), nil)
 	_ = b.Delete(cleanKey, nil)
-	return b.Commit(pebble.Sync)
+	return s.last(b.Commit)
 }
 
 // reconcile drops blobs without their file and takes in files without a blob.

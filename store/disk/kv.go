@@ -12,22 +12,30 @@ import (
 // KV returns the state kept under a namespace, which must not contain "/".
 // Concurrent Puts share their syncs.
 func (s *Store) KV(namespace string) store.KV {
-	return kv{s: s, prefix: []byte("k/" + namespace + "/"), write: pebble.Sync}
+	return kv{s: s, prefix: []byte("k/" + namespace + "/"), lasting: true}
 }
 
 // CacheKV is KV for what may be lost when the machine stops uncleanly, or when
-// the process is killed within pushAfter.
+// the process is killed within pushAfter, unless it is pushed before.
 func (s *Store) CacheKV(namespace string) store.KV {
-	return kv{s: s, prefix: []byte("k/" + namespace + "/"), write: pebble.NoSync}
+	return kv{s: s, prefix: []byte("k/" + namespace + "/")}
 }
 
 type kv struct {
-	s      *Store
-	prefix []byte
-	write  *pebble.WriteOptions
+	s       *Store
+	prefix  []byte
+	lasting bool
 }
 
 func (k kv) key(key []byte) []byte { return append(bytes.Clone(k.prefix), key...) }
+
+func (k kv) write(do func(*pebble.WriteOptions) error) error {
+	if k.lasting {
+		return k.s.last(do)
+	}
+	defer k.s.pushSoon()
+	return do(pebble.NoSync)
+}
 
 // Get implements store.KV.
 func (k kv) Get(key []byte) ([]byte, error) {
@@ -57,18 +65,15 @@ func (k kv) Put(key, value []byte) error {
 	if err := k.s.diskHasRoom(int64(len(value))); err != nil {
 		return fmt.Errorf("put %s%q: %w", k.prefix, key, err)
 	}
-	if err := k.s.db.Set(k.key(key), value, k.write); err != nil {
+	if err := k.write(func(o *pebble.WriteOptions) error { return k.s.db.Set(k.key(key), value, o) }); err != nil {
 		return fmt.Errorf("put %s%q: %w", k.prefix, key, full(err))
-	}
-	if k.write == pebble.NoSync {
-		k.s.pushSoon()
 	}
 	return nil
 }
 
 // Delete implements store.KV.
 func (k kv) Delete(key []byte) error {
-	if err := k.s.db.Delete(k.key(key), k.write); err != nil {
+	if err := k.write(func(o *pebble.WriteOptions) error { return k.s.db.Delete(k.key(key), o) }); err != nil {
 		return fmt.Errorf("delete %s%q: %w", k.prefix, key, err)
 	}
 	return nil

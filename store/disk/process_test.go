@@ -29,6 +29,8 @@ const (
 	// cacheEnv makes it one that writes a blob and some state that may be lost,
 	// says so when they had time to settle, and waits to be killed.
 	cacheEnv = "BUILDNET_TEST_CACHE"
+	// pushEnv makes it one that says so at once, when they were pushed.
+	pushEnv = "BUILDNET_TEST_PUSH"
 	// fullAfter is when that disk is full, in bytes.
 	fullAfter = 3 << 20
 )
@@ -44,6 +46,9 @@ func TestMain(m *testing.M) {
 	}
 	if dir := os.Getenv(cacheEnv); dir != "" {
 		fillCache(dir)
+	}
+	if dir := os.Getenv(pushEnv); dir != "" {
+		fillAndPush(dir)
 	}
 	goleak.VerifyTestMain(m)
 }

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -29,7 +30,15 @@ func (s *Store) push() {
 	s.mu.Lock()
 	s.pushing = false
 	s.mu.Unlock()
-	if err := s.db.LogData(nil, pebble.Sync); err != nil {
+	if err := s.Push(); err != nil {
 		s.log.Warn("the latest writes are lost if this process is killed now", "error", err)
 	}
+}
+
+// Push implements store.Pusher. Those who push at the same time share one write.
+func (s *Store) Push() error {
+	if err := s.db.LogData(nil, pebble.Sync); err != nil { // see walFile
+		return fmt.Errorf("hand over what was written: %w", full(err))
+	}
+	return nil
 }
