@@ -22,7 +22,8 @@ type door struct {
 	// about the secrets then.
 	keys map[[sha256.Size]byte]caller.Caller
 	// open is who calls where there are no keys.
-	open caller.Caller
+	open  caller.Caller
+	crowd crowd
 }
 
 func newDoor(o *Options) *door {
@@ -41,6 +42,10 @@ func (d *door) tap(ctx context.Context, call *tap.Info) (context.Context, error)
 	who, ok := d.who(call.Header)
 	if !ok && !strings.HasPrefix(call.FullMethodName, "/"+healthpb.Health_ServiceDesc.ServiceName+"/") {
 		return nil, status.Error(codes.Unauthenticated, "this server needs a key: send it as `authorization: Bearer KEY` or `x-api-key: KEY`; Bazel has --remote_header")
+	}
+	ctx, err := d.crowd.enter(ctx)
+	if err != nil {
+		return nil, err
 	}
 	return caller.With(ctx, who), nil
 }

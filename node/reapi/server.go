@@ -79,18 +79,23 @@ func Listen(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for the Remote Execution API: %w; choose another with --reapi HOST:PORT, or --reapi off", err)
 	}
-	s := &Server{on: netutil.LimitListener(on, maxConns), health: health.NewServer(), services: o.Services, log: o.Log}
+	return newServer(netutil.LimitListener(on, maxConns), o), nil
+}
+
+func newServer(on net.Listener, o Options) *Server {
+	s := &Server{on: on, grpc: grpc.NewServer(o.grpc()...), health: health.NewServer(), services: o.Services, log: o.Log}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	s.grpc = grpc.NewServer(o.grpc()...)
 	s.register()
-	return s, nil
+	return s
 }
 
 func (o *Options) grpc() []grpc.ServerOption {
 	options := []grpc.ServerOption{
 		grpc.InTapHandle(newDoor(o).tap),
+		grpc.UnaryInterceptor(unary),
+		grpc.StreamInterceptor(streaming),
 		grpc.MaxRecvMsgSize(limits.MaxMessageBytes),
 		grpc.MaxHeaderListSize(limits.MaxHeaderBytes),
 		grpc.MaxConcurrentStreams(maxStreams),

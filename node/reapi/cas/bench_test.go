@@ -58,7 +58,7 @@ func BenchmarkSmallBlobs(b *testing.B) {
 	}
 }
 
-func onDisk(b *testing.B) *world {
+func onDisk(b testing.TB) *world {
 	b.Helper()
 	s, err := disk.Open(b.TempDir(), disk.Options{})
 	if err != nil {

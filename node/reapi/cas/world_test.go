@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"sync"
 	"testing"
 
@@ -27,7 +29,17 @@ import (
 	"github.com/buildnet/buildnet/store/memory"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	addr := os.Getenv(hostileServer)
+	if addr == "" {
+		goleak.VerifyTestMain(m)
+		return
+	}
+	if err := hostile(addr); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
 
 const room = 64 << 20
 
@@ -58,6 +70,12 @@ func serveOn(t testing.TB, under *memory.Store, o cas.Options) *world {
 func (w *world) connect(o cas.Options) {
 	w.t.Helper()
 	w.server = run(w.t, w.blobs, o)
+	w.connectAgain()
+}
+
+// connectAgain makes w another client of its server.
+func (w *world) connectAgain() {
+	w.t.Helper()
 	conn := w.dial()
 	w.cas, w.stream = repb.NewContentAddressableStorageClient(conn), bspb.NewByteStreamClient(conn)
 }
