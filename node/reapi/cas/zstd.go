@@ -77,7 +77,7 @@ type noting struct {
 
 func (n *noting) Read(p []byte) (int, error) {
 	k, err := n.r.Read(p)
-	if err != nil && err != io.EOF { //nolint:errorlint // as readers return it
+	if err != nil && err != io.EOF {
 		n.err = err
 	}
 	return k, err
