@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/buildnet/buildnet/dht"
 	"github.com/buildnet/buildnet/sched/action"
@@ -31,6 +32,34 @@ func (b sharedBlobs) Open(ctx context.Context, d digest.Digest) (dht.Reader, err
 // Put implements dht.Blobs.
 func (b sharedBlobs) Put(ctx context.Context, d digest.Digest, r io.Reader) error {
 	return b.store.Put(ctx, d, r)
+}
+
+// keeping is the store as members see it that ask for blobs to be kept for a while.
+type keeping struct {
+	store *disk.Store
+	lease time.Duration
+}
+
+// keep keeps what is here. Nothing is awaited: that is for this machine's clients.
+func (k keeping) keep(ctx context.Context, ds []digest.Digest) ([]bool, error) {
+	has, err := k.store.Has(ctx, ds)
+	if err != nil {
+		return nil, err
+	}
+	here, at := make([]digest.Digest, 0, len(ds)), make([]int, 0, len(ds))
+	for i, ok := range has {
+		if ok {
+			here, at = append(here, ds[i]), append(at, i)
+		}
+	}
+	kept, err := k.store.Keep(ctx, time.Now().Add(k.lease), here)
+	if err != nil {
+		return nil, err
+	}
+	for i, ok := range kept { // some may have gone just now
+		has[at[i]] = ok
+	}
+	return has, nil
 }
 
 // maxPinned is how many of the newest messages are pinned at least; as many

@@ -169,9 +169,7 @@ func (n *Node) connect(p *parts, id mesh.Identity, settings config.Settings) (er
 		Self: p.mesh.Self(), Network: p.mesh, Blobs: sharedBlobs{p.store}, Members: p.alive,
 		RTT: p.rtt, Host: p.mesh.Libp2p(), Log: log,
 		OnCorrupt: func(id peer.ID, _ digest.Digest) { p.builder.Corrupt(id) },
-		Keep: func(ctx context.Context, ds []digest.Digest) ([]bool, error) {
-			return p.store.Keep(ctx, time.Now().Add(settings.Lease()), ds)
-		},
+		Keep:      keeping{p.store, settings.Lease()}.keep,
 	})
 	if err != nil {
 		return err

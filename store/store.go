@@ -94,8 +94,8 @@ type Leaser interface {
 
 // Keeper is a Blobs that promises to keep blobs.
 type Keeper interface {
-	// Keep is Has that also promises: blobs that are here stay until then at least.
-	// A store bounds how much it promises; what is beyond that is here and may go
+	// Keep is Has that also promises: blobs that are here stay until then at least,
+	// and those that are not, when they come. A store bounds how much it promises; what is beyond that is here and may go
 	// like any other blob. A promise ends when its process does: who relies on one
 	// asks again, or has lost blobs made again.
 	Keep(ctx context.Context, until time.Time, ds []digest.Digest) ([]bool, error)

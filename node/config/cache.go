@@ -16,9 +16,9 @@ const (
 	// defaultMaxAge is longer than holidays, and than most branches live.
 	defaultMaxAge = 90 * day
 	minMaxAge     = time.Hour
-	// defaultLease is longer than most builds take whose outputs stay in the mesh,
-	// so that a client seldom has to have one made again.
-	defaultLease = 2 * time.Hour
+	// defaultLease is as long as Bazel takes for granted that what it was told of is
+	// there, unless --experimental_remote_cache_ttl says otherwise.
+	defaultLease = 3 * time.Hour
 	// minLease is how exactly the end of a promise is known, maxLease as good as
 	// for ever.
 	minLease, maxLease = time.Minute, 30 * day

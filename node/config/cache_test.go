@@ -8,10 +8,10 @@ import (
 
 func TestHowLongTheCacheKeeps(t *testing.T) {
 	for text, want := range map[string][2]time.Duration{
-		"":                           {90 * day, 2 * time.Hour},
-		"cache: {max_age: 7d}\n":     {7 * day, 2 * time.Hour},
-		"cache: {max_age: 36h}\n":    {36 * time.Hour, 2 * time.Hour},
-		"cache: {max_age: off}\n":    {0, 2 * time.Hour},
+		"":                           {90 * day, 3 * time.Hour},
+		"cache: {max_age: 7d}\n":     {7 * day, 3 * time.Hour},
+		"cache: {max_age: 36h}\n":    {36 * time.Hour, 3 * time.Hour},
+		"cache: {max_age: off}\n":    {0, 3 * time.Hour},
 		"cache: {lease: 10m}\n":      {90 * day, 10 * time.Minute},
 		"cache: {lease: 1d}\n":       {90 * day, day},
 		"cache: {max_age: 36500d}\n": {0, 0}, // more than 32,767 days is a fault

@@ -335,6 +335,9 @@ func (s *Store) keep(b *blob) {
 		return
 	}
 	s.ix.add(b)
+	if !s.ix.came(b, b.used) {
+		s.stats.Unkept++
+	}
 }
 
 func (s *Store) temp() (string, vfs.File, error) {

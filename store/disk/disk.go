@@ -191,8 +191,8 @@ type Stats struct {
 	Bytes    int64
 	MaxBytes int64
 	Leased   int
-	// Kept are the bytes of blobs that Keep promised to keep; Unkept counts those
-	// for which there was no promise left.
+	// Kept are the bytes of blobs here that Keep promised to keep; Unkept counts
+	// those for which there was no promise left.
 	Kept, Unkept int64
 	// Aged counts blobs that Collect dropped.
 	Aged int64

@@ -50,13 +50,18 @@ func (s *Store) Keep(_ context.Context, until time.Time, ds []digest.Digest) ([]
 	defer s.mu.Unlock()
 	now := s.now()
 	for i, d := range ds {
-		b, ok := s.ix.blobs[d]
-		here[i] = ok || empty(d)
-		if !ok {
+		if here[i] = empty(d); here[i] {
 			continue
 		}
-		s.ix.use(b, now)
-		if !s.ix.promise(b, end, now) {
+		var kept bool
+		if b, ok := s.ix.blobs[d]; ok {
+			here[i] = true
+			s.ix.use(b, now)
+			kept = s.ix.promise(b, end, now)
+		} else {
+			kept = s.ix.await(d, end, now)
+		}
+		if !kept {
 			s.stats.Unkept++
 		}
 	}

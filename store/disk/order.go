@@ -3,6 +3,7 @@ package disk
 import (
 	"cmp"
 	"container/list"
+	"maps"
 	"slices"
 	"time"
 
@@ -27,6 +28,9 @@ const (
 	// keptPart of the store, one of so many, is promised at most: the rest is for
 	// what comes, and for the builds of this machine.
 	keptPart = 2
+	// maxAwaited blobs that have not come are promised to be kept when they do, at
+	// some 150 bytes each.
+	maxAwaited = 1 << 17
 )
 
 // index is what the store holds, in memory, and in which order it may go. It is
@@ -52,6 +56,8 @@ type index struct {
 	nextTerm int64 // no term ends earlier
 	kept     int64 // bytes in all terms
 	maxKept  int64
+	// awaited are the terms of blobs that are not here and are kept when they come.
+	awaited map[digest.Digest]int64
 }
 
 // promises end together.
@@ -79,7 +85,7 @@ func cost(size int64) int64 { return size + blobOverhead }
 func newIndex(maxBytes int64) *index {
 	return &index{
 		blobs: map[digest.Digest]*blob{}, leases: map[digest.Digest]int{},
-		terms: map[int64]*promises{}, maxKept: maxBytes / keptPart,
+		terms: map[int64]*promises{}, maxKept: maxBytes / keptPart, awaited: map[digest.Digest]int64{},
 	}
 }
 
@@ -214,19 +220,52 @@ func (ix *index) promise(b *blob, until, now int64) bool {
 		return false
 	}
 	ix.unpromise(b)
-	p := ix.terms[t]
-	if p == nil {
-		p = &promises{}
-		ix.terms[t] = p
-		ix.nextTerm = min(ix.nextTerm, t)
-		if len(ix.terms) == 1 {
-			ix.nextTerm = t
-		}
-	}
+	p := ix.term(t)
 	b.until = t
 	p.bytes += size
 	ix.kept += size
 	return true
+}
+
+// term returns the promises that end at t.
+func (ix *index) term(t int64) *promises {
+	p := ix.terms[t]
+	if p == nil {
+		p = &promises{}
+		if len(ix.terms) == 0 || t < ix.nextTerm {
+			ix.nextTerm = t
+		}
+		ix.terms[t] = p
+	}
+	return p
+}
+
+// await promises to keep d when it comes, until then at least, and reports whether
+// it may.
+func (ix *index) await(d digest.Digest, until, now int64) bool {
+	ix.expire(now)
+	t := (until + term - 1) / term
+	before, known := ix.awaited[d]
+	if t*term <= now || t <= before {
+		return t*term > now
+	}
+	if !known && len(ix.awaited) >= maxAwaited {
+		return false
+	}
+	ix.awaited[d] = t
+	ix.term(t) // at whose end it is forgotten
+	return true
+}
+
+// came keeps b if it was awaited, and reports whether it may where it was.
+func (ix *index) came(b *blob, now int64) bool {
+	ix.expire(now)
+	t, ok := ix.awaited[b.digest]
+	if !ok {
+		return true
+	}
+	delete(ix.awaited, b.digest)
+	return ix.promise(b, t*term, now)
 }
 
 // unpromise takes b out of the counts; it is aside no more, or about to leave.
@@ -261,6 +300,7 @@ func (ix *index) expire(now int64) {
 		ix.kept -= p.bytes
 		delete(ix.terms, t)
 	}
+	maps.DeleteFunc(ix.awaited, func(_ digest.Digest, t int64) bool { return t*term <= now })
 	ix.back(free)
 }
 

@@ -1,6 +1,8 @@
 package disk
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -98,6 +100,9 @@ func TestCopiedBlobsKeepTheirOrder(t *testing.T) {
 	})
 }
 
+// sizes of the blobs of a machine.
+var sizes = map[string]int64{"a": 1, "b": 1, "c": 20_000, "d": 20_000, "e": 1 << 20, "f": 100}
+
 // machine is the index and what is known of it otherwise.
 type machine struct {
 	ix     *index
@@ -120,6 +125,13 @@ func (m *machine) check(t *rapid.T) {
 		}
 	}
 	m.ix.expire(m.now)
+	for name, until := range m.until {
+		_, awaited := m.ix.awaited[named(name, sizes[name])]
+		here := m.blobs[name] != nil
+		if awaited && (here || until+term <= m.now) || !awaited && !here && until > m.now {
+			t.Fatalf("%s is awaited: %v, here: %v, promised for %d ns", name, awaited, here, until-m.now)
+		}
+	}
 	waiting := m.ix.aside.Len()
 	for i := range m.ix.queues {
 		waiting += m.ix.queues[i].Len()
@@ -138,8 +150,7 @@ func (m *machine) free(name string) bool { return m.leases[name] == 0 && m.until
 // TestWhatIsWantedNeverGoes lets leases, promises, uses and evictions follow one
 // another in any order.
 func TestWhatIsWantedNeverGoes(t *testing.T) {
-	names := []string{"a", "b", "c", "d", "e", "f"}
-	sizes := map[string]int64{"a": 1, "b": 1, "c": 20_000, "d": 20_000, "e": 1 << 20, "f": 100}
+	names := slices.Sorted(maps.Keys(sizes))
 	rapid.Check(t, func(t *rapid.T) {
 		m := &machine{
 			ix: newIndex(1 << 21), now: 1000 * hour,
@@ -154,7 +165,11 @@ func TestWhatIsWantedNeverGoes(t *testing.T) {
 					m.ix.use(b, m.now)
 					return
 				}
-				m.blobs[n], m.until[n] = m.ix.put(n, sizes[n], m.now), 0
+				b := m.ix.put(n, sizes[n], m.now)
+				m.blobs[n] = b
+				if !m.ix.came(b, m.now) || m.until[n] <= m.now {
+					m.until[n] = 0
+				}
 			},
 			"wait": func(t *rapid.T) { m.now += rapid.Int64Range(1, 5*term).Draw(t, "time") },
 			"hold": func(t *rapid.T) {
@@ -172,11 +187,15 @@ func TestWhatIsWantedNeverGoes(t *testing.T) {
 			"promise": func(t *rapid.T) {
 				n := name.Draw(t, "blob")
 				until := m.now + rapid.Int64Range(-term, 9*term).Draw(t, "for")
-				if b := m.blobs[n]; b != nil {
+				b, promised := m.blobs[n], false
+				if b != nil {
 					m.ix.use(b, m.now) // as Keep does
-					if m.ix.promise(b, until, m.now) {
-						m.until[n] = max(m.until[n], until)
-					}
+					promised = m.ix.promise(b, until, m.now)
+				} else {
+					promised = m.ix.await(named(n, sizes[n]), until, m.now)
+				}
+				if promised {
+					m.until[n] = max(m.until[n], until)
 				}
 			},
 			"copied": func(t *rapid.T) {
@@ -213,6 +232,26 @@ func TestWhatIsWantedNeverGoes(t *testing.T) {
 			},
 		})
 	})
+}
+
+func TestAwaitedBlobsAreBounded(t *testing.T) {
+	ix := newIndex(1 << 40)
+	for i := range maxAwaited + 10 {
+		if got := ix.await(named(strconv.Itoa(i), 1), hour, 0); got != (i < maxAwaited) {
+			t.Fatalf("blob %d is awaited: %v", i, got)
+		}
+	}
+	if !ix.await(named("0", 1), 2*hour, 0) {
+		t.Error("one that is awaited is not awaited longer")
+	}
+	ix.expire(hour)
+	if len(ix.awaited) != 1 || len(ix.terms) != 1 {
+		t.Errorf("%d are awaited in %d terms when all but one are over", len(ix.awaited), len(ix.terms))
+	}
+	ix.expire(2 * hour)
+	if len(ix.awaited)+len(ix.terms) != 0 {
+		t.Errorf("%d are awaited for ever", len(ix.awaited))
+	}
 }
 
 // TestLeasedBlobsAreMetOnce counts what an eviction looks at when much is leased.

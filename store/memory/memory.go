@@ -24,7 +24,7 @@ type Store struct {
 	blobs  map[digest.Digest][]byte
 	order  []digest.Digest // least recently used first
 	leases map[digest.Digest]int
-	until  map[digest.Digest]time.Time // as Keep has promised, of blobs that are here
+	until  map[digest.Digest]time.Time // as Keep has promised; they need not be here
 }
 
 var (
@@ -134,7 +134,6 @@ func (s *Store) Drop(d digest.Digest) {
 
 func (s *Store) drop(d digest.Digest) {
 	delete(s.blobs, d)
-	delete(s.until, d)
 	i := slices.Index(s.order, d)
 	s.order = slices.Delete(s.order, i, i+1)
 	s.bytes -= d.Size()
@@ -148,10 +147,9 @@ func (s *Store) Keep(_ context.Context, until time.Time, ds []digest.Digest) ([]
 	for i, d := range ds {
 		_, ok := s.blobs[d]
 		here[i] = ok || empty(d)
-		if !ok {
-			continue
+		if ok {
+			s.use(d)
 		}
-		s.use(d)
 		if until.After(s.until[d]) && s.promised()+d.Size() <= s.max/2 {
 			s.until[d] = until
 		}
@@ -162,7 +160,7 @@ func (s *Store) Keep(_ context.Context, until time.Time, ds []digest.Digest) ([]
 // promised counts bytes.
 func (s *Store) promised() (bytes int64) {
 	for d, until := range s.until {
-		if until.After(time.Now()) {
+		if _, ok := s.blobs[d]; ok && until.After(time.Now()) {
 			bytes += d.Size()
 		}
 	}
