@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"slices"
 	"syscall"
 	"time"
 
@@ -26,10 +25,6 @@ import (
 	"github.com/buildnet/buildnet/store/digest"
 )
 
-// promiseTime is for how long a client may rely on blobs that it was told of: Bazel
-// takes for three hours that what it was told of is there.
-const promiseTime = 3 * time.Hour
-
 // front is what serves clients of the Remote Execution API.
 func (n *Node) front(ctx context.Context, p *parts, settings config.Settings) ([]service, error) {
 	s := settings.REAPI
@@ -45,7 +40,7 @@ func (n *Node) front(ctx context.Context, p *parts, settings config.Settings) ([
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	options.Listen, options.Log = asked, n.cfg.Log
-	options.Services = n.reapiServices(p, s)
+	options.Services = n.reapiServices(p, settings)
 	server, err := reapi.Listen(ctx, options)
 	if asked == "" && errors.Is(err, syscall.EADDRINUSE) {
 		n.cfg.Log.Warn("clients of the Remote Execution API are not served: another node of this machine does it", "error", err)
@@ -84,11 +79,12 @@ func reapiOptions(s config.REAPI) (reapi.Options, error) {
 
 // reapiServices are blobs, results and execution, in the order in which they need
 // each other.
-func (n *Node) reapiServices(p *parts, s config.REAPI) []reapi.Service {
+func (n *Node) reapiServices(p *parts, settings config.Settings) []reapi.Service {
+	s := settings.REAPI
 	f := &frontBlobs{Blobs: alias.New(p.store, p.store.CacheKV("alias")), parts: p}
 	hold := func(ds []digest.Digest) {
 		// What is beyond the store's bound of promises may go: it is made again.
-		_, _ = f.Keeper(p.store).Keep(context.Background(), time.Now().Add(promiseTime), ds)
+		_, _ = f.Keeper(p.store).Keep(context.Background(), time.Now().Add(settings.Lease()), ds)
 	}
 	known := results.New(results.Options{
 		Self: p.mesh.Self(), Blobs: f.Blobs, Registry: p.registry, Own: p.actions, Uploads: actions.New(p.store.CacheKV("reapi-uploads")),
@@ -137,7 +133,7 @@ type frontBlobs struct {
 
 var _ cas.Mesh = (*frontBlobs)(nil)
 
-// Known implements cas.Mesh.
+// Known implements cas.Mesh. Whoever has a blob keeps it for its lease.
 func (f *frontBlobs) Known(ctx context.Context, ds []digest.Digest) ([]bool, error) {
 	known := make([]bool, len(ds))
 	if f.parts.solitary() {
@@ -155,12 +151,16 @@ func (f *frontBlobs) Known(ctx context.Context, ds []digest.Digest) ([]bool, err
 			return nil, err
 		}
 	}
-	holders, err := f.parts.dht.Holders(ctx, asked)
+	gone, err := f.parts.dht.Keep(ctx, asked)
 	if err != nil {
 		return nil, err
 	}
-	for i := range ds {
-		known[i] = slices.ContainsFunc(holders[natives[i]], func(id peer.ID) bool { return id != f.parts.mesh.Self() })
+	lost := make(map[digest.Digest]bool, len(gone))
+	for _, d := range gone {
+		lost[d] = true
+	}
+	for i, native := range natives {
+		known[i] = !native.IsZero() && !lost[native]
 	}
 	return known, nil
 }

@@ -30,6 +30,14 @@ type Made struct {
 	Blobs []Named
 }
 
+func (m *Made) natives() []digest.Digest {
+	natives := make([]digest.Digest, len(m.Blobs))
+	for i, b := range m.Blobs {
+		natives[i] = b.Native
+	}
+	return natives
+}
+
 func (m *Made) encode() ([]byte, error) {
 	result, err := proto.MarshalOptions{Deterministic: true}.Marshal(m.Result)
 	if err != nil {

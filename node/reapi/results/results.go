@@ -185,10 +185,7 @@ func (s *Store) take(ctx context.Context, k Key, e *action.Entry, holders []peer
 	if err != nil {
 		return nil, fmt.Errorf("record of %v: %w", k.Action, err)
 	}
-	natives := make([]digest.Digest, len(m.Blobs))
-	for i, b := range m.Blobs {
-		natives[i] = b.Native
-	}
+	natives := m.natives()
 	s.opts.Hold(natives...)
 	if err := s.bring(ctx, natives, holders); err != nil {
 		return nil, fmt.Errorf("outputs of %v: %w", k.Action, err)
@@ -258,7 +255,7 @@ func (s *Store) entry(ctx context.Context, k Key, toolchain string, m *Made, lev
 		return action.Entry{}, fmt.Errorf("keep result of %v: %w", k.Action, err)
 	}
 	record := digest.Of(digest.BLAKE3, encoded)
-	s.opts.Hold(record)
+	s.opts.Hold(append(m.natives(), record)...)
 	if err := s.opts.Blobs.Put(ctx, record, bytes.NewReader(encoded)); err != nil {
 		return action.Entry{}, fmt.Errorf("keep result of %v: %w", k.Action, err)
 	}
