@@ -86,43 +86,23 @@ func (n *Node) reapiServices(p *parts, settings config.Settings) []reapi.Service
 		// What is beyond the store's bound of promises may go: it is made again.
 		_, _ = f.Keeper(p.store).Keep(context.Background(), time.Now().Add(settings.Lease()), ds)
 	}
+	tools := &clientTools{prober: p.toolchains, known: map[toolchain.Spec]seen{}}
 	known := results.New(results.Options{
 		Self: p.mesh.Self(), Blobs: f.Blobs, Registry: p.registry, Own: p.actions, Uploads: actions.New(p.store.CacheKV("reapi-uploads")),
 		Fetch: func(ctx context.Context, ds []digest.Digest, hints []peer.ID) error {
 			_, err := p.dht.Fetch(ctx, ds, hints)
 			return err
 		},
-		Provide: p.dht.Provide, Hold: func(ds ...digest.Digest) { hold(ds) }, Sign: p.runner.signed, Toolchains: p.clientToolchains,
+		Provide: p.dht.Provide, Hold: func(ds ...digest.Digest) { hold(ds) }, Sign: p.runner.signed, Toolchains: tools.all,
 		ShareUploads: s.Uploads == config.UploadsMesh, Log: n.cfg.Log,
 	})
 	executes := execute.New(execute.Options{
 		Self: p.mesh.Self(), Machine: platform.Machine{OS: runtime.GOOS, Arch: runtime.GOARCH}, Blobs: f.Blobs, Leases: p.store,
 		Trees: translate.New(f.Blobs, translate.Options{Bring: f.bring}), Results: known, Fetcher: p.dht, Fetch: f.Fetch,
 		Actions: p.actions, Provide: p.dht.Provide, Scheduler: p.sched, Settle: p.settle, Members: p.mesh.Members,
-		Toolchain: p.clientToolchain, History: p.history, Costs: p.costs, Hearsay: p.hearsay, Moved: p.moved, Log: n.cfg.Log,
+		Toolchain: tools.of, History: p.history, Costs: p.costs, Hearsay: p.hearsay, Moved: p.moved, Log: n.cfg.Log,
 	})
 	return []reapi.Service{cas.New(f.Blobs, cas.Options{Mesh: f, Keep: hold}), results.NewActionCache(known), executes}
-}
-
-// clientToolchain is all that is installed on this machine: what a client's command
-// runs beside its first program is not known.
-func (p *parts) clientToolchain(ctx context.Context, argv []string) (spec, d string, err error) {
-	s := toolchain.SpecOf(append([]string{""}, argv...), nil, nil)
-	d, err = p.toolchains.Digest(ctx, s)
-	return s.Spec, d, err
-}
-
-// clientToolchains are those that the actions of clients may have here.
-func (p *parts) clientToolchains(ctx context.Context) ([]string, error) {
-	var all []string
-	for _, argv := range [][]string{nil, {"-march=native"}} {
-		_, d, err := p.clientToolchain(ctx, argv)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, d)
-	}
-	return append(all, ""), nil
 }
 
 // frontBlobs are the blobs that clients name, here and in the mesh.

@@ -57,9 +57,10 @@ type visit struct {
 	end     context.CancelFunc // of its build
 	in, out int64              // bytes moved by this node before
 
-	// users, steps and idle are guarded by s.mu.
+	// users, steps, idle and left are guarded by s.mu.
 	users, steps int
 	idle         *time.Timer
+	left         time.Time // by its last user
 
 	mu     sync.Mutex
 	names  map[action.StepID]action.Sharing
@@ -90,6 +91,7 @@ func (s *Service) leave(v *visit) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if v.users--; v.users == 0 {
+		v.left = time.Now()
 		v.idle = time.AfterFunc(idleTime, func() { s.close(v) })
 	}
 }
@@ -254,7 +256,7 @@ func (v *visit) finish() {
 	v.mu.Unlock()
 	in, out := v.s.opts.Moved()
 	f.BytesIn, f.BytesOut = in-v.in, out-v.out
-	f.WallMS = float64(time.Since(v.started).Microseconds()) / 1000
+	f.WallMS = float64(v.left.Sub(v.started).Microseconds()) / 1000
 	v.told.End(f)
 	summary, err := json.Marshal(f)
 	if err == nil {
