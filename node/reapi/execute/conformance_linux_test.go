@@ -89,7 +89,7 @@ func oldOutputs(t *testing.T, c, _ *client) {
 	} {
 		script := "mkdir x; cp in x/y"
 		if len(w.command.GetOutputFiles()) == 0 { //nolint:staticcheck // what is tested
-			script = "rm -rf x; cp in x"
+			script = "rmdir x; cp in x"
 		}
 		s := shell(script)
 		s.command.OutputFiles, s.command.OutputDirectories = w.command.OutputFiles, w.command.OutputDirectories //nolint:staticcheck // what is tested
@@ -97,7 +97,7 @@ func oldOutputs(t *testing.T, c, _ *client) {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
-	w := shell("cp in f; mkdir d; cp in d/g")
+	w := shell("cp in f; cp in d/g")
 	w.command.OutputFiles, w.command.OutputDirectories = []string{"f"}, []string{"d"} //nolint:staticcheck // what is tested
 	r := c.ok(c.run(c.in("old"), c.upload(w)))
 	if len(r.GetOutputFiles()) != 1 || len(r.GetOutputDirectories()) != 1 {
@@ -125,13 +125,13 @@ func links(t *testing.T, c, _ *client) {
 	if got := of(r.GetOutputDirectorySymlinks()); !slices.Equal(got, []string{"m>d"}) {
 		t.Errorf("output_directory_symlinks %v", got)
 	}
-	w = shell("cp in file; ln -s file l; mkdir d; ln -s d m")
+	w = shell("cp in file; ln -s file l; rmdir m; ln -s d m")
 	w.command.OutputFiles, w.command.OutputDirectories = []string{"file", "l"}, []string{"d", "m"}
 	r = c.ok(c.run(c.in("links"), c.upload(w)))
 	if len(r.GetOutputSymlinks()) != 0 || len(r.GetOutputFileSymlinks()) != 1 || len(r.GetOutputDirectorySymlinks()) != 1 {
 		t.Errorf("by the old fields: %v", r)
 	}
-	w = shell("mkdir d; ln -s d m")
+	w = shell("ln -s d m")
 	w.command.OutputFiles, w.command.OutputDirectories = []string{"m"}, []string{"d"}
 	c.fails(c.run(c.in("links"), c.upload(w)), codes.FailedPrecondition)
 }

@@ -19,7 +19,6 @@ import (
 	"github.com/buildnet/buildnet/node/reapi/limits"
 	"github.com/buildnet/buildnet/node/reapi/names"
 	"github.com/buildnet/buildnet/node/reapi/platform"
-	"github.com/buildnet/buildnet/node/reapi/translate"
 	"github.com/buildnet/buildnet/sched/action"
 	"github.com/buildnet/buildnet/store"
 	"github.com/buildnet/buildnet/store/digest"
@@ -140,20 +139,6 @@ func (s *Service) alsoMissing(ctx context.Context, root digest.Digest, err error
 		return err
 	}
 	return absent(append(missing, more...))
-}
-
-func (s *Service) inputs(ctx context.Context, t *task, root digest.Digest) error {
-	native, missing, err := s.opts.Trees.Root(ctx, root)
-	switch {
-	case errors.Is(err, translate.ErrMalformed), errors.Is(err, translate.ErrTooLarge):
-		return fault.Errorf(codes.InvalidArgument, "input root: %v", err)
-	case err != nil:
-		return fmt.Errorf("input root: %w", err)
-	case len(missing) > 0:
-		return absent(missing)
-	}
-	t.step.Inputs = native
-	return nil
 }
 
 // places are the working directory and the outputs, as paths from the root.
