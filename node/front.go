@@ -16,6 +16,7 @@ import (
 	"github.com/buildnet/buildnet/node/reapi/cas"
 	"github.com/buildnet/buildnet/node/reapi/execute"
 	"github.com/buildnet/buildnet/node/reapi/platform"
+	"github.com/buildnet/buildnet/node/reapi/remake"
 	"github.com/buildnet/buildnet/node/reapi/results"
 	"github.com/buildnet/buildnet/node/reapi/translate"
 	"github.com/buildnet/buildnet/node/toolchain"
@@ -23,6 +24,7 @@ import (
 	"github.com/buildnet/buildnet/store/actions"
 	"github.com/buildnet/buildnet/store/alias"
 	"github.com/buildnet/buildnet/store/digest"
+	"github.com/buildnet/buildnet/store/makers"
 )
 
 // front is what serves clients of the Remote Execution API.
@@ -40,7 +42,8 @@ func (n *Node) front(ctx context.Context, p *parts, settings config.Settings) ([
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	options.Listen, options.Log = asked, n.cfg.Log
-	options.Services = n.reapiServices(p, settings)
+	services, remaker := n.reapiServices(p, settings)
+	options.Services = services
 	server, err := reapi.Listen(ctx, options)
 	if asked == "" && errors.Is(err, syscall.EADDRINUSE) {
 		n.cfg.Log.Warn("clients of the Remote Execution API are not served: another node of this machine does it", "error", err)
@@ -52,7 +55,8 @@ func (n *Node) front(ctx context.Context, p *parts, settings config.Settings) ([
 	n.mu.Lock()
 	n.info.REAPI = server.Addr()
 	n.mu.Unlock()
-	return []service{{"reapi", server.Run}}, nil
+	p.remaker = remaker
+	return []service{{"reapi", server.Run}, {"remaking", remaker.Run}}, nil
 }
 
 func reapiOptions(s config.REAPI) (reapi.Options, error) {
@@ -79,7 +83,7 @@ func reapiOptions(s config.REAPI) (reapi.Options, error) {
 
 // reapiServices are blobs, results and execution, in the order in which they need
 // each other.
-func (n *Node) reapiServices(p *parts, settings config.Settings) []reapi.Service {
+func (n *Node) reapiServices(p *parts, settings config.Settings) ([]reapi.Service, *remake.Remaker) {
 	s := settings.REAPI
 	f := &frontBlobs{Blobs: alias.New(p.store, p.store.CacheKV("alias")), parts: p}
 	hold := func(ds []digest.Digest) {
@@ -87,22 +91,36 @@ func (n *Node) reapiServices(p *parts, settings config.Settings) []reapi.Service
 		_, _ = f.Keeper(p.store).Keep(context.Background(), time.Now().Add(settings.Lease()), ds)
 	}
 	tools := &clientTools{prober: p.toolchains, known: map[toolchain.Spec]seen{}}
+	table := makers.New(p.store.CacheKV("reapi-makers"))
+	made := func(k results.Key, blobs []digest.Digest) {
+		if err := table.Note(makers.Maker{Action: k.Action, Scope: k.Instance}, blobs...); err != nil {
+			n.cfg.Log.Warn("what a client's action made is not made again if it is lost", "action", k.Action, "error", err)
+		}
+	}
+	var executes *execute.Service
+	remaker := remake.New(remake.Options{
+		Makers: table.Of, Has: f.Has, Log: n.cfg.Log,
+		Execute: func(ctx context.Context, m makers.Maker) error {
+			return executes.Again(ctx, results.Key{Action: m.Action, Instance: m.Scope})
+		},
+	})
 	known := results.New(results.Options{
 		Self: p.mesh.Self(), Blobs: f.Blobs, Registry: p.registry, Own: p.actions, Uploads: actions.New(p.store.CacheKV("reapi-uploads")),
 		Fetch: func(ctx context.Context, ds []digest.Digest, hints []peer.ID) error {
 			_, err := p.dht.Fetch(ctx, ds, hints)
 			return err
 		},
-		Provide: p.dht.Provide, Hold: func(ds ...digest.Digest) { hold(ds) }, Sign: p.runner.signed, Toolchains: tools.all,
+		Provide: p.dht.Provide, Hold: func(ds ...digest.Digest) { hold(ds) }, Made: made, Sign: p.runner.signed, Toolchains: tools.all,
 		ShareUploads: s.Uploads == config.UploadsMesh, Log: n.cfg.Log,
 	})
-	executes := execute.New(execute.Options{
+	executes = execute.New(execute.Options{
 		Self: p.mesh.Self(), Machine: platform.Machine{OS: runtime.GOOS, Arch: runtime.GOARCH}, Blobs: f.Blobs, Leases: p.store,
 		Trees: translate.New(f.Blobs, translate.Options{Bring: f.bring}), Results: known, Fetcher: p.dht, Fetch: f.Fetch,
 		Actions: p.actions, Provide: p.dht.Provide, Scheduler: p.sched, Settle: p.settle, Members: p.mesh.Members,
-		Toolchain: tools.of, History: p.history, Costs: p.costs, Hearsay: p.hearsay, Moved: p.moved, Log: n.cfg.Log,
+		Toolchain: tools.of, Remake: remaker.Remake, History: p.history, Costs: p.costs, Hearsay: p.hearsay, Moved: p.moved, Log: n.cfg.Log,
 	})
-	return []reapi.Service{cas.New(f.Blobs, cas.Options{Mesh: f, Keep: hold}), results.NewActionCache(known), executes}
+	blobs := cas.New(f.Blobs, cas.Options{Mesh: f, Keep: hold, Remake: remaker.Remake})
+	return []reapi.Service{blobs, results.NewActionCache(known), executes}, remaker
 }
 
 // frontBlobs are the blobs that clients name, here and in the mesh.

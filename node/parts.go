@@ -19,6 +19,7 @@ import (
 	"github.com/buildnet/buildnet/node/host"
 	"github.com/buildnet/buildnet/node/invocation"
 	"github.com/buildnet/buildnet/node/profile/shelf"
+	"github.com/buildnet/buildnet/node/reapi/remake"
 	"github.com/buildnet/buildnet/node/toolchain"
 	"github.com/buildnet/buildnet/node/worktree"
 	"github.com/buildnet/buildnet/sched"
@@ -59,6 +60,7 @@ type parts struct {
 	builder    *build.Builder
 	profiles   *profiles
 	collector  *collect.Collector
+	remaker    *remake.Remaker // of what clients lack; nil without a front for them
 
 	invocations *invocation.Service
 	costs       *costs.Book
@@ -282,11 +284,16 @@ func (p *parts) counters() map[string]int64 {
 	for _, n := range d.Corrupt {
 		corrupt += int64(n)
 	}
-	return map[string]int64{
+	counts := map[string]int64{
 		"garbage_packets": int64(c.Garbage), "hellos_refused": int64(c.HelloRefused), "dials_refused": int64(c.DialRefused),
 		"swim_packets_dropped": int64(c.Dropped), "bytes_in": d.BytesIn, "bytes_out": d.BytesOut, "blobs_in": d.BlobsIn,
 		"blob_requests": d.Requests, "blob_requests_hedged": d.Hedges, "corrupt_answers": corrupt,
 	}
+	if p.remaker != nil {
+		st := p.remaker.Stats()
+		counts["blobs_remade"], counts["blobs_not_remade"] = st.Remade, st.Lost
+	}
+	return counts
 }
 
 // services returns the stages in which the parts run: later ones use earlier

@@ -36,6 +36,9 @@ type Options struct {
 	// has given us: they may be collected only when that has expired. Some may
 	// not have come here yet. It is called concurrently; nil keeps nothing.
 	Keep func(ds []digest.Digest)
+	// Remake makes blobs again that are lost, as far as it is known how, and returns
+	// which are here then. It may take as long as what made them; nil makes none.
+	Remake func(ctx context.Context, ds []digest.Digest) ([]digest.Digest, error)
 }
 
 // Service implements repb.ContentAddressableStorageServer and
@@ -47,15 +50,19 @@ type Service struct {
 	blobs   store.Blobs
 	mesh    Mesh
 	keep    func([]digest.Digest)
+	remake  func(context.Context, []digest.Digest) ([]digest.Digest, error)
 	uploads *uploads
 }
 
 // New returns the services on blobs, which answers to the names of every hash
 // function that clients may use.
 func New(blobs store.Blobs, o Options) *Service {
-	s := &Service{blobs: blobs, mesh: o.Mesh, keep: o.Keep, uploads: newUploads(blobs)}
+	s := &Service{blobs: blobs, mesh: o.Mesh, keep: o.Keep, remake: o.Remake, uploads: newUploads(blobs)}
 	if s.keep == nil {
 		s.keep = func([]digest.Digest) {}
+	}
+	if s.remake == nil {
+		s.remake = func(context.Context, []digest.Digest) ([]digest.Digest, error) { return nil, nil }
 	}
 	return s
 }
@@ -69,9 +76,16 @@ func (s *Service) Run(ctx context.Context) error {
 }
 
 // present says for each of ds whether its blob is here or in the mesh, and
-// keeps those that are.
+// keeps those that are. What an action made and is lost is made again first: the
+// client may have no copy of it.
 func (s *Service) present(ctx context.Context, ds []digest.Digest) ([]bool, error) {
 	there, err := s.known(ctx, ds)
+	if err == nil && slices.Contains(there, false) {
+		var remade []digest.Digest
+		if remade, err = s.remake(ctx, chosen(ds, there, false)); err == nil && len(remade) > 0 {
+			there, err = s.known(ctx, ds)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -108,25 +122,32 @@ func chosen(ds []digest.Digest, there []bool, want bool) []digest.Digest {
 	return some
 }
 
-// bring fetches those of ds that are not here; what nobody has stays missing.
+// bring fetches those of ds that are not here, and makes again what nobody has. What
+// cannot be made stays missing.
 func (s *Service) bring(ctx context.Context, ds []digest.Digest) error {
-	if s.mesh == nil {
-		return nil
-	}
 	here, err := s.blobs.Has(ctx, ds)
 	if err != nil || !slices.Contains(here, false) {
 		return err
 	}
-	if err := s.mesh.Fetch(ctx, chosen(ds, here, false)); err != nil && !errors.Is(err, store.ErrNotFound) {
-		return err
+	lost := chosen(ds, here, false)
+	if s.mesh != nil {
+		err := s.mesh.Fetch(ctx, lost)
+		if err == nil || !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		if here, err = s.blobs.Has(ctx, lost); err != nil {
+			return err
+		}
+		lost = chosen(lost, here, false)
 	}
-	return nil
+	_, err = s.remake(ctx, lost)
+	return err
 }
 
 // open opens a blob that is here or in the mesh.
 func (s *Service) open(ctx context.Context, d digest.Digest) (store.Reader, error) {
 	r, err := s.blobs.Open(ctx, d)
-	if s.mesh == nil || !errors.Is(err, store.ErrNotFound) {
+	if !errors.Is(err, store.ErrNotFound) {
 		return r, err
 	}
 	if err := s.bring(ctx, []digest.Digest{d}); err != nil {

@@ -29,6 +29,7 @@ type operation struct {
 	name     string
 	key      results.Key
 	force    bool
+	again    bool             // what it made is lost
 	inlining results.Inlining // of who asked first
 	// cancel ends it.
 	cancel context.CancelFunc

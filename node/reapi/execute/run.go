@@ -36,7 +36,7 @@ func (s *Service) run(ctx context.Context, o *operation, said *repb.RequestMetad
 			s.opts.Log.Warn("a result cannot be looked up", "action", o.key.Action, "error", err)
 		}
 	}
-	t, err := s.prepare(ctx, o, priority)
+	t, err := s.prepared(ctx, o, priority)
 	if err != nil {
 		return nil, err
 	}
@@ -47,6 +47,21 @@ func (s *Service) run(ctx context.Context, o *operation, said *repb.RequestMetad
 		v.tally.Step(event.StepFinished{Step: string(t.step.ID), Status: event.NotRun}, false, 0)
 	}
 	return r, err
+}
+
+// prepared is prepare that has lost inputs made again, which the client may not have.
+// Of an action that is executed for such a reason itself, others see to them.
+func (s *Service) prepared(ctx context.Context, o *operation, priority int32) (*task, error) {
+	t, err := s.prepare(ctx, o, priority)
+	var missing absent
+	if o.again || !errors.As(err, &missing) {
+		return t, err
+	}
+	remade, failed := s.opts.Remake(ctx, missing)
+	if failed != nil || len(remade) == 0 {
+		return nil, errors.Join(err, failed)
+	}
+	return s.prepare(ctx, o, priority)
 }
 
 // prepare makes a step of the action of an operation.

@@ -80,9 +80,12 @@ type Options struct {
 	Members func() []peer.Member
 	// Toolchain names the programs that a command may run, and what they are here.
 	Toolchain func(ctx context.Context, argv []string) (spec, digest string, err error)
-	History   *history.History
-	Costs     *costs.Book
-	Hearsay   Hearsay
+	// Remake makes blobs again that are lost, as far as it is known how, and returns
+	// which are here then.
+	Remake  func(ctx context.Context, ds []digest.Digest) ([]digest.Digest, error)
+	History *history.History
+	Costs   *costs.Book
+	Hearsay Hearsay
 	// Moved returns the bytes fetched from and served to peers since the start.
 	Moved func() (in, out int64)
 	Log   *slog.Logger

@@ -66,6 +66,9 @@ func (a absent) Error() string { return a.GRPCStatus().Message() }
 // GRPCStatus is what the client gets.
 func (a absent) GRPCStatus() *status.Status { return status.Convert(fault.Missing(a)) }
 
+// Missing are the blobs.
+func (a absent) Missing() []digest.Digest { return a }
+
 // action reads a client's action.
 func (s *Service) action(ctx context.Context, d digest.Digest) (*repb.Action, error) {
 	var a repb.Action

@@ -38,6 +38,14 @@ func (m *Made) natives() []digest.Digest {
 	return natives
 }
 
+func (m *Made) names() []digest.Digest {
+	names := make([]digest.Digest, len(m.Blobs))
+	for i, b := range m.Blobs {
+		names[i] = b.Name
+	}
+	return names
+}
+
 func (m *Made) encode() ([]byte, error) {
 	result, err := proto.MarshalOptions{Deterministic: true}.Marshal(m.Result)
 	if err != nil {

@@ -68,6 +68,9 @@ type Options struct {
 	Provide func(...digest.Digest)
 	// Hold keeps native blobs for as long as a client that was told of them may take.
 	Hold func(...digest.Digest)
+	// Made remembers by the execution of what action blobs came to be, by the
+	// client's names; nil forgets it.
+	Made func(k Key, blobs []digest.Digest)
 	// Sign makes an entry of this node.
 	Sign func(act digest.Digest, r action.Result) (action.Entry, error)
 	// Toolchains are the digests of the programs that an action of a client may run
@@ -92,6 +95,9 @@ type Store struct {
 func New(opts Options) *Store {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if opts.Made == nil {
+		opts.Made = func(Key, []digest.Digest) {}
 	}
 	s := &Store{opts: opts}
 	s.publishing.SetLimit(maxPublishing)
@@ -198,6 +204,9 @@ func (s *Store) take(ctx context.Context, k Key, e *action.Entry, holders []peer
 			return nil, fmt.Errorf("outputs of %v: %w", k.Action, err)
 		}
 	}
+	if e.Result.Isolation != action.None { // as that of an upload is
+		s.opts.Made(k, m.names())
+	}
 	return m, nil
 }
 
@@ -229,6 +238,7 @@ func (s *Store) Keep(ctx context.Context, k Key, toolchain string, m *Made, of *
 	if err := s.opts.Own.PutOwn(ctx, e); err != nil {
 		return fmt.Errorf("keep result of %v: %w", k.Action, err)
 	}
+	s.opts.Made(k, m.names())
 	s.publish(k, e)
 	return nil
 }
