@@ -21,6 +21,10 @@ import (
 // command's.
 var ErrNoResult = errors.New("no machine brought a result")
 
+// ErrOver says that the build is over, or never began: a new one may do better. It
+// comes with ErrNoResult.
+var ErrOver = errors.New("the build is over")
+
 // Scheduler runs what is asked for.
 type Scheduler interface {
 	Open(ctx context.Context, b sched.Build, o sched.Observer) (*sched.Session, error)
@@ -116,6 +120,9 @@ func (q *Queue) add(ctx context.Context, step action.Step, started func(peer.ID)
 	at, err := q.session.Add(step)
 	if err != nil {
 		q.answer(q.next, nil, err)
+		if errors.Is(err, sched.ErrEnded) || errors.Is(err, steal.ErrShut) {
+			err = fmt.Errorf("%w: %w", ErrOver, err)
+		}
 		return 0, nil, fmt.Errorf("%w: %w", ErrNoResult, err)
 	}
 	q.next++
@@ -143,7 +150,7 @@ func (q *Queue) begin() {
 		q.session, err = q.opts.Scheduler.Open(q.life, sched.Build{ID: q.opts.Build, Plan: &steal.Plan{Graph: none, Modes: q.opts.Modes}}, q)
 	}
 	if err != nil {
-		q.failed = fmt.Errorf("%w: %w", ErrNoResult, err)
+		q.failed = fmt.Errorf("%w: %w: %w", ErrNoResult, ErrOver, err)
 		return
 	}
 	q.ended = make(chan struct{})
@@ -153,7 +160,7 @@ func (q *Queue) begin() {
 		if err == nil {
 			err = sched.ErrEnded
 		}
-		q.end(fmt.Errorf("%w: %w", ErrNoResult, err))
+		q.end(fmt.Errorf("%w: %w: %w", ErrNoResult, ErrOver, err))
 	}()
 }
 

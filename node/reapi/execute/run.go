@@ -109,6 +109,9 @@ func (v *visit) execute(ctx context.Context, o *operation, t *task) (*repb.Execu
 	case err != nil && ctx.Err() != nil:
 		return nil, ctx.Err()
 	case errors.Is(err, queue.ErrNoResult):
+		if errors.Is(err, queue.ErrOver) {
+			v.s.retire(v)
+		}
 		return nil, fault.Errorf(codes.Unavailable, "%s: %v", t.step.ID, err)
 	case err != nil:
 		return nil, err

@@ -96,6 +96,15 @@ func (s *Service) leave(v *visit) {
 	}
 }
 
+// retire has the next action of the invocation begin another build.
+func (s *Service) retire(v *visit) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.visits[v.key] == v {
+		delete(s.visits, v.key)
+	}
+}
+
 // close ends a build that nobody uses.
 func (s *Service) close(v *visit) {
 	s.mu.Lock()
