@@ -57,6 +57,7 @@ race:
 
 plain: vet cross flaws
 	$(GO) test -tags lab -vet off -count 1 -timeout $(TESTTIME) ./simulations/lab/peers
+	$(GO) test -tags lab -vet off -count 1 -timeout $(TESTTIME) -run TestBuildAndTest ./simulations/lab/bazel
 	@$(MAKE) --no-print-directory worlds
 	$(GO) test -vet off -timeout $(TESTTIME) ./node/ninja -run TestAsNinjaDoes -cases 1000
 

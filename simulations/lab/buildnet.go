@@ -168,6 +168,12 @@ func (n *Node) Pause() { _ = n.cmd.Process.Signal(syscall.SIGSTOP) }
 // Resume undoes Pause.
 func (n *Node) Resume() { _ = n.cmd.Process.Signal(syscall.SIGCONT) }
 
+// Crash ends the node's process at once, and nothing else on its host.
+func (n *Node) Crash() {
+	_ = n.cmd.Process.Kill()
+	<-n.done
+}
+
 // Kill ends the node and all that it runs, at once.
 func (n *Node) Kill() {
 	n.host.Kill()

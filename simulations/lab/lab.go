@@ -224,7 +224,7 @@ func (h *Host) Command(argv ...string) *exec.Cmd {
 
 // Kill ends every process of the host at once, as a power failure does.
 func (h *Host) Kill() {
-	for range 100 {
+	for range 1000 { // what writes to a busy disk takes its time
 		pids := h.pids()
 		if len(pids) == 0 {
 			return

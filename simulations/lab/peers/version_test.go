@@ -24,7 +24,7 @@ var flags = []string{"-O1", "-g"}
 // TestAnotherCompiler has a worker whose gcc is another version. Whoever builds,
 // the objects are what the builder's own gcc makes.
 func TestAnotherCompiler(t *testing.T) {
-	usual, other := twoCompilers(t)
+	usual, other := lab.TwoCompilers(t)
 	l := lab.New(t)
 	hosts := []*lab.Host{l.Host(power), l.Host(power), l.Host(power)}
 	hosts[1].Bind(other, usual)
@@ -50,26 +50,6 @@ func TestAnotherCompiler(t *testing.T) {
 	if bytes.Equal(first[0], first[1]) {
 		t.Error("both compilers make the same: the test shows nothing")
 	}
-}
-
-// twoCompilers are the usual gcc and one of another version.
-func twoCompilers(t *testing.T) (usual, other string) {
-	t.Helper()
-	usual, err := filepath.EvalSymlinks("/usr/bin/gcc")
-	if err != nil {
-		t.Skip("there is no /usr/bin/gcc")
-	}
-	found, _ := filepath.Glob("/usr/bin/*-linux-gnu-gcc-[0-9][0-9]")
-	for _, file := range found {
-		if gcc, err := filepath.EvalSymlinks(file); err == nil && gcc != usual {
-			return usual, gcc
-		}
-	}
-	if os.Getenv("CI") != "" {
-		t.Fatal("there is one version of gcc alone; .ci/deps --tests installs another")
-	}
-	t.Skip("there is one version of gcc alone; .ci/deps --tests installs another")
-	return "", ""
 }
 
 // manifest writes a project of C files.
