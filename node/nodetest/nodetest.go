@@ -42,13 +42,24 @@ func Start(t testing.TB, slots int, token string) *Node {
 // StartOn is Start on a machine of which the test stands in for a part.
 func StartOn(t testing.TB, machine node.Machine, slots int, token string) *Node {
 	t.Helper()
+	return start(t, machine, slots, token, "")
+}
+
+// StartSet is Start with more lines of settings.
+func StartSet(t testing.TB, settings string, slots int, token string) *Node {
+	t.Helper()
+	return start(t, node.Machine{}, slots, token, settings)
+}
+
+func start(t testing.TB, machine node.Machine, slots int, token, settings string) *Node {
+	t.Helper()
 	home := filepath.Join(t.TempDir(), "home")
 	if err := os.Mkdir(home, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	// All nodes are this machine, also where the kernel allows no sandbox, and
 	// none yields to whoever runs the test.
-	if err := os.WriteFile(filepath.Join(home, "node.yaml"), []byte("share_reduced: true\nyield: off\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(home, "node.yaml"), []byte("share_reduced: true\nyield: off\n"+settings), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if machine.Toolchains == nil {

@@ -187,14 +187,12 @@ func TestWhatIsWantedNeverGoes(t *testing.T) {
 			"promise": func(t *rapid.T) {
 				n := name.Draw(t, "blob")
 				until := m.now + rapid.Int64Range(-term, 9*term).Draw(t, "for")
-				b, promised := m.blobs[n], false
-				if b != nil {
+				promise := func() bool { return m.ix.await(named(n, sizes[n]), until, m.now) }
+				if b := m.blobs[n]; b != nil {
 					m.ix.use(b, m.now) // as Keep does
-					promised = m.ix.promise(b, until, m.now)
-				} else {
-					promised = m.ix.await(named(n, sizes[n]), until, m.now)
+					promise = func() bool { return m.ix.promise(b, until, m.now) }
 				}
-				if promised {
+				if promise() {
 					m.until[n] = max(m.until[n], until)
 				}
 			},

@@ -102,6 +102,7 @@ func (v *visit) known(o *operation, r *repb.ActionResult, said *repb.RequestMeta
 // execute has the step of a task run, and answers with what came of it.
 func (v *visit) execute(ctx context.Context, o *operation, t *task) (*repb.ExecuteResponse, error) {
 	v.hint(&t.step)
+	defer v.hold(t.step.ID)()
 	o.become(repb.ExecutionStage_QUEUED, "")
 	began := time.Now()
 	d, err := v.queue.Run(ctx, t.step, func(by peer.ID) { o.become(repb.ExecutionStage_EXECUTING, by) })
@@ -130,18 +131,20 @@ func (v *visit) execute(ctx context.Context, o *operation, t *task) (*repb.Execu
 	if why := causeOf(&d.Entry.Result); why != codes.OK {
 		r.Status = fault.Of(fault.Errorf(why, "%s", d.Entry.Result.Message)).Proto()
 	}
-	if d.Entry.Result.OK() && !t.uncached {
-		v.s.keep(ctx, o, t, result, d)
-	}
+	v.s.keep(ctx, o, t, result, d)
 	return r, nil
 }
 
-// keep lets others find what came of the action. A result that is not kept is good
-// nevertheless.
+// keep promises what came of the action, and lets others find it. A result that is
+// not kept is good nevertheless.
 func (s *Service) keep(ctx context.Context, o *operation, t *task, r *repb.ActionResult, d *steal.Done) {
 	m, missing, err := s.opts.Results.Made(ctx, o.key.Action.Function(), r)
-	if err == nil && len(missing) == 0 {
+	switch {
+	case err != nil || len(missing) > 0:
+	case d.Entry.Result.OK() && !t.uncached:
 		err = s.opts.Results.Keep(ctx, o.key, t.toolchain, m, &d.Entry)
+	default:
+		s.opts.Results.Promise(m)
 	}
 	if err != nil || len(missing) > 0 {
 		s.opts.Log.Warn("result of a client's action not kept", "action", o.key.Action, "missing", len(missing), "error", err)

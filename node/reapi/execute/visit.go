@@ -52,7 +52,6 @@ type visit struct {
 	told    *told.Log
 	tally   *tally.Tally
 	exp     *experience.Build
-	lease   store.Lease // of what was made
 	queue   *queue.Queue
 	end     context.CancelFunc // of its build
 	in, out int64              // bytes moved by this node before
@@ -64,6 +63,7 @@ type visit struct {
 
 	mu     sync.Mutex
 	names  map[action.StepID]action.Sharing
+	leases map[action.StepID]store.Lease // of what steps make
 	leader peer.ID
 	epoch  uint64
 }
@@ -144,7 +144,7 @@ func (s *Service) begin(k visitKey, said *repb.RequestMetadata) *visit {
 	_, _ = rand.Read(raw[:]) // never fails since Go 1.24
 	v := &visit{
 		s: s, key: k, id: steal.BuildID(hex.EncodeToString(raw[:])), started: time.Now(), told: told.New(func(event.Event) {}),
-		lease: s.opts.Leases.Lease(), names: map[action.StepID]action.Sharing{}, client: clientOf(said),
+		leases: map[action.StepID]store.Lease{}, names: map[action.StepID]action.Sharing{}, client: clientOf(said),
 	}
 	v.in, v.out = s.opts.Moved()
 	v.exp = experience.New(s.opts.Costs, s.opts.Members, s.opts.Log)
@@ -216,17 +216,39 @@ func (v *visit) led(leader peer.ID, epoch uint64) {
 	v.leader, v.epoch = leader, epoch
 }
 
-// secure brings what a step made into this node's store, where it stays while the
-// build goes on.
+// hold has what a step makes stay here until release is called. Then its client was
+// told, and what it was told of is promised: to hold all that a build makes would
+// need room for all of it.
+func (v *visit) hold(step action.StepID) (release func()) {
+	l := v.s.opts.Leases.Lease()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.leases[step] = l
+	return func() {
+		l.Release()
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		delete(v.leases, step)
+	}
+}
+
+// secure brings what a step made into this node's store.
 func (v *visit) secure(ctx context.Context, step action.StepID, d *steal.Done) error {
 	o, res := &v.s.opts, &d.Entry.Result
+	v.mu.Lock()
+	lease, wanted := v.leases[step]
+	v.mu.Unlock()
+	if !wanted { // nobody waits for it any more
+		lease = o.Leases.Lease()
+		defer lease.Release()
+	}
 	files, dirs := res.Blobs()
-	v.lease.Hold(files...)
+	lease.Hold(files...)
 	if _, err := o.Fetcher.Fetch(ctx, files, d.Holders); err != nil {
 		return fmt.Errorf("outputs of %s: %w", step, err)
 	}
 	for _, dir := range dirs {
-		if _, err := o.Fetcher.FetchTree(ctx, dir, d.Holders, v.lease.Hold); err != nil {
+		if _, err := o.Fetcher.FetchTree(ctx, dir, d.Holders, lease.Hold); err != nil {
 			return fmt.Errorf("outputs of %s: %w", step, err)
 		}
 	}
@@ -234,7 +256,7 @@ func (v *visit) secure(ctx context.Context, step action.StepID, d *steal.Done) e
 	if err != nil {
 		return fmt.Errorf("outputs of %s: %w", step, err)
 	}
-	v.lease.Hold(blobs...)
+	lease.Hold(blobs...)
 	v.mu.Lock()
 	shared := v.names[step] == action.Shared
 	v.mu.Unlock()
@@ -254,7 +276,6 @@ func (v *visit) finish() {
 	v.queue.Close(ctx)
 	v.end()
 	v.queue.Wait()
-	v.lease.Release()
 	if kinds := v.exp.Keep(); len(kinds) > 0 {
 		v.s.opts.Hearsay.Tell(kinds)
 	}

@@ -196,17 +196,22 @@ func (r *Remaker) follow(ctx context.Context, p *plan) error {
 
 // land tells the plan what came of an execution.
 func (r *Remaker) land(ctx context.Context, p *plan, l landing) error {
+	if l.err == nil {
+		return r.look(ctx, p, l.m)
+	}
 	var missing Missing
-	switch {
-	case errors.As(l.err, &missing):
+	if errors.As(l.err, &missing) {
 		p.lacks(l.m, missing.Missing())
-		return nil
-	case l.err != nil:
+	} else {
 		r.opts.Log.Info("an action that made a lost blob cannot be executed again", "action", l.m.Action, "error", l.err)
 		p.broke(l.m)
-		return nil
 	}
-	wanted := p.wantedOf(l.m)
+	return nil
+}
+
+// look tells the plan what of what is wanted an execution has brought.
+func (r *Remaker) look(ctx context.Context, p *plan, m makers.Maker) error {
+	wanted := p.wantedOf(m)
 	has, err := r.opts.Has(ctx, wanted)
 	if err != nil {
 		return err
@@ -218,7 +223,7 @@ func (r *Remaker) land(ctx context.Context, p *plan, l landing) error {
 		}
 	}
 	r.remade.Add(int64(len(here)))
-	p.made(l.m, here)
+	p.made(m, here)
 	return nil
 }
 

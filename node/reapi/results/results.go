@@ -243,6 +243,10 @@ func (s *Store) Keep(ctx context.Context, k Key, toolchain string, m *Made, of *
 	return nil
 }
 
+// Promise keeps what a result names for as long as a client that was told of it may
+// take, but not the result.
+func (s *Store) Promise(m *Made) { s.opts.Hold(m.natives()...) }
+
 // Upload keeps what a client says came of its action, for clients of this node, or
 // for all if uploads are shared.
 func (s *Store) Upload(ctx context.Context, k Key, toolchain string, m *Made) error {
