@@ -21,7 +21,6 @@ import (
 	"github.com/buildnet/buildnet/node/reapi/translate"
 	"github.com/buildnet/buildnet/node/toolchain"
 	"github.com/buildnet/buildnet/store"
-	"github.com/buildnet/buildnet/store/actions"
 	"github.com/buildnet/buildnet/store/alias"
 	"github.com/buildnet/buildnet/store/digest"
 	"github.com/buildnet/buildnet/store/makers"
@@ -105,7 +104,7 @@ func (n *Node) reapiServices(p *parts, settings config.Settings) ([]reapi.Servic
 		},
 	})
 	known := results.New(results.Options{
-		Self: p.mesh.Self(), Blobs: f.Blobs, Registry: p.registry, Own: p.actions, Uploads: actions.New(p.store.CacheKV("reapi-uploads")),
+		Self: p.mesh.Self(), Blobs: f.Blobs, Registry: p.registry, Own: p.actions, Uploads: p.uploads,
 		Fetch: func(ctx context.Context, ds []digest.Digest, hints []peer.ID) error {
 			_, err := p.dht.Fetch(ctx, ds, hints)
 			return err

@@ -369,8 +369,8 @@ func (o *offer) VerifyCache(ctx context.Context) (api.CacheVerified, error) {
 
 // ClearCache implements api.Node.
 func (o *offer) ClearCache(ctx context.Context) (api.CacheCleared, error) {
-	n := o.parts.actions.Len() + o.parts.private.Len()
-	if err := errors.Join(o.parts.actions.Clear(), o.parts.private.Clear()); err != nil {
+	n := o.parts.actions.Len() + o.parts.private.Len() + o.parts.uploads.Len()
+	if err := errors.Join(o.parts.actions.Clear(), o.parts.private.Clear(), o.parts.uploads.Clear()); err != nil {
 		return api.CacheCleared{}, err
 	}
 	freed, err := o.parts.store.Clear(ctx)

@@ -44,6 +44,7 @@ type parts struct {
 	handed     *handed // as the executor sees it
 	actions    *actions.Cache
 	private    *actions.Cache // of builds that give their results to nobody
+	uploads    *actions.Cache // what clients said came of their actions
 	history    *history.History
 	dead       *dead.Letters
 	meter      Power
@@ -83,7 +84,7 @@ func (p *parts) slotBPU() float64 {
 // assemble makes the parts, in the order in which they need each other.
 func (n *Node) assemble(ctx context.Context, settings config.Settings, blobs *disk.Store) (*parts, error) {
 	p := &parts{
-		store: blobs, actions: actions.New(blobs.CacheKV("actions")), private: actions.New(blobs.CacheKV("private")), history: history.New(blobs.CacheKV("history")),
+		store: blobs, actions: actions.New(blobs.CacheKV("actions")), private: actions.New(blobs.CacheKV("private")), uploads: actions.New(blobs.CacheKV("reapi-uploads")), history: history.New(blobs.CacheKV("history")),
 		dead:  dead.New(blobs.KV("dead")),
 		meter: n.power(blobs), cores: n.cfg.Machine.cores(), slots: n.cfg.Slots,
 		toolchains: n.prober(settings, blobs),

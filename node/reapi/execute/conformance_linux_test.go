@@ -84,8 +84,8 @@ func outputs(t *testing.T, c, _ *client) {
 
 func oldOutputs(t *testing.T, c, _ *client) {
 	for name, w := range map[string]*work{
-		"a directory where a file was wanted": {command: &repb.Command{OutputFiles: []string{"x"}}},       //nolint:staticcheck // what is tested
-		"a file where a directory was wanted": {command: &repb.Command{OutputDirectories: []string{"x"}}}, //nolint:staticcheck // what is tested
+		"a directory where a file was wanted": {command: &repb.Command{OutputFiles: []string{"x"}}},
+		"a file where a directory was wanted": {command: &repb.Command{OutputDirectories: []string{"x"}}},
 	} {
 		script := "mkdir x; cp in x/y"
 		if len(w.command.GetOutputFiles()) == 0 { //nolint:staticcheck // what is tested
@@ -146,9 +146,9 @@ func directories(t *testing.T, c, _ *client) {
 		if (d.GetTreeDigest() != nil) != want[0] || (d.GetRootDirectoryDigest() != nil) != want[1] {
 			t.Errorf("%v: %v", format, d)
 		}
-		var root repb.Directory
+		root := &repb.Directory{}
 		if want[1] {
-			if err := proto.Unmarshal([]byte(c.read(d.GetRootDirectoryDigest())), &root); err != nil {
+			if err := proto.Unmarshal([]byte(c.read(d.GetRootDirectoryDigest())), root); err != nil {
 				t.Fatal(err)
 			}
 		} else {
@@ -156,13 +156,13 @@ func directories(t *testing.T, c, _ *client) {
 			if err := proto.Unmarshal([]byte(c.read(d.GetTreeDigest())), &tree); err != nil {
 				t.Fatal(err)
 			}
-			root = *tree.GetRoot() //nolint:govet // it is used once
+			root = tree.GetRoot()
 			if len(tree.GetChildren()) != 2 {
 				t.Errorf("children %v", tree.GetChildren())
 			}
 		}
 		if len(root.GetDirectories()) != 2 || len(root.GetSymlinks()) != 1 || len(root.GetFiles()) != 1 {
-			t.Errorf("%v: root %v", format, &root)
+			t.Errorf("%v: root %v", format, root)
 		}
 	}
 }

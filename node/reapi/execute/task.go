@@ -141,7 +141,7 @@ func (s *Service) alsoMissing(ctx context.Context, root digest.Digest, err error
 	if rootErr != nil {
 		return err
 	}
-	return absent(append(missing, more...))
+	return append(missing, more...)
 }
 
 // places are the working directory and the outputs, as paths from the root.
@@ -203,7 +203,7 @@ func (s *Service) properties(ctx context.Context, t *task, a *repb.Action) error
 		return fault.Errorf(codes.FailedPrecondition, "%v", err)
 	}
 	t.image = w.Image
-	t.step.Platform = append(w.Native,
+	t.step.Platform = append(slices.Clip(w.Native),
 		action.Property{Name: action.PropertyOutputs, Value: action.OutputsOptional},
 		action.Property{Name: action.PropertyStreams, Value: action.StreamsApart})
 	if len(a.GetSalt()) > 0 {
