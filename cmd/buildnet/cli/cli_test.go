@@ -292,7 +292,7 @@ func TestNodeUpSaysReadyAndEndsInOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"event":"ready","peer":"p","listen":"0.0.0.0:7946","api":"127.0.0.1:9876","mesh":"m","slots":2,"bpu":1.5}` + "\n"
+	want := `{"event":"ready","peer":"p","listen":"0.0.0.0:7946","api":"127.0.0.1:9876","reapi":"","mesh":"m","slots":2,"bpu":1.5}` + "\n"
 	if string(line[:n]) != want {
 		t.Errorf("ready line %s", line[:n])
 	}
@@ -338,7 +338,7 @@ func program(t *testing.T, home string, args ...string) ran {
 func TestDetachedNodeOutlivesTheCommandThatStartedIt(t *testing.T) {
 	home := t.TempDir()
 	r := program(t, home, "node", "up", "--detach", "--json", "--mesh", "m", "--slots", "3", "--join", "TOKEN")
-	r.want(t, 0, `{"event":"ready","peer":"pTOKEN","listen":"","api":"","mesh":"m","slots":3`, "")
+	r.want(t, 0, `{"event":"ready","peer":"pTOKEN","listen":"","api":"","reapi":"","mesh":"m","slots":3`, "")
 	st, err := client.New(home).Status(t.Context())
 	if err != nil {
 		t.Fatal(err)
