@@ -27,7 +27,7 @@ func (a *app) cacheCommand() *cobra.Command {
 		a.cacheVerb("verify", "read everything in the cache and drop what is damaged",
 			"Reads and hashes every blob of the cache, and drops those that are damaged: builds\nmake them again. It finds what a failing disk did; `buildnet cache stats` is enough\notherwise.", a.cacheVerify),
 		a.cacheVerb("clear", "empty the cache",
-			"Empties the cache, but for what running builds need, and what clients and members\nwere promised for a while. Nothing is lost but time: the next builds execute, or fetch\nfrom other members, what they need.", a.cacheClear),
+			"Empties the cache, but for what running builds need, and what clients and members\nwere promised for a while. Nothing is lost but time: the next builds execute, or\nfetch from other members, what they need.", a.cacheClear),
 	)
 	return c
 }

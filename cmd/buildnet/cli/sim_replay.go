@@ -38,9 +38,9 @@ func (a *app) simReplayCommand() *cobra.Command {
 			"ID, or its beginning; none is the newest. With changes of the mesh it also says how\n" +
 			"long the build would have taken then.\n\n" +
 			"A PEER is a name of `buildnet node ls`, or the beginning or the end of an ID. A step\n" +
-			"costs what it took where it ran; what was known then takes no time. A build of ninja,\n" +
-			"of make or the like has no graph that could be replayed. The first Ctrl-C ends the\n" +
-			"runs and prints what there is.",
+			"costs what it took where it ran; what was known then takes no time. A build of\n" +
+			"ninja, of make or the like has no graph that could be replayed. The first Ctrl-C\n" +
+			"ends the runs and prints what there is.",
 		Example: "  buildnet sim replay 3f9a --add 2@1.5/8 --kill leader@50%",
 		Args:    takes("[BUILD]"),
 		RunE: func(c *cobra.Command, args []string) error {
