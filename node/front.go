@@ -19,7 +19,6 @@ import (
 	"github.com/buildnet/buildnet/node/reapi/remake"
 	"github.com/buildnet/buildnet/node/reapi/results"
 	"github.com/buildnet/buildnet/node/reapi/translate"
-	"github.com/buildnet/buildnet/node/toolchain"
 	"github.com/buildnet/buildnet/store"
 	"github.com/buildnet/buildnet/store/alias"
 	"github.com/buildnet/buildnet/store/digest"
@@ -41,8 +40,9 @@ func (n *Node) front(ctx context.Context, p *parts, settings config.Settings) ([
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	options.Listen, options.Log = asked, n.cfg.Log
-	services, remaker := n.reapiServices(p, settings)
-	options.Services = services
+	tools := newClientTools(p.toolchains)
+	services, remaker := n.reapiServices(p, settings, tools)
+	options.Services, options.Greeted = services, tools.expect
 	server, err := reapi.Listen(ctx, options)
 	if asked == "" && errors.Is(err, syscall.EADDRINUSE) {
 		n.cfg.Log.Warn("clients of the Remote Execution API are not served: another node of this machine does it", "error", err)
@@ -55,7 +55,7 @@ func (n *Node) front(ctx context.Context, p *parts, settings config.Settings) ([
 	n.info.REAPI = server.Addr()
 	n.mu.Unlock()
 	p.remaker = remaker
-	return []service{{"reapi", server.Run}, {"remaking", remaker.Run}}, nil
+	return []service{{"reapi", server.Run}, {"remaking", remaker.Run}, {"clients' programs", tools.run}}, nil
 }
 
 func reapiOptions(s config.REAPI) (reapi.Options, error) {
@@ -82,14 +82,13 @@ func reapiOptions(s config.REAPI) (reapi.Options, error) {
 
 // reapiServices are blobs, results and execution, in the order in which they need
 // each other.
-func (n *Node) reapiServices(p *parts, settings config.Settings) ([]reapi.Service, *remake.Remaker) {
+func (n *Node) reapiServices(p *parts, settings config.Settings, tools *clientTools) ([]reapi.Service, *remake.Remaker) {
 	s := settings.REAPI
 	f := &frontBlobs{Blobs: alias.New(p.store, p.store.CacheKV("alias")), parts: p}
 	hold := func(ds []digest.Digest) {
 		// What is beyond the store's bound of promises may go: it is made again.
 		_, _ = f.Keeper(p.store).Keep(context.Background(), time.Now().Add(settings.Lease()), ds)
 	}
-	tools := &clientTools{prober: p.toolchains, known: map[toolchain.Spec]seen{}}
 	table := makers.New(p.store.CacheKV("reapi-makers"))
 	made := func(k results.Key, blobs []digest.Digest) {
 		if err := table.Note(makers.Maker{Action: k.Action, Scope: k.Instance}, blobs...); err != nil {

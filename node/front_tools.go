@@ -20,6 +20,7 @@ const seenTime = time.Second
 type clientTools struct {
 	prober *toolchain.Prober
 	looks  singleflight.Group
+	coming chan struct{} // a client
 
 	mu    sync.Mutex
 	known map[toolchain.Spec]seen
@@ -29,6 +30,31 @@ type clientTools struct {
 type seen struct {
 	digest string
 	at     time.Time
+}
+
+func newClientTools(prober *toolchain.Prober) *clientTools {
+	return &clientTools{prober: prober, coming: make(chan struct{}, 1), known: map[toolchain.Spec]seen{}}
+}
+
+// expect says that a client has come.
+func (c *clientTools) expect() {
+	select {
+	case c.coming <- struct{}{}:
+	default:
+	}
+}
+
+// run looks at the programs when a client comes: the first look takes seconds, which
+// the first action need not wait for.
+func (c *clientTools) run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-c.coming:
+			_, _ = c.all(ctx) // whoever needs it is told why it fails
+		}
+	}
 }
 
 // of names the programs that a command may run, and what they are here.

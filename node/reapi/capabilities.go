@@ -15,17 +15,21 @@ import (
 type capabilities struct {
 	repb.UnimplementedCapabilitiesServer
 	executes, caches bool
+	greeted          func()
 }
 
-func newCapabilities(served map[string]grpc.ServiceInfo) *capabilities {
+func newCapabilities(served map[string]grpc.ServiceInfo, greeted func()) *capabilities {
 	_, executes := served[repb.Execution_ServiceDesc.ServiceName]
 	_, caches := served[repb.ActionCache_ServiceDesc.ServiceName]
-	return &capabilities{executes: executes, caches: caches}
+	return &capabilities{executes: executes, caches: caches, greeted: greeted}
 }
 
 // GetCapabilities implements repb.CapabilitiesServer. Every instance has the
 // same.
 func (c *capabilities) GetCapabilities(ctx context.Context, _ *repb.GetCapabilitiesRequest) (*repb.ServerCapabilities, error) {
+	if c.greeted != nil {
+		c.greeted()
+	}
 	return &repb.ServerCapabilities{
 		DeprecatedApiVersion:  &semver.SemVer{Major: 2},
 		LowApiVersion:         &semver.SemVer{Major: 2},
@@ -53,7 +57,7 @@ func (c *capabilities) cache(who caller.Caller) *repb.CacheCapabilities {
 		ActionCacheUpdateCapabilities:   &repb.ActionCacheUpdateCapabilities{UpdateEnabled: c.caches && who.Role >= caller.Writer},
 		CachePriorityCapabilities:       priorities(),
 		MaxBatchTotalSizeBytes:          limits.MaxBatchBytes,
-		SymlinkAbsolutePathStrategy:     repb.SymlinkAbsolutePathStrategy_ALLOWED,
+		SymlinkAbsolutePathStrategy:     repb.SymlinkAbsolutePathStrategy_DISALLOWED,
 		SupportedCompressors:            zstd,
 		SupportedBatchUpdateCompressors: zstd,
 		MaxCasBlobSizeBytes:             limits.MaxBlobBytes,

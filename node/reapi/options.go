@@ -36,6 +36,9 @@ type Options struct {
 	Log  *slog.Logger
 	// Services are served beside capabilities, health and reflection.
 	Services []Service
+	// Greeted, if not nil, is called when a client asks what this server can do,
+	// which is before its first action. It must not block.
+	Greeted func()
 }
 
 // Key is one client's.

@@ -87,7 +87,7 @@ func newServer(on net.Listener, o Options) *Server {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	s.register()
+	s.register(o.Greeted)
 	return s
 }
 
@@ -112,11 +112,11 @@ func (o *Options) grpc() []grpc.ServerOption {
 	return options
 }
 
-func (s *Server) register() {
+func (s *Server) register(greeted func()) {
 	for _, service := range s.services {
 		service.Register(s.grpc)
 	}
-	repb.RegisterCapabilitiesServer(s.grpc, newCapabilities(s.grpc.GetServiceInfo()))
+	repb.RegisterCapabilitiesServer(s.grpc, newCapabilities(s.grpc.GetServiceInfo(), greeted))
 	for name := range s.grpc.GetServiceInfo() {
 		s.health.SetServingStatus(name, healthpb.HealthCheckResponse_SERVING)
 	}

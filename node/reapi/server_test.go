@@ -80,10 +80,11 @@ func capabilitiesOf(ctx context.Context, conn *grpc.ClientConn) (*repb.ServerCap
 // REAPI v2, ServerCapabilities: what Bazel 4, Bazel 7 and remote-apis-sdks look
 // for before they do anything else.
 func TestServerCapabilities(t *testing.T) {
-	s := serve(t, reapi.Options{Services: []reapi.Service{&execution{}}, Open: caller.Writer})
+	greeted := 0
+	s := serve(t, reapi.Options{Services: []reapi.Service{&execution{}}, Open: caller.Writer, Greeted: func() { greeted++ }})
 	got, err := capabilitiesOf(t.Context(), dial(t, s, insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
+	if err != nil || greeted != 1 {
+		t.Fatal(err, greeted)
 	}
 	for _, v := range []struct {
 		name         string
