@@ -34,6 +34,7 @@ type Shared struct {
 	// published actions, by when an owner kept them first.
 	published map[uint64]time.Duration
 	led, over map[int]time.Duration // builds, by when it happened last
+	epochs    map[int]trace.Epoch   // of builds, the last that began
 	unrest    map[int]time.Duration // of the membership, by whom it is of, when it was last
 	families  trace.Families
 	reborn    map[int]bool // nodes that were started again
@@ -60,7 +61,7 @@ func NewShared() *Shared {
 	return &Shared{
 		hands: newHands(), wrong: newTroubles(), runs: map[uint64][]shared{}, claims: map[claimOf]claimed{}, ahead: map[claimOf]int{},
 		reopened: map[stepOf]bool{}, reborn: map[int]bool{}, unrest: map[int]time.Duration{},
-		published: map[uint64]time.Duration{}, stalled: map[int]bool{}, led: map[int]time.Duration{}, over: map[int]time.Duration{},
+		published: map[uint64]time.Duration{}, stalled: map[int]bool{}, led: map[int]time.Duration{}, over: map[int]time.Duration{}, epochs: map[int]trace.Epoch{},
 	}
 }
 
@@ -88,7 +89,12 @@ func (r *Shared) Observe(w World, e *trace.Event) string {
 			r.unrest[e.Node], r.stalled[e.Node] = e.At, e.Value == 0
 		}
 	case trace.Led:
-		r.led[e.Build] = e.At
+		r.led[e.Build], r.epochs[e.Build] = e.At, e.Epoch
+	case trace.Deposed:
+		// One who hears late of the next leader gives steps away until then.
+		if e.Epoch.Less(r.epochs[e.Build]) {
+			r.led[e.Build] = e.At
+		}
 	case trace.Over:
 		r.over[e.Build] = e.At
 	case trace.Ahead:

@@ -183,6 +183,8 @@ func TestShared(t *testing.T) {
 		trial{"the first was over", between(stream{}.over(11_000, 0, 2)), ""},
 		trial{"it was published before", between(stream{}.run(10_500, trace.Published, 3, 0).over(11_000, 0, 2)), "had it executed"},
 		trial{"another leader", between(stream{}.led(11_000, trace.Led, 3, 2)), ""},
+		trial{"one who gave it away after another led, and has heard of that", append(stream{}.led(9_000, trace.Led, 3, 2), between(stream{}.led(11_000, trace.Deposed, 1, 1))...), ""},
+		trial{"a leader that ends, and has no other", append(stream{}.led(9_000, trace.Led, 1, 1), between(stream{}.led(11_000, trace.Deposed, 1, 1))...), "had it executed"},
 		trial{"a member is slow", between(stream{}.add(11_000, trace.Slowed, func(e *trace.Event) { e.Node, e.Value = 3, 100 })), "had it executed"},
 		trial{"a member is stopped", between(stream{}.add(11_000, trace.Slowed, func(e *trace.Event) { e.Node, e.Value = 3, 0 })), ""},
 		trial{"a member is suspected", between(stream{}.between(11_000, trace.Suspected, 0, 3)), ""},
