@@ -75,7 +75,7 @@ func virtual(t *testing.T, s *sink, test func(t *testing.T, dial func() bspb.Byt
 	})
 }
 
-func TestThousandsOfIdleStreamsEndAndOthersGoOn(t *testing.T) {
+func TestDemand10ThousandsOfIdleStreamsEndAndOthersGoOn(t *testing.T) {
 	virtual(t, &sink{}, func(t *testing.T, dial func() bspb.ByteStreamClient) {
 		var idle []bspb.ByteStream_WriteClient
 		for range 3 {
@@ -109,7 +109,7 @@ func TestThousandsOfIdleStreamsEndAndOthersGoOn(t *testing.T) {
 	})
 }
 
-func TestMoreCallsThanThereMayBeAreRefused(t *testing.T) {
+func TestDemand10MoreCallsThanThereMayBeAreRefused(t *testing.T) {
 	virtual(t, &sink{}, func(t *testing.T, dial func() bspb.ByteStreamClient) {
 		var idle []bspb.ByteStream_WriteClient
 		for len(idle) < maxCalls {
@@ -141,7 +141,7 @@ func TestMoreCallsThanThereMayBeAreRefused(t *testing.T) {
 	})
 }
 
-func TestACallThatWaitsForTheServerIsNotSilent(t *testing.T) {
+func TestDemand10ACallThatWaitsForTheServerIsNotSilent(t *testing.T) {
 	s := &sink{}
 	virtual(t, s, func(t *testing.T, dial func() bspb.ByteStreamClient) {
 		s.reading = make(chan struct{})

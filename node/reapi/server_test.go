@@ -79,7 +79,7 @@ func capabilitiesOf(ctx context.Context, conn *grpc.ClientConn) (*repb.ServerCap
 
 // REAPI v2, ServerCapabilities: what Bazel 4, Bazel 7 and remote-apis-sdks look
 // for before they do anything else.
-func TestServerCapabilities(t *testing.T) {
+func TestDemand1ServerCapabilities(t *testing.T) {
 	greeted := 0
 	s := serve(t, reapi.Options{Services: []reapi.Service{&execution{}}, Open: caller.Writer, Greeted: func() { greeted++ }})
 	got, err := capabilitiesOf(t.Context(), dial(t, s, insecure.NewCredentials()))
@@ -124,7 +124,7 @@ func TestServerCapabilities(t *testing.T) {
 	}
 }
 
-func TestServerCapabilitiesAreThoseOfTheServicesAndOfTheRole(t *testing.T) {
+func TestDemand1ServerCapabilitiesAreThoseOfTheServicesAndOfTheRole(t *testing.T) {
 	got, err := capabilitiesOf(t.Context(), dial(t, serve(t, reapi.Options{Open: caller.Writer}), insecure.NewCredentials()))
 	if err != nil || got.ExecutionCapabilities != nil || got.CacheCapabilities.ActionCacheUpdateCapabilities.UpdateEnabled {
 		t.Errorf("without services: %v, %v", got, err)
@@ -162,7 +162,7 @@ func TestHealthAndReflection(t *testing.T) {
 
 const secret = "0123456789abcdef"
 
-func TestKeysLetTheirClientsInAndNobodyElse(t *testing.T) {
+func TestDemand10KeysLetTheirClientsInAndNobodyElse(t *testing.T) {
 	s := serve(t, reapi.Options{Services: []reapi.Service{&execution{}}, Keys: []reapi.Key{
 		{Name: "ci", Secret: secret, Role: caller.Writer}, {Name: "desk", Secret: secret + "2", Role: caller.Builder},
 	}})
@@ -192,7 +192,7 @@ func TestKeysLetTheirClientsInAndNobodyElse(t *testing.T) {
 	}
 }
 
-func TestAnAddressThatOthersReachNeedsTLSAndKeys(t *testing.T) {
+func TestDemand10AnAddressThatOthersReachNeedsTLSAndKeys(t *testing.T) {
 	keys := []reapi.Key{{Name: "ci", Secret: secret, Role: caller.Writer}}
 	for _, listen := range []string{"0.0.0.0:0", "[::]:0", ":0", "192.0.2.1:0", "example.org:0"} {
 		for _, o := range []reapi.Options{{}, {Keys: keys}, {TLS: &tls.Config{MinVersion: tls.VersionTLS12}}} {
@@ -215,7 +215,7 @@ func TestAnAddressThatOthersReachNeedsTLSAndKeys(t *testing.T) {
 	}
 }
 
-func TestKeysThatGuardNothingAreRefused(t *testing.T) {
+func TestDemand10KeysThatGuardNothingAreRefused(t *testing.T) {
 	for _, k := range []reapi.Key{{Secret: "short", Role: caller.Writer}, {Secret: secret}, {Secret: secret, Role: 9}} {
 		if s, err := reapi.Listen(t.Context(), reapi.Options{Listen: "127.0.0.1:0", Keys: []reapi.Key{k}}); err == nil {
 			s.Close()
@@ -224,7 +224,7 @@ func TestKeysThatGuardNothingAreRefused(t *testing.T) {
 	}
 }
 
-func TestTLSAndKeysServeAllAddresses(t *testing.T) {
+func TestDemand10TLSAndKeysServeAllAddresses(t *testing.T) {
 	certificate, pool := certificate(t)
 	s := serve(t, reapi.Options{
 		Listen: "0.0.0.0:0", Keys: []reapi.Key{{Secret: secret, Role: caller.Builder}},

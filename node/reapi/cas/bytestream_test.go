@@ -22,7 +22,7 @@ const bazelPiece = 16 << 10
 
 // ByteStream.Write as remote_execution.proto, ContentAddressableStorage, has it:
 // committed_size is the blob's size.
-func TestByteStreamWrite(t *testing.T) {
+func TestDemand3ByteStreamWrite(t *testing.T) {
 	w := serve(t, cas.Options{})
 	for _, fn := range both {
 		for _, size := range []int{0, 1, bazelPiece - 1, bazelPiece, bazelPiece + 1, 1 << 20} {
@@ -41,7 +41,7 @@ func TestByteStreamWrite(t *testing.T) {
 }
 
 // What is there already is answered at once, whatever has come of it.
-func TestByteStreamWriteOfWhatIsThereIsAnsweredEarly(t *testing.T) {
+func TestDemand3ByteStreamWriteOfWhatIsThereIsAnsweredEarly(t *testing.T) {
 	w := serve(t, cas.Options{})
 	content := random(1, 100_000)
 	d := w.add(digest.SHA256, content)
@@ -70,7 +70,7 @@ func (w *world) begin(name string, content []byte) bspb.ByteStream_WriteClient {
 	return stream
 }
 
-func TestByteStreamWriteOfOtherBytes(t *testing.T) {
+func TestDemand3ByteStreamWriteOfOtherBytes(t *testing.T) {
 	w := serve(t, cas.Options{})
 	content := random(1, 50_000)
 	other := append(bytes.Clone(content[:49_999]), content[49_999]+1)
@@ -95,7 +95,7 @@ func TestByteStreamWriteOfOtherBytes(t *testing.T) {
 }
 
 // bytestream.proto, WriteRequest: each request's name and offset.
-func TestByteStreamWriteRequests(t *testing.T) {
+func TestDemand3ByteStreamWriteRequests(t *testing.T) {
 	w := serve(t, cas.Options{})
 	content := random(1, 30)
 	d := digest.Of(digest.SHA256, content)
@@ -163,7 +163,7 @@ func (w *world) goOn(name string, offset int64, rest []byte) (int64, error) {
 }
 
 // bytestream.proto, QueryWriteStatus and the resumption of a Write.
-func TestByteStreamQueryWriteStatus(t *testing.T) {
+func TestDemand3ByteStreamQueryWriteStatus(t *testing.T) {
 	w := serve(t, cas.Options{})
 	content := random(1, 200_000)
 	for _, fn := range both {
@@ -201,7 +201,7 @@ func TestByteStreamQueryWriteStatus(t *testing.T) {
 	wantCode(t, "no name of an upload", err, codes.InvalidArgument)
 }
 
-func TestAnUploadClosedBeforeItIsWholeCanBeGoneOnWithOrBegunAgain(t *testing.T) {
+func TestDemand3AnUploadClosedBeforeItIsWholeCanBeGoneOnWithOrBegunAgain(t *testing.T) {
 	w := serve(t, cas.Options{})
 	content := random(1, 200_000)
 	d := digest.Of(digest.SHA256, content)
@@ -221,7 +221,7 @@ func TestAnUploadClosedBeforeItIsWholeCanBeGoneOnWithOrBegunAgain(t *testing.T) 
 	}
 }
 
-func TestAnotherCallTakesAnUploadOver(t *testing.T) {
+func TestDemand3AnotherCallTakesAnUploadOver(t *testing.T) {
 	w := serve(t, cas.Options{})
 	content := random(1, 200_000)
 	d := digest.Of(digest.SHA256, content)
@@ -248,7 +248,7 @@ func TestAnotherCallTakesAnUploadOver(t *testing.T) {
 	}
 }
 
-func TestByteStreamWritesOfTheSameBlobAtOnce(t *testing.T) {
+func TestDemand3ByteStreamWritesOfTheSameBlobAtOnce(t *testing.T) {
 	w := serve(t, cas.Options{})
 	content := random(1, 300_000)
 	d := digest.Of(digest.SHA256, content)
@@ -274,7 +274,7 @@ func TestByteStreamWritesOfTheSameBlobAtOnce(t *testing.T) {
 }
 
 // remote_execution.proto, ContentAddressableStorage: compressed-blobs.
-func TestCompressedByteStream(t *testing.T) {
+func TestDemand3CompressedByteStream(t *testing.T) {
 	w := serve(t, cas.Options{})
 	for _, fn := range both {
 		for what, content := range map[string][]byte{"nothing": nil, "text": bytes.Repeat([]byte("text of a build "), 50_000), "noise": random(1, 300_000)} {
@@ -300,7 +300,7 @@ func TestCompressedByteStream(t *testing.T) {
 	}
 }
 
-func TestCompressedUploadsThatAreNone(t *testing.T) {
+func TestDemand3CompressedUploadsThatAreNone(t *testing.T) {
 	w := serve(t, cas.Options{})
 	content := random(1, 50_000)
 	d := digest.Of(digest.SHA256, content)
@@ -319,7 +319,7 @@ func TestCompressedUploadsThatAreNone(t *testing.T) {
 
 // The offset of the first request is one of the plain bytes, those that follow
 // count compressed ones.
-func TestACompressedUploadIsGoneOnWith(t *testing.T) {
+func TestDemand3ACompressedUploadIsGoneOnWith(t *testing.T) {
 	w := serve(t, cas.Options{})
 	content := random(1, 400_000)
 	d := digest.Of(digest.SHA256, content)
@@ -339,7 +339,7 @@ func TestACompressedUploadIsGoneOnWith(t *testing.T) {
 }
 
 // bytestream.proto, ReadRequest.
-func TestByteStreamRead(t *testing.T) {
+func TestDemand3ByteStreamRead(t *testing.T) {
 	w := serve(t, cas.Options{})
 	content := random(1, 200_000)
 	size := int64(len(content))
@@ -389,7 +389,7 @@ func resized(t *testing.T, d digest.Digest) digest.Digest {
 	return other
 }
 
-func TestUploadsWithoutRoomAreRefused(t *testing.T) {
+func TestDemand3UploadsWithoutRoomAreRefused(t *testing.T) {
 	w := serveOn(t, memory.New(1000), cas.Options{})
 	content := random(1, 100_000)
 	d := digest.Of(digest.SHA256, content)

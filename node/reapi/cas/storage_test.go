@@ -23,7 +23,7 @@ import (
 
 // REAPI v2, DigestFunction: SHA-256 is what an unset function means, BLAKE3 has
 // to be said, in the message or as a segment of the name; others are refused.
-func TestDigestFunction(t *testing.T) {
+func TestDemand2DigestFunction(t *testing.T) {
 	w := serve(t, cas.Options{})
 	content := random(1, 5000)
 	for _, fn := range both {
@@ -54,7 +54,7 @@ func TestDigestFunction(t *testing.T) {
 
 // REAPI v2, ContentAddressableStorage.FindMissingBlobs: what is missing of what
 // was asked for, and nothing else; the empty blob never is.
-func TestFindMissingBlobs(t *testing.T) {
+func TestDemand4FindMissingBlobs(t *testing.T) {
 	for _, fn := range both {
 		t.Run(fn.String(), func(t *testing.T) {
 			var mu sync.Mutex
@@ -82,7 +82,7 @@ func TestFindMissingBlobs(t *testing.T) {
 	}
 }
 
-func TestFindMissingBlobsOfTenThousand(t *testing.T) {
+func TestDemand4FindMissingBlobsOfTenThousand(t *testing.T) {
 	w := serve(t, cas.Options{})
 	var ds []digest.Digest
 	for i := range 10_000 {
@@ -104,7 +104,7 @@ func TestFindMissingBlobsOfTenThousand(t *testing.T) {
 }
 
 // The store loses a blob just when it has been found.
-func TestFindMissingBlobsSeesWhatWentBeforeItWasKept(t *testing.T) {
+func TestDemand4FindMissingBlobsSeesWhatWentBeforeItWasKept(t *testing.T) {
 	var w *world
 	content := []byte("about to go")
 	w = serve(t, cas.Options{Keep: func([]digest.Digest) { w.under.Drop(digest.Of(digest.BLAKE3, content)) }})
@@ -114,7 +114,7 @@ func TestFindMissingBlobsSeesWhatWentBeforeItWasKept(t *testing.T) {
 	}
 }
 
-func TestWhatTheMeshHasIsThere(t *testing.T) {
+func TestDemand4WhatTheMeshHasIsThere(t *testing.T) {
 	far := &elsewhere{blobs: memory.New(room)}
 	under := memory.New(room)
 	far.to = alias.New(under, &memory.KV{})
@@ -146,7 +146,7 @@ func TestWhatTheMeshHasIsThere(t *testing.T) {
 }
 
 // REAPI v2, ContentAddressableStorage.BatchUpdateBlobs: a status for each.
-func TestBatchUpdateBlobs(t *testing.T) {
+func TestDemand9BatchUpdateBlobs(t *testing.T) {
 	for _, fn := range both {
 		w := serve(t, cas.Options{})
 		good, packed := []byte("good"), bytes.Repeat([]byte("packed "), 1000)
@@ -176,7 +176,7 @@ func TestBatchUpdateBlobs(t *testing.T) {
 	}
 }
 
-func TestBatchUpdateBlobsWithoutRoom(t *testing.T) {
+func TestDemand9BatchUpdateBlobsWithoutRoom(t *testing.T) {
 	w := serveOn(t, memory.New(100), cas.Options{})
 	large, small := random(1, 200), []byte("small")
 	a, err := w.cas.BatchUpdateBlobs(t.Context(), &repb.BatchUpdateBlobsRequest{Requests: []*repb.BatchUpdateBlobsRequest_Request{
@@ -188,7 +188,7 @@ func TestBatchUpdateBlobsWithoutRoom(t *testing.T) {
 	}
 }
 
-func TestBatchesOfMoreThanTheCapabilitiesSay(t *testing.T) {
+func TestDemand9BatchesOfMoreThanTheCapabilitiesSay(t *testing.T) {
 	w := serve(t, cas.Options{})
 	half := digest.Of(digest.SHA256, random(1, limits.MaxBatchBytes/2))
 	more := digest.Of(digest.SHA256, random(2, limits.MaxBatchBytes/2+1))
@@ -200,7 +200,7 @@ func TestBatchesOfMoreThanTheCapabilitiesSay(t *testing.T) {
 
 // REAPI v2, ContentAddressableStorage.BatchReadBlobs: a status for each, zstd
 // for those who accept it.
-func TestBatchReadBlobs(t *testing.T) {
+func TestDemand9BatchReadBlobs(t *testing.T) {
 	for _, fn := range both {
 		w := serve(t, cas.Options{})
 		text, noise := bytes.Repeat([]byte("text "), 1000), random(1, 1000)
@@ -271,7 +271,7 @@ func (w *world) tree(q *repb.GetTreeRequest) (labels, tokens []string, err error
 }
 
 // REAPI v2, ContentAddressableStorage.GetTree.
-func TestGetTree(t *testing.T) {
+func TestDemand9GetTree(t *testing.T) {
 	for _, fn := range both {
 		w := serve(t, cas.Options{})
 		var leaves []digest.Digest
@@ -315,7 +315,7 @@ func TestGetTree(t *testing.T) {
 	}
 }
 
-func TestGetTreeThatDoublesAtEachLevelComesOnce(t *testing.T) {
+func TestDemand9GetTreeThatDoublesAtEachLevelComesOnce(t *testing.T) {
 	w := serve(t, cas.Options{})
 	at := w.addDirectory(digest.SHA256, "0")
 	for i := range 200 {

@@ -43,7 +43,7 @@ func elsewhere(t *testing.T, c, other *client) {
 	}
 }
 
-func inlining(t *testing.T, c, _ *client) {
+func inlining(t *testing.T, c *client) {
 	act := c.upload(shell("cp in out; cp in other; echo said; echo complained >&2", "out", "other"))
 	r := c.ok(c.response(c.execute(c.in("inlining"), &repb.ExecuteRequest{ActionDigest: act, InlineStdout: true, InlineOutputFiles: []string{"out"}})))
 	if string(r.GetStdoutRaw()) != "said\n" || len(r.GetStderrRaw()) != 0 {
@@ -92,8 +92,8 @@ func updates(t *testing.T, c, other *client) {
 	}
 }
 
-func blake3(t *testing.T, c, other *client) {
-	c.fn, other.fn = digest.BLAKE3, digest.BLAKE3
+func blake3(t *testing.T, c *client) {
+	c.fn = digest.BLAKE3
 	act := c.upload(shell("cp in out; mkdir d; cp in d/f", "out", "d"))
 	r := c.ok(c.run(c.in("blake3"), act))
 	if c.read(r.GetOutputFiles()[0].GetDigest()) != "hello\n" {

@@ -20,35 +20,43 @@ import (
 )
 
 // TestConformance has a part for each section of remote_execution.proto that says
-// what becomes of an action.
+// what becomes of an action, under the number of the demand of clients that it is for
+// (docs/reapi.md, Conformance).
 func TestConformance(t *testing.T) {
+	n := nodetest.Start(t, 2, "")
+	for name, part := range map[string]func(*testing.T, *client){
+		"demand 2: DigestFunction.BLAKE3":                               blake3,
+		"demand 5: Command.output_paths, ActionResult.output_files":     outputs,
+		"demand 5: Command.output_files and output_directories":         oldOutputs,
+		"demand 5: ActionResult.output_symlinks":                        links,
+		"demand 5: OutputDirectory and Tree":                            directories,
+		"demand 5: Command.working_directory and environment_variables": places,
+		"demand 6: Platform":                                            platforms,
+		"demand 7: Execution.Execute: exit codes":                       exits,
+		"demand 7: Execution.Execute: DEADLINE_EXCEEDED":                timeouts,
+		"demand 7: Execution.Execute: missing blobs":                    missing,
+		"demand 7: Execution.Execute: invalid arguments":                invalid,
+		"demand 7: Execution.WaitExecution":                             waits,
+		"demand 7: ExecutionStage, ExecutedActionMetadata":              stages,
+		"demand 7: Action.do_not_cache":                                 uncached,
+		"demand 7: Action.salt":                                         salts,
+		"demand 7: ExecuteRequest.skip_cache_lookup":                    skips,
+		"demand 7: Operations.CancelOperation":                          cancels,
+		"demand 8: ActionCache.GetActionResult: inlining":               inlining,
+	} {
+		t.Run(name, func(t *testing.T) { part(t, connect(t, n)) })
+	}
+}
+
+// TestConformanceOfTwo is the same of what it takes two nodes to see.
+func TestConformanceOfTwo(t *testing.T) {
 	nodes := nodetest.Mesh(t, 2, 2)
 	for name, part := range map[string]func(*testing.T, *client, *client){
-		"Command.output_paths, ActionResult.output_files":     outputs,
-		"Command.output_files and output_directories":         oldOutputs,
-		"ActionResult.output_symlinks":                        links,
-		"OutputDirectory and Tree":                            directories,
-		"Command.working_directory and environment_variables": places,
-		"Platform":                                         platforms,
-		"Execution.Execute: exit codes":                    exits,
-		"Execution.Execute: DEADLINE_EXCEEDED":             timeouts,
-		"Execution.Execute: missing blobs":                 missing,
-		"Execution.Execute: invalid arguments":             invalid,
-		"Execution.WaitExecution":                          waits,
-		"ExecutionStage and ExecutedActionMetadata":        stages,
-		"Action.do_not_cache":                              uncached,
-		"Action.salt":                                      salts,
-		"ExecuteRequest.skip_cache_lookup":                 skips,
-		"Operations.CancelOperation":                       cancels,
-		"ActionCache.GetActionResult through another node": elsewhere,
-		"ActionCache.GetActionResult: inlining":            inlining,
-		"ActionCache.UpdateActionResult":                   updates,
-		"DigestFunction.BLAKE3":                            blake3,
-		"identical actions in flight":                      shared,
+		"demand 7: identical actions in flight":                      shared,
+		"demand 8: ActionCache.GetActionResult through another node": elsewhere,
+		"demand 8: ActionCache.UpdateActionResult":                   updates,
 	} {
-		t.Run(name, func(t *testing.T) {
-			part(t, connect(t, nodes[0]), connect(t, nodes[1]))
-		})
+		t.Run(name, func(t *testing.T) { part(t, connect(t, nodes[0]), connect(t, nodes[1])) })
 	}
 }
 
@@ -60,7 +68,7 @@ func paths(files []*repb.OutputFile) (all []string) {
 	return all
 }
 
-func outputs(t *testing.T, c, _ *client) {
+func outputs(t *testing.T, c *client) {
 	w := shell("cp in a/b/deep; cp in top; chmod +x top; mkdir dir; cp in dir/x; cp in undeclared", "a/b/deep", "top", "dir", "missing")
 	r := c.ok(c.run(c.in("outputs"), c.upload(w)))
 	if got := paths(r.GetOutputFiles()); !slices.Equal(got, []string{"a/b/deep", "top"}) {
@@ -82,7 +90,7 @@ func outputs(t *testing.T, c, _ *client) {
 	}
 }
 
-func oldOutputs(t *testing.T, c, _ *client) {
+func oldOutputs(t *testing.T, c *client) {
 	for name, w := range map[string]*work{
 		"a directory where a file was wanted": {command: &repb.Command{OutputFiles: []string{"x"}}},
 		"a file where a directory was wanted": {command: &repb.Command{OutputDirectories: []string{"x"}}},
@@ -106,7 +114,7 @@ func oldOutputs(t *testing.T, c, _ *client) {
 }
 
 //nolint:staticcheck // the old fields are what is tested
-func links(t *testing.T, c, _ *client) {
+func links(t *testing.T, c *client) {
 	w := shell("cp in file; ln -s file l; mkdir d; cp in d/x; ln -s d m; ln -s nowhere n", "file", "d", "l", "m", "n")
 	r := c.ok(c.run(c.in("links"), c.upload(w)))
 	of := func(ls []*repb.OutputSymlink) (all []string) {
@@ -136,7 +144,7 @@ func links(t *testing.T, c, _ *client) {
 	c.fails(c.run(c.in("links"), c.upload(w)), codes.FailedPrecondition)
 }
 
-func directories(t *testing.T, c, _ *client) {
+func directories(t *testing.T, c *client) {
 	for format, want := range map[repb.Command_OutputDirectoryFormat][2]bool{
 		repb.Command_TREE_ONLY: {true, false}, repb.Command_DIRECTORY_ONLY: {false, true}, repb.Command_TREE_AND_DIRECTORY: {true, true},
 	} {
@@ -167,7 +175,7 @@ func directories(t *testing.T, c, _ *client) {
 	}
 }
 
-func places(t *testing.T, c, _ *client) {
+func places(t *testing.T, c *client) {
 	w := shell("pwd; echo $NAME; cp ../in out; cp ../in ../up", "out", "../up")
 	w.command.WorkingDirectory = "work"
 	w.command.EnvironmentVariables = []*repb.Command_EnvironmentVariable{{Name: "NAME", Value: "said"}}
@@ -180,7 +188,7 @@ func places(t *testing.T, c, _ *client) {
 	}
 }
 
-func platforms(t *testing.T, c, _ *client) {
+func platforms(t *testing.T, c *client) {
 	said := func(pairs ...string) *repb.Platform {
 		p := &repb.Platform{}
 		for i := 0; i < len(pairs); i += 2 {
@@ -206,7 +214,7 @@ func platforms(t *testing.T, c, _ *client) {
 	}
 }
 
-func exits(t *testing.T, c, _ *client) {
+func exits(t *testing.T, c *client) {
 	w := shell("cp in out; echo why >&2; exit 7", "out")
 	act := c.upload(w)
 	r := c.run(c.in("exits"), act)
@@ -227,7 +235,7 @@ func exits(t *testing.T, c, _ *client) {
 	}
 }
 
-func timeouts(t *testing.T, c, _ *client) {
+func timeouts(t *testing.T, c *client) {
 	w := shell("echo begun; exec sleep 600", "out")
 	w.action.Timeout = durationpb.New(1e9)
 	r := c.run(c.in("timeouts"), c.upload(w))
@@ -256,7 +264,7 @@ func subjects(t *testing.T, s *status.Status) (all []string) {
 	return all
 }
 
-func missing(t *testing.T, c, _ *client) {
+func missing(t *testing.T, c *client) {
 	subject := func(d *repb.Digest) string {
 		n, err := names.Digest(c.fn, d)
 		if err != nil {
@@ -288,7 +296,7 @@ func missing(t *testing.T, c, _ *client) {
 	}
 }
 
-func invalid(t *testing.T, c, _ *client) {
+func invalid(t *testing.T, c *client) {
 	for name, change := range map[string]func(*work){
 		"no command":        func(w *work) { w.command.Arguments = nil },
 		"output outside":    func(w *work) { w.command.OutputPaths = []string{"../out"} },
@@ -317,7 +325,7 @@ func invalid(t *testing.T, c, _ *client) {
 	}
 }
 
-func waits(t *testing.T, c, _ *client) {
+func waits(t *testing.T, c *client) {
 	act := c.upload(shell("sleep 1; cp in out", "out"))
 	first, err := c.exec.Execute(c.in("waits"), &repb.ExecuteRequest{ActionDigest: act})
 	if err != nil {
@@ -354,7 +362,7 @@ func waits(t *testing.T, c, _ *client) {
 	}
 }
 
-func stages(t *testing.T, c, _ *client) {
+func stages(t *testing.T, c *client) {
 	ops := c.execute(c.in("stages"), &repb.ExecuteRequest{ActionDigest: c.upload(shell("sleep 1; cp in staged", "staged"))})
 	var seen []repb.ExecutionStage_Value
 	workers := map[string]bool{}
@@ -390,7 +398,7 @@ func stages(t *testing.T, c, _ *client) {
 	}
 }
 
-func uncached(t *testing.T, c, _ *client) {
+func uncached(t *testing.T, c *client) {
 	w := shell("cp in out", "out")
 	w.action.DoNotCache = true
 	act := c.upload(w)
@@ -405,7 +413,7 @@ func uncached(t *testing.T, c, _ *client) {
 	}
 }
 
-func salts(t *testing.T, c, _ *client) {
+func salts(t *testing.T, c *client) {
 	for _, salt := range []string{"", "a", "b"} {
 		w := shell("cp in salted", "salted")
 		w.action.Salt = []byte(salt)
@@ -415,7 +423,7 @@ func salts(t *testing.T, c, _ *client) {
 	}
 }
 
-func skips(t *testing.T, c, _ *client) {
+func skips(t *testing.T, c *client) {
 	act := c.upload(shell("head -c 16 /dev/urandom > out", "out"))
 	first := c.ok(c.run(c.in("skips"), act))
 	r := c.response(c.execute(c.in("skips"), &repb.ExecuteRequest{ActionDigest: act, SkipCacheLookup: true}))
@@ -429,7 +437,7 @@ func skips(t *testing.T, c, _ *client) {
 	}
 }
 
-func cancels(t *testing.T, c, _ *client) {
+func cancels(t *testing.T, c *client) {
 	stream, err := c.exec.Execute(c.in("cancels"), &repb.ExecuteRequest{ActionDigest: c.upload(shell("exec sleep 600"))})
 	if err != nil {
 		t.Fatal(err)

@@ -17,7 +17,7 @@ import (
 // REAPI v2, Execution.Execute and ActionCache.GetActionResult: an action is uploaded
 // and executed, its result is in the cache from then on, and serves who executes it
 // again.
-func TestAnActionIsExecutedAndThenKnown(t *testing.T) {
+func TestDemand8AnActionIsExecutedAndThenKnown(t *testing.T) {
 	n := nodetest.Start(t, 2, "")
 	c := connect(t, n)
 	act := c.upload(shell("cat in in > out; echo said; echo complained >&2", "out", "never-made"))
@@ -46,7 +46,7 @@ func TestAnActionIsExecutedAndThenKnown(t *testing.T) {
 
 // The actions of a client's invocation are a build like any other: it is written down
 // when nothing is executed for it any more.
-func TestAnInvocationIsABuildOfTheHistory(t *testing.T) {
+func TestDemand10AnInvocationIsABuildOfTheHistory(t *testing.T) {
 	n := nodetest.Start(t, 2, "")
 	c := connect(t, n)
 	c.ok(c.run(c.in("first"), c.upload(shell("cp in out", "out"))))

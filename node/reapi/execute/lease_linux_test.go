@@ -8,7 +8,7 @@ import (
 
 // REAPI v2, ActionResult and FindMissingBlobs: what a client was told of stays for a
 // while after the build of its invocation.
-func TestWhatAClientWasToldOfIsPromised(t *testing.T) {
+func TestDemand8WhatAClientWasToldOfIsPromised(t *testing.T) {
 	nodes := nodetest.Mesh(t, 2, 2)
 	c := connect(t, nodes[0])
 	act := c.upload(shell("head -c 300000 /dev/zero > out", "out"))
