@@ -7,13 +7,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"testing"
 	"time"
 )
-
-// ticks is the unit of the CPU times in proc_pid_stat(5).
-const ticks = 10 * time.Millisecond
 
 // Burn is a project of steps that depend on nothing and want a processor each.
 type Burn struct {
@@ -58,19 +54,12 @@ packages:
 func (h *Host) burnt(tag string) time.Duration {
 	var sum time.Duration
 	for _, pid := range h.pids() {
-		proc := "/proc/" + strconv.Itoa(pid)
-		line, err := os.ReadFile(proc + "/cmdline")
+		line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 		if err != nil || !bytes.Contains(line, []byte(tag)) {
 			continue
 		}
-		raw, err := os.ReadFile(proc + "/stat")
-		if err != nil {
-			continue
-		}
-		fields := bytes.Fields(raw[bytes.LastIndexByte(raw, ')')+1:])
-		for _, f := range fields[11:13] { // utime, stime
-			n, _ := strconv.ParseInt(string(f), 10, 64)
-			sum += time.Duration(n) * ticks
+		if used, err := UsedBy(pid); err == nil { // else it has ended
+			sum += used
 		}
 	}
 	return sum

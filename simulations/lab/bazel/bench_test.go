@@ -4,7 +4,9 @@ package bazel
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -16,49 +18,172 @@ import (
 // is around them.
 const genrules = 600
 
+// subject is a workspace that is built again and again.
+type subject struct {
+	name  string
+	write func(*kit)
+	flags []string
+}
+
+// contender is a way to build a workspace.
+type contender struct {
+	name  string
+	flags []string
+}
+
 // BenchmarkBazel takes the time of builds by Bazel on a node of one machine, cold and
-// with all results known, and of Bazel by itself, by turns. The clock runs from the
-// end of Bazel's analysis.
+// with all results known, and of Bazel by itself: by turns, BAZEL_ROUNDS times each.
 func BenchmarkBazel(b *testing.B) {
 	lab.NeedQuota(b)
-	table := lab.Table{{"workspace", "with", "wall, s", "processes"}}
-	for _, w := range []struct {
-		name  string
-		write func(*kit)
-		flags []string
-	}{
-		{"600 genrules", writeGenrules, []string{"--jobs=32"}},
+	table := lab.Table{{"workspace", "with", "wall, s", "CPU-s of the node", "of sandboxes and actions", "of Bazel", "load", "processes"}}
+	for _, s := range []subject{
+		{"genrules", writeGenrules, []string{"--jobs=32"}},
 		{"mill", func(*kit) {}, nil},
 	} {
-		h := lab.New(b).Host(2)
-		k := newKit(b, filepath.Join(h.Dir, "kit"))
-		w.write(k)
-		h.Up()
-		onNode := append([]string{"--config=mesh", endpoint}, w.flags...)
-		for _, how := range []struct {
-			name  string
-			flags []string
-		}{
-			{"one node, cold", onNode},
-			{"one node, all cached", onNode},
-			{"Bazel alone, no sandbox", append([]string{"--spawn_strategy=local"}, w.flags...)},
-			{"Bazel alone, in its sandbox", append([]string{"--spawn_strategy=linux-sandbox,local"}, w.flags...)},
-		} {
-			c := k.client(h, strings.NewReplacer(" ", "-", ",", "").Replace(how.name))
-			if r := c.bazel(append(append([]string{"build", "--nobuild"}, how.flags...), "//...")...); r.exit != 0 {
-				b.Fatal(tail(r.log))
-			}
-			began := time.Now()
-			r := c.bazel(append(append([]string{"build"}, how.flags...), "//...")...)
-			took := time.Since(began)
-			if r.exit != 0 {
-				b.Fatal(tail(r.log))
-			}
-			_ = c.command("shutdown").Run()
-			table.Add(b, w.name, how.name, fmt.Sprintf("%.1f", took.Seconds()), fmt.Sprint(r.counts()))
+		b.Run(s.name, func(b *testing.B) { s.measure(b, &table) })
+	}
+	// The log of what has parts is not shown.
+	fmt.Println("\n" + table.Markdown())
+}
+
+func rounds(b *testing.B) int {
+	b.Helper()
+	text := os.Getenv("BAZEL_ROUNDS")
+	if text == "" {
+		return 3
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		b.Fatalf("BAZEL_ROUNDS=%q is no positive number", text)
+	}
+	return n
+}
+
+// bench is a host on which one workspace is built in all ways.
+type bench struct {
+	*kit
+	b    *testing.B
+	host *lab.Host
+	node *lab.Node
+}
+
+func (s subject) measure(b *testing.B, table *lab.Table) {
+	h := lab.New(b).Host(2)
+	x := &bench{kit: newKit(b, filepath.Join(h.Dir, "kit")), b: b, host: h}
+	s.write(x.kit)
+	onNode := append([]string{"--config=mesh", endpoint}, s.flags...)
+	contenders := []contender{
+		{"one node, cold", onNode},
+		{"one node, all cached", onNode},
+		{"Bazel alone, no sandbox", append([]string{"--spawn_strategy=local"}, s.flags...)},
+		{"Bazel alone, in its sandbox", append([]string{"--spawn_strategy=linux-sandbox,local"}, s.flags...)},
+	}
+	took := make([][]build, len(contenders))
+	for round := range rounds(b) {
+		x.anew()
+		for i, c := range contenders {
+			t := x.build(fmt.Sprintf("base-%d-%d", round, i), c.flags)
+			b.Logf("%s, %s: %+v", s.name, c.name, t)
+			took[i] = append(took[i], t)
 		}
 	}
-	fmt.Println("\n" + table.Markdown())
+	for i, c := range contenders {
+		figure := func(f func(build) float64) string { return lab.Spread(each(took[i], f), "%.1f") }
+		table.Add(b, s.name, c.name,
+			figure(func(t build) float64 { return t.wall.Seconds() }),
+			figure(func(t build) float64 { return t.node.Seconds() }),
+			figure(func(t build) float64 { return t.actions.Seconds() }),
+			figure(func(t build) float64 { return t.bazel.Seconds() }),
+			figure(func(t build) float64 { return t.load }), fmt.Sprint(took[i][0].processes))
+	}
+}
+
+func each(took []build, f func(build) float64) (xs []float64) {
+	for _, t := range took {
+		xs = append(xs, f(t))
+	}
+	return xs
+}
+
+// anew starts a node that knows nothing.
+func (x *bench) anew() {
+	x.b.Helper()
+	x.host.Kill()
+	if err := os.RemoveAll(x.host.Home); err != nil {
+		x.b.Fatal(err)
+	}
+	x.node = x.host.Up()
+}
+
+// build is what one build took.
+type build struct {
+	wall time.Duration
+	// node, bazel and actions are CPU times: of the node's process, of Bazel's
+	// server, and of the rest of the host, which is sandboxes and what runs in them.
+	node, bazel, actions time.Duration
+	// load is that of the machine over the last minute, as the build begins.
+	load      float64
+	processes map[string]int
+}
+
+// build builds all with a Bazel that knows nothing yet. The clock runs from the end
+// of its analysis.
+func (x *bench) build(base string, flags []string) build {
+	x.b.Helper()
+	c := x.client(x.host, base)
+	x.run(c, append([]string{"--nobuild"}, flags...))
+	server := c.server()
+	before := build{node: x.node.Used(), bazel: x.used(server), actions: x.host.Used(), load: load(x.b)}
+	began := time.Now()
+	r := x.run(c, flags)
+	t := build{wall: time.Since(began), load: before.load, processes: r.counts()}
+	t.node, t.bazel = x.node.Used()-before.node, x.used(server)-before.bazel
+	t.actions = x.host.Used() - before.actions - t.node - t.bazel
+	_ = c.command("shutdown").Run()
+	return t
+}
+
+func (x *bench) run(c *client, flags []string) run {
+	x.b.Helper()
+	r := c.bazel(append(append([]string{"build"}, flags...), "//...")...)
+	if r.exit != 0 {
+		x.b.Fatalf("Bazel exits with %d:\n%s", r.exit, tail(r.log))
+	}
+	return r
+}
+
+func (x *bench) used(pid int) time.Duration {
+	x.b.Helper()
+	used, err := lab.UsedBy(pid)
+	if err != nil {
+		x.b.Fatal(err)
+	}
+	return used
+}
+
+// server is the process of Bazel that stays.
+func (c *client) server() (pid int) {
+	c.k.t.Helper()
+	out, err := c.command("info", "server_pid").Output()
+	if err == nil {
+		pid, err = strconv.Atoi(strings.TrimSpace(string(out)))
+	}
+	if err != nil {
+		c.k.t.Fatalf("ask Bazel for its server: %v", err)
+	}
+	return pid
+}
+
+func load(b *testing.B) (minute float64) {
+	b.Helper()
+	text, err := os.ReadFile("/proc/loadavg")
+	if err == nil {
+		_, err = fmt.Sscan(string(text), &minute)
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	return minute
 }
 
 // writeGenrules has a workspace of actions that print a word.
