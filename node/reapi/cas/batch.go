@@ -41,9 +41,12 @@ func digests(v repb.DigestFunction_Value, ms []*repb.Digest) ([]digest.Digest, e
 	return names.Digests(fn, ms)
 }
 
-// FindMissingBlobs implements repb.ContentAddressableStorageServer.
+// FindMissingBlobs implements repb.ContentAddressableStorageServer. Digests that name
+// nothing are not missing: please asks for every output of an action, and for those
+// that are links with such.
 func (s *Service) FindMissingBlobs(ctx context.Context, q *repb.FindMissingBlobsRequest) (*repb.FindMissingBlobsResponse, error) {
-	ds, err := digests(q.DigestFunction, q.BlobDigests)
+	asked := slices.DeleteFunc(q.BlobDigests, namesNothing)
+	ds, err := digests(q.DigestFunction, asked)
 	if err != nil {
 		return nil, fault.Status(err)
 	}
@@ -56,11 +59,13 @@ func (s *Service) FindMissingBlobs(ctx context.Context, q *repb.FindMissingBlobs
 	for i, d := range ds {
 		if _, twice := told[d]; !there[i] && !twice {
 			told[d] = struct{}{}
-			a.MissingBlobDigests = append(a.MissingBlobDigests, q.BlobDigests[i])
+			a.MissingBlobDigests = append(a.MissingBlobDigests, asked[i])
 		}
 	}
 	return a, nil
 }
+
+func namesNothing(m *repb.Digest) bool { return m.GetHash() == "" && m.GetSizeBytes() == 0 }
 
 // inBatch refuses blobs that are together more than a batch may hold.
 func inBatch(ds []digest.Digest) error {

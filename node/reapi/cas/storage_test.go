@@ -82,6 +82,22 @@ func TestDemand4FindMissingBlobs(t *testing.T) {
 	}
 }
 
+// REAPI v2, ContentAddressableStorage.FindMissingBlobs: a digest without hash and
+// size, as please has for outputs that are links, names nothing that could be missing;
+// one of which half is there is malformed.
+func TestDemand4FindMissingBlobsOfNothing(t *testing.T) {
+	w := serve(t, cas.Options{})
+	gone := names.Message(digest.Of(digest.SHA256, []byte("gone")))
+	got, err := w.cas.FindMissingBlobs(t.Context(), &repb.FindMissingBlobsRequest{BlobDigests: []*repb.Digest{{}, gone, {}}})
+	if err != nil || len(got.MissingBlobDigests) != 1 || !proto.Equal(got.MissingBlobDigests[0], gone) {
+		t.Errorf("missing %v, %v", got, err)
+	}
+	for _, half := range []*repb.Digest{{SizeBytes: 1}, {Hash: "abc"}} {
+		_, err := w.cas.FindMissingBlobs(t.Context(), &repb.FindMissingBlobsRequest{BlobDigests: []*repb.Digest{half}})
+		wantCode(t, half.String(), err, codes.InvalidArgument)
+	}
+}
+
 func TestDemand4FindMissingBlobsOfTenThousand(t *testing.T) {
 	w := serve(t, cas.Options{})
 	var ds []digest.Digest
