@@ -21,6 +21,7 @@ import (
 	"github.com/buildnet/buildnet/node/reapi/translate"
 	"github.com/buildnet/buildnet/store"
 	"github.com/buildnet/buildnet/store/alias"
+	"github.com/buildnet/buildnet/store/chunks"
 	"github.com/buildnet/buildnet/store/digest"
 	"github.com/buildnet/buildnet/store/makers"
 )
@@ -117,7 +118,7 @@ func (n *Node) reapiServices(p *parts, settings config.Settings, tools *clientTo
 		Actions: p.actions, Provide: p.dht.Provide, Scheduler: p.sched, Settle: p.settle, Members: p.mesh.Members,
 		Toolchain: tools.of, Remake: remaker.Remake, History: p.history, Costs: p.costs, Hearsay: p.hearsay, Moved: p.moved, Log: n.cfg.Log,
 	})
-	blobs := cas.New(f.Blobs, cas.Options{Mesh: f, Keep: hold, Remake: remaker.Remake})
+	blobs := cas.New(f.Blobs, cas.Options{Mesh: f, Keep: hold, Lists: chunks.New(p.store.CacheKV("reapi-chunks")), Remake: remaker.Remake})
 	return []reapi.Service{blobs, results.NewActionCache(known), executes}, remaker
 }
 

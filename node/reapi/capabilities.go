@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/buildnet/buildnet/node/reapi/caller"
+	"github.com/buildnet/buildnet/node/reapi/cdc"
 	"github.com/buildnet/buildnet/node/reapi/limits"
 )
 
@@ -15,13 +16,15 @@ import (
 type capabilities struct {
 	repb.UnimplementedCapabilitiesServer
 	executes, caches bool
+	cuts             bool // blobs into chunks
 	greeted          func()
 }
 
 func newCapabilities(served map[string]grpc.ServiceInfo, greeted func()) *capabilities {
 	_, executes := served[repb.Execution_ServiceDesc.ServiceName]
 	_, caches := served[repb.ActionCache_ServiceDesc.ServiceName]
-	return &capabilities{executes: executes, caches: caches, greeted: greeted}
+	_, cuts := served[repb.ContentAddressableStorage_ServiceDesc.ServiceName]
+	return &capabilities{executes: executes, caches: caches, cuts: cuts, greeted: greeted}
 }
 
 // GetCapabilities implements repb.CapabilitiesServer. Every instance has the
@@ -33,7 +36,7 @@ func (c *capabilities) GetCapabilities(ctx context.Context, _ *repb.GetCapabilit
 	return &repb.ServerCapabilities{
 		DeprecatedApiVersion:  &semver.SemVer{Major: 2},
 		LowApiVersion:         &semver.SemVer{Major: 2},
-		HighApiVersion:        &semver.SemVer{Major: 2, Minor: 3},
+		HighApiVersion:        &semver.SemVer{Major: 2, Minor: 13},
 		CacheCapabilities:     c.cache(caller.Of(ctx)),
 		ExecutionCapabilities: c.execution(),
 	}, nil
@@ -52,7 +55,7 @@ func priorities() *repb.PriorityCapabilities {
 
 func (c *capabilities) cache(who caller.Caller) *repb.CacheCapabilities {
 	zstd := []repb.Compressor_Value{repb.Compressor_ZSTD}
-	return &repb.CacheCapabilities{
+	caps := &repb.CacheCapabilities{
 		DigestFunctions:                 functions(),
 		ActionCacheUpdateCapabilities:   &repb.ActionCacheUpdateCapabilities{UpdateEnabled: c.caches && who.Role >= caller.Writer},
 		CachePriorityCapabilities:       priorities(),
@@ -62,6 +65,11 @@ func (c *capabilities) cache(who caller.Caller) *repb.CacheCapabilities {
 		SupportedBatchUpdateCompressors: zstd,
 		MaxCasBlobSizeBytes:             limits.MaxBlobBytes,
 	}
+	if c.cuts {
+		caps.SplitBlobSupport, caps.SpliceBlobSupport = true, true
+		caps.FastCdc_2020Params, caps.RepMaxCdcParams = cdc.Fast(), cdc.RepMax()
+	}
+	return caps
 }
 
 // execution is nil where nothing is executed.

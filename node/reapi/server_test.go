@@ -26,6 +26,8 @@ import (
 
 	"github.com/buildnet/buildnet/node/reapi"
 	"github.com/buildnet/buildnet/node/reapi/caller"
+	"github.com/buildnet/buildnet/node/reapi/cas"
+	"github.com/buildnet/buildnet/store/memory"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -96,7 +98,7 @@ func TestDemand1ServerCapabilities(t *testing.T) {
 	}{
 		{"deprecated_api_version", 2, 0, got.DeprecatedApiVersion},
 		{"low_api_version", 2, 0, got.LowApiVersion},
-		{"high_api_version", 2, 3, got.HighApiVersion},
+		{"high_api_version", 2, 13, got.HighApiVersion},
 	} {
 		if v.is.GetMajor() != v.major || v.is.GetMinor() != v.minor {
 			t.Errorf("%s = %d.%d", v.name, v.is.GetMajor(), v.is.GetMinor())
@@ -121,6 +123,29 @@ func TestDemand1ServerCapabilities(t *testing.T) {
 	}
 	if !cache.ActionCacheUpdateCapabilities.UpdateEnabled {
 		t.Error("a writer may not update the action cache")
+	}
+}
+
+// REAPI v2.13, CacheCapabilities: who has the blobs cuts them too, with the parameters
+// that the specification recommends.
+func TestDemand9ChunkingCapabilities(t *testing.T) {
+	for _, blobs := range []bool{true, false} {
+		var services []reapi.Service
+		if blobs {
+			services = append(services, cas.New(memory.New(1<<20), cas.Options{}))
+		}
+		got, err := capabilitiesOf(t.Context(), dial(t, serve(t, reapi.Options{Services: services}), insecure.NewCredentials()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := got.CacheCapabilities
+		if c.SplitBlobSupport != blobs || c.SpliceBlobSupport != blobs || (c.FastCdc_2020Params != nil) != blobs || (c.RepMaxCdcParams != nil) != blobs {
+			t.Errorf("blobs served: %v; split %v, splice %v, %v, %v", blobs, c.SplitBlobSupport, c.SpliceBlobSupport, c.FastCdc_2020Params, c.RepMaxCdcParams)
+		}
+		if blobs && (c.FastCdc_2020Params.AvgChunkSizeBytes != 512<<10 || c.FastCdc_2020Params.Seed != 0 ||
+			c.RepMaxCdcParams.MinChunkSizeBytes != 256<<10 || c.RepMaxCdcParams.HorizonSizeBytes != 2<<20) {
+			t.Errorf("parameters %v, %v", c.FastCdc_2020Params, c.RepMaxCdcParams)
+		}
 	}
 }
 

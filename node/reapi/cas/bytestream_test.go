@@ -3,7 +3,10 @@ package cas_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"sync"
 	"testing"
 
@@ -297,6 +300,41 @@ func TestDemand3CompressedByteStream(t *testing.T) {
 			_, err := w.read(&bspb.ReadRequest{ResourceName: zstdBlobName(d), ReadLimit: 1})
 			wantCode(t, "read_limit", err, codes.InvalidArgument)
 		}
+	}
+}
+
+// What clients take for a compressed upload that went well. Bazel, from 5.1 on, and
+// Buck2 take all that was sent, from the offset that the upload began or went on with,
+// or -1; remote-apis-sdks, in its package client, does not look.
+func TestDemand3CommittedSizeOfACompressedUploadIsWhatClientsTake(t *testing.T) {
+	for _, fn := range both {
+		w := serve(t, cas.Options{})
+		content := random(1, 400_000)
+		d := digest.Of(fn, content)
+		check := func(what string, got int64, err error, want ...int64) {
+			t.Helper()
+			if err != nil || !slices.Contains(want, got) {
+				t.Errorf("%v, %s: committed %d, %v; want one of %v", fn, what, got, err, want)
+			}
+		}
+		packed := pack(t, content)
+		sent := int64(len(packed))
+		got, err := w.write(zstdUploadName(d), packed, bazelPiece)
+		check("whole", got, err, sent)
+		got, err = w.write(zstdUploadName(d), packed, len(packed))
+		check("there, in one request", got, err, -1)
+		got, err = w.write(zstdUploadName(d), packed, bazelPiece)
+		check("there", got, err, -1)
+
+		w.under.Drop(digest.Of(digest.BLAKE3, content))
+		stream := w.begin(zstdUploadName(d), packed[:len(packed)/2])
+		w.add(fn, content)
+		err = stream.Send(&bspb.WriteRequest{WriteOffset: sent / 2, Data: packed[sent/2:], FinishWrite: true})
+		if err != nil && !errors.Is(err, io.EOF) {
+			t.Fatal(err)
+		}
+		a, err := stream.CloseAndRecv()
+		check("another was faster", a.GetCommittedSize(), err, -1, sent)
 	}
 }
 

@@ -2,7 +2,7 @@
 // ContentAddressableStorage and google.bytestream.ByteStream. What is here, or
 // with a member of the mesh, is there for them; what they upload is hashed on the
 // way in and kept nowhere but in the store. Start reading at Service; uploads are
-// in upload.go.
+// in upload.go, chunks of blobs in split.go and splice.go.
 package cas
 
 import (
@@ -14,6 +14,7 @@ import (
 	bspb "google.golang.org/genproto/googleapis/bytestream"
 
 	"github.com/buildnet/buildnet/store"
+	"github.com/buildnet/buildnet/store/chunks"
 	"github.com/buildnet/buildnet/store/digest"
 )
 
@@ -36,6 +37,8 @@ type Options struct {
 	// has given us: they may be collected only when that has expired. Some may
 	// not have come here yet. It is called concurrently; nil keeps nothing.
 	Keep func(ds []digest.Digest)
+	// Lists remembers the chunks of blobs; nil cuts them anew each time.
+	Lists *chunks.Lists
 	// Remake makes blobs again that are lost, as far as it is known how, and returns
 	// which are here then. It may take as long as what made them; nil makes none.
 	Remake func(ctx context.Context, ds []digest.Digest) ([]digest.Digest, error)
@@ -52,12 +55,17 @@ type Service struct {
 	keep    func([]digest.Digest)
 	remake  func(context.Context, []digest.Digest) ([]digest.Digest, error)
 	uploads *uploads
+	lists   *chunks.Lists
+	cutting chan struct{} // has those that are split or spliced
 }
 
 // New returns the services on blobs, which answers to the names of every hash
 // function that clients may use.
 func New(blobs store.Blobs, o Options) *Service {
-	s := &Service{blobs: blobs, mesh: o.Mesh, keep: o.Keep, remake: o.Remake, uploads: newUploads(blobs)}
+	s := &Service{
+		blobs: blobs, mesh: o.Mesh, keep: o.Keep, remake: o.Remake, uploads: newUploads(blobs),
+		lists: o.Lists, cutting: make(chan struct{}, maxCutting),
+	}
 	if s.keep == nil {
 		s.keep = func([]digest.Digest) {}
 	}

@@ -16,7 +16,7 @@ import (
 // little enough for a client that reads thousands of blobs at once.
 const chunkBytes = 64 << 10
 
-var chunks = sync.Pool{New: func() any { return new([chunkBytes]byte) }}
+var buffers = sync.Pool{New: func() any { return new([chunkBytes]byte) }}
 
 // Read implements bspb.ByteStreamServer.
 func (s *Service) Read(q *bspb.ReadRequest, stream bspb.ByteStream_ReadServer) error {
@@ -56,8 +56,8 @@ func (s *Service) read(q *bspb.ReadRequest, stream bspb.ByteStream_ReadServer) e
 
 // send sends n bytes of r.
 func send(stream bspb.ByteStream_ReadServer, r io.Reader, n int64) error {
-	buf := chunks.Get().(*[chunkBytes]byte)
-	defer chunks.Put(buf)
+	buf := buffers.Get().(*[chunkBytes]byte)
+	defer buffers.Put(buf)
 	for n > 0 {
 		chunk := buf[:min(chunkBytes, n)]
 		if _, err := io.ReadFull(r, chunk); err != nil {

@@ -132,8 +132,8 @@ func encode(w io.Writer, r io.Reader) error {
 		encoders.Put(e)
 	}()
 	e.Reset(w)
-	buf := chunks.Get().(*[chunkBytes]byte)
-	defer chunks.Put(buf)
+	buf := buffers.Get().(*[chunkBytes]byte)
+	defer buffers.Put(buf)
 	if _, err := io.CopyBuffer(struct{ io.Writer }{e}, r, buf[:]); err != nil {
 		return err
 	}
