@@ -12,7 +12,7 @@ BENCH     ?= .
 SOAKTIME  ?= 1h
 
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-tests build demo test vet cross gen gen-check lint bench bench-peers lab simulations soak flaws scale calibrate clean
+.PHONY: help deps deps-tests build demo test vet cross gen gen-check lint bench bench-peers bench-reapi lab simulations soak flaws scale calibrate clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -99,6 +99,9 @@ bench: build ## measure: benchmarks of the parts, and whole commands against oth
 bench-peers: build ## builds of real projects against distcc, icecc, ccache and ninja; those of BENCH=REGEXP (as root)
 	@.ci/deps --peers
 	cd simulations/lab/peers && BUILDNET_BINARY=$(CURDIR)/bin/buildnet $(GO) test -tags lab -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 3h .
+
+bench-reapi: deps-tests build ## the Remote Execution API of nodes against bazel-remote, and builds by Bazel; those of BENCH=REGEXP (as root)
+	BUILDNET_BINARY=$(CURDIR)/bin/buildnet $(GO) test -tags lab -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 2h ./simulations/lab/reapi ./simulations/lab/bazel
 
 lab: deps-tests build ## the acceptance scenarios, on hosts made of network namespaces; those of LAB=REGEXP (as root, or without CPU quotas)
 	BUILDNET_BINARY=$(CURDIR)/bin/buildnet $(GO) test -count 1 -v -timeout 60m -run '$(LAB)' -tags lab ./simulations/lab/...

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/buildnet/buildnet/simulations/lab"
+	"github.com/buildnet/buildnet/simulations/lab/reapi"
 )
 
 // genrules is how many actions the workspace has in which nothing takes time but what
@@ -28,14 +29,16 @@ type subject struct {
 // contender is a way to build a workspace.
 type contender struct {
 	name  string
+	host  *lab.Host
 	flags []string
 }
 
 // BenchmarkBazel takes the time of builds by Bazel on a node of one machine, cold and
-// with all results known, and of Bazel by itself: by turns, BAZEL_ROUNDS times each.
+// with all results known, of Bazel by itself, and with other servers, see reapi.Others:
+// by turns, BAZEL_ROUNDS times each.
 func BenchmarkBazel(b *testing.B) {
 	lab.NeedQuota(b)
-	table := lab.Table{{"workspace", "with", "wall, s", "CPU-s of the node", "of sandboxes and actions", "of Bazel", "load", "processes"}}
+	table := lab.Table{{"workspace", "with", "wall, s", "CPU-s of the server", "of sandboxes and actions", "of Bazel", "load", "processes"}}
 	for _, s := range []subject{
 		{"genrules", writeGenrules, []string{"--jobs=32"}},
 		{"mill", func(*kit) {}, nil},
@@ -59,30 +62,34 @@ func rounds(b *testing.B) int {
 	return n
 }
 
-// bench is a host on which one workspace is built in all ways.
+// bench is a workspace, and what may build it.
 type bench struct {
 	*kit
 	b    *testing.B
 	host *lab.Host
 	node *lab.Node
+	// restart has each server of others that executes start anew, which is to remove
+	// what it knew.
+	restart []func()
 }
 
 func (s subject) measure(b *testing.B, table *lab.Table) {
-	h := lab.New(b).Host(2)
+	l := lab.New(b)
+	h := l.Host(2)
 	x := &bench{kit: newKit(b, filepath.Join(h.Dir, "kit")), b: b, host: h}
 	s.write(x.kit)
 	onNode := append([]string{"--config=mesh", endpoint}, s.flags...)
-	contenders := []contender{
-		{"one node, cold", onNode},
-		{"one node, all cached", onNode},
-		{"Bazel alone, no sandbox", append([]string{"--spawn_strategy=local"}, s.flags...)},
-		{"Bazel alone, in its sandbox", append([]string{"--spawn_strategy=linux-sandbox,local"}, s.flags...)},
-	}
+	contenders := append([]contender{
+		{"one node, cold", h, onNode},
+		{"one node, all cached", h, onNode},
+		{"Bazel alone, no sandbox", h, append([]string{"--spawn_strategy=local"}, s.flags...)},
+		{"Bazel alone, in its sandbox", h, append([]string{"--spawn_strategy=linux-sandbox,local"}, s.flags...)},
+	}, x.others(l, s.flags)...)
 	took := make([][]build, len(contenders))
 	for round := range rounds(b) {
 		x.anew()
 		for i, c := range contenders {
-			t := x.build(fmt.Sprintf("base-%d-%d", round, i), c.flags)
+			t := x.build(fmt.Sprintf("base-%d-%d", round, i), c)
 			b.Logf("%s, %s: %+v", s.name, c.name, t)
 			took[i] = append(took[i], t)
 		}
@@ -91,7 +98,7 @@ func (s subject) measure(b *testing.B, table *lab.Table) {
 		figure := func(f func(build) float64) string { return lab.Spread(each(took[i], f), "%.1f") }
 		table.Add(b, s.name, c.name,
 			figure(func(t build) float64 { return t.wall.Seconds() }),
-			figure(func(t build) float64 { return t.node.Seconds() }),
+			figure(func(t build) float64 { return t.server.Seconds() }),
 			figure(func(t build) float64 { return t.actions.Seconds() }),
 			figure(func(t build) float64 { return t.bazel.Seconds() }),
 			figure(func(t build) float64 { return t.load }), fmt.Sprint(took[i][0].processes))
@@ -105,7 +112,27 @@ func each(took []build, f func(build) float64) (xs []float64) {
 	return xs
 }
 
-// anew starts a node that knows nothing.
+// others are ways to build with the servers of others. What a mere cache is asked for it
+// has been given before.
+func (x *bench) others(l *lab.Lab, flags []string) (all []contender) {
+	x.b.Helper()
+	for _, p := range reapi.Others(x.b) {
+		h := l.Host(2)
+		if !p.Executes {
+			p.Start(x.b, h)
+			cache := append([]string{"--spawn_strategy=local", "--remote_cache=grpc://" + p.Address}, flags...)
+			x.run(x.client(h, "base-fills"), append([]string{"--remote_upload_local_results"}, cache...))
+			all = append(all, contender{p.Name + ", all cached", h, cache})
+			continue
+		}
+		x.restart = append(x.restart, func() { h.Kill(); p.Start(x.b, h) })
+		on := append([]string{"--config=mesh", "--remote_executor=grpc://" + p.Address}, flags...)
+		all = append(all, contender{p.Name + ", cold", h, on}, contender{p.Name + ", all cached", h, on})
+	}
+	return all
+}
+
+// anew starts what is to know nothing.
 func (x *bench) anew() {
 	x.b.Helper()
 	x.host.Kill()
@@ -113,14 +140,18 @@ func (x *bench) anew() {
 		x.b.Fatal(err)
 	}
 	x.node = x.host.Up()
+	for _, again := range x.restart {
+		again()
+	}
 }
 
 // build is what one build took.
 type build struct {
 	wall time.Duration
-	// node, bazel and actions are CPU times: of the node's process, of Bazel's
-	// server, and of the rest of the host, which is sandboxes and what runs in them.
-	node, bazel, actions time.Duration
+	// server, bazel and actions are CPU times: of the node's process, of Bazel's
+	// own server, and of the rest of the host, which is sandboxes and what runs in
+	// them. Where another server is, that rest is the server's with all it runs.
+	server, bazel, actions time.Duration
 	// load is that of the machine over the last minute, as the build begins.
 	load      float64
 	processes map[string]int
@@ -128,17 +159,22 @@ type build struct {
 
 // build builds all with a Bazel that knows nothing yet. The clock runs from the end
 // of its analysis.
-func (x *bench) build(base string, flags []string) build {
+func (x *bench) build(base string, by contender) build {
 	x.b.Helper()
-	c := x.client(x.host, base)
-	x.run(c, append([]string{"--nobuild"}, flags...))
-	server := c.server()
-	before := build{node: x.node.Used(), bazel: x.used(server), actions: x.host.Used(), load: load(x.b)}
+	c := x.client(by.host, base)
+	x.run(c, append([]string{"--nobuild"}, by.flags...))
+	pid, minute := c.server(), load(x.b)
+	node, bazel, all := x.node.Used(), x.used(pid), by.host.Used()
 	began := time.Now()
-	r := x.run(c, flags)
-	t := build{wall: time.Since(began), load: before.load, processes: r.counts()}
-	t.node, t.bazel = x.node.Used()-before.node, x.used(server)-before.bazel
-	t.actions = x.host.Used() - before.actions - t.node - t.bazel
+	r := x.run(c, by.flags)
+	t := build{wall: time.Since(began), load: minute, processes: r.counts()}
+	t.server, t.bazel = x.node.Used()-node, x.used(pid)-bazel
+	t.actions = by.host.Used() - all - t.bazel
+	if by.host == x.host {
+		t.actions -= t.server
+	} else {
+		t.server, t.actions = t.actions, 0
+	}
 	_ = c.command("shutdown").Run()
 	return t
 }

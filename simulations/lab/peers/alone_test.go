@@ -76,7 +76,7 @@ func BenchmarkAlone(b *testing.B) {
 			b.Fatal(err)
 		}
 		h.Up()
-		settle(b, []*lab.Host{h})
+		lab.Settle(b, []*lab.Host{h})
 		o := onHost(b, h, node, append([]string{lab.Binary(b), "build"}, unoptimised.ours(node)...))
 		h.Kill()
 		theirs, ours = append(theirs, t), append(ours, o)

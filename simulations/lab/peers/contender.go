@@ -153,35 +153,13 @@ var ours = contender{
 		for _, h := range hosts {
 			lab.Await(tb, h, len(hosts), setup)
 		}
-		settle(tb, hosts)
+		lab.Settle(tb, hosts)
 		// What intercepts make is compiled at its first use.
 		if o := hosts[0].Buildnet("build", "--", "true"); o.Exit != 0 {
 			tb.Fatalf("exit status %d: %s", o.Exit, o.Stderr)
 		}
 		return nil
 	},
-}
-
-const (
-	// quiet is what a host may use while it has nothing to do, in cores.
-	quiet = 0.04
-	// settleTime is how long its node may take until then: it looks at all of its
-	// toolchains when it has come up.
-	settleTime = 2 * time.Minute
-)
-
-// settle waits until the nodes are as they are for most of their lives.
-func settle(tb testing.TB, hosts []*lab.Host) {
-	tb.Helper()
-	const interval = 3 * time.Second
-	for deadline := time.Now().Add(settleTime); time.Now().Before(deadline); {
-		before := used(hosts)
-		<-time.After(interval)
-		if used(hosts)-before < time.Duration(quiet*float64(len(hosts))*float64(interval)) {
-			return
-		}
-	}
-	tb.Fatalf("the nodes still use more than %v of a core each after %v", quiet, settleTime)
 }
 
 func used(hosts []*lab.Host) (sum time.Duration) {
