@@ -28,7 +28,7 @@ var leaves = []string{"node/config", "node/event", "node/auth", "node/telemetry"
 // things, who they are, how much they may, what errors are to them; trees and results
 // in their names; how blobs are cut.
 var spoken = []string{
-	"node/reapi/names", "node/reapi/translate", "node/reapi/caller", "node/reapi/limits", "node/reapi/fault", "node/reapi/platform", "node/reapi/results", "node/reapi/cdc",
+	"node/reapi/names", "node/reapi/translate", "node/reapi/caller", "node/reapi/limits", "node/reapi/room", "node/reapi/fault", "node/reapi/platform", "node/reapi/results", "node/reapi/cdc",
 }
 
 var topLevel = []string{"go.mod", "go.sum", "Makefile", "README.md", "LICENSE", "cmd", "node", "mesh", "dht", "sched", "store", "simulations", "docs"}

@@ -22,8 +22,7 @@ type door struct {
 	// about the secrets then.
 	keys map[[sha256.Size]byte]caller.Caller
 	// open is who calls where there are no keys.
-	open  caller.Caller
-	crowd crowd
+	open caller.Caller
 }
 
 func newDoor(o *Options) *door {
@@ -43,11 +42,11 @@ func (d *door) tap(ctx context.Context, call *tap.Info) (context.Context, error)
 	if !ok && !strings.HasPrefix(call.FullMethodName, "/"+healthpb.Health_ServiceDesc.ServiceName+"/") {
 		return nil, status.Error(codes.Unauthenticated, "this server needs a key: send it as `authorization: Bearer KEY` or `x-api-key: KEY`; Bazel has --remote_header")
 	}
-	ctx, err := d.crowd.enter(ctx)
-	if err != nil {
-		return nil, err
+	c := connOf(ctx)
+	if ok && len(d.keys) > 0 {
+		c.gate.become(c, "key "+who.Name)
 	}
-	return caller.With(ctx, who), nil
+	return c.enter(caller.With(ctx, who), call.Header)
 }
 
 func (d *door) who(header metadata.MD) (caller.Caller, bool) {

@@ -1,92 +1,85 @@
 package reapi
 
 import (
-	"context"
-	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/buildnet/buildnet/node/reapi/limits"
 )
 
-const (
-	// maxCalls bounds the calls under way on all connections. One that waits for
-	// its client takes a goroutine and up to streamWindow.
-	maxCalls = 8 << 10
-	// patience is how long a client may take for a message that its call waits
-	// for. Calls that wait for the server may take as long as they need.
-	patience = time.Minute
-)
+// patience is how long a client may take for a message that its call waits for, and
+// to read one that it has asked for. Calls that wait for the server may take as long
+// as they need.
+const patience = time.Minute
 
-var errCrowd = status.Error(codes.ResourceExhausted, "too many calls are under way; try again in a moment")
+var errCrowd = status.Error(codes.ResourceExhausted, "too many calls of this client are under way; try again in a moment")
 
-// crowd counts the calls under way. Its zero value is ready.
-type crowd struct{ calls atomic.Int64 }
-
-// call is one call, whose context timer ends when its client lets it wait for
-// too long.
-type call struct {
-	context.Context
-	timer *time.Timer
-}
-
-// Err implements context.Context. gRPC makes the status of the call of it: where
-// the client was silent that is DEADLINE_EXCEEDED.
-func (c *call) Err() error {
-	if err := c.Context.Err(); err == nil {
-		return nil
-	}
-	return context.Cause(c.Context)
-}
-
-// Value implements context.Context.
-func (c *call) Value(key any) any {
-	if key == (callKey{}) {
-		return c
-	}
-	return c.Context.Value(key)
-}
-
-type callKey struct{}
-
-// enter returns a context of a new call, or errCrowd. The call waits for its
-// first message, and is counted until ctx ends.
-func (c *crowd) enter(ctx context.Context) (context.Context, error) {
-	if c.calls.Add(1) > maxCalls {
-		c.calls.Add(-1)
-		return nil, errCrowd
-	}
-	ctx, end := context.WithCancelCause(ctx)
-	one := &call{Context: ctx, timer: time.AfterFunc(patience, func() { end(context.DeadlineExceeded) })}
-	context.AfterFunc(ctx, func() {
-		one.timer.Stop()
-		c.calls.Add(-1)
-	})
-	return one, nil
-}
-
-// unary is a grpc.UnaryServerInterceptor: the only message of the call is here.
-func unary(ctx context.Context, q any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
-	ctx.Value(callKey{}).(*call).timer.Stop()
-	return handle(ctx, q)
-}
-
-// streaming is a grpc.StreamServerInterceptor.
+// streaming is a grpc.StreamServerInterceptor, through which all calls go.
 func streaming(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
-	return handle(srv, &patient{ServerStream: stream, call: stream.Context().Value(callKey{}).(*call)})
+	c := callOf(stream.Context())
+	c.begin()
+	defer c.end()
+	return handle(srv, &patient{ServerStream: stream, call: c})
 }
 
-// patient is a stream whose client may not let it wait for ever.
+// patient is a stream whose client may not let it wait for ever, and whose messages
+// are counted.
 type patient struct {
 	grpc.ServerStream
 	call *call
 }
 
-// RecvMsg implements grpc.ServerStream.
+// RecvMsg implements grpc.ServerStream. The message that came before is not used any
+// more. gRPC lets a client send all of a message as soon as that is asked for here:
+// for more than it may send unasked there must be room before.
 func (p *patient) RecvMsg(m any) error {
-	p.call.timer.Reset(patience)
-	err := p.ServerStream.RecvMsg(m)
-	p.call.timer.Stop()
-	return err
+	c := p.call
+	c.forgets()
+	c.conn.serving.Add(-1)
+	defer c.conn.serving.Add(1)
+	c.timer.Reset(patience)
+	defer c.timer.Stop()
+	if n, ok := c.next(); ok && n > streamWindow && n <= limits.MaxMessageBytes {
+		c.timer.Stop()
+		if err := c.reserve(2 * n); err != nil {
+			return err
+		}
+		c.timer.Reset(patience)
+	}
+	return p.ServerStream.RecvMsg(&incoming{Message: m.(proto.Message), of: c})
+}
+
+// SendMsg implements grpc.ServerStream.
+func (p *patient) SendMsg(m any) error {
+	c := p.call
+	if err := c.goes(int64(proto.Size(m.(proto.Message)))); err != nil {
+		return err
+	}
+	c.timer.Reset(patience)
+	defer c.timer.Stop()
+	return p.ServerStream.SendMsg(m)
+}
+
+// uniform is a grpc.ServiceRegistrar that has unary calls served as streams of one
+// message each way: what is counted of a message is, for both.
+type uniform struct{ *grpc.Server }
+
+// RegisterService implements grpc.ServiceRegistrar.
+func (u uniform) RegisterService(desc *grpc.ServiceDesc, impl any) {
+	d := *desc
+	d.Methods, d.Streams = nil, append([]grpc.StreamDesc(nil), desc.Streams...)
+	for _, m := range desc.Methods {
+		d.Streams = append(d.Streams, grpc.StreamDesc{StreamName: m.MethodName, Handler: func(srv any, stream grpc.ServerStream) error {
+			reply, err := m.Handler(srv, stream.Context(), stream.RecvMsg, nil)
+			if err != nil {
+				return err
+			}
+			return stream.SendMsg(reply)
+		}})
+	}
+	u.Server.RegisterService(&d, impl)
 }

@@ -16,9 +16,9 @@ import (
 	"time"
 
 	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
-	"golang.org/x/net/netutil"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/experimental"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
@@ -28,9 +28,6 @@ import (
 )
 
 const (
-	// maxConns bounds the connections. Bazel opens one for each 100 calls that it
-	// has under way.
-	maxConns = 256
 	// maxStreams bounds the calls under way on one connection.
 	maxStreams = 1000
 	// streamWindow is how many bytes a client may send on a call that nobody
@@ -62,7 +59,7 @@ type runner interface{ Run(context.Context) error }
 
 // Server serves the Remote Execution API.
 type Server struct {
-	on       net.Listener
+	on       *gate
 	grpc     *grpc.Server
 	health   *health.Server
 	services []Service
@@ -79,23 +76,30 @@ func Listen(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for the Remote Execution API: %w; choose another with --reapi HOST:PORT, or --reapi off", err)
 	}
-	return newServer(netutil.LimitListener(on, maxConns), o), nil
+	return newServer(on, o), nil
 }
 
 func newServer(on net.Listener, o Options) *Server {
-	s := &Server{on: on, grpc: grpc.NewServer(o.grpc()...), health: health.NewServer(), services: o.Services, log: o.Log}
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
 	}
+	s := &Server{on: newGate(on, o.Log), grpc: grpc.NewServer(o.grpc()...), health: health.NewServer(), services: o.Services, log: o.Log}
 	s.register(o.Greeted)
 	return s
 }
 
 func (o *Options) grpc() []grpc.ServerOption {
-	options := []grpc.ServerOption{
+	pool, creds := buffers(), handshake{}
+	if o.TLS != nil {
+		creds.TransportCredentials = credentials.NewTLS(o.TLS)
+	}
+	return []grpc.ServerOption{
+		grpc.Creds(creds),
 		grpc.InTapHandle(newDoor(o).tap),
-		grpc.UnaryInterceptor(unary),
 		grpc.StreamInterceptor(streaming),
+		grpc.ForceServerCodecV2(newCodec(pool)),
+		experimental.BufferPool(pool),
+		grpc.ReadBufferSize(0), // a connection has its own
 		grpc.MaxRecvMsgSize(limits.MaxMessageBytes),
 		grpc.MaxHeaderListSize(limits.MaxHeaderBytes),
 		grpc.MaxConcurrentStreams(maxStreams),
@@ -106,22 +110,19 @@ func (o *Options) grpc() []grpc.ServerOption {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
 		grpc.WaitForHandlers(true),
 	}
-	if o.TLS != nil {
-		options = append(options, grpc.Creds(credentials.NewTLS(o.TLS)))
-	}
-	return options
 }
 
 func (s *Server) register(greeted func()) {
+	all := uniform{s.grpc}
 	for _, service := range s.services {
-		service.Register(s.grpc)
+		service.Register(all)
 	}
-	repb.RegisterCapabilitiesServer(s.grpc, newCapabilities(s.grpc.GetServiceInfo(), greeted))
+	repb.RegisterCapabilitiesServer(all, newCapabilities(s.grpc.GetServiceInfo(), greeted))
 	for name := range s.grpc.GetServiceInfo() {
 		s.health.SetServingStatus(name, healthpb.HealthCheckResponse_SERVING)
 	}
-	healthpb.RegisterHealthServer(s.grpc, s.health)
-	reflection.Register(s.grpc)
+	healthpb.RegisterHealthServer(all, s.health)
+	reflection.Register(all)
 }
 
 // Addr returns HOST:PORT of the port.
@@ -159,6 +160,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	s.stop()
 	serving.Wait()
+	s.on.ledger.ends.Wait()
 	end()
 	running.Wait()
 	return err

@@ -14,6 +14,14 @@ const (
 	// take less than 1 KiB.
 	MaxHeaderBytes = 32 << 10
 
+	// MaxMemory bounds what all calls of all clients take together, as far as it is
+	// counted: messages that come, are worked on and wait to be read. It is some 60 of
+	// the largest messages, and a quarter of a small machine's memory.
+	MaxMemory = 256 << 20
+	// MaxTake bounds what one call may ask for at once: two thirds of what a
+	// connection gets when it is alone.
+	MaxTake = MaxMemory * 2 / 9
+
 	// MaxBlobBytes bounds one blob: an image of a disk is smaller.
 	MaxBlobBytes = 16 << 30
 
