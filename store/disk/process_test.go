@@ -27,10 +27,9 @@ const (
 	writerEnv = "BUILDNET_TEST_WRITER"
 	fullEnv   = "BUILDNET_TEST_FULL"
 	// cacheEnv makes it one that writes a blob and some state that may be lost,
-	// says so when they had time to settle, and waits to be killed.
-	cacheEnv = "BUILDNET_TEST_CACHE"
-	// pushEnv makes it one that says so at once, when they were pushed.
-	pushEnv = "BUILDNET_TEST_PUSH"
+	// says so when that outlives it, and waits to be killed. outliveEnv is why it
+	// does: a key of outlives.
+	cacheEnv, outliveEnv = "BUILDNET_TEST_CACHE", "BUILDNET_TEST_OUTLIVES"
 	// fullAfter is when that disk is full, in bytes.
 	fullAfter = 3 << 20
 )
@@ -45,15 +44,18 @@ func TestMain(m *testing.M) {
 		fill(dir, fs)
 	}
 	if dir := os.Getenv(cacheEnv); dir != "" {
-		fillCache(dir)
-	}
-	if dir := os.Getenv(pushEnv); dir != "" {
-		fillAndPush(dir)
+		fillCache(dir, outlives[os.Getenv(outliveEnv)])
 	}
 	goleak.VerifyTestMain(m)
 }
 
-func fillCache(dir string) {
+// outlives are the ways in which what may be lost comes to outlive its process.
+var outlives = map[string]func(*Store) error{
+	"pushed":             (*Store).Push,
+	"had time to settle": func(*Store) error { <-time.After(4 * pushAfter); return nil },
+}
+
+func fillCache(dir string, outlive func(*Store) error) {
 	s, err := Open(dir, Options{})
 	if err == nil {
 		_, err = store.AddBytes(context.Background(), s, []byte("small"))
@@ -61,15 +63,28 @@ func fillCache(dir string) {
 	if err == nil {
 		err = s.CacheKV("n").Put([]byte("key"), []byte("value"))
 	}
-	<-time.After(4 * pushAfter)
+	if err == nil {
+		err = outlive(s)
+	}
 	fmt.Println(err)
 	select {}
 }
 
-func TestKilledProcessKeepsWhatHadTimeToSettle(t *testing.T) {
+func TestKilledProcessKeepsWhatOutlivesIt(t *testing.T) {
+	for why := range outlives {
+		t.Run(why, func(t *testing.T) {
+			for range 5 {
+				killedCache(t, why)
+			}
+		})
+	}
+}
+
+// killedCache kills a process when it says that what it wrote outlives it.
+func killedCache(t *testing.T, why string) {
 	dir := t.TempDir()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), cacheEnv+"="+dir)
+	cmd.Env = append(os.Environ(), cacheEnv+"="+dir, outliveEnv+"="+why)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

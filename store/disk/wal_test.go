@@ -1,13 +1,9 @@
 package disk
 
 import (
-	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"os/exec"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -15,7 +11,6 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
-	"github.com/buildnet/buildnet/store"
 	"github.com/buildnet/buildnet/store/storetest"
 )
 
@@ -111,52 +106,5 @@ func TestALogIsWholeWhereAnotherFollows(t *testing.T) {
 	}
 	if n := length(); n != 6 {
 		t.Errorf("%d bytes are on the disk when the log is closed, want 6", n)
-	}
-}
-
-// fillAndPush is a process that is killed when it has said that what it wrote outlives
-// it.
-func fillAndPush(dir string) {
-	s, err := Open(dir, Options{})
-	if err == nil {
-		_, err = store.AddBytes(context.Background(), s, []byte("small"))
-	}
-	if err == nil {
-		err = s.CacheKV("n").Put([]byte("key"), []byte("value"))
-	}
-	if err == nil {
-		err = s.Push()
-	}
-	fmt.Println(err)
-	select {}
-}
-
-func TestKilledProcessKeepsWhatWasPushed(t *testing.T) {
-	for range 5 {
-		dir := t.TempDir()
-		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), pushEnv+"="+dir)
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		line, _ := bufio.NewReader(out).ReadString('\n')
-		if err := cmd.Process.Kill(); err != nil || line != "<nil>\n" {
-			t.Fatal(err, line)
-		}
-		_ = cmd.Wait()
-		s := open(t, dir, Options{})
-		if value, err := s.CacheKV("n").Get([]byte("key")); err != nil || string(value) != "value" {
-			t.Errorf("state came back as %q, %v", value, err)
-		}
-		if got := s.Stats().Blobs; got != 1 {
-			t.Errorf("%d blobs came back, want 1", got)
-		}
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
 	}
 }
