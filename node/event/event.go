@@ -39,6 +39,9 @@ type BuildStarted struct {
 	// being asked for at once.
 	Client string `json:"client,omitempty"`
 	Jobs   int    `json:"jobs,omitempty"`
+	// Invocation is what a client of the Remote Execution API calls this build
+	// (RequestMetadata.tool_invocation_id).
+	Invocation string `json:"invocation,omitempty"`
 }
 
 // LeaderElected comes at the election and at every take-over, and again when the
@@ -117,6 +120,8 @@ type StepFinished struct {
 	Why string `json:"why,omitempty"`
 	// Key is what its action is made of, where it is a command of an invocation.
 	Key *Key `json:"key,omitempty"`
+	// Asked is how a client of the Remote Execution API asked for it.
+	Asked *Asked `json:"asked,omitempty"`
 
 	Failure *Failure `json:"failure,omitempty"`
 }
@@ -128,6 +133,18 @@ type Key struct {
 	// platform with toolchain. Inputs is that of the root Directory.
 	Command string `json:"command"`
 	Inputs  string `json:"inputs"`
+}
+
+// Asked is a step in the words of the client of the Remote Execution API that asked
+// for it.
+type Asked struct {
+	// Action is the digest that the client gave, in its own function.
+	Action   string `json:"action"`
+	Mnemonic string `json:"mnemonic,omitempty"`
+	Target   string `json:"target,omitempty"`
+	// Toolchain is the digest of the programs that it ran; absent where they are
+	// inputs, and where the result was known.
+	Toolchain string `json:"toolchain,omitempty"`
 }
 
 // Failure is why a step failed, and all that it printed.

@@ -101,7 +101,7 @@ func TestClientsThatGoCancelWhatTheyAskedFor(t *testing.T) {
 	<-b.done
 	records, err := n.Client.Builds(t.Context(), 1)
 	if err != nil || len(records) != 1 || !strings.Contains(string(records[0].Summary), `"cancelled":true`) || !strings.Contains(string(records[0].Summary), `"not_run":2`) {
-		t.Errorf("%s, %v", records, err)
+		t.Errorf("%+v, %v", records, err)
 	}
 	if _, err := n.Client.RunCommand(t.Context(), b.id, api.Command{Dir: b.dir, Argv: strings.Fields(compileB)}); err == nil || !strings.Contains(err.Error(), "no invocation") {
 		t.Errorf("a command of an invocation that is over: %v", err)

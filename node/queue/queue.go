@@ -33,7 +33,9 @@ type Scheduler interface {
 // Options are whose build it is. Emit, Speed, Led and Secure may be called
 // concurrently.
 type Options struct {
-	Build     steal.BuildID
+	Build steal.BuildID
+	// As is what events call the build; "" is by its ID.
+	As        string
 	Modes     steal.Modes
 	Scheduler Scheduler
 	// Settle waits until it is clear who is in the mesh, and returns what a user
@@ -80,6 +82,9 @@ type ticket struct {
 
 // New returns a queue whose build ends with life, if not before.
 func New(life context.Context, opts Options) *Queue {
+	if opts.As == "" {
+		opts.As = string(opts.Build)
+	}
 	return &Queue{opts: opts, life: life, turn: make(chan struct{}, 1), tickets: map[steal.Step]*ticket{}}
 }
 
@@ -229,7 +234,7 @@ func (q *Queue) known(at steal.Step) (ticket, bool) {
 // Elected implements sched.Observer.
 func (q *Queue) Elected(leader peer.ID, standbys []peer.ID, epoch uint64) {
 	q.opts.Led(leader, epoch)
-	q.opts.Emit(event.LeaderElected{Build: string(q.opts.Build), Leader: string(leader), Standbys: texts(standbys), Epoch: epoch})
+	q.opts.Emit(event.LeaderElected{Build: q.opts.As, Leader: string(leader), Standbys: texts(standbys), Epoch: epoch})
 }
 
 func texts(ids []peer.ID) []string {
@@ -246,7 +251,7 @@ func (q *Queue) Started(at steal.Step, by peer.ID) {
 	if !ok {
 		return
 	}
-	q.opts.Emit(event.StepStarted{Build: string(q.opts.Build), Step: string(t.name), Peer: string(by), ExpectedMS: int64(1000 * t.cost / q.opts.Speed(by))})
+	q.opts.Emit(event.StepStarted{Build: q.opts.As, Step: string(t.name), Peer: string(by), ExpectedMS: int64(1000 * t.cost / q.opts.Speed(by))})
 	if t.started != nil {
 		t.started(by)
 	}
@@ -268,12 +273,12 @@ func (q *Queue) Failed(at steal.Step, why string) {
 
 // Note implements sched.Observer.
 func (q *Queue) Note(text string) {
-	q.opts.Emit(event.Notice{Build: string(q.opts.Build), Level: event.Warning, Text: text})
+	q.opts.Emit(event.Notice{Build: q.opts.As, Level: event.Warning, Text: text})
 }
 
 // Weakened implements sched.Observer.
 func (q *Queue) Weakened(mode steal.Mode, lost []peer.ID) {
-	q.opts.Emit(event.BuildWeakened{Build: string(q.opts.Build), Mode: mode.String(), Lost: texts(lost)})
+	q.opts.Emit(event.BuildWeakened{Build: q.opts.As, Mode: mode.String(), Lost: texts(lost)})
 }
 
 // Watched implements sched.Observer: whoever watches a build that grows sees its

@@ -45,6 +45,11 @@ type Record struct {
 	ID      string    `json:"id"`
 	Started time.Time `json:"started"`
 	Root    string    `json:"root"`
+	// Client is the program of whose invocation it is that the Remote Execution API
+	// was asked for; "" for other builds.
+	Client string `json:"client,omitempty"`
+	// Running says that this is what there is so far. It is never kept.
+	Running bool `json:"-"`
 	// Summary is the JSON of event.BuildFinished.
 	Summary json.RawMessage `json:"summary"`
 	// Events are all lines of the build, one JSON object a line.
@@ -100,7 +105,8 @@ func keyOf(r Record) string {
 	return string(binary.BigEndian.AppendUint64(nil, ^uint64(r.Started.UnixNano()))) + r.ID
 }
 
-// Put keeps a record, and drops the oldest beyond the bounds.
+// Put keeps a record, in the place of one with the same start and ID, and drops the
+// oldest beyond the bounds.
 func (h *History) Put(r Record) error {
 	if r.ID == "" {
 		return errors.New("keep a build's record: it has no ID")
@@ -141,6 +147,9 @@ func (h *History) put(r Record, head []byte) error {
 	events := h.encoder().EncodeAll(shorten(r.Events), nil)
 	if err := h.kv.Put([]byte(eventPrefix+key), events); err != nil {
 		return fmt.Errorf("keep events: %w", err)
+	}
+	if old, err := h.kv.Get([]byte(headPrefix + key)); err == nil {
+		h.total.less(kept{head: int64(len(old)), sizes: sizesOf(old)})
 	}
 	value := sizes{recording: uint32(len(recording)), events: uint32(len(events))}.append(nil)
 	value = h.encoder().EncodeAll(head, value)
@@ -203,6 +212,24 @@ func (h *History) Recording(id string) (Record, error) {
 	}
 	if err != nil {
 		return r, fmt.Errorf("recording of build %s: %w", r.ID, err)
+	}
+	return r, nil
+}
+
+// At returns the record of the build that started at a time as Get does, with no
+// search for it.
+func (h *History) At(started time.Time, id string) (Record, error) {
+	key := keyOf(Record{ID: id, Started: started})
+	value, err := h.kv.Get([]byte(headPrefix + key))
+	if err != nil {
+		return Record{}, fmt.Errorf("build %s: %w", id, err)
+	}
+	r, ok := h.decodeHead(value)
+	if !ok {
+		return Record{}, fmt.Errorf("build %s: its record is damaged: %w", id, store.ErrNotFound)
+	}
+	if r.Events, err = h.unpack(eventPrefix + key); err != nil {
+		return Record{}, fmt.Errorf("events of build %s: %w", id, err)
 	}
 	return r, nil
 }

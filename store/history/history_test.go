@@ -180,3 +180,28 @@ func TestRecordingsAreDroppedWithTheirRecords(t *testing.T) {
 		t.Errorf("left are %v", left)
 	}
 }
+
+// A record that is written again takes the place of the one before.
+func TestARecordIsReplaced(t *testing.T) {
+	h := history.New(&memory.KV{})
+	r := record(1)
+	for n := range history.MaxBuilds + 5 {
+		r.Summary = fmt.Appendf(nil, `{"n":%d}`, n)
+		if err := h.Put(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := h.Put(record(2)); err != nil {
+		t.Fatal(err)
+	}
+	all, err := h.List(0)
+	if err != nil || len(all) != 2 || string(all[1].Summary) != string(r.Summary) {
+		t.Errorf("%+v, %v", all, err)
+	}
+	if got, err := h.At(r.Started, r.ID); err != nil || string(got.Summary) != string(r.Summary) || string(got.Events) != string(r.Events) {
+		t.Errorf("At = %+v, %v", got, err)
+	}
+	if _, err := h.At(r.Started.Add(1), r.ID); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("At another time: %v", err)
+	}
+}

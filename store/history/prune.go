@@ -33,6 +33,11 @@ type kept struct {
 
 func (k kept) bytes() int64 { return k.head + int64(k.recording) + int64(k.events) }
 
+// less leaves a record out.
+func (t *total) less(k kept) {
+	t.builds, t.bytes, t.recorded = t.builds-1, t.bytes-k.bytes(), t.recorded-int64(k.recording)
+}
+
 // prune counts, and if there is too much drops the oldest, to a little below
 // the bounds, so that not every Put has to. The newest stays, however large.
 func (h *History) prune() error {
@@ -47,7 +52,7 @@ func (h *History) prune() error {
 				return fmt.Errorf("drop the record of an old build: %w", err)
 			}
 			all = all[:len(all)-1]
-			t = total{builds: t.builds - 1, bytes: t.bytes - oldest.bytes(), recorded: t.recorded - int64(oldest.recording)}
+			t.less(oldest)
 		}
 	}
 	if t.recorded > MaxRecordedBytes {

@@ -3,6 +3,7 @@
 package tally
 
 import (
+	"maps"
 	"sync"
 	"time"
 
@@ -26,7 +27,8 @@ type Tally struct {
 	emit  func(event.Event)
 
 	mu      sync.Mutex
-	counted map[string]bool
+	counted map[string]bool // by name, of those that Step counts
+	done    int
 	closed  bool
 	summary event.BuildFinished
 }
@@ -39,6 +41,19 @@ func New(build string, self peer.ID, steps int, emit func(event.Event)) *Tally {
 	}
 }
 
+// Resume goes on counting where the summary of a build ends. What was not run is
+// forgotten: it is asked for again, or not wanted any more.
+func Resume(build string, self peer.ID, last event.BuildFinished, emit func(event.Event)) *Tally {
+	t := New(build, self, 0, emit)
+	last.Build, last.Steps, last.NotRun = build, last.Steps-last.NotRun, 0
+	last.LocalReasons, last.ByPeer = maps.Clone(last.LocalReasons), maps.Clone(last.ByPeer)
+	if last.ByPeer == nil {
+		last.ByPeer = map[string]int{}
+	}
+	t.summary, t.done = last, last.Steps
+	return t
+}
+
 // Step counts a step that is over and tells of it. ran says that its command
 // was executed, saved is the run time of a result that was not. After Close it
 // does nothing.
@@ -49,6 +64,22 @@ func (t *Tally) Step(e event.StepFinished, ran bool, saved time.Duration) {
 		return
 	}
 	t.counted[e.Step] = true
+	t.count(e, ran, saved)
+}
+
+// Once is Step for who counts no step twice: it remembers none.
+func (t *Tally) Once(e event.StepFinished, ran bool, saved time.Duration) {
+	t.mu.Lock()
+	if t.closed {
+		t.mu.Unlock()
+		return
+	}
+	t.count(e, ran, saved)
+}
+
+// count is called with mu held, and gives it up.
+func (t *Tally) count(e event.StepFinished, ran bool, saved time.Duration) {
+	t.done++
 	s := &t.summary
 	switch e.Status {
 	case event.Executed:
@@ -73,7 +104,7 @@ func (t *Tally) Step(e event.StepFinished, ran bool, saved time.Duration) {
 		}
 	}
 	s.SavedMS += saved.Milliseconds()
-	e.Build, e.Done, e.Steps = t.build, len(t.counted), s.Steps
+	e.Build, e.Done, e.Steps = t.build, t.done, s.Steps
 	t.mu.Unlock()
 	t.emit(e)
 }
@@ -106,8 +137,21 @@ func (t *Tally) Close() event.BuildFinished {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.closed = true
+	return t.sum()
+}
+
+// Sum is Close of a build that goes on.
+func (t *Tally) Sum() event.BuildFinished {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.sum()
+	s.ByPeer, s.LocalReasons = maps.Clone(s.ByPeer), maps.Clone(s.LocalReasons)
+	return s
+}
+
+func (t *Tally) sum() event.BuildFinished {
 	s := t.summary
-	s.NotRun += s.Steps - len(t.counted)
+	s.NotRun += s.Steps - t.done
 	s.Tier = tierOf(s)
 	return s
 }
