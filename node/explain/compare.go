@@ -29,6 +29,7 @@ type Reader func(ctx context.Context, d digest.Digest) ([]byte, error)
 // comparison is one of two actions.
 type comparison struct {
 	read  Reader
+	fn    pair[digest.Function] // of all that the actions name
 	found []event.Difference
 	more  int
 }
@@ -80,11 +81,15 @@ func both[M any, P interface {
 	return p, err
 }
 
-func digests(before, now *repb.Digest) (p pair[digest.Digest], err error) {
-	if p.before, err = action.DigestOf(before); err == nil {
-		p.now, err = action.DigestOf(now)
+func (c *comparison) digests(before, now *repb.Digest) (p pair[digest.Digest], err error) {
+	if p.before, err = digestOf(c.fn.before, before); err == nil {
+		p.now, err = digestOf(c.fn.now, now)
 	}
 	return p, err
+}
+
+func digestOf(fn digest.Function, d *repb.Digest) (digest.Digest, error) {
+	return digest.FromHex(fn, d.GetHash(), d.GetSizeBytes())
 }
 
 func (c *comparison) actions(ctx context.Context, before, now digest.Digest) error {
@@ -92,7 +97,8 @@ func (c *comparison) actions(ctx context.Context, before, now digest.Digest) err
 	if err != nil {
 		return fmt.Errorf("what the action was is not kept: %w", err)
 	}
-	of, err := digests(acts.before.CommandDigest, acts.now.CommandDigest)
+	c.fn = pair[digest.Function]{before.Function(), now.Function()}
+	of, err := c.digests(acts.before.CommandDigest, acts.now.CommandDigest)
 	if err != nil {
 		return err
 	}
@@ -101,8 +107,8 @@ func (c *comparison) actions(ctx context.Context, before, now digest.Digest) err
 		return fmt.Errorf("what the command was is not kept: %w", err)
 	}
 	c.commands(commands.before, commands.now)
-	c.platform(properties(acts.before), properties(acts.now))
-	roots, err := digests(acts.before.InputRootDigest, acts.now.InputRootDigest)
+	c.platform(properties(acts.before, commands.before), properties(acts.now, commands.now))
+	roots, err := c.digests(acts.before.InputRootDigest, acts.now.InputRootDigest)
 	if err == nil {
 		err = c.directory(ctx, "", roots, maxDepth)
 	}
@@ -117,8 +123,18 @@ func (c *comparison) commands(before, now *repb.Command) {
 	c.add(event.OfCommand, "arguments", strings.Join(a, " "), strings.Join(b, " "))
 	c.add(event.OfDirectory, "working directory", before.WorkingDirectory, now.WorkingDirectory)
 	c.values(event.OfEnvironment, variables(before), variables(now))
-	a, b = middles(before.OutputPaths, now.OutputPaths)
+	a, b = middles(outputs(before), outputs(now))
 	c.add(event.OfOutput, "outputs", strings.Join(a, " "), strings.Join(b, " "))
+}
+
+// outputs are those of a command in whichever fields it has them.
+//
+//nolint:staticcheck // clients of REAPI 2.0 have the two older ones
+func outputs(c *repb.Command) []string {
+	if len(c.OutputPaths) > 0 {
+		return c.OutputPaths
+	}
+	return slices.Concat(c.OutputFiles, c.OutputDirectories)
 }
 
 // middles leaves out what two lists have in common at both ends.
@@ -140,9 +156,17 @@ func variables(c *repb.Command) map[string]string {
 	return all
 }
 
-func properties(a *repb.Action) map[string]string {
+// properties are those of an action's platform, or of its command's, where clients of
+// REAPI 2.1 have it.
+//
+//nolint:staticcheck // see above
+func properties(a *repb.Action, c *repb.Command) map[string]string {
+	said := a.GetPlatform()
+	if said == nil {
+		said = c.GetPlatform()
+	}
 	all := map[string]string{}
-	for _, p := range a.GetPlatform().GetProperties() {
+	for _, p := range said.GetProperties() {
 		all[p.Name] = p.Value
 	}
 	return all
@@ -233,7 +257,7 @@ func (c *comparison) entries(ctx context.Context, d digest.Digest) (entries, err
 		e.leaves[l.Name] = "-> " + l.Target
 	}
 	for _, sub := range m.Directories {
-		if e.dirs[sub.Name], err = action.DigestOf(sub.Digest); err != nil {
+		if e.dirs[sub.Name], err = digestOf(d.Function(), sub.Digest); err != nil {
 			return e, err
 		}
 	}

@@ -46,10 +46,11 @@ func Step(ctx context.Context, h History, read Reader, id, step string) (event.E
 	if err != nil {
 		return event.Explanation{}, err
 	}
-	s, ok := b.steps[step]
+	s, ok := b.find(step)
 	if !ok {
 		return event.Explanation{}, fmt.Errorf("%w %q in build %s", ErrNoStep, step, r.ID)
 	}
+	step = s.Step
 	x := event.Explanation{Build: r.ID, Root: r.Root, Started: r.Started, Step: s, Because: b.because(s), Policy: b.policy, Names: b.names}
 	if s.Digest == "" {
 		x.Unknown = "no action was made of it"
@@ -59,14 +60,36 @@ func Step(ctx context.Context, h History, read Reader, id, step string) (event.E
 	if err != nil || before == "" {
 		return x, err
 	}
-	x.Before, x.Same = before, then.Digest == s.Digest
-	if x.Same {
-		return x, nil
+	x.Before = before
+	was, is := actionOf(then), actionOf(s)
+	if was != is {
+		if x.Differences, x.More, err = between(ctx, read, was, is); err != nil {
+			x.Unknown = err.Error()
+		}
 	}
-	if x.Differences, x.More, err = between(ctx, read, then.Digest, s.Digest); err != nil {
-		x.Unknown = err.Error()
+	if d, differs := toolchains(then, s); differs {
+		x.Differences = append(x.Differences, d)
 	}
+	x.Same = was == is && len(x.Differences) == 0
 	return x, ctx.Err()
+}
+
+// actionOf is the digest of the action that the step's user knows: of a client of the
+// Remote Execution API its own, which has no toolchain in it.
+func actionOf(s event.StepFinished) string {
+	if s.Asked != nil {
+		return s.Asked.Action
+	}
+	return s.Digest
+}
+
+// toolchains tells whether a client's action ran other programs than before.
+func toolchains(then, now event.StepFinished) (event.Difference, bool) {
+	if then.Asked == nil || now.Asked == nil {
+		return event.Difference{}, false
+	}
+	was, is := then.Asked.Toolchain, now.Asked.Toolchain
+	return event.Difference{Of: event.OfToolchain, Name: "of the machine", Before: was, Now: is}, was != "" && is != "" && was != is
 }
 
 func between(ctx context.Context, read Reader, before, now string) ([]event.Difference, int, error) {
@@ -106,6 +129,28 @@ func readBuild(r history.Record) (told, error) {
 	return b, nil
 }
 
+// find returns a step by its name, or by what is unique about one that a client of the
+// Remote Execution API asked for: its target, its action, or what it makes.
+func (b *told) find(step string) (found event.StepFinished, ok bool) {
+	if s, ok := b.steps[step]; ok {
+		return s, true
+	}
+	several := false
+	for name, s := range b.steps {
+		if a := s.Asked; a != nil && (a.Target == step || a.Action == step || name == a.Mnemonic+" "+step || actionHash(a.Action) == step) {
+			found, ok, several = s, true, ok
+		}
+	}
+	return found, ok && !several
+}
+
+// actionHash is a digest without its function and its size, as clients show it.
+func actionHash(digest string) string {
+	_, hash, _ := strings.Cut(digest, ":")
+	hash, _, _ = strings.Cut(hash, "/")
+	return hash
+}
+
 // because follows reasons from step to step: "x is dirty" leads to x.
 func (b *told) because(s event.StepFinished) (all []event.Because) {
 	for s.Why != "" && len(all) < maxBecause && !slices.ContainsFunc(all, func(had event.Because) bool { return had.Step == s.Step }) {
@@ -116,7 +161,13 @@ func (b *told) because(s event.StepFinished) (all []event.Because) {
 	return all
 }
 
-// earlier finds the last build of the same root before r whose step had an action.
+// alike reports whether two builds may have the same steps: they are of the same root,
+// or of the same client, which does not say what it builds.
+func alike(a, b history.Record) bool {
+	return a.Root == b.Root || a.Client != "" && a.Client == b.Client
+}
+
+// earlier finds the last build like r before it whose step had an action.
 func earlier(h History, r history.Record, step string) (id string, s event.StepFinished, err error) {
 	records, err := h.List(0)
 	if err != nil {
@@ -128,7 +179,7 @@ func earlier(h History, r history.Record, step string) (id string, s event.StepF
 	}
 	looked := 0
 	for _, o := range records { // the newest first
-		if o.Root != r.Root || o.ID == r.ID || !o.Started.Before(r.Started) {
+		if !alike(o, r) || o.ID == r.ID || !o.Started.Before(r.Started) {
 			continue
 		}
 		if looked++; looked > maxBefore {
