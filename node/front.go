@@ -19,15 +19,13 @@ import (
 	"github.com/buildnet/buildnet/node/reapi/remake"
 	"github.com/buildnet/buildnet/node/reapi/results"
 	"github.com/buildnet/buildnet/node/reapi/translate"
-	"github.com/buildnet/buildnet/store"
-	"github.com/buildnet/buildnet/store/alias"
 	"github.com/buildnet/buildnet/store/chunks"
 	"github.com/buildnet/buildnet/store/digest"
 	"github.com/buildnet/buildnet/store/makers"
 )
 
-// front is what serves clients of the Remote Execution API.
-func (n *Node) front(ctx context.Context, p *parts, settings config.Settings) ([]service, error) {
+// serveClients makes what serves clients of the Remote Execution API.
+func (n *Node) serveClients(ctx context.Context, p *parts, settings config.Settings) ([]service, error) {
 	s := settings.REAPI
 	asked := s.Listen
 	if n.cfg.REAPI != "" {
@@ -41,9 +39,8 @@ func (n *Node) front(ctx context.Context, p *parts, settings config.Settings) ([
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	options.Listen, options.Log = asked, n.cfg.Log
-	tools := newClientTools(p.toolchains)
-	services, remaker := n.reapiServices(p, settings, tools)
-	options.Services, options.Greeted = services, tools.expect
+	f := n.newFront(p, settings)
+	options.Services, options.Greeted = f.services(), f.tools.expect
 	server, err := reapi.Listen(ctx, options)
 	if asked == "" && errors.Is(err, syscall.EADDRINUSE) {
 		n.cfg.Log.Warn("clients of the Remote Execution API are not served: another node of this machine does it", "error", err)
@@ -55,8 +52,8 @@ func (n *Node) front(ctx context.Context, p *parts, settings config.Settings) ([
 	n.mu.Lock()
 	n.info.REAPI = server.Addr()
 	n.mu.Unlock()
-	p.remaker = remaker
-	return []service{{"reapi", server.Run}, {"remaking", remaker.Run}, {"clients' programs", tools.run}}, nil
+	p.remaker = f.remaker
+	return []service{{"reapi", server.Run}, {"remaking", f.remaker.Run}, {"clients' programs", f.tools.run}}, nil
 }
 
 func reapiOptions(s config.REAPI) (reapi.Options, error) {
@@ -81,113 +78,80 @@ func reapiOptions(s config.REAPI) (reapi.Options, error) {
 	return o, nil
 }
 
-// reapiServices are blobs, results and execution, in the order in which they need
-// each other.
-func (n *Node) reapiServices(p *parts, settings config.Settings, tools *clientTools) ([]reapi.Service, *remake.Remaker) {
-	s := settings.REAPI
-	f := &frontBlobs{Blobs: alias.New(p.store, p.store.CacheKV("alias")), parts: p}
-	hold := func(ds []digest.Digest) {
-		// What is beyond the store's bound of promises may go: it is made again.
-		_, _ = f.Keeper(p.store).Keep(context.Background(), time.Now().Add(settings.Lease()), ds)
+// front is what serves clients. Its parts are made in the order of its fields, each of
+// those before it.
+type front struct {
+	node     *Node
+	parts    *parts
+	settings config.Settings
+	tools    *clientTools
+	blobs    *frontBlobs
+	makers   *makers.Makers
+	remaker  *remake.Remaker
+	results  *results.Store
+	executes *execute.Service
+}
+
+func (n *Node) newFront(p *parts, settings config.Settings) *front {
+	f := &front{node: n, parts: p, settings: settings, tools: newClientTools(p.toolchains)}
+	f.blobs = &frontBlobs{Blobs: p.named(), parts: p}
+	f.makers = makers.New(p.store.CacheKV("reapi-makers"))
+	f.remaker = f.newRemaker()
+	f.results = f.newResults()
+	f.executes = f.newExecution()
+	return f
+}
+
+// services are what clients call.
+func (f *front) services() []reapi.Service {
+	return []reapi.Service{
+		cas.New(f.blobs.Blobs, cas.Options{Mesh: f.blobs, Keep: f.hold, Lists: chunks.New(f.parts.store.CacheKV("reapi-chunks")), Remake: f.remaker.Remake}),
+		results.NewActionCache(f.results), f.executes,
 	}
-	table := makers.New(p.store.CacheKV("reapi-makers"))
-	made := func(k results.Key, blobs []digest.Digest) {
-		if err := table.Note(makers.Maker{Action: k.Action, Scope: k.Instance}, blobs...); err != nil {
-			n.cfg.Log.Warn("what a client's action made is not made again if it is lost", "action", k.Action, "error", err)
-		}
-	}
-	var executes *execute.Service
-	remaker := remake.New(remake.Options{
-		Makers: table.Of, Has: f.Has, Log: n.cfg.Log,
+}
+
+// newRemaker has what is lost made again by what executes, which is made of it.
+func (f *front) newRemaker() *remake.Remaker {
+	return remake.New(remake.Options{
+		Makers: f.makers.Of, Has: f.blobs.Has, Log: f.node.cfg.Log,
 		Execute: func(ctx context.Context, m makers.Maker) error {
-			return executes.Again(ctx, results.Key{Action: m.Action, Instance: m.Scope})
+			return f.executes.Again(ctx, results.Key{Action: m.Action, Instance: m.Scope})
 		},
 	})
-	known := results.New(results.Options{
-		Self: p.mesh.Self(), Blobs: f.Blobs, Registry: p.registry, Own: p.actions, Uploads: p.uploads,
+}
+
+func (f *front) newResults() *results.Store {
+	p := f.parts
+	return results.New(results.Options{
+		Self: p.mesh.Self(), Blobs: f.blobs.Blobs, Registry: p.registry, Own: p.actions, Uploads: p.uploads,
 		Fetch: func(ctx context.Context, ds []digest.Digest, hints []peer.ID) error {
 			_, err := p.dht.Fetch(ctx, ds, hints)
 			return err
 		},
-		Provide: p.dht.Provide, Hold: func(ds ...digest.Digest) { hold(ds) }, Made: made, Sign: p.runner.signed, Toolchains: tools.all,
-		ShareUploads: s.Uploads == config.UploadsMesh, Log: n.cfg.Log,
+		Provide: p.dht.Provide, Hold: func(ds ...digest.Digest) { f.hold(ds) }, Made: f.made, Sign: p.runner.signed, Toolchains: f.tools.all,
+		ShareUploads: f.settings.REAPI.Uploads == config.UploadsMesh, Answered: p.clients.Answered, Given: p.clients.Given, Log: f.node.cfg.Log,
 	})
-	executes = execute.New(execute.Options{
-		Self: p.mesh.Self(), Machine: platform.Machine{OS: runtime.GOOS, Arch: runtime.GOARCH}, Blobs: f.Blobs, Leases: p.store,
-		Trees: translate.New(f.Blobs, translate.Options{Bring: f.bring}), Results: known, Fetcher: p.dht, Fetch: f.Fetch,
+}
+
+func (f *front) newExecution() *execute.Service {
+	p := f.parts
+	return execute.New(execute.Options{
+		Self: p.mesh.Self(), Machine: platform.Machine{OS: runtime.GOOS, Arch: runtime.GOARCH}, Blobs: f.blobs.Blobs, Leases: p.store,
+		Trees: translate.New(f.blobs.Blobs, translate.Options{Bring: f.blobs.bring}), Results: f.results, Fetcher: p.dht, Fetch: f.blobs.Fetch,
 		Actions: p.actions, Provide: p.dht.Provide, Scheduler: p.sched, Settle: p.settle, Members: p.mesh.Members,
-		Toolchain: tools.of, Remake: remaker.Remake, History: p.history, Costs: p.costs, Hearsay: p.hearsay, Moved: p.moved, Log: n.cfg.Log,
+		Toolchain: f.tools.of, Remake: f.remaker.Remake, Invocations: p.clients, Costs: p.costs, Hearsay: p.hearsay, Log: f.node.cfg.Log,
 	})
-	blobs := cas.New(f.Blobs, cas.Options{Mesh: f, Keep: hold, Lists: chunks.New(p.store.CacheKV("reapi-chunks")), Remake: remaker.Remake})
-	return []reapi.Service{blobs, results.NewActionCache(known), executes}, remaker
 }
 
-// frontBlobs are the blobs that clients name, here and in the mesh.
-type frontBlobs struct {
-	*alias.Blobs
-	parts *parts
+// hold keeps what a client was told of.
+func (f *front) hold(ds []digest.Digest) {
+	// What is beyond the store's bound of promises may go: it is made again.
+	_, _ = f.blobs.Keeper(f.parts.store).Keep(context.Background(), time.Now().Add(f.settings.Lease()), ds)
 }
 
-var _ cas.Mesh = (*frontBlobs)(nil)
-
-// Known implements cas.Mesh. Whoever has a blob keeps it for its lease.
-func (f *frontBlobs) Known(ctx context.Context, ds []digest.Digest) ([]bool, error) {
-	known := make([]bool, len(ds))
-	if f.parts.solitary() {
-		return known, nil
+// made notes by which action blobs came to be.
+func (f *front) made(k results.Key, blobs []digest.Digest) {
+	if err := f.makers.Note(makers.Maker{Action: k.Action, Scope: k.Instance}, blobs...); err != nil {
+		f.node.cfg.Log.Warn("what a client's action made is not made again if it is lost", "action", k.Action, "error", err)
 	}
-	natives := make([]digest.Digest, len(ds))
-	var asked []digest.Digest
-	for i, d := range ds {
-		native, err := f.Native(ctx, d)
-		switch {
-		case err == nil:
-			natives[i] = native
-			asked = append(asked, native)
-		case !errors.Is(err, store.ErrNotFound):
-			return nil, err
-		}
-	}
-	gone, err := f.parts.dht.Keep(ctx, asked)
-	if err != nil {
-		return nil, err
-	}
-	lost := make(map[digest.Digest]bool, len(gone))
-	for _, d := range gone {
-		lost[d] = true
-	}
-	for i, native := range natives {
-		known[i] = !native.IsZero() && !lost[native]
-	}
-	return known, nil
-}
-
-// Fetch implements cas.Mesh.
-func (f *frontBlobs) Fetch(ctx context.Context, ds []digest.Digest) error {
-	if f.parts.solitary() {
-		return fmt.Errorf("fetch for a client: %w", store.ErrNotFound)
-	}
-	natives := make([]digest.Digest, 0, len(ds))
-	var unknown error
-	for _, d := range ds {
-		native, err := f.Native(ctx, d)
-		if err != nil {
-			unknown = err
-			continue
-		}
-		natives = append(natives, native)
-	}
-	if _, err := f.parts.dht.Fetch(ctx, natives, nil); err != nil {
-		return fmt.Errorf("fetch for a client: %w: %w", err, store.ErrNotFound)
-	}
-	return unknown
-}
-
-// bring fetches what the mesh has of native blobs.
-func (f *frontBlobs) bring(ctx context.Context, natives []digest.Digest) error {
-	if f.parts.solitary() {
-		return nil
-	}
-	_, _ = f.parts.dht.Fetch(ctx, natives, nil) // whoever asked looks what has come
-	return ctx.Err()
 }

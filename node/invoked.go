@@ -14,7 +14,7 @@ func (o *offer) invoked(id string) (full, client string, ok bool) {
 	if full, client, ok = o.parts.invocations.Client(id); ok {
 		return full, client, true
 	}
-	r, err := o.parts.history.Get(id)
+	r, err := o.parts.chronicle().Get(id)
 	if err != nil {
 		return "", "", false // whoever asks for it hears that
 	}

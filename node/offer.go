@@ -157,6 +157,12 @@ func find(members []peer.Member, name string) (peer.Member, error) {
 
 // Build implements api.Node.
 func (o *offer) Build(ctx context.Context, r api.BuildRequest, emit func(event.Event)) error {
+	if id, runs := o.parts.clients.Running(r.Attach); runs {
+		return o.parts.clients.Follow(ctx, id, emit)
+	}
+	if r.Dir == "" {
+		return &api.Error{Kind: api.Invalid, Message: "no place for the outputs of build " + r.Attach, Hint: "name a directory with --output-dir"}
+	}
 	files, err := o.files(ctx, r)
 	if err != nil {
 		return err
@@ -243,7 +249,7 @@ func newBuildID() steal.BuildID {
 
 // Builds implements api.Node.
 func (o *offer) Builds(_ context.Context, limit int) ([]api.BuildRecord, error) {
-	records, err := o.parts.history.List(limit)
+	records, err := o.parts.chronicle().List(limit)
 	if err != nil {
 		return nil, err
 	}
@@ -256,7 +262,7 @@ func (o *offer) Builds(_ context.Context, limit int) ([]api.BuildRecord, error) 
 
 // ShowBuild implements api.Node.
 func (o *offer) ShowBuild(_ context.Context, id string) (api.BuildRecord, error) {
-	r, err := o.parts.history.Get(id)
+	r, err := o.parts.chronicle().Get(id)
 	if err != nil {
 		return api.BuildRecord{}, noBuild(id, err)
 	}
@@ -281,7 +287,7 @@ func noBuild(id string, err error) error {
 
 // Recording implements api.Node.
 func (o *offer) Recording(_ context.Context, id string) (event.Recording, error) {
-	r, err := o.parts.history.Recording(id)
+	r, err := o.parts.chronicle().Recording(id)
 	var rec event.Recording
 	switch {
 	case errors.Is(err, history.ErrNoRecording):
@@ -300,10 +306,11 @@ func (o *offer) Recording(_ context.Context, id string) (event.Recording, error)
 
 // Explain implements api.Node.
 func (o *offer) Explain(ctx context.Context, id, step string) (event.Explanation, error) {
+	blobs := o.parts.named() // what actions of clients are made of has their names
 	read := func(ctx context.Context, d digest.Digest) ([]byte, error) {
-		return store.ReadAll(ctx, o.parts.store, d, maxMessage)
+		return store.ReadAll(ctx, blobs, d, maxMessage)
 	}
-	x, err := explain.Step(ctx, o.parts.history, read, id, step)
+	x, err := explain.Step(ctx, o.parts.chronicle(), read, id, step)
 	if errors.Is(err, explain.ErrNoStep) {
 		return x, &api.Error{Kind: api.NotFound, Message: err.Error(), Hint: "see `buildnet builds show " + id + "`"}
 	}
@@ -339,7 +346,7 @@ func (o *offer) unrecorded(r history.Record, rec event.Recording) error {
 }
 
 func recordOf(r history.Record) api.BuildRecord {
-	return api.BuildRecord{Build: r.ID, Started: r.Started, Root: r.Root, Summary: r.Summary}
+	return api.BuildRecord{Build: r.ID, Started: r.Started, Root: r.Root, Client: r.Client, Running: r.Running, Summary: r.Summary}
 }
 
 // CacheStats implements api.Node.

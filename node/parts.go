@@ -19,6 +19,7 @@ import (
 	"github.com/buildnet/buildnet/node/host"
 	"github.com/buildnet/buildnet/node/invocation"
 	"github.com/buildnet/buildnet/node/profile/shelf"
+	"github.com/buildnet/buildnet/node/reapi/invocations"
 	"github.com/buildnet/buildnet/node/reapi/remake"
 	"github.com/buildnet/buildnet/node/toolchain"
 	"github.com/buildnet/buildnet/node/worktree"
@@ -64,6 +65,7 @@ type parts struct {
 	remaker    *remake.Remaker // of what clients lack; nil without a front for them
 
 	invocations *invocation.Service
+	clients     *invocations.Book // of the Remote Execution API
 	costs       *costs.Book
 
 	credentials mesh.Credentials
@@ -222,6 +224,9 @@ func (n *Node) connect(p *parts, id mesh.Identity, settings config.Settings) (er
 		Moved: p.moved,
 	})
 	p.invocations = n.invoke(p, settings)
+	p.clients = invocations.New(invocations.Options{
+		Self: p.mesh.Self(), History: history.New(p.store.CacheKV("reapi-history")), Members: p.mesh.Members, Moved: p.moved, Log: log,
+	})
 	return nil
 }
 
@@ -307,6 +312,7 @@ func (p *parts) services(n *Node) [][]service {
 		{{"scheduler", func(ctx context.Context) error { return schedule(ctx, p.sched) }},
 			{"owner", p.owner.Run},
 			{"invocations", p.invocations.Run},
+			{"clients' invocations", p.clients.Run},
 			{"collection", p.collector.Run},
 			{"greeting", func(ctx context.Context) error { return n.greet(ctx, p) }},
 			{"upkeep", func(ctx context.Context) error { return p.upkeep(ctx, n) }}},

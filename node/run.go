@@ -69,7 +69,7 @@ func (n *Node) serve(ctx context.Context, settings config.Settings, blobs *disk.
 	if err != nil {
 		return false, errors.Join(err, p.mesh.Close())
 	}
-	front, err := n.front(ctx, p, settings)
+	front, err := n.serveClients(ctx, p, settings)
 	if err != nil {
 		return false, errors.Join(err, p.mesh.Close())
 	}

@@ -183,7 +183,8 @@ const Newest = "newest"
 
 // BuildRequest asks for a build.
 type BuildRequest struct {
-	// Dir is the absolute path of the project: the directory with .buildnet.
+	// Dir is the absolute path of the project: the directory with .buildnet. It may be
+	// "" for an invocation of a client that is attached to.
 	Dir string `json:"dir"`
 	// Targets are packages, steps and output paths; none is everything.
 	Targets []string `json:"targets"`
@@ -225,6 +226,11 @@ type BuildRecord struct {
 	Build   string    `json:"build"`
 	Started time.Time `json:"started"`
 	Root    string    `json:"root"`
+	// Client is the program whose invocation it is, of the Remote Execution API; absent
+	// for other builds.
+	Client string `json:"client,omitempty"`
+	// Running says that it goes on, and that this is what there is so far.
+	Running bool `json:"running,omitempty"`
 	// Summary is the build's event.BuildFinished.
 	Summary json.RawMessage `json:"summary"`
 	// Events are all its events; ShowBuild alone gives them.

@@ -125,7 +125,7 @@ func (s *Server) build(w http.ResponseWriter, r *http.Request) {
 // check makes sure of what the type of a request promises.
 func (q *BuildRequest) check() error {
 	switch {
-	case !cleanDir(q.Dir):
+	case !cleanDir(q.Dir) && (q.Dir != "" || q.Attach == ""):
 		return Errorf(Invalid, "directory %q of a build: want a clean absolute path", q.Dir)
 	case len(q.Targets) > maxTargets:
 		return Errorf(Invalid, "%d targets, the limit is %d", len(q.Targets), maxTargets)

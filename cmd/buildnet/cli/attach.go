@@ -29,12 +29,14 @@ func (a *app) buildsAttachCommand() *cobra.Command {
 			"If the machine dies on which a build was begun, another one goes on with it; this is\n" +
 			"how to come to its outputs. Ctrl-C ends only this command. A build can be followed\n" +
 			"for ten minutes after its end. One of ninja, of make or the like cannot: its files\n" +
-			"are where it works alone.",
+			"are where it works alone. An invocation of a Remote Execution client, such as Bazel,\n" +
+			"is followed on the machine that it asks, from anywhere there, until nothing was\n" +
+			"asked for it for 30 s; BUILD may be the client's own invocation ID.",
 		Example: "  buildnet builds attach 3f9a --output-dir ~/rescued",
 		Args:    takes("BUILD"),
 		RunE: func(c *cobra.Command, args []string) error {
 			to, err := outputDir(dir)
-			if err != nil {
+			if err != nil && !a.placeless(c.Context(), args[0]) {
 				return usage{err}
 			}
 			request := api.BuildRequest{Dir: to, Attach: args[0], Targets: []string{}, Env: map[string]string{}}
@@ -44,6 +46,16 @@ func (a *app) buildsAttachCommand() *cobra.Command {
 	c.Flags().StringVar(&dir, "output-dir", "", "bring the outputs to `DIR`, which is made if it is not there")
 	c.Flags().BoolVar(&json, "json", false, "print one JSON object a line, as it happens; the last is build.finished")
 	return c
+}
+
+// placeless reports whether a build goes on whose outputs come here by themselves.
+func (a *app) placeless(ctx context.Context, id string) (yes bool) {
+	err := a.inSession(ctx, func(ctx context.Context, s session) error {
+		r, err := s.ShowBuild(ctx, id)
+		yes = r.Running
+		return err
+	})
+	return yes && err == nil
 }
 
 // outputDir is where outputs go: the root of the project here, unless the user

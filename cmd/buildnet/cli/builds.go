@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -24,7 +25,9 @@ func (a *app) buildsCommand() *cobra.Command {
 		Use:   "builds [show BUILD|attach BUILD] [--json]",
 		Short: "list the builds of this machine, or show one again",
 		Long: "Lists the builds that were started on this machine, newest first: the last 30, or\n" +
-			"with --json all that are kept (1000 at most).",
+			"with --json all that are kept (1000 at most). An invocation of a Remote Execution\n" +
+			"client, such as Bazel, is in it while it goes on, and `running` until nothing was\n" +
+			"asked for it for 30 s; of these too 1000 are kept.",
 		Example: "  buildnet builds",
 		Args:    noBuild,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -50,7 +53,8 @@ func (a *app) buildsShowCommand() *cobra.Command {
 		Use:   "show [BUILD] [--json]",
 		Short: "show a build again",
 		Long: "Shows what became of every step of a build, with all that failed steps printed.\n" +
-			"BUILD is an ID of `buildnet builds`, or its beginning; none is the newest.",
+			"BUILD is an ID of `buildnet builds`, or its beginning; none is the newest. Of a\n" +
+			"Remote Execution client it may be the client's own invocation ID.",
 		Example: "  buildnet builds show 3f9a",
 		Args:    takes("[BUILD]"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -82,9 +86,17 @@ func (a *app) listBuilds(ctx context.Context, s session, f format) error {
 		if err := json.Unmarshal(r.Summary, &sum); err != nil {
 			return fmt.Errorf("read the summary of build %s: %w", r.Build, err)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", r.Build, humanize.Time(r.Started), outcomeText(sum), sum.Tier, sum.Steps, sum.Executed, wall(sum.WallMS), r.Root)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", r.Build, humanize.Time(r.Started), recordOutcome(r, sum), sum.Tier, sum.Steps, sum.Executed, wall(sum.WallMS), r.Root)
 	}
 	return flush(w)
+}
+
+// recordOutcome is how a build ended, if it has.
+func recordOutcome(r api.BuildRecord, f event.BuildFinished) string {
+	if r.Running {
+		return "running"
+	}
+	return outcomeText(f)
 }
 
 func outcomeText(f event.BuildFinished) string {
@@ -134,7 +146,22 @@ func runTime(e event.StepFinished) string {
 	if e.ExpectedMS > 0 {
 		text += " (expected " + wall(float64(e.ExpectedMS)) + ")"
 	}
+	if e.Asked != nil && e.QueuedMS >= worthQueued {
+		text += " (queued " + wall(float64(e.QueuedMS)) + ")"
+	}
 	return text
+}
+
+// worthQueued is how long a client's step must have waited for a slot to be told of,
+// in milliseconds.
+const worthQueued = 100
+
+// target is a column that says of which target a client's step is.
+func target(e event.StepFinished) string {
+	if e.Asked == nil || e.Asked.Target == "" {
+		return ""
+	}
+	return "\t" + e.Asked.Target
 }
 
 // whereWhy is a column that says why a step ran where it did, if it could have run
@@ -171,7 +198,7 @@ func (a *app) printBuild(r api.BuildRecord) error {
 				n = e.Names
 			}
 		case event.StepFinished:
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s%s\n", e.Status, e.Step, n.of(e.Peer), runTime(e), n.whereWhy(e))
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s%s%s\n", e.Status, e.Step, n.of(e.Peer), runTime(e), target(e), n.whereWhy(e))
 			if e.Status == event.Failed {
 				fmt.Fprintln(&talk, n.describeFailure(e))
 			}
@@ -192,6 +219,9 @@ func (a *app) printBuild(r api.BuildRecord) error {
 			return fmt.Errorf("read the summary of build %s: %w", r.Build, err)
 		}
 		sum = summaryOf(f, n)
+		if r.Running {
+			sum = "so far: " + strings.TrimPrefix(sum, outcomeText(f)+": ")
+		}
 	}
 	return a.print("%s%s", talk.String(), sum)
 }

@@ -27,8 +27,10 @@ func (a *app) explainCommand() *cobra.Command {
 		Long: "Says why a step was run: what the graph of a build.ninja says of it, and what of its\n" +
 			"command, environment, inputs and toolchain is not as it was the last time before\n" +
 			"that it had an action. And where it was run, and why there or why here. STEP is as\n" +
-			"`buildnet builds show` has it; of a build.ninja it is the first output. BUILD is an\n" +
-			"ID or its beginning; none is the newest build of this directory that had the step.\n\n" +
+			"`buildnet builds show` has it; of a build.ninja it is the first output, of a Remote\n" +
+			"Execution client also a target, an output or the digest of an action. BUILD is an\n" +
+			"ID or its beginning; none is the newest build of this directory, or of such a client\n" +
+			"(which does not say what directory it builds), that had the step.\n\n" +
 			"What an action of a build.ninja was made of is kept as long as the cache has room;\n" +
 			"of a project's actions only the large ones are.",
 		Example: "  buildnet explain CMakeFiles/app.dir/main.cc.o",
@@ -69,7 +71,7 @@ func explained(ctx context.Context, s session, dir string, args []string) (x eve
 	root = rootOf(root)
 	asked := 0
 	for _, r := range records {
-		if r.Root != root {
+		if r.Root != root && r.Client == "" {
 			continue
 		}
 		if asked++; asked > maxAsked {
@@ -89,6 +91,9 @@ func explanation(x event.Explanation) string {
 	var b strings.Builder
 	n := names(x.Names)
 	fmt.Fprintf(&b, "%s in build %s of %s, started %s\n", x.Step.Step, x.Build, x.Root, x.Started.Local().Format(time.DateTime))
+	if x.Step.Asked != nil {
+		b.WriteString(askedFor(x.Step.Asked))
+	}
 	fmt.Fprintln(&b, whatCame(x.Step, n))
 	for _, r := range x.Because {
 		fmt.Fprintf(&b, "%s: %s\n", r.Step, r.Why)
@@ -108,9 +113,9 @@ func whatCame(s event.StepFinished, n names) string {
 	}
 	switch s.Status {
 	case event.Executed:
-		return fmt.Sprintf("it was run%s, in %s", at, wall(float64(s.RunMS)))
+		return fmt.Sprintf("it was run%s, in %s%s", at, wall(float64(s.RunMS)), waited(s))
 	case event.Failed:
-		return fmt.Sprintf("it failed%s", at)
+		return fmt.Sprintf("it failed%s%s", at, waited(s))
 	case event.CachedLocal, event.CachedMesh:
 		return fmt.Sprintf("it was not run: its result was known, from a run%s", at)
 	case event.Skipped:
@@ -118,6 +123,32 @@ func whatCame(s event.StepFinished, n names) string {
 	default:
 		return "it was not run: something before it failed, or the build was ended"
 	}
+}
+
+// waited says what a step's run was not.
+func waited(s event.StepFinished) string {
+	var parts []string
+	for _, w := range []struct {
+		ms   int64
+		what string
+	}{{s.QueuedMS, "in the queue"}, {s.FetchMS, "for its inputs"}, {s.UploadMS, "with its outputs"}} {
+		if w.ms > 0 {
+			parts = append(parts, wall(float64(w.ms))+" "+w.what)
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return ", and " + joined(parts)
+}
+
+// askedFor says how a client asked for a step.
+func askedFor(a *event.Asked) string {
+	text := "its client calls it action " + a.Action
+	if a.Target != "" {
+		text += " of " + a.Target
+	}
+	return text + "\n"
 }
 
 // shortDigest is how much of a digest people are shown.
@@ -134,7 +165,11 @@ func compared(b *strings.Builder, x event.Explanation) {
 		return
 	case x.Same:
 		fmt.Fprintf(b, "nothing of it is other than in build %s", x.Before)
-		if x.Step.Status == event.Executed {
+		switch {
+		case x.Step.Status != event.Executed:
+		case x.Step.Asked != nil && len(x.Because) == 0:
+			b.WriteString(": its result was not kept, or is lost")
+		case x.Step.Asked == nil:
 			b.WriteString(": its result was not kept, or --force was given")
 		}
 		b.WriteString("\n")

@@ -3,6 +3,7 @@ package execute
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
@@ -13,6 +14,7 @@ import (
 	"github.com/buildnet/buildnet/node/event/tally"
 	"github.com/buildnet/buildnet/node/queue"
 	"github.com/buildnet/buildnet/node/reapi/fault"
+	"github.com/buildnet/buildnet/node/reapi/invocations"
 	"github.com/buildnet/buildnet/sched/action"
 	"github.com/buildnet/buildnet/sched/steal"
 	"github.com/buildnet/buildnet/store"
@@ -23,12 +25,12 @@ import (
 // run is an operation from its beginning to its end. Its error is the status of the
 // answer.
 func (s *Service) run(ctx context.Context, o *operation, said *repb.RequestMetadata, priority int32) (*repb.ExecuteResponse, error) {
-	v := s.enter(visitKey{said.GetToolInvocationId(), o.force}, said)
-	defer s.leave(v)
+	i := s.opts.Invocations.Enter(said)
+	defer i.Leave()
 	if !o.force {
 		switch m, err := s.opts.Results.Find(ctx, o.key); {
 		case err == nil:
-			v.known(o, m.Result, said)
+			i.Known(o.key.Action, said, m.Result)
 			return &repb.ExecuteResponse{Result: m.Result, CachedResult: true}, nil
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
@@ -40,11 +42,14 @@ func (s *Service) run(ctx context.Context, o *operation, said *repb.RequestMetad
 	if err != nil {
 		return nil, err
 	}
-	v.tally.Resize(0, 1)
-	t.step.ID = v.name(t, said)
-	r, err := v.execute(ctx, o, t)
+	v := s.enter(visitKey{i.Key(), o.force}, i.ID())
+	defer s.leave(v)
+	t.ask = invocations.Ask{Action: o.key.Action, Said: said, Outputs: t.spelled()}
+	t.step.ID = i.Plan(&t.ask)
+	v.share(&t.step)
+	r, err := v.execute(ctx, o, i, t)
 	if err != nil {
-		v.tally.Step(event.StepFinished{Step: string(t.step.ID), Status: event.NotRun}, false, 0)
+		i.Undone(t.step.ID, &t.ask)
 	}
 	return r, err
 }
@@ -84,23 +89,8 @@ func (s *Service) prepare(ctx context.Context, o *operation, priority int32) (*t
 	return t, nil
 }
 
-// known tells of a result that no step is made for.
-func (v *visit) known(o *operation, r *repb.ActionResult, said *repb.RequestMetadata) {
-	v.tally.Resize(0, 1)
-	want := said.GetActionMnemonic() + " " + said.GetTargetId()
-	if len(r.GetOutputFiles()) > 0 {
-		want = said.GetActionMnemonic() + " " + r.GetOutputFiles()[0].GetPath()
-	}
-	worker := r.GetExecutionMetadata().GetWorker()
-	e := event.StepFinished{Step: string(v.unique(want, action.Shared)), Digest: o.key.Action.String(), Peer: worker, Status: event.CachedMesh}
-	if worker == string(v.s.opts.Self) {
-		e.Status = event.CachedLocal
-	}
-	v.tally.Step(e, false, r.GetExecutionMetadata().GetVirtualExecutionDuration().AsDuration())
-}
-
 // execute has the step of a task run, and answers with what came of it.
-func (v *visit) execute(ctx context.Context, o *operation, t *task) (*repb.ExecuteResponse, error) {
+func (v *visit) execute(ctx context.Context, o *operation, i *invocations.Invocation, t *task) (*repb.ExecuteResponse, error) {
 	v.hint(&t.step)
 	defer v.hold(t.step.ID)()
 	o.become(repb.ExecutionStage_QUEUED, "")
@@ -117,7 +107,7 @@ func (v *visit) execute(ctx context.Context, o *operation, t *task) (*repb.Execu
 	case err != nil:
 		return nil, err
 	}
-	v.tell(t, d, began)
+	v.tell(o, i, t, d, began)
 	fn := o.key.Action.Function()
 	result, err := v.s.result(ctx, t, fn, &d.Entry.Result)
 	if err != nil {
@@ -178,28 +168,60 @@ func (v *visit) hint(step *action.Step) {
 }
 
 // tell tells of a step that is over.
-func (v *visit) tell(t *task, d *steal.Done, began time.Time) {
+func (v *visit) tell(o *operation, i *invocations.Invocation, t *task, d *steal.Done, began time.Time) {
 	res, ran := &d.Entry.Result, d.How == steal.Executed
 	e := event.StepFinished{
 		Step: string(t.step.ID), Digest: d.Entry.Action.String(), Peer: string(d.Entry.Executor), Status: event.Executed,
 		QueuedMS: d.Timings.Queued.Milliseconds(), FetchMS: d.Timings.Fetch.Milliseconds(),
-		RunMS: d.Timings.Run.Milliseconds(), UploadMS: d.Timings.Upload.Milliseconds(),
+		RunMS: d.Timings.Run.Milliseconds(), UploadMS: d.Timings.Upload.Milliseconds(), Asked: t.ask.Asked(),
 	}
+	e.Asked.Toolchain = t.toolchain
 	var saved time.Duration
 	switch {
 	case ran:
-		e.Choice = tally.Choice(d.Choice)
+		e.Choice, e.Why = tally.Choice(d.Choice), why(o, t)
 		v.exp.Learn(&t.step, d.Entry.Executor, res, began)
 	case d.Entry.Executor == v.s.opts.Self:
 		e.Status, saved = event.CachedLocal, res.Wall
 	default:
 		e.Status, saved = event.CachedMesh, res.Wall
 	}
+	if ran && d.Entry.Executor == v.s.opts.Self {
+		e.Here = []string{v.s.whyHere(d)}
+		i.Here(e.Here[0])
+	}
 	if !res.OK() {
 		e.Status = event.Failed
 		e.Failure = &event.Failure{Command: t.step.Argv, Dir: t.step.Dir, ExitCode: res.ExitCode, Message: res.Message, Output: v.printed(res)}
 	}
-	v.tally.Step(e, ran, saved)
+	i.Done(e, ran, saved)
+}
+
+// why is why no known result of an action was taken, if that is not for want of one.
+func why(o *operation, t *task) string {
+	switch {
+	case o.again:
+		return "what it makes was lost in the whole mesh, and is needed"
+	case o.force:
+		return "its client asked for no known result (skip_cache_lookup)"
+	case t.uncached:
+		return "its client wants it executed each time (do_not_cache)"
+	default:
+		return ""
+	}
+}
+
+// whyHere is why this node executed a step itself.
+func (s *Service) whyHere(d *steal.Done) string {
+	others := slices.ContainsFunc(s.opts.Members(), func(m peer.Member) bool { return !m.Self && m.State == peer.Alive })
+	switch {
+	case !others:
+		return "no other member is there"
+	case d.Choice != nil && d.Choice.Why == steal.Kept:
+		return tally.NotWorthIt
+	default:
+		return "this node's share"
+	}
 }
 
 // maxShown bounds what of each stream of a failed command is told, in bytes.

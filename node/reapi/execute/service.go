@@ -19,6 +19,7 @@ import (
 	"github.com/buildnet/buildnet/node/queue"
 	"github.com/buildnet/buildnet/node/reapi/caller"
 	"github.com/buildnet/buildnet/node/reapi/fault"
+	"github.com/buildnet/buildnet/node/reapi/invocations"
 	"github.com/buildnet/buildnet/node/reapi/platform"
 	"github.com/buildnet/buildnet/node/reapi/results"
 	"github.com/buildnet/buildnet/node/reapi/translate"
@@ -26,7 +27,6 @@ import (
 	"github.com/buildnet/buildnet/store"
 	"github.com/buildnet/buildnet/store/costs"
 	"github.com/buildnet/buildnet/store/digest"
-	"github.com/buildnet/buildnet/store/history"
 )
 
 // maxPreparing actions are read and translated at once: it is work for the
@@ -82,13 +82,12 @@ type Options struct {
 	Toolchain func(ctx context.Context, argv []string) (spec, digest string, err error)
 	// Remake makes blobs again that are lost, as far as it is known how, and returns
 	// which are here then.
-	Remake  func(ctx context.Context, ds []digest.Digest) ([]digest.Digest, error)
-	History *history.History
-	Costs   *costs.Book
-	Hearsay Hearsay
-	// Moved returns the bytes fetched from and served to peers since the start.
-	Moved func() (in, out int64)
-	Log   *slog.Logger
+	Remake func(ctx context.Context, ds []digest.Digest) ([]digest.Digest, error)
+	// Invocations tell the user what becomes of actions.
+	Invocations *invocations.Book
+	Costs       *costs.Book
+	Hearsay     Hearsay
+	Log         *slog.Logger
 }
 
 // Service implements repb.ExecutionServer and, as far as clients use it,

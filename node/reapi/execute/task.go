@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/buildnet/buildnet/node/reapi/fault"
+	"github.com/buildnet/buildnet/node/reapi/invocations"
 	"github.com/buildnet/buildnet/node/reapi/limits"
 	"github.com/buildnet/buildnet/node/reapi/names"
 	"github.com/buildnet/buildnet/node/reapi/platform"
@@ -51,6 +52,7 @@ type output struct {
 type task struct {
 	command   *repb.Command
 	step      action.Step
+	ask       invocations.Ask
 	toolchain string              // "" if the programs are inputs
 	outputs   map[string][]output // by paths from the root
 	image     string              // was asked for, and is not run
@@ -172,6 +174,17 @@ func (t *task) places() error {
 	slices.Sort(t.step.Outputs)
 	t.step.Outputs = slices.Compact(t.step.Outputs)
 	return nil
+}
+
+// spelled are the outputs in the client's words.
+func (t *task) spelled() []string {
+	all := make([]string, 0, len(t.outputs))
+	for _, names := range t.outputs {
+		for _, o := range names {
+			all = append(all, path.Clean(o.spelled))
+		}
+	}
+	return all
 }
 
 func timeout(a *repb.Action) (time.Duration, error) {

@@ -3,37 +3,31 @@ package execute
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"sync"
 	"time"
 
-	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
-
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/node/event"
-	"github.com/buildnet/buildnet/node/event/tally"
-	"github.com/buildnet/buildnet/node/event/told"
 	"github.com/buildnet/buildnet/node/experience"
 	"github.com/buildnet/buildnet/node/queue"
 	"github.com/buildnet/buildnet/sched/action"
 	"github.com/buildnet/buildnet/sched/steal"
 	"github.com/buildnet/buildnet/store"
-	"github.com/buildnet/buildnet/store/history"
 )
 
 const (
 	// idleTime ends the build of an invocation for which nothing is executed: Bazel
-	// loads and analyses for longer, but a second build costs little.
+	// loads and analyses for longer, but its invocation can have another one.
 	idleTime = 30 * time.Second
 	// maxSteps of one build; the next one takes over.
 	maxSteps = 50_000
+	// maxIdle builds wait for more at once; beyond it the one that waits for longest
+	// ends.
+	maxIdle = 256
 	// endTime bounds what is done after its end.
 	endTime = 10 * time.Second
-	// maxName bounds the name of a step in bytes.
-	maxName = 1 << 10
 )
 
 // visitKey is an invocation, and how it treats what is known.
@@ -42,19 +36,15 @@ type visitKey struct {
 	force      bool
 }
 
-// visit is an invocation of a client while its actions are executed: an open build.
+// visit is an open build of a client's invocation: the first, or one more where that
+// took what is known otherwise, was silent for a while, or had too many steps.
 type visit struct {
-	s       *Service
-	key     visitKey
-	id      steal.BuildID
-	client  string
-	started time.Time
-	told    *told.Log
-	tally   *tally.Tally
-	exp     *experience.Build
-	queue   *queue.Queue
-	end     context.CancelFunc // of its build
-	in, out int64              // bytes moved by this node before
+	s     *Service
+	key   visitKey
+	id    steal.BuildID
+	exp   *experience.Build
+	queue *queue.Queue
+	end   context.CancelFunc // of its build
 
 	// users, steps, idle and left are guarded by s.mu.
 	users, steps int
@@ -64,17 +54,17 @@ type visit struct {
 	mu     sync.Mutex
 	names  map[action.StepID]action.Sharing
 	leases map[action.StepID]store.Lease // of what steps make
-	leader peer.ID
-	epoch  uint64
 }
 
-// enter finds the build of an invocation, or begins one.
-func (s *Service) enter(k visitKey, said *repb.RequestMetadata) *visit {
+// enter finds a build of an invocation, or begins one. as is what the invocation is
+// called.
+func (s *Service) enter(k visitKey, as string) *visit {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	v := s.visits[k]
 	if v == nil || v.steps >= maxSteps {
-		v = s.begin(k, said)
+		s.room()
+		v = s.begin(k, as)
 		s.visits[k], s.open[v] = v, true
 	}
 	v.users++
@@ -84,6 +74,24 @@ func (s *Service) enter(k visitKey, said *repb.RequestMetadata) *visit {
 		v.idle = nil
 	}
 	return v
+}
+
+// room ends the build that waits for longest if too many do. It is called with s.mu
+// held.
+func (s *Service) room() {
+	var longest *visit
+	idle := 0
+	for v := range s.open {
+		if v.idle == nil {
+			continue
+		}
+		if idle++; longest == nil || v.left.Before(longest.left) {
+			longest = v
+		}
+	}
+	if idle >= maxIdle {
+		longest.idle.Reset(0)
+	}
 }
 
 // leave is the end of an operation. A build that nobody uses goes on for a while.
@@ -139,81 +147,27 @@ func (s *Service) closeAll() {
 }
 
 // begin is called with s.mu held.
-func (s *Service) begin(k visitKey, said *repb.RequestMetadata) *visit {
-	var raw [6]byte
-	_, _ = rand.Read(raw[:]) // never fails since Go 1.24
+func (s *Service) begin(k visitKey, as string) *visit {
 	v := &visit{
-		s: s, key: k, id: steal.BuildID(hex.EncodeToString(raw[:])), started: time.Now(), told: told.New(func(event.Event) {}),
-		leases: map[action.StepID]store.Lease{}, names: map[action.StepID]action.Sharing{}, client: clientOf(said),
+		s: s, key: k, id: steal.BuildID(as + "-" + strings.ToLower(rand.Text()[:8])),
+		leases: map[action.StepID]store.Lease{}, names: map[action.StepID]action.Sharing{},
 	}
-	v.in, v.out = s.opts.Moved()
 	v.exp = experience.New(s.opts.Costs, s.opts.Members, s.opts.Log)
-	v.tally = tally.New(string(v.id), s.opts.Self, 0, v.told.Emit)
 	life, end := context.WithCancel(context.Background())
 	v.end = end
 	v.queue = queue.New(life, queue.Options{
-		Build: v.id, Scheduler: s.opts.Scheduler, Settle: s.opts.Settle, Emit: v.told.Emit, Speed: v.exp.Speed, Led: v.led, Secure: v.secure,
+		Build: v.id, As: as, Scheduler: s.opts.Scheduler, Settle: s.opts.Settle, Speed: v.exp.Speed, Secure: v.secure,
+		Emit: func(e event.Event) { s.opts.Invocations.Tell(k.invocation, e) }, Led: func(peer.ID, uint64) {},
 		Modes: steal.Modes{KeepGoing: true, Force: k.force, Copies: steal.BothKeep},
 	})
-	started := event.BuildStarted{Build: string(v.id), Client: v.client, Root: v.root(), Targets: []string{}, Names: map[string]string{}}
-	for _, m := range s.opts.Members() {
-		if m.State == peer.Alive || m.Self {
-			started.Members++
-			started.Names[string(m.ID)] = m.Name
-		}
-	}
-	v.told.Emit(started)
 	return v
 }
 
-// clientOf is what program a client says that it is.
-func clientOf(said *repb.RequestMetadata) string {
-	tool := said.GetToolDetails()
-	if tool.GetToolName() == "" {
-		return "reapi"
-	}
-	return strings.TrimSpace(tool.GetToolName() + " " + tool.GetToolVersion())
-}
-
-// root stands where the tree of another build does, which this node does not know.
-func (v *visit) root() string {
-	if v.key.invocation == "" {
-		return v.client
-	}
-	return v.client + " " + v.key.invocation
-}
-
-// name returns a name for a step that no other of the build has.
-func (v *visit) name(t *task, said *repb.RequestMetadata) action.StepID {
-	want := strings.TrimSpace(said.GetActionMnemonic() + " " + said.GetTargetId())
-	if len(t.step.Outputs) > 0 {
-		want = strings.TrimSpace(said.GetActionMnemonic() + " " + t.step.Outputs[0])
-	}
-	return v.unique(want, t.step.Sharing)
-}
-
-func (v *visit) unique(want string, sharing action.Sharing) action.StepID {
-	want = strings.Map(func(r rune) rune {
-		if r == 0 || r == '\n' {
-			return ' '
-		}
-		return r
-	}, want)
-	want = strings.ToValidUTF8(want[:min(len(want), maxName)], "")
+// share notes who may use what a step makes.
+func (v *visit) share(step *action.Step) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	id := action.StepID(want)
-	for n := 2; id == "" || v.names[id] != 0; n++ {
-		id = action.StepID(fmt.Sprintf("%s#%d", want, n))
-	}
-	v.names[id] = sharing
-	return id
-}
-
-func (v *visit) led(leader peer.ID, epoch uint64) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.leader, v.epoch = leader, epoch
+	v.names[step.ID] = step.Sharing
 }
 
 // hold has what a step makes stay here until release is called. Then its client was
@@ -269,7 +223,7 @@ func (v *visit) secure(ctx context.Context, step action.StepID, d *steal.Done) e
 	return nil
 }
 
-// finish ends the build, and writes it down.
+// finish ends the build.
 func (v *visit) finish() {
 	ctx, cancel := context.WithTimeout(context.Background(), endTime)
 	defer cancel()
@@ -278,21 +232,5 @@ func (v *visit) finish() {
 	v.queue.Wait()
 	if kinds := v.exp.Keep(); len(kinds) > 0 {
 		v.s.opts.Hearsay.Tell(kinds)
-	}
-	f := v.tally.Close()
-	f.OK = f.Failed+f.NotRun == 0
-	v.mu.Lock()
-	f.Leader, f.Epoch = string(v.leader), v.epoch
-	v.mu.Unlock()
-	in, out := v.s.opts.Moved()
-	f.BytesIn, f.BytesOut = in-v.in, out-v.out
-	f.WallMS = float64(v.left.Sub(v.started).Microseconds()) / 1000
-	v.told.End(f)
-	summary, err := json.Marshal(f)
-	if err == nil {
-		err = v.s.opts.History.Put(history.Record{ID: string(v.id), Started: v.started, Root: v.root(), Summary: summary, Events: v.told.All(f)})
-	}
-	if err != nil {
-		v.s.opts.Log.Warn("a client's invocation is missing in the history", "build", v.id, "error", err)
 	}
 }

@@ -53,6 +53,7 @@ func (c *ActionCache) GetActionResult(ctx context.Context, r *repb.GetActionResu
 	if err != nil {
 		return nil, fault.Status(err)
 	}
+	c.store.opts.Answered(k.Action, caller.Metadata(ctx), m.Result)
 	return c.store.Inline(ctx, k.Action.Function(), m.Result, Inlining{r.GetInlineStdout(), r.GetInlineStderr(), r.GetInlineOutputFiles()}), nil
 }
 
@@ -82,6 +83,7 @@ func (c *ActionCache) UpdateActionResult(ctx context.Context, r *repb.UpdateActi
 	if err != nil {
 		return nil, fault.Status(err)
 	}
+	c.store.opts.Given(k.Action, caller.Metadata(ctx), m.Result)
 	return m.Result, nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"time"
 
+	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/buildnet/buildnet/mesh/peer"
@@ -79,7 +80,10 @@ type Options struct {
 	// ShareUploads gives the mesh what clients say came of their actions. Members
 	// use it that take results of less than full isolation.
 	ShareUploads bool
-	Log          *slog.Logger
+	// Answered tells of a result that was known when a client asked, Given of one that
+	// a client brought. Both are optional.
+	Answered, Given func(act digest.Digest, said *repb.RequestMetadata, r *repb.ActionResult)
+	Log             *slog.Logger
 }
 
 // Store is the results of clients. All methods may be called concurrently.
@@ -99,11 +103,19 @@ func New(opts Options) *Store {
 	if opts.Made == nil {
 		opts.Made = func(Key, []digest.Digest) {}
 	}
+	if opts.Answered == nil {
+		opts.Answered = untold
+	}
+	if opts.Given == nil {
+		opts.Given = untold
+	}
 	s := &Store{opts: opts}
 	s.publishing.SetLimit(maxPublishing)
 	s.life, s.end = context.WithCancel(context.Background())
 	return s
 }
+
+func untold(digest.Digest, *repb.RequestMetadata, *repb.ActionResult) {}
 
 // Run keeps the Store going until ctx ends, when nobody may use it any more.
 func (s *Store) Run(ctx context.Context) error {

@@ -1,0 +1,85 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/buildnet/buildnet/node/reapi/cas"
+	"github.com/buildnet/buildnet/store"
+	"github.com/buildnet/buildnet/store/alias"
+	"github.com/buildnet/buildnet/store/digest"
+)
+
+// frontBlobs are the blobs that clients name, here and in the mesh.
+type frontBlobs struct {
+	*alias.Blobs
+	parts *parts
+}
+
+// named is the store under native and clients' names.
+func (p *parts) named() *alias.Blobs { return alias.New(p.store, p.store.CacheKV("alias")) }
+
+var _ cas.Mesh = (*frontBlobs)(nil)
+
+// Known implements cas.Mesh. Whoever has a blob keeps it for its lease.
+func (f *frontBlobs) Known(ctx context.Context, ds []digest.Digest) ([]bool, error) {
+	known := make([]bool, len(ds))
+	if f.parts.solitary() {
+		return known, nil
+	}
+	natives := make([]digest.Digest, len(ds))
+	var asked []digest.Digest
+	for i, d := range ds {
+		native, err := f.Native(ctx, d)
+		switch {
+		case err == nil:
+			natives[i] = native
+			asked = append(asked, native)
+		case !errors.Is(err, store.ErrNotFound):
+			return nil, err
+		}
+	}
+	gone, err := f.parts.dht.Keep(ctx, asked)
+	if err != nil {
+		return nil, err
+	}
+	lost := make(map[digest.Digest]bool, len(gone))
+	for _, d := range gone {
+		lost[d] = true
+	}
+	for i, native := range natives {
+		known[i] = !native.IsZero() && !lost[native]
+	}
+	return known, nil
+}
+
+// Fetch implements cas.Mesh.
+func (f *frontBlobs) Fetch(ctx context.Context, ds []digest.Digest) error {
+	if f.parts.solitary() {
+		return fmt.Errorf("fetch for a client: %w", store.ErrNotFound)
+	}
+	natives := make([]digest.Digest, 0, len(ds))
+	var unknown error
+	for _, d := range ds {
+		native, err := f.Native(ctx, d)
+		if err != nil {
+			unknown = err
+			continue
+		}
+		natives = append(natives, native)
+	}
+	if _, err := f.parts.dht.Fetch(ctx, natives, nil); err != nil {
+		return fmt.Errorf("fetch for a client: %w: %w", err, store.ErrNotFound)
+	}
+	return unknown
+}
+
+// bring fetches what the mesh has of native blobs.
+func (f *frontBlobs) bring(ctx context.Context, natives []digest.Digest) error {
+	if f.parts.solitary() {
+		return nil
+	}
+	_, _ = f.parts.dht.Fetch(ctx, natives, nil) // whoever asked looks what has come
+	return ctx.Err()
+}
