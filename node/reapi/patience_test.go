@@ -1,6 +1,7 @@
 package reapi
 
 import (
+	"context"
 	"errors"
 	"io"
 	"testing"
@@ -63,13 +64,20 @@ func (s *sink) Read(_ *bspb.ReadRequest, stream bspb.ByteStream_ReadServer) erro
 
 func TestDemand10ThousandsOfIdleStreamsEndAndOthersGoOn(t *testing.T) {
 	virtual(t, &sink{}, func(t *testing.T, w *world) {
+		ctx, stop := context.WithCancel(t.Context())
+		defer time.AfterFunc(100*patience, stop).Stop()
 		var idle []bspb.ByteStream_WriteClient
 		for range 3 {
 			client := w.dial("a")
-			for range maxStreams {
-				stream, err := client.Write(t.Context())
+			for i := range maxStreams {
+				stream, err := client.Write(ctx)
 				if err != nil {
 					t.Fatal(err)
+				}
+				if i%2 == 0 { // and silent after its first message
+					if err := stream.Send(&bspb.WriteRequest{}); err != nil {
+						t.Fatal(err)
+					}
 				}
 				idle = append(idle, stream)
 			}

@@ -104,24 +104,29 @@ func TestDemand1ServerCapabilities(t *testing.T) {
 			t.Errorf("%s = %d.%d", v.name, v.is.GetMajor(), v.is.GetMinor())
 		}
 	}
-	cache, exec := got.CacheCapabilities, got.ExecutionCapabilities
+	cache, exec := got.GetCacheCapabilities(), got.GetExecutionCapabilities()
 	if exec == nil || !exec.ExecEnabled || exec.DigestFunction != repb.DigestFunction_SHA256 {
 		t.Errorf("execution = %v", exec)
 	}
-	for _, functions := range [][]repb.DigestFunction_Value{cache.DigestFunctions, exec.GetDigestFunctions()} {
+	for _, functions := range [][]repb.DigestFunction_Value{cache.GetDigestFunctions(), exec.GetDigestFunctions()} {
 		if len(functions) != 2 || functions[0] != repb.DigestFunction_SHA256 || functions[1] != repb.DigestFunction_BLAKE3 {
 			t.Errorf("digest functions %v", functions)
 		}
 	}
-	for _, p := range []*repb.PriorityCapabilities{cache.CachePriorityCapabilities, exec.GetExecutionPriorityCapabilities()} {
+	for _, compressors := range [][]repb.Compressor_Value{cache.GetSupportedCompressors(), cache.GetSupportedBatchUpdateCompressors()} {
+		if len(compressors) != 1 || compressors[0] != repb.Compressor_ZSTD {
+			t.Errorf("compressors %v", compressors)
+		}
+	}
+	for _, p := range []*repb.PriorityCapabilities{cache.GetCachePriorityCapabilities(), exec.GetExecutionPriorityCapabilities()} {
 		if r := p.GetPriorities(); len(r) != 1 || r[0].MinPriority >= 0 || r[0].MaxPriority <= 0 {
 			t.Errorf("priorities %v", p)
 		}
 	}
-	if cache.MaxBatchTotalSizeBytes != 4<<20 {
-		t.Errorf("batches of %d bytes", cache.MaxBatchTotalSizeBytes)
+	if got := cache.GetMaxBatchTotalSizeBytes(); got != 4<<20 {
+		t.Errorf("batches of %d bytes", got)
 	}
-	if !cache.ActionCacheUpdateCapabilities.UpdateEnabled {
+	if !cache.GetActionCacheUpdateCapabilities().GetUpdateEnabled() {
 		t.Error("a writer may not update the action cache")
 	}
 }
@@ -151,12 +156,12 @@ func TestDemand9ChunkingCapabilities(t *testing.T) {
 
 func TestDemand1ServerCapabilitiesAreThoseOfTheServicesAndOfTheRole(t *testing.T) {
 	got, err := capabilitiesOf(t.Context(), dial(t, serve(t, reapi.Options{Open: caller.Writer}), insecure.NewCredentials()))
-	if err != nil || got.ExecutionCapabilities != nil || got.CacheCapabilities.ActionCacheUpdateCapabilities.UpdateEnabled {
+	if err != nil || got.ExecutionCapabilities != nil || got.GetCacheCapabilities().GetActionCacheUpdateCapabilities().GetUpdateEnabled() {
 		t.Errorf("without services: %v, %v", got, err)
 	}
 	s := serve(t, reapi.Options{Services: []reapi.Service{&execution{}}})
 	got, err = capabilitiesOf(t.Context(), dial(t, s, insecure.NewCredentials()))
-	if err != nil || got.CacheCapabilities.ActionCacheUpdateCapabilities.UpdateEnabled {
+	if err != nil || got.GetCacheCapabilities().GetActionCacheUpdateCapabilities().GetUpdateEnabled() {
 		t.Errorf("to a builder: %v, %v", got, err)
 	}
 }

@@ -31,7 +31,7 @@ type world struct {
 }
 
 // virtual serves s until the test has ended.
-func virtual(t *testing.T, s *sink, test func(t *testing.T, w *world)) {
+func virtual(t *testing.T, s Service, test func(t *testing.T, w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, on: bufconn.Listen(64 << 10), name: make(chan string, 1)}
@@ -95,14 +95,19 @@ func (w *world) connect(ctx context.Context, client string) (net.Conn, error) {
 
 // dial is a connection of a client that keeps to what is usual.
 func (w *world) dial(client string, options ...grpc.DialOption) bspb.ByteStreamClient {
-	conn, err := grpc.NewClient("passthrough:///virtual", append(options,
+	return bspb.NewByteStreamClient(w.conn(client, options...))
+}
+
+func (w *world) conn(client string, options ...grpc.DialOption) *grpc.ClientConn {
+	conn, err := grpc.NewClient("passthrough:///virtual", append([]grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return w.connect(ctx, client) }))...)
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return w.connect(ctx, client) }),
+	}, options...)...)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	w.ends = append(w.ends, func() { conn.Close() })
-	return bspb.NewByteStreamClient(conn)
+	return conn
 }
 
 // bare is a connection of a client that sends what it likes.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
 	bspb "google.golang.org/genproto/googleapis/bytestream"
@@ -43,6 +44,35 @@ func TestDemand3ByteStreamWrite(t *testing.T) {
 	}
 }
 
+// What a client has given is kept for it, however it came, and although it was there.
+func TestDemand3WhatIsUploadedIsKept(t *testing.T) {
+	var mu sync.Mutex
+	var kept []digest.Digest
+	w := serve(t, cas.Options{Keep: func(ds []digest.Digest) {
+		mu.Lock()
+		defer mu.Unlock()
+		kept = append(kept, ds...)
+	}})
+	content := random(1, 3*bazelPiece)
+	d := digest.Of(digest.SHA256, content)
+	for what, piece := range map[string]int{"in one piece": len(content), "in pieces": bazelPiece} {
+		for _, when := range []string{"first", "again"} {
+			mu.Lock()
+			kept = nil
+			mu.Unlock()
+			if _, err := w.write(uploadName(d), content, piece); err != nil {
+				t.Fatal(err)
+			}
+			mu.Lock()
+			if !slices.Contains(kept, d) {
+				t.Errorf("%s, %s: it is not kept", what, when)
+			}
+			mu.Unlock()
+		}
+		w.under.Drop(digest.Of(digest.BLAKE3, content))
+	}
+}
+
 // What is there already is answered at once, whatever has come of it.
 func TestDemand3ByteStreamWriteOfWhatIsThereIsAnsweredEarly(t *testing.T) {
 	w := serve(t, cas.Options{})
@@ -60,10 +90,15 @@ func TestDemand3ByteStreamWriteOfWhatIsThereIsAnsweredEarly(t *testing.T) {
 	}
 }
 
+// answerTime bounds what is answered at once, on a machine that has much else to do.
+const answerTime = 10 * time.Second
+
 // begin sends the first request of an upload that goes on.
 func (w *world) begin(name string, content []byte) bspb.ByteStream_WriteClient {
 	w.t.Helper()
-	stream, err := w.stream.Write(w.t.Context())
+	ctx, cancel := context.WithTimeout(w.t.Context(), answerTime)
+	w.t.Cleanup(cancel)
+	stream, err := w.stream.Write(ctx)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -102,7 +137,7 @@ func TestDemand3ByteStreamWriteRequests(t *testing.T) {
 	w := serve(t, cas.Options{})
 	content := random(1, 30)
 	d := digest.Of(digest.SHA256, content)
-	name, other := uploadName(d), uploadName(digest.Of(digest.SHA256, nil))
+	name, other, large := uploadName(d), uploadName(digest.Of(digest.SHA256, nil)), uploadName(sized(t, 0, 100<<30))
 	for what, c := range map[string]struct {
 		requests []*bspb.WriteRequest
 		want     codes.Code
@@ -115,6 +150,7 @@ func TestDemand3ByteStreamWriteRequests(t *testing.T) {
 		"no name":          {[]*bspb.WriteRequest{{Data: content}}, codes.InvalidArgument},
 		"name of a read":   {[]*bspb.WriteRequest{{ResourceName: blobName(d), Data: content}}, codes.InvalidArgument},
 		"no request":       {nil, codes.InvalidArgument},
+		"too large":        {[]*bspb.WriteRequest{{ResourceName: large, Data: content}}, codes.InvalidArgument},
 		"negative offset":  {[]*bspb.WriteRequest{{ResourceName: name, WriteOffset: -1, Data: content}}, codes.OutOfRange},
 		"offset too large": {[]*bspb.WriteRequest{{ResourceName: name, WriteOffset: 31}}, codes.OutOfRange},
 		"unknown upload":   {[]*bspb.WriteRequest{{ResourceName: name, WriteOffset: 9, Data: content[9:], FinishWrite: true}}, codes.Aborted},
@@ -141,10 +177,12 @@ func TestDemand3ByteStreamWriteRequests(t *testing.T) {
 // its way for a while.
 func (w *world) status(name string, want int64) *bspb.QueryWriteStatusResponse {
 	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), answerTime)
+	defer cancel()
 	for {
-		a, err := w.stream.QueryWriteStatus(w.t.Context(), &bspb.QueryWriteStatusRequest{ResourceName: name})
+		a, err := w.stream.QueryWriteStatus(ctx, &bspb.QueryWriteStatusRequest{ResourceName: name})
 		if err != nil {
-			w.t.Fatal(err)
+			w.t.Fatalf("until %d bytes are committed: %v", want, err)
 		}
 		if a.CommittedSize == want {
 			return a

@@ -162,7 +162,7 @@ func TestHostileDirectoryOfAMillionEntriesIsRefused(t *testing.T) {
 	wantCode(t, fmt.Sprintf("a Directory of %d MiB", len(raw)>>20), err, codes.ResourceExhausted)
 }
 
-func TestHostileNumberOfDigestsIsRefused(t *testing.T) {
+func TestDemand4HostileNumberOfDigestsIsRefused(t *testing.T) {
 	w := serve(t, cas.Options{})
 	ms := make([]*repb.Digest, 55_000)
 	for i := range ms {

@@ -15,7 +15,7 @@ import (
 )
 
 // What is lost and can be made again is there, for who asks and for who reads.
-func TestWhatCanBeMadeAgainIsThere(t *testing.T) {
+func TestDemand4WhatCanBeMadeAgainIsThere(t *testing.T) {
 	content := []byte("made again")
 	d, never := digest.Of(digest.SHA256, content), digest.Of(digest.SHA256, []byte("never"))
 	var w *world

@@ -50,6 +50,8 @@ func TestDemand2DigestFunction(t *testing.T) {
 	wantCode(t, "SHA1", err, codes.InvalidArgument)
 	_, err = w.cas.FindMissingBlobs(t.Context(), &repb.FindMissingBlobsRequest{BlobDigests: []*repb.Digest{{Hash: "abc", SizeBytes: 1}}})
 	wantCode(t, "a short hash", err, codes.InvalidArgument)
+	_, err = w.read(&bspb.ReadRequest{ResourceName: "main/actions/" + sha.Hex() + "/5000"})
+	wantCode(t, "no name of a blob", err, codes.InvalidArgument)
 }
 
 // REAPI v2, ContentAddressableStorage.FindMissingBlobs: what is missing of what
@@ -310,7 +312,7 @@ func TestDemand9GetTree(t *testing.T) {
 		if err != nil || !slices.Equal(got, want) || len(tokens) != 4 || tokens[3] != "" {
 			t.Errorf("%v: in pages %q, tokens %q, %v", fn, got, tokens, err)
 		}
-		for i, token := range tokens[:3] {
+		for i, token := range tokens[:len(tokens)-1] {
 			q.PageToken = token
 			if got, _, err := w.tree(q); err != nil || !slices.Equal(got, want[7*(i+1):]) {
 				t.Errorf("%v: after page %d: %q, %v", fn, i, got, err)
@@ -324,6 +326,8 @@ func TestDemand9GetTree(t *testing.T) {
 			_, _, err := w.tree(q)
 			wantCode(t, token, err, codes.InvalidArgument)
 		}
+		_, _, err = w.tree(&repb.GetTreeRequest{RootDigest: names.Message(root), DigestFunction: value(fn), PageSize: -1})
+		wantCode(t, "a negative page", err, codes.InvalidArgument)
 		_, _, err = w.tree(&repb.GetTreeRequest{RootDigest: names.Message(lost), DigestFunction: value(fn)})
 		wantCode(t, "a root that nobody has", err, codes.NotFound)
 		_, _, err = w.tree(&repb.GetTreeRequest{RootDigest: names.Message(w.add(fn, []byte("\xff\xff"))), DigestFunction: value(fn)})

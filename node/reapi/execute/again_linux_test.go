@@ -44,7 +44,7 @@ func (c *client) after(script, name string, of *repb.Digest, outputs ...string) 
 // Building without the bytes: what is lost of the outputs that a client never had is
 // made again when it is asked for, read, or needed, at any depth.
 func TestLostOutputsAreMadeAgain(t *testing.T) {
-	n := nodetest.Start(t, 2, "")
+	n := one(t, 2)
 	c := connect(t, n)
 	const size = "head -c 300000"
 	a := c.ok(c.run(c.in("one"), c.upload(shell(size+" /dev/zero | tr '\\0' a > a", "a")))).GetOutputFiles()[0].GetDigest()

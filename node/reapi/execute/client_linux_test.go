@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
+	"slices"
 	"testing"
 
 	"cloud.google.com/go/longrunning/autogen/longrunningpb"
@@ -110,7 +112,8 @@ func shell(script string, outputs ...string) *work {
 func (c *client) upload(w *work) *repb.Digest {
 	c.Helper()
 	root := &repb.Directory{}
-	for name, content := range w.files {
+	for _, name := range slices.Sorted(maps.Keys(w.files)) {
+		content := w.files[name]
 		d := names.Message(digest.Of(c.fn, []byte(content)))
 		if !w.omit {
 			c.put([]byte(content))

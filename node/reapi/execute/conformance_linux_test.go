@@ -4,17 +4,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
-	"cloud.google.com/go/longrunning/autogen/longrunningpb"
 	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
 	epb "google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	"github.com/buildnet/buildnet/node/nodetest"
 	"github.com/buildnet/buildnet/node/reapi/names"
 	"github.com/buildnet/buildnet/store/digest"
 )
@@ -23,9 +19,12 @@ import (
 // what becomes of an action, under the number of the demand of clients that it is for
 // (docs/reapi.md, Conformance).
 func TestConformance(t *testing.T) {
-	n := nodetest.Start(t, 2, "")
+	n := one(t, 2)
 	for name, part := range map[string]func(*testing.T, *client){
 		"demand 2: DigestFunction.BLAKE3":                               blake3,
+		"demand 2: instance names":                                      instances,
+		"demand 4: ContentAddressableStorage: the empty blob":           empties,
+		"demand 5: Action.input_root_digest":                            inputs,
 		"demand 5: Command.output_paths, ActionResult.output_files":     outputs,
 		"demand 5: Command.output_files and output_directories":         oldOutputs,
 		"demand 5: ActionResult.output_symlinks":                        links,
@@ -38,6 +37,7 @@ func TestConformance(t *testing.T) {
 		"demand 7: Execution.Execute: invalid arguments":                invalid,
 		"demand 7: Execution.WaitExecution":                             waits,
 		"demand 7: ExecutionStage, ExecutedActionMetadata":              stages,
+		"demand 7: ExecutionStage.QUEUED":                               queues,
 		"demand 7: Action.do_not_cache":                                 uncached,
 		"demand 7: Action.salt":                                         salts,
 		"demand 7: ExecuteRequest.skip_cache_lookup":                    skips,
@@ -50,141 +50,48 @@ func TestConformance(t *testing.T) {
 
 // TestConformanceOfTwo is the same of what it takes two nodes to see.
 func TestConformanceOfTwo(t *testing.T) {
-	nodes := nodetest.Mesh(t, 2, 2)
+	first, second := two(t)
 	for name, part := range map[string]func(*testing.T, *client, *client){
 		"demand 7: identical actions in flight":                      shared,
 		"demand 8: ActionCache.GetActionResult through another node": elsewhere,
 		"demand 8: ActionCache.UpdateActionResult":                   updates,
 	} {
-		t.Run(name, func(t *testing.T) { part(t, connect(t, nodes[0]), connect(t, nodes[1])) })
+		t.Run(name, func(t *testing.T) { part(t, connect(t, first), connect(t, second)) })
 	}
 }
 
-func paths(files []*repb.OutputFile) (all []string) {
-	for _, f := range files {
-		all = append(all, f.GetPath())
-	}
-	slices.Sort(all)
-	return all
-}
-
-func outputs(t *testing.T, c *client) {
-	w := shell("cp in a/b/deep; cp in top; chmod +x top; mkdir dir; cp in dir/x; cp in undeclared", "a/b/deep", "top", "dir", "missing")
-	r := c.ok(c.run(c.in("outputs"), c.upload(w)))
-	if got := paths(r.GetOutputFiles()); !slices.Equal(got, []string{"a/b/deep", "top"}) {
-		t.Errorf("files %v", got)
-	}
-	for _, f := range r.GetOutputFiles() {
-		if f.GetIsExecutable() != (f.GetPath() == "top") || c.read(f.GetDigest()) != "hello\n" {
-			t.Errorf("file %v", f)
+// instances have names of several segments, and results of their own.
+func instances(t *testing.T, c *client) {
+	act := c.upload(shell("cp in out; echo of an instance", "out"))
+	r := c.response(c.execute(c.in("instances"), &repb.ExecuteRequest{InstanceName: "a/b", ActionDigest: act}))
+	c.ok(r)
+	for name, want := range map[string]codes.Code{"a/b": codes.OK, "a": codes.NotFound, "": codes.NotFound, "a//b": codes.InvalidArgument, "a/blobs": codes.InvalidArgument} {
+		if _, err := c.ac.GetActionResult(c.Context(), &repb.GetActionResultRequest{InstanceName: name, ActionDigest: act}); status.Code(err) != want {
+			t.Errorf("of the instance %q: %v, want %v", name, err, want)
 		}
 	}
-	if len(r.GetOutputDirectories()) != 1 || r.GetOutputDirectories()[0].GetPath() != "dir" {
-		t.Errorf("directories %v", r.GetOutputDirectories())
+	stream, err := c.exec.Execute(c.in("instances"), &repb.ExecuteRequest{InstanceName: "a//b", ActionDigest: act})
+	if err == nil {
+		_, err = all(stream)
 	}
-	// output_paths wins.
-	w = shell("cp in old; cp in new", "new")
-	w.command.OutputFiles = []string{"old"} //nolint:staticcheck // what is tested
-	if got := paths(c.ok(c.run(c.in("outputs"), c.upload(w))).GetOutputFiles()); !slices.Equal(got, []string{"new"}) {
-		t.Errorf("files %v", got)
+	if status.Code(err) != codes.InvalidArgument {
+		t.Errorf("executed by an instance that is none: %v", err)
 	}
 }
 
-func oldOutputs(t *testing.T, c *client) {
-	for name, w := range map[string]*work{
-		"a directory where a file was wanted": {command: &repb.Command{OutputFiles: []string{"x"}}},
-		"a file where a directory was wanted": {command: &repb.Command{OutputDirectories: []string{"x"}}},
-	} {
-		script := "mkdir x; cp in x/y"
-		if len(w.command.GetOutputFiles()) == 0 { //nolint:staticcheck // what is tested
-			script = "rmdir x; cp in x"
+// empties need no upload: neither the empty blob nor the empty input root.
+func empties(t *testing.T, c *client) {
+	for _, c.fn = range []digest.Function{digest.BLAKE3, digest.SHA256} {
+		empty := names.Message(digest.Of(c.fn, nil))
+		r, err := c.cas.FindMissingBlobs(c.Context(), &repb.FindMissingBlobsRequest{DigestFunction: c.function(), BlobDigests: []*repb.Digest{empty}})
+		if err != nil || len(r.GetMissingBlobDigests()) > 0 {
+			t.Errorf("%v: missing %v, %v", c.fn, r, err)
 		}
-		s := shell(script)
-		s.command.OutputFiles, s.command.OutputDirectories = w.command.OutputFiles, w.command.OutputDirectories //nolint:staticcheck // what is tested
-		if got := c.fails(c.run(c.in("old"), c.upload(s)), codes.FailedPrecondition); !strings.Contains(got.Message(), `"x"`) {
-			t.Errorf("%s: %v", name, got)
+		if got := c.read(empty); got != "" {
+			t.Errorf("%v: read %q", c.fn, got)
 		}
-	}
-	w := shell("cp in f; cp in d/g")
-	w.command.OutputFiles, w.command.OutputDirectories = []string{"f"}, []string{"d"} //nolint:staticcheck // what is tested
-	r := c.ok(c.run(c.in("old"), c.upload(w)))
-	if len(r.GetOutputFiles()) != 1 || len(r.GetOutputDirectories()) != 1 {
-		t.Errorf("result %v", r)
-	}
-}
-
-//nolint:staticcheck // the old fields are what is tested
-func links(t *testing.T, c *client) {
-	w := shell("cp in file; ln -s file l; mkdir d; cp in d/x; ln -s d m; ln -s nowhere n", "file", "d", "l", "m", "n")
-	r := c.ok(c.run(c.in("links"), c.upload(w)))
-	of := func(ls []*repb.OutputSymlink) (all []string) {
-		for _, l := range ls {
-			all = append(all, l.GetPath()+">"+l.GetTarget())
-		}
-		slices.Sort(all)
-		return all
-	}
-	if got := of(r.GetOutputSymlinks()); !slices.Equal(got, []string{"l>file", "m>d", "n>nowhere"}) {
-		t.Errorf("output_symlinks %v", got)
-	}
-	if got := of(r.GetOutputFileSymlinks()); !slices.Equal(got, []string{"l>file", "n>nowhere"}) {
-		t.Errorf("output_file_symlinks %v", got)
-	}
-	if got := of(r.GetOutputDirectorySymlinks()); !slices.Equal(got, []string{"m>d"}) {
-		t.Errorf("output_directory_symlinks %v", got)
-	}
-	w = shell("cp in file; ln -s file l; rmdir m; ln -s d m")
-	w.command.OutputFiles, w.command.OutputDirectories = []string{"file", "l"}, []string{"d", "m"}
-	r = c.ok(c.run(c.in("links"), c.upload(w)))
-	if len(r.GetOutputSymlinks()) != 0 || len(r.GetOutputFileSymlinks()) != 1 || len(r.GetOutputDirectorySymlinks()) != 1 {
-		t.Errorf("by the old fields: %v", r)
-	}
-	w = shell("ln -s d m")
-	w.command.OutputFiles, w.command.OutputDirectories = []string{"m"}, []string{"d"}
-	c.fails(c.run(c.in("links"), c.upload(w)), codes.FailedPrecondition)
-}
-
-func directories(t *testing.T, c *client) {
-	for format, want := range map[repb.Command_OutputDirectoryFormat][2]bool{
-		repb.Command_TREE_ONLY: {true, false}, repb.Command_DIRECTORY_ONLY: {false, true}, repb.Command_TREE_AND_DIRECTORY: {true, true},
-	} {
-		w := shell("mkdir -p out/empty out/sub; cp in out/sub/f; chmod +x out/sub/f; ln -s sub/f out/l; : > out/none", "out")
-		w.command.OutputDirectoryFormat = format
-		d := c.ok(c.run(c.in("dirs"), c.upload(w))).GetOutputDirectories()[0]
-		if (d.GetTreeDigest() != nil) != want[0] || (d.GetRootDirectoryDigest() != nil) != want[1] {
-			t.Errorf("%v: %v", format, d)
-		}
-		root := &repb.Directory{}
-		if want[1] {
-			if err := proto.Unmarshal([]byte(c.read(d.GetRootDirectoryDigest())), root); err != nil {
-				t.Fatal(err)
-			}
-		} else {
-			var tree repb.Tree
-			if err := proto.Unmarshal([]byte(c.read(d.GetTreeDigest())), &tree); err != nil {
-				t.Fatal(err)
-			}
-			root = tree.GetRoot()
-			if len(tree.GetChildren()) != 2 {
-				t.Errorf("children %v", tree.GetChildren())
-			}
-		}
-		if len(root.GetDirectories()) != 2 || len(root.GetSymlinks()) != 1 || len(root.GetFiles()) != 1 {
-			t.Errorf("%v: root %v", format, root)
-		}
-	}
-}
-
-func places(t *testing.T, c *client) {
-	w := shell("pwd; echo $NAME; cp ../in out; cp ../in ../up", "out", "../up")
-	w.command.WorkingDirectory = "work"
-	w.command.EnvironmentVariables = []*repb.Command_EnvironmentVariable{{Name: "NAME", Value: "said"}}
-	r := c.ok(c.run(c.in("places"), c.upload(w)))
-	if got := paths(r.GetOutputFiles()); !slices.Equal(got, []string{"../up", "out"}) {
-		t.Errorf("files %v", got)
-	}
-	if got := c.read(r.GetStdoutDigest()); !strings.Contains(got, "/work\nsaid\n") {
-		t.Errorf("printed %q", got)
+		command := c.putMessage(&repb.Command{Arguments: []string{"/bin/sh", "-c", "echo nothing"}})
+		c.ok(c.run(c.in("empties"), c.putMessage(&repb.Action{CommandDigest: command, InputRootDigest: empty})))
 	}
 }
 
@@ -205,13 +112,33 @@ func platforms(t *testing.T, c *client) {
 	w = shell("cp in out", "out")
 	w.action.Platform = said("toolchain", "inputs")
 	c.ok(c.run(c.in("platform"), c.upload(w)))
-	for _, pair := range [][]string{{"OSFamily", "Windows"}, {"gpu", "two"}, {"sandbox", "none"}} {
-		w := shell("cp in out", "out")
-		w.action.Platform = said(pair...)
-		if got := c.fails(c.run(c.in("platform"), c.upload(w)), codes.FailedPrecondition); !strings.Contains(got.Message(), pair[0]) {
-			t.Errorf("%v: %v", pair, got)
+	// What it says of the machine is heeded, and the message says what is not.
+	w = shell("cp in out", "out")
+	w.action.Platform = said("container-image", "docker://example.org/y", "OSFamily", "LINUX")
+	if r := c.run(c.in("platform"), c.upload(w)); !strings.Contains(r.GetMessage(), "container-image") || c.ok(r) == nil {
+		t.Errorf("response %v", r)
+	}
+	// What the mesh lacks is named, with what it has instead; before anything waits.
+	for _, pair := range [][3]string{{"OSFamily", "Windows", "linux"}, {"gpu", "two", "OSFamily"}, {"sandbox", "none", "OSFamily"}, {"toolchain", "gcc-9", "inputs"}} {
+		for _, old := range []bool{false, true} {
+			w := shell("cp in out", "out")
+			if w.action.Platform = said(pair[:2]...); old {
+				w.command.Platform, w.action.Platform = w.action.Platform, nil //nolint:staticcheck // what older clients do
+			}
+			ops := c.execute(c.in("platform"), &repb.ExecuteRequest{ActionDigest: c.upload(w)})
+			got := c.fails(c.response(ops), codes.FailedPrecondition).Message()
+			if !strings.Contains(got, pair[0]+`="`+pair[1]+`"`) || !strings.Contains(got, "has "+pair[2]) && !strings.Contains(got, pair[2]+",") && !strings.Contains(got, "and "+pair[2]) {
+				t.Errorf("%v: %v", pair, got)
+			}
+			if seen := stagesOf(t, ops); slices.Contains(seen, repb.ExecutionStage_QUEUED) {
+				t.Errorf("%v: stages %v", pair, seen)
+			}
 		}
 	}
+	// The action's platform wins.
+	w = shell("cp in out", "out")
+	w.action.Platform, w.command.Platform = said("OSFamily", "linux"), said("gpu", "two") //nolint:staticcheck // what is tested
+	c.ok(c.run(c.in("platform"), c.upload(w)))
 }
 
 func exits(t *testing.T, c *client) {
@@ -325,79 +252,6 @@ func invalid(t *testing.T, c *client) {
 	}
 }
 
-func waits(t *testing.T, c *client) {
-	act := c.upload(shell("sleep 1; cp in out", "out"))
-	first, err := c.exec.Execute(c.in("waits"), &repb.ExecuteRequest{ActionDigest: act})
-	if err != nil {
-		t.Fatal(err)
-	}
-	o, err := first.Recv()
-	if err != nil {
-		t.Fatal(err)
-	}
-	again, err := c.exec.WaitExecution(c.Context(), &repb.WaitExecutionRequest{Name: o.GetName()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ops, err := all(again)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.ok(c.response(ops))
-	// It is remembered for a while.
-	if again, err = c.exec.WaitExecution(c.Context(), &repb.WaitExecutionRequest{Name: o.GetName()}); err == nil {
-		ops, err = all(again)
-	}
-	if err != nil || len(ops) != 1 {
-		t.Errorf("after its end: %v, %v", ops, err)
-	}
-	if got, err := c.ops.GetOperation(c.Context(), &longrunningpb.GetOperationRequest{Name: o.GetName()}); err != nil || !got.GetDone() {
-		t.Errorf("operation %v, %v", got, err)
-	}
-	if again, err = c.exec.WaitExecution(c.Context(), &repb.WaitExecutionRequest{Name: "operations/unknown"}); err == nil {
-		_, err = all(again)
-	}
-	if status.Code(err) != codes.NotFound {
-		t.Errorf("an unknown operation: %v", err)
-	}
-}
-
-func stages(t *testing.T, c *client) {
-	ops := c.execute(c.in("stages"), &repb.ExecuteRequest{ActionDigest: c.upload(shell("sleep 1; cp in staged", "staged"))})
-	var seen []repb.ExecutionStage_Value
-	workers := map[string]bool{}
-	for _, o := range ops {
-		var m repb.ExecuteOperationMetadata
-		if err := o.GetMetadata().UnmarshalTo(&m); err != nil {
-			t.Fatal(err)
-		}
-		seen = append(seen, m.GetStage())
-		if w := m.GetPartialExecutionMetadata().GetWorker(); w != "" {
-			workers[w] = true
-		}
-	}
-	if !slices.IsSorted(seen) || !slices.Contains(seen, repb.ExecutionStage_EXECUTING) || seen[len(seen)-1] != repb.ExecutionStage_COMPLETED {
-		t.Errorf("stages %v", seen)
-	}
-	m := c.ok(c.response(ops)).GetExecutionMetadata()
-	if !workers[m.GetWorker()] {
-		t.Errorf("worker %q, was one of %v", m.GetWorker(), workers)
-	}
-	at := m.GetQueuedTimestamp().AsTime()
-	for i, stamp := range []int64{
-		m.GetWorkerStartTimestamp().AsTime().UnixNano(), m.GetInputFetchStartTimestamp().AsTime().UnixNano(), m.GetInputFetchCompletedTimestamp().AsTime().UnixNano(),
-		m.GetExecutionStartTimestamp().AsTime().UnixNano(), m.GetExecutionCompletedTimestamp().AsTime().UnixNano(), m.GetWorkerCompletedTimestamp().AsTime().UnixNano(),
-	} {
-		if stamp < at.UnixNano() {
-			t.Errorf("stamp %d of %v is before the one before it", i, m)
-		}
-		at = time.Unix(0, stamp)
-	}
-	if m.GetExecutionCompletedTimestamp().AsTime().Sub(m.GetExecutionStartTimestamp().AsTime()) < 1e9 {
-		t.Errorf("it ran for a second: %v", m)
-	}
-}
-
 func uncached(t *testing.T, c *client) {
 	w := shell("cp in out", "out")
 	w.action.DoNotCache = true
@@ -435,23 +289,4 @@ func skips(t *testing.T, c *client) {
 	if err != nil || known.GetOutputFiles()[0].GetDigest().GetHash() != second.GetOutputFiles()[0].GetDigest().GetHash() {
 		t.Errorf("the cache has %v, %v, want that of the last execution", known, err)
 	}
-}
-
-func cancels(t *testing.T, c *client) {
-	stream, err := c.exec.Execute(c.in("cancels"), &repb.ExecuteRequest{ActionDigest: c.upload(shell("exec sleep 600"))})
-	if err != nil {
-		t.Fatal(err)
-	}
-	o, err := stream.Recv()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.ops.CancelOperation(c.Context(), &longrunningpb.CancelOperationRequest{Name: o.GetName()}); err != nil {
-		t.Fatal(err)
-	}
-	ops, err := all(stream)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.fails(c.response(ops), codes.Canceled)
 }

@@ -21,7 +21,7 @@ import (
 // and executed, its result is in the cache from then on, and serves who executes it
 // again.
 func TestDemand8AnActionIsExecutedAndThenKnown(t *testing.T) {
-	n := nodetest.Start(t, 2, "")
+	n := one(t, 2)
 	c := connect(t, n)
 	act := c.upload(shell("cat in in > out; echo said; echo complained >&2", "out", "never-made"))
 	if _, err := c.ac.GetActionResult(c.in("one"), &repb.GetActionResultRequest{ActionDigest: act}); status.Code(err) != codes.NotFound {
@@ -50,7 +50,7 @@ func TestDemand8AnActionIsExecutedAndThenKnown(t *testing.T) {
 // All that an invocation of a client asks for is one build, however it is answered: it
 // is there while it goes on, and can be followed and explained.
 func TestDemand10AnInvocationIsOneBuild(t *testing.T) {
-	n := nodetest.Start(t, 2, "")
+	n := one(t, 2)
 	c := connect(t, n)
 	copying := c.upload(shell("cp in out", "out"))
 	c.ok(c.run(c.in("first"), copying))

@@ -138,22 +138,26 @@ func leadsToDirectory(res *action.Result, o *action.Output) bool {
 	return false
 }
 
-// executed is when what was done. Of what was known before only the run's length is.
-func executed(d *steal.Done, began time.Time) *repb.ExecutedActionMetadata {
+// executed is when what was done: the worker says how long each part took, and this node
+// saw the beginning and the end. Of what was known before only the run's length is.
+func executed(d *steal.Done, began, ended time.Time) *repb.ExecutedActionMetadata {
 	m := &repb.ExecutedActionMetadata{
 		Worker: string(d.Entry.Executor), VirtualExecutionDuration: durationpb.New(d.Entry.Result.Wall),
 	}
 	if d.How != steal.Executed {
 		return m
 	}
-	at := began
+	t := d.Timings
+	at := ended.Add(-t.Fetch - t.Run - t.Upload)
+	if at.Before(began) {
+		at = began
+	}
 	stamp := func(more time.Duration) *timestamppb.Timestamp {
 		at = at.Add(more)
 		return timestamppb.New(at)
 	}
-	t := d.Timings
-	m.QueuedTimestamp = stamp(0)
-	m.WorkerStartTimestamp = stamp(t.Queued)
+	m.QueuedTimestamp = timestamppb.New(began)
+	m.WorkerStartTimestamp = stamp(0)
 	m.InputFetchStartTimestamp = m.WorkerStartTimestamp
 	m.InputFetchCompletedTimestamp = stamp(t.Fetch)
 	m.ExecutionStartTimestamp = m.InputFetchCompletedTimestamp

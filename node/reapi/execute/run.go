@@ -107,13 +107,14 @@ func (v *visit) execute(ctx context.Context, o *operation, i *invocations.Invoca
 	case err != nil:
 		return nil, err
 	}
+	ended := time.Now()
 	v.tell(o, i, t, d, began)
 	fn := o.key.Action.Function()
 	result, err := v.s.result(ctx, t, fn, &d.Entry.Result)
 	if err != nil {
 		return nil, err
 	}
-	result.ExecutionMetadata = executed(d, began)
+	result.ExecutionMetadata = executed(d, began, ended)
 	r := &repb.ExecuteResponse{Result: result, CachedResult: d.How != steal.Executed, Message: d.Entry.Result.Message}
 	if t.image != "" && r.Message == "" {
 		r.Message = "container-image is not run: the programs are those of the machine"

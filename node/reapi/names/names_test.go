@@ -160,11 +160,45 @@ func TestRoundTrip(t *testing.T) {
 	})
 }
 
+// FuzzDigest checks that what is taken for a digest is one, and comes back the same.
+func FuzzDigest(f *testing.F) {
+	for _, c := range []struct {
+		hash string
+		size int64
+	}{
+		{hash, 3}, {hash, -1}, {hash, 1<<63 - 1}, {strings.ToUpper(hash), 3}, {hash[1:], 3}, {hash + "0", 3}, {"", 0}, {"../" + hash[3:], 3}, {hash[:63] + "\x00", 3},
+	} {
+		for v := range int32(3) {
+			f.Add(v, c.hash, c.size)
+		}
+		f.Add(int32(repb.DigestFunction_BLAKE3), c.hash, c.size)
+	}
+	f.Fuzz(func(t *testing.T, v int32, hash string, size int64) {
+		fn, err := names.Function(repb.DigestFunction_Value(v))
+		if err != nil {
+			return
+		}
+		m := &repb.Digest{Hash: hash, SizeBytes: size}
+		d, err := names.Digest(fn, m)
+		if err != nil {
+			if !errors.Is(err, names.ErrMalformed) {
+				t.Errorf("%v: %v", m, err)
+			}
+			return
+		}
+		if again := names.Message(d); again.Hash != hash || again.SizeBytes != size || size < 0 || d.Function() != fn || strings.Trim(hash, "0123456789abcdef") != "" || len(hash) != 64 {
+			t.Errorf("%v became %v of %v", m, again, d.Function())
+		}
+	})
+}
+
 // FuzzParse checks that what is accepted comes back the same from its own String.
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{
 		"uploads/u/blobs/" + hash + "/3", "a/b/uploads/u/compressed-blobs/zstd/blake3/" + hash + "/3/x",
 		"blobs/" + hash + "/0", "a/compressed-blobs/zstd/" + hash + "/7", "//blobs//", "uploads/blobs/uploads",
+		"../blobs/" + hash + "/1", "/uploads/../blobs/" + hash + "/1", "blobs/" + hash + "/-1", "blobs/" + hash + "/99999999999999999999",
+		"blobs/sha1/" + hash + "/3", "uploads/\x00/blobs/" + hash + "/3", strings.Repeat("a/", 3000) + "blobs/" + hash + "/3",
 	} {
 		f.Add(s)
 	}

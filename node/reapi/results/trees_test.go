@@ -3,6 +3,7 @@ package results
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"testing"
 
 	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
@@ -103,4 +104,63 @@ func TestWhatIsInlinedBecomesBlobs(t *testing.T) {
 	if !errors.Is(err, names.ErrMalformed) {
 		t.Errorf("other bytes than the digest says: %v", err)
 	}
+}
+
+// FuzzTree has a client's bytes for the Tree of an output directory, and for its
+// Directory: none may break this node, and what is taken names blobs alone.
+func FuzzTree(f *testing.F) {
+	deep := &repb.Tree{Root: &repb.Directory{Files: []*repb.FileNode{file("f", "f")}}}
+	for i := range 300 {
+		below, err := proto.Marshal(deep.Root)
+		if err != nil {
+			f.Fatal(err)
+		}
+		deep.Children = append(deep.Children, deep.Root)
+		deep.Root = &repb.Directory{Directories: []*repb.DirectoryNode{{Name: fmt.Sprint(i), Digest: names.Message(digest.Of(digest.SHA256, below))}}}
+	}
+	wide := &repb.Tree{Root: &repb.Directory{}}
+	for i := range 2000 {
+		wide.Root.Files = append(wide.Root.Files, file(fmt.Sprint(i), "f"))
+	}
+	// Directories that are in each other, as far as their names tell.
+	left, right := file("", "left").Digest, file("", "right").Digest
+	circle := &repb.Tree{
+		Root:     &repb.Directory{Directories: []*repb.DirectoryNode{{Name: "l", Digest: left}}},
+		Children: []*repb.Directory{{Directories: []*repb.DirectoryNode{{Name: "r", Digest: right}}}, {Directories: []*repb.DirectoryNode{{Name: "l", Digest: left}}}},
+	}
+	for _, tree := range []*repb.Tree{
+		{}, deep, wide, circle,
+		{Root: &repb.Directory{Files: []*repb.FileNode{file("..", "f"), file("/etc/passwd", "f"), file("a", "f"), file("a", "f")}}},
+		{Root: &repb.Directory{Files: []*repb.FileNode{file("b", "f"), file("a", "f")}}, Children: []*repb.Directory{{}, {}}},
+		{Root: &repb.Directory{Files: []*repb.FileNode{{Name: "x", Digest: &repb.Digest{Hash: "short", SizeBytes: -1}}}}},
+	} {
+		b, err := proto.Marshal(tree)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+		if b, err = proto.Marshal(tree.GetRoot()); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s := newShelf(t)
+		s.put([]byte("f"))
+		d := s.put(b)
+		for what, output := range map[string]*repb.OutputDirectory{"tree": {TreeDigest: d}, "directory": {RootDirectoryDigest: d}} {
+			m, missing, err := s.Made(t.Context(), digest.SHA256, &repb.ActionResult{OutputDirectories: []*repb.OutputDirectory{output}})
+			if err != nil && !errors.Is(err, names.ErrMalformed) {
+				t.Errorf("%s: %v", what, err)
+			}
+			if err != nil || len(missing) > 0 {
+				continue
+			}
+			for _, n := range m.names() {
+				if here, err := s.opts.Blobs.Has(t.Context(), []digest.Digest{n}); err != nil || !here[0] {
+					t.Errorf("%s: %v is not there, %v", what, n, err)
+				}
+			}
+		}
+	})
 }

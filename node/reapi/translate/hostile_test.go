@@ -1,8 +1,10 @@
 package translate_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,6 +13,7 @@ import (
 
 	"github.com/buildnet/buildnet/node/reapi/names"
 	"github.com/buildnet/buildnet/node/reapi/translate"
+	"github.com/buildnet/buildnet/store"
 	"github.com/buildnet/buildnet/store/digest"
 )
 
@@ -94,7 +97,7 @@ func TestBytesThatAreNoDirectory(t *testing.T) {
 }
 
 // chain returns the top of n directories, each in the one above it width times.
-func chain(t *testing.T, w *world, n, width int) digest.Digest {
+func chain(t testing.TB, w *world, n, width int) digest.Digest {
 	t.Helper()
 	d := digest.Of(w.fn, nil)
 	for i := range n - 1 {
@@ -185,23 +188,52 @@ func TestPropertiesCostNothing(t *testing.T) {
 	}
 }
 
+// lax are limits that a small tree can break.
+var lax = translate.Limits{Depth: 10, Nodes: 1000, DirectoryEntries: 100}
+
+// trees are what there is in the store for a directory that is fuzzed: one as deep as
+// may be, one deeper, and one that doubles at each level.
+func trees(t testing.TB, w *world) (deep, deeper, doubling digest.Digest) {
+	t.Helper()
+	return chain(t, w, lax.Depth-1, 1), chain(t, w, lax.Depth, 1), chain(t, w, lax.Depth-1, 3)
+}
+
 // FuzzRoot has a client's bytes for a directory: none may break the translator, and
 // what passes is canonical.
 func FuzzRoot(f *testing.F) {
 	x := digest.Of(digest.SHA256, []byte("x"))
+	deep, deeper, doubling := trees(f, newWorld(digest.SHA256))
+	wide := &repb.Directory{}
+	for i := range lax.DirectoryEntries + 1 {
+		wide.Files = append(wide.Files, fileNode(fmt.Sprintf("%04d", i), x))
+	}
+	f.Add(encoded(f, wide))
+	for _, d := range []digest.Digest{deep, deeper, doubling} {
+		f.Add(encoded(f, &repb.Directory{Directories: []*repb.DirectoryNode{dirNode("d", d)}}))
+	}
 	f.Add([]byte{})
 	f.Add([]byte("\x0a\x02\x0a\x00"))
 	for _, m := range []*repb.Directory{
 		{Files: []*repb.FileNode{fileNode("a", x), fileNode("b", x)}, Symlinks: []*repb.SymlinkNode{{Name: "l", Target: "../a"}}},
 		{Directories: []*repb.DirectoryNode{dirNode("d", digest.Of(digest.SHA256, nil))}, NodeProperties: &repb.NodeProperties{}},
 		{Directories: []*repb.DirectoryNode{{Name: "..", Digest: names.Message(x)}}},
+		{Directories: []*repb.DirectoryNode{dirNode("/etc", digest.Of(digest.SHA256, nil))}},
+		{Files: []*repb.FileNode{fileNode("a", x), fileNode("a", x)}},
+		{Files: []*repb.FileNode{fileNode("a", x)}, Symlinks: []*repb.SymlinkNode{{Name: "a", Target: "/etc/passwd"}}},
+		{Files: []*repb.FileNode{fileNode("b", x), fileNode("a", x)}},
+		{Directories: []*repb.DirectoryNode{dirNode("b", deep), dirNode("a", deep)}},
 	} {
 		f.Add(encoded(f, m))
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
 		w := newWorld(digest.SHA256)
 		w.put(t, []byte("x"))
-		tr := translate.New(w, translate.Options{})
+		trees(t, w)
+		// That ends also where the store gives the same again for what is below.
+		circle := circle{newWorld(digest.SHA256), digest.Of(digest.SHA256, content)}
+		circle.put(t, content)
+		_, _, _ = translate.New(circle, translate.Options{Limits: lax}).Root(t.Context(), circle.of)
+		tr := translate.New(w, translate.Options{Limits: lax})
 		n, missing, err := tr.Root(t.Context(), w.put(t, content))
 		var fault *translate.Fault
 		switch {
@@ -224,4 +256,46 @@ func FuzzRoot(f *testing.F) {
 			t.Errorf("%v went out as %v and came back as %v", n, out.Root, back)
 		}
 	})
+}
+
+// circle says that every directory is the same one, which then is in itself.
+type circle struct {
+	*world
+	of digest.Digest
+}
+
+func (c circle) Has(_ context.Context, ds []digest.Digest) ([]bool, error) {
+	return slices.Repeat([]bool{true}, len(ds)), nil
+}
+
+func (c circle) Native(context.Context, digest.Digest) (digest.Digest, error) {
+	return c.world.Native(context.Background(), c.of)
+}
+
+func (c circle) Open(ctx context.Context, d digest.Digest) (store.Reader, error) {
+	if d.Size() != c.of.Size() {
+		return nil, store.ErrNotFound
+	}
+	return c.world.Open(ctx, c.of)
+}
+
+// TestACircleIsNoDirectory has the store say that a directory is in itself.
+func TestACircleIsNoDirectory(t *testing.T) {
+	named := digest.Of(digest.SHA256, []byte("the circle"))
+	m := &repb.Directory{Directories: []*repb.DirectoryNode{dirNode("again", named)}}
+	for range 3 { // the size is among what is hashed
+		resized, err := digest.FromHex(digest.SHA256, named.Hex(), int64(len(encoded(t, m))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Directories[0] = dirNode("again", resized)
+	}
+	w := newWorld(digest.SHA256)
+	d := w.dir(t, m)
+	if d.Size() != m.GetDirectories()[0].GetDigest().GetSizeBytes() {
+		t.Fatal("the directory does not name one of its own size")
+	}
+	if _, _, err := translate.New(circle{w, d}, translate.Options{}).Root(t.Context(), d); !errors.Is(err, store.ErrMismatch) {
+		t.Errorf("%v", err)
+	}
 }
