@@ -2,6 +2,8 @@ package explain_test
 
 import (
 	"encoding/json"
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -74,6 +76,9 @@ func TestStepsOfClientsAreExplained(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			if _, err := explain.Step(t.Context(), h, b.read, "now", "//x"); !errors.Is(err, explain.ErrNoStep) {
+				t.Errorf("half a name: %v", err)
+			}
 			for _, name := range []string{"CppCompile a.o", "//x:y", "a.o", tc.now.Action} {
 				x, err := explain.Step(t.Context(), h, b.read, "now", name)
 				if err != nil || x.Before != "then" || x.Same != tc.same || len(x.Differences) != len(tc.want) || x.Unknown != "" {
@@ -86,5 +91,18 @@ func TestStepsOfClientsAreExplained(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestAStepOfSeveralIsToBeNamed(t *testing.T) {
+	h := history.New(&memory.KV{})
+	a := &event.Asked{Action: "sha256:x/1", Mnemonic: "CppLink", Target: "//x:y"}
+	put(t, h, "b", 1, event.StepFinished{Step: "CppLink a", Digest: "native", Asked: a}, event.StepFinished{Step: "CppLink b", Digest: "native", Asked: a})
+	_, err := explain.Step(t.Context(), h, blobs{}.read, "b", "//x:y")
+	if !errors.Is(err, explain.ErrSeveralSteps) || !strings.Contains(err.Error(), `["CppLink a" "CppLink b"]`) {
+		t.Errorf("%v", err)
+	}
+	if x, err := explain.Step(t.Context(), h, blobs{}.read, "b", "b"); err != nil || x.Step.Step != "CppLink b" {
+		t.Errorf("%+v, %v", x, err)
 	}
 }

@@ -21,12 +21,17 @@ import (
 const (
 	// maxBefore is how many builds are looked through for one that had the step.
 	maxBefore = 200
+	// maxNamed bounds the steps that are named where one is to be chosen.
+	maxNamed = 10
 	// maxBecause bounds a chain of reasons.
 	maxBecause = 20
 )
 
 // ErrNoStep says that a build told nothing of a step.
 var ErrNoStep = errors.New("no such step")
+
+// ErrSeveralSteps says that a name is that of more than one step.
+var ErrSeveralSteps = errors.New("several steps are called so")
 
 // History is the records of builds.
 type History interface {
@@ -46,9 +51,9 @@ func Step(ctx context.Context, h History, read Reader, id, step string) (event.E
 	if err != nil {
 		return event.Explanation{}, err
 	}
-	s, ok := b.find(step)
-	if !ok {
-		return event.Explanation{}, fmt.Errorf("%w %q in build %s", ErrNoStep, step, r.ID)
+	s, err := b.find(step)
+	if err != nil {
+		return event.Explanation{}, fmt.Errorf("%w in build %s", err, r.ID)
 	}
 	step = s.Step
 	x := event.Explanation{Build: r.ID, Root: r.Root, Started: r.Started, Step: s, Because: b.because(s), Policy: b.policy, Names: b.names}
@@ -131,17 +136,24 @@ func readBuild(r history.Record) (told, error) {
 
 // find returns a step by its name, or by what is unique about one that a client of the
 // Remote Execution API asked for: its target, its action, or what it makes.
-func (b *told) find(step string) (found event.StepFinished, ok bool) {
+func (b *told) find(step string) (event.StepFinished, error) {
 	if s, ok := b.steps[step]; ok {
-		return s, true
+		return s, nil
 	}
-	several := false
+	var found []string
 	for name, s := range b.steps {
 		if a := s.Asked; a != nil && (a.Target == step || a.Action == step || name == a.Mnemonic+" "+step || actionHash(a.Action) == step) {
-			found, ok, several = s, true, ok
+			found = append(found, name)
 		}
 	}
-	return found, ok && !several
+	switch len(found) {
+	case 0:
+		return event.StepFinished{}, fmt.Errorf("%w %q", ErrNoStep, step)
+	case 1:
+		return b.steps[found[0]], nil
+	}
+	slices.Sort(found)
+	return event.StepFinished{}, fmt.Errorf("%w: %q are %q", ErrSeveralSteps, step, found[:min(len(found), maxNamed)])
 }
 
 // actionHash is a digest without its function and its size, as clients show it.
