@@ -314,6 +314,9 @@ func (o *offer) Explain(ctx context.Context, id, step string) (event.Explanation
 	if errors.Is(err, explain.ErrNoStep) {
 		return x, &api.Error{Kind: api.NotFound, Message: err.Error(), Hint: "see `buildnet builds show " + id + "`"}
 	}
+	if errors.Is(err, explain.ErrSeveralSteps) {
+		return x, &api.Error{Kind: api.Conflict, Message: err.Error(), Hint: "name one of them"}
+	}
 	if err != nil {
 		return x, noBuild(id, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"path/filepath"
 	"runtime"
@@ -295,6 +296,7 @@ func (p *parts) counters() map[string]int64 {
 		"swim_packets_dropped": int64(c.Dropped), "bytes_in": d.BytesIn, "bytes_out": d.BytesOut, "blobs_in": d.BlobsIn,
 		"blob_requests": d.Requests, "blob_requests_hedged": d.Hedges, "corrupt_answers": corrupt,
 	}
+	maps.Copy(counts, p.clients.Counters())
 	if p.remaker != nil {
 		st := p.remaker.Stats()
 		counts["blobs_remade"], counts["blobs_not_remade"] = st.Remade, st.Lost

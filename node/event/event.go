@@ -102,6 +102,9 @@ type StepFinished struct {
 	FetchMS  int64  `json:"fetch_ms"`
 	RunMS    int64  `json:"run_ms"`
 	UploadMS int64  `json:"upload_ms"`
+	// SavedMS is how long a known result of a client's action took when it was
+	// executed; absent where that is not known, and for other steps.
+	SavedMS int64 `json:"saved_ms,omitempty"`
 	// Done and Steps are the progress of the build with this step.
 	Done  int `json:"done"`
 	Steps int `json:"steps"`

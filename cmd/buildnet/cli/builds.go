@@ -142,6 +142,9 @@ func buildID(ctx context.Context, s session, args []string) (string, error) {
 
 // runTime is how long a step ran, and was expected to.
 func runTime(e event.StepFinished) string {
+	if e.SavedMS > 0 {
+		return "saved " + wall(float64(e.SavedMS))
+	}
 	text := wall(float64(e.RunMS))
 	if e.ExpectedMS > 0 {
 		text += " (expected " + wall(float64(e.ExpectedMS)) + ")"

@@ -117,7 +117,7 @@ func TestAnInvocationOfAClientInTheCommandLine(t *testing.T) {
 			t.Errorf("%q is missing:\n%s", part, shown.out)
 		}
 	}
-	m.run("builds", "show", listed[0].Build[:8]).want(t, 0, "cached_local  Genrule out#2", "")
+	m.run("builds", "show", listed[0].Build[:8]).want(t, 0, "  saved ", "")
 	var record api.BuildRecord
 	if got := m.run("builds", "show", second, "--json"); json.Unmarshal([]byte(got.out), &record) != nil || len(record.Events) < 3 || !record.Running {
 		t.Errorf("%s", got.out)
@@ -125,6 +125,8 @@ func TestAnInvocationOfAClientInTheCommandLine(t *testing.T) {
 	m.run("explain", second, "//a:out").want(t, 0, "echo 1 > out -> echo 2 > out", "")
 	m.run("explain", "//b:same").want(t, 0, "it was not run: its result was known", "")
 	m.run("explain", first, "Genrule bad").want(t, 0, "it failed on", "")
+
+	m.run("node", "status", "--json").want(t, 0, `"client_steps_cached":1,"client_steps_executed":2,"client_steps_failed":1`, "")
 
 	follow(t, m, b, second)
 	m.run("builds", "attach", "ffff").want(t, 2, "", "--output-dir")

@@ -59,7 +59,8 @@ type Book struct {
 	// them waits for.
 	ending map[string]chan struct{}
 
-	past past
+	past   past
+	counts counts
 }
 
 // New returns a Book. It ends nothing before Run, which is to be called if anybody
@@ -135,6 +136,7 @@ func (b *Book) add(key, client string) *Invocation {
 		i.id = randomID()
 	}
 	b.open[key] = i
+	b.counts.invocations.Add(1)
 	select {
 	case b.opened <- struct{}{}:
 	default:

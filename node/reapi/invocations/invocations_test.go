@@ -55,7 +55,7 @@ func act(n int) digest.Digest { return digest.Of(digest.SHA256, fmt.Appendf(nil,
 // result is what came of action n, on a worker, in a second.
 func result(n int, worker string) *repb.ActionResult {
 	return &repb.ActionResult{
-		OutputFiles:       []*repb.OutputFile{{Path: fmt.Sprintf("out%d", n)}},
+		OutputFiles:       []*repb.OutputFile{{Path: fmt.Sprintf("out%d.d", n)}, {Path: fmt.Sprintf("out%d", n)}},
 		ExecutionMetadata: &repb.ExecutedActionMetadata{Worker: worker, VirtualExecutionDuration: durationpb.New(time.Second)},
 	}
 }
@@ -118,7 +118,7 @@ func TestAFullyCachedInvocationIsABuildOfCachedSteps(t *testing.T) {
 				t.Errorf("it is of %q, by %q", r.Root, r.Client)
 			}
 			steps, _ := stepsOf(t, r)
-			if len(steps) != 3 || steps[1].Step != "CppCompile out1" || steps[1].Peer != "other" || steps[1].Asked.Target != "//x:y" ||
+			if len(steps) != 3 || steps[1].Step != "CppCompile out1" || steps[1].Peer != "other" || steps[1].SavedMS != 1000 || steps[1].Asked.Target != "//x:y" ||
 				steps[1].Asked.Mnemonic != "CppCompile" || steps[1].Asked.Action != act(1).String() {
 				t.Errorf("%+v", steps)
 			}
@@ -258,6 +258,9 @@ func TestManyInvocationsAreBounded(t *testing.T) {
 			i.Leave()
 		}
 	})
+	if c := b.Counters(); c["client_steps_cached"] != 3*maxOpen || c["client_invocations"] != 3*maxOpen+maxOpen+1 {
+		t.Errorf("%v", c)
+	}
 	if len(b.open) != 0 || len(b.ending) != 0 {
 		t.Errorf("%d are open, %d end", len(b.open), len(b.ending))
 	}

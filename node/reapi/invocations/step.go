@@ -36,13 +36,24 @@ type Ask struct {
 func (a *Ask) name() string {
 	what := a.Said.GetTargetId()
 	if len(a.Outputs) > 0 {
-		what = slices.Min(a.Outputs)
+		what = slices.MinFunc(a.Outputs, before)
 	}
 	name := strings.TrimSpace(printable(a.Said.GetActionMnemonic() + " " + what))
 	if what == "" {
 		name = strings.TrimSpace(name + " " + a.Action.Hex()[:12])
 	}
 	return name
+}
+
+// before has depfiles behind what they are of.
+func before(a, b string) int {
+	if d := strings.HasSuffix(a, ".d"); d != strings.HasSuffix(b, ".d") {
+		if d {
+			return 1
+		}
+		return -1
+	}
+	return strings.Compare(a, b)
 }
 
 // Asked is the ask as events have it.
@@ -100,6 +111,8 @@ func (i *Invocation) plan(a *Ask, enough bool) (id action.StepID, known bool) {
 
 // Done tells of a planned step that is over.
 func (i *Invocation) Done(e event.StepFinished, ran bool, saved time.Duration) {
+	i.b.count(&e)
+	e.SavedMS = saved.Milliseconds()
 	i.tally.Once(e, ran, saved)
 }
 
