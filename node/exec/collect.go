@@ -29,6 +29,8 @@ type collection struct {
 	left  int64 // of the bytes that outputs may have
 	count int
 	limit int64
+	// wanted are the properties that are kept.
+	wanted action.Wanted
 }
 
 // fault is what an action did wrong with its outputs: it becomes the message
@@ -45,7 +47,7 @@ func (e *Executor) collect(ctx context.Context, j *job, dir *scratchDir, result 
 		return fmt.Errorf("collect outputs: %w", err)
 	}
 	defer func() { _ = root.Close() }()
-	c := &collection{blobs: e.opts.Blobs, root: root, left: e.opts.OutputBytes, limit: e.opts.OutputBytes}
+	c := &collection{blobs: e.opts.Blobs, root: root, left: e.opts.OutputBytes, limit: e.opts.OutputBytes, wanted: j.wanted}
 	outputs, err := c.all(ctx, j, result.OK())
 	var f fault
 	switch {
@@ -88,14 +90,14 @@ func (c *collection) output(ctx context.Context, p string) (action.Output, error
 	if err != nil {
 		return action.Output{}, c.escape(p, err)
 	}
-	o := action.Output{Path: p}
+	o := action.Output{Path: p, Properties: c.properties(info)}
 	switch {
 	case info.Mode().IsRegular():
 		o.Kind, o.Executable = action.File, info.Mode()&0o111 != 0
 		o.Digest, err = c.file(ctx, p, info)
 	case info.IsDir():
 		o.Kind = action.Directory
-		o.Digest, err = c.directory(ctx, p, 0)
+		o.Digest, err = c.directory(ctx, p, info, 0)
 	case info.Mode()&fs.ModeSymlink != 0:
 		o.Kind = action.Symlink
 		o.Target, err = c.target(p)
@@ -149,12 +151,24 @@ func (c *collection) open(p string, permission fs.FileMode) (*os.File, error) {
 	return f, nil
 }
 
-func (c *collection) directory(ctx context.Context, p string, depth int) (digest.Digest, error) {
+// properties are those of what the action made that are wanted. They are looked at
+// before anything else is.
+func (c *collection) properties(info fs.FileInfo) (p action.Properties) {
+	if c.wanted.MTime {
+		p.SetTime(info.ModTime())
+	}
+	if c.wanted.Mode {
+		p.HasMode, p.Mode = true, uint32(info.Mode().Perm())
+	}
+	return p
+}
+
+func (c *collection) directory(ctx context.Context, p string, info fs.FileInfo, depth int) (digest.Digest, error) {
 	entries, err := c.entries(p, depth)
 	if err != nil {
 		return digest.Digest{}, err
 	}
-	var m repb.Directory
+	m := repb.Directory{NodeProperties: c.properties(info).Message()}
 	for _, e := range entries {
 		if !portable(e.Name()) {
 			return digest.Digest{}, faultf("output %s holds a file with the name %q, which not every machine can have: give it another one", p, e.Name())
@@ -165,9 +179,9 @@ func (c *collection) directory(ctx context.Context, p string, depth int) (digest
 		}
 		switch o.Kind {
 		case action.File:
-			m.Files = append(m.Files, &repb.FileNode{Name: e.Name(), Digest: action.ReapiDigest(o.Digest), IsExecutable: o.Executable})
+			m.Files = append(m.Files, &repb.FileNode{Name: e.Name(), Digest: action.ReapiDigest(o.Digest), IsExecutable: o.Executable, NodeProperties: o.Properties.Message()})
 		case action.Symlink:
-			m.Symlinks = append(m.Symlinks, &repb.SymlinkNode{Name: e.Name(), Target: o.Target})
+			m.Symlinks = append(m.Symlinks, &repb.SymlinkNode{Name: e.Name(), Target: o.Target, NodeProperties: o.Properties.Message()})
 		case action.Directory:
 			m.Directories = append(m.Directories, &repb.DirectoryNode{Name: e.Name(), Digest: action.ReapiDigest(o.Digest)})
 		}
@@ -183,7 +197,7 @@ func (c *collection) directory(ctx context.Context, p string, depth int) (digest
 func (c *collection) below(ctx context.Context, p string, depth int) (action.Output, error) {
 	info, err := c.root.Lstat(p)
 	if err == nil && info.IsDir() {
-		d, err := c.directory(ctx, p, depth+1)
+		d, err := c.directory(ctx, p, info, depth+1)
 		return action.Output{Path: p, Kind: action.Directory, Digest: d}, err
 	}
 	return c.output(ctx, p)

@@ -7,13 +7,17 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// setTime gives a file, a directory or a link the time that all inputs have.
-func setTime(p string) error {
-	t := unix.NsecToTimespec(fixedTime.UnixNano())
+// setTime gives a file, a directory or a link its time of modification.
+func setTime(p string, at time.Time) error {
+	t, err := unix.TimeToTimespec(at)
+	if err != nil {
+		return &os.PathError{Op: "set time", Path: p, Err: err}
+	}
 	if err := unix.UtimesNanoAt(unix.AT_FDCWD, p, []unix.Timespec{t, t}, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return &os.PathError{Op: "set time", Path: p, Err: err}
 	}

@@ -3,9 +3,10 @@ package exec
 import (
 	"io/fs"
 	"os"
+	"time"
 )
 
-func setTime(p string) error { return os.Chtimes(p, fixedTime, fixedTime) }
+func setTime(p string, t time.Time) error { return os.Chtimes(p, t, t) }
 
 func create(p string, mode fs.FileMode) (*os.File, error) {
 	return os.OpenFile(p, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)

@@ -463,7 +463,7 @@ func (p *planner) layDirectory(ctx context.Context, s *spot, at string) error {
 		return err
 	}
 	if s.digest.IsZero() {
-		return setTime(p.laidAt(at))
+		return setTime(p.laidAt(at), fixedTime)
 	}
 	return p.layout.directory(ctx, s.digest, p.laidAt(at), s.depth)
 }

@@ -46,7 +46,8 @@ type job struct {
 	exact         []string // absolute directories that hold inputs alone
 	optional      bool     // see action.OutputsOptional
 	apart         bool     // see action.StreamsApart
-	foreign       bool     // not of a build that was asked for here
+	wanted        action.Wanted
+	foreign       bool // not of a build that was asked for here
 	progress      func(percent int)
 }
 
@@ -167,6 +168,12 @@ func (j *job) apply(p *repb.Platform) error {
 				return fmt.Errorf("streams %q are none that an action can have: want %s", value, action.StreamsApart)
 			}
 			j.apart = true
+		case action.PropertyNodeProperties:
+			wanted, err := action.ParseWanted(value)
+			if err != nil {
+				return err
+			}
+			j.wanted = wanted
 		case action.PropertyRootExact:
 			dirs, err := directories(value)
 			if err != nil {

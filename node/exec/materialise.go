@@ -32,6 +32,14 @@ type layout struct {
 	programs bool
 	// skip are directories that are left empty.
 	skip map[string]bool
+	// said are directories of which more is said than what is in them, those below
+	// first.
+	said []saidDirectory
+}
+
+type saidDirectory struct {
+	at string
+	properties
 }
 
 // copyBuffer is the size of one read of a blob, in bytes.
@@ -54,6 +62,11 @@ func (l *layout) finish(dirs []string) error {
 	for _, d := range dirs {
 		if err := l.parents(path.Join(d, "x")); err != nil {
 			return fmt.Errorf("lay out the directories of outputs: %w", err)
+		}
+	}
+	for _, d := range l.said {
+		if err := d.apply(d.at); err != nil {
+			return fmt.Errorf("lay out directories: %w", err)
 		}
 	}
 	if l.programs {
@@ -103,7 +116,12 @@ func (l *layout) directory(ctx context.Context, d digest.Digest, at string, dept
 			return err
 		}
 	}
-	return setTime(at)
+	p, err := propertiesOf(m.GetNodeProperties())
+	if err != nil || p == (properties{}) {
+		return errors.Join(err, setTime(at, fixedTime))
+	}
+	l.said = append(l.said, saidDirectory{at, p})
+	return nil
 }
 
 func (l *layout) below(ctx context.Context, n *repb.DirectoryNode, at string, depth int) error {
@@ -139,10 +157,12 @@ func (l *layout) file(ctx context.Context, n *repb.FileNode, at string) error {
 		return fmt.Errorf("file %s: %w", n.GetName(), err)
 	}
 	defer r.Close()
-	mode := os.FileMode(0o644)
-	if n.GetIsExecutable() {
-		mode, l.programs = 0o755, true
+	said, err := propertiesOf(n.GetNodeProperties())
+	if err != nil {
+		return fmt.Errorf("file %s: %w", n.GetName(), err)
 	}
+	mode := said.mode(n.GetIsExecutable())
+	l.programs = l.programs || mode&0o111 != 0
 	f, err := create(p, mode)
 	if err != nil {
 		return err
@@ -157,7 +177,7 @@ func (l *layout) file(ctx context.Context, n *repb.FileNode, at string) error {
 	if err != nil {
 		return fmt.Errorf("file %s: %w", n.GetName(), err)
 	}
-	return setTime(p)
+	return setTime(p, said.time())
 }
 
 // fill copies a blob. The store checked it when it came; a disk may have
@@ -195,7 +215,11 @@ func (l *layout) link(n *repb.SymlinkNode, at string) error {
 	if err := l.dir.own(p); err != nil {
 		return err
 	}
-	return setTime(p)
+	said, err := propertiesOf(n.GetNodeProperties())
+	if err != nil {
+		return fmt.Errorf("link %s: %w", n.GetName(), err)
+	}
+	return setTime(p, said.time())
 }
 
 // parents makes the directories above p, from the root of the inputs, where

@@ -10,6 +10,7 @@ import (
 	"github.com/buildnet/buildnet/node/reapi/caller"
 	"github.com/buildnet/buildnet/node/reapi/cdc"
 	"github.com/buildnet/buildnet/node/reapi/limits"
+	"github.com/buildnet/buildnet/sched/action"
 )
 
 // capabilities implements repb.CapabilitiesServer from what is served.
@@ -82,5 +83,6 @@ func (c *capabilities) execution() *repb.ExecutionCapabilities {
 		DigestFunctions:               functions(),
 		ExecEnabled:                   true,
 		ExecutionPriorityCapabilities: priorities(),
+		SupportedNodeProperties:       []string{action.NodeMTime, action.NodeUnixMode},
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"math/big"
 	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -105,6 +106,9 @@ func TestDemand1ServerCapabilities(t *testing.T) {
 		}
 	}
 	cache, exec := got.GetCacheCapabilities(), got.GetExecutionCapabilities()
+	if !slices.Equal(exec.GetSupportedNodeProperties(), []string{"mtime", "unix_mode"}) {
+		t.Errorf("node properties %v", exec.GetSupportedNodeProperties())
+	}
 	if exec == nil || !exec.ExecEnabled || exec.DigestFunction != repb.DigestFunction_SHA256 {
 		t.Errorf("execution = %v", exec)
 	}

@@ -73,6 +73,9 @@ type Output struct {
 	Digest     digest.Digest
 	Executable bool
 	Target     string
+	// Properties are those that the action's PropertyNodeProperties asks for. What is
+	// in a directory has its own in the directory's message.
+	Properties Properties
 }
 
 // Cause says what made an action fail, where that has a Message. Do not reorder:
@@ -298,9 +301,20 @@ func (r *Result) message() *actionpb.Result {
 		Wall: int64(r.Wall), Cpu: int64(r.CPU), MaxRss: r.MaxRSS,
 	}
 	for _, o := range r.Outputs {
-		m.Outputs = append(m.Outputs, &actionpb.Output{
-			Path: o.Path, Kind: uint32(o.Kind), Digest: optional(o.Digest), Executable: o.Executable, Target: o.Target,
-		})
+		m.Outputs = append(m.Outputs, o.message())
+	}
+	return m
+}
+
+func (o *Output) message() *actionpb.Output {
+	m := &actionpb.Output{
+		Path: o.Path, Kind: uint32(o.Kind), Digest: optional(o.Digest), Executable: o.Executable, Target: o.Target,
+	}
+	if p := &o.Properties; p.HasMTime {
+		m.Mtime = &actionpb.Time{Seconds: p.MTime.Seconds, Nanos: p.MTime.Nanos}
+	}
+	if o.Properties.HasMode {
+		m.UnixMode = &o.Properties.Mode
 	}
 	return m
 }
@@ -356,6 +370,9 @@ func outputOf(m *actionpb.Output) (Output, error) {
 		return Output{}, fmt.Errorf("output %q: kind %d", o.Path, m.GetKind())
 	case o.Kind == Symlink && o.Target == "", o.Kind != Symlink && o.Digest.IsZero():
 		return Output{}, fmt.Errorf("output %q: no content", o.Path)
+	}
+	if o.Properties, err = nodeOf(m); err != nil {
+		return Output{}, fmt.Errorf("output %q: %w", o.Path, err)
 	}
 	return o, nil
 }

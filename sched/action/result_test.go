@@ -78,6 +78,12 @@ func results() *rapid.Generator[action.Result] {
 			if o.Target = "x"; o.Kind != action.Symlink {
 				o.Target, o.Digest = "", digest.Of(digest.BLAKE3, []byte(name))
 			}
+			if o.Properties.HasMode = rapid.Bool().Draw(t, "has a mode"); o.Properties.HasMode {
+				o.Properties.Mode = uint32(rapid.IntRange(0, 0o777).Draw(t, "mode"))
+			}
+			if rapid.Bool().Draw(t, "has a time") {
+				o.Properties.SetTime(time.Unix(rapid.Int64Range(-1e10, 1e11).Draw(t, "seconds"), rapid.Int64Range(0, 1e9-1).Draw(t, "nanoseconds")))
+			}
 			r.Outputs = append(r.Outputs, o)
 		}
 		return r

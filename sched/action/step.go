@@ -58,6 +58,10 @@ const (
 	PropertyRootExact     = "root-exact"     // directories that hold inputs alone, colon-separated
 	PropertyOutputs       = "outputs"        // OutputsOptional, or none
 	PropertyStreams       = "streams"        // StreamsApart, or none
+
+	// PropertyNodeProperties has the names of what of outputs is kept besides their
+	// content: see Wanted.
+	PropertyNodeProperties = "node-properties"
 )
 
 // What clients of the Remote Execution API expect of their actions, where other

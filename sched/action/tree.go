@@ -58,6 +58,7 @@ type treeNode struct {
 	link     *repb.SymlinkNode
 	unloaded digest.Digest // a directory that nothing was put into
 	children map[string]*treeNode
+	said     *repb.NodeProperties // of a directory that is loaded
 }
 
 // NewTree returns the tree of root, or an empty one if root is zero.
@@ -166,7 +167,7 @@ func (t *Tree) load(ctx context.Context, n *treeNode) error {
 		}
 		n.children[sub.Name] = &treeNode{unloaded: sd}
 	}
-	n.unloaded = digest.Digest{}
+	n.unloaded, n.said = digest.Digest{}, d.NodeProperties
 	return nil
 }
 
@@ -197,7 +198,7 @@ func (n *treeNode) encode(blobs []Blob) (digest.Digest, []Blob, error) {
 	if n.children == nil {
 		return n.unloaded, blobs, nil
 	}
-	var dir repb.Directory
+	dir := repb.Directory{NodeProperties: n.said}
 	for name, child := range n.children {
 		switch {
 		case child.file != nil:

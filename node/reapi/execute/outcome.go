@@ -62,7 +62,7 @@ func (s *Service) output(ctx context.Context, t *task, fn digest.Function, res *
 		if err != nil {
 			return fmt.Errorf("output %q: %w", as.spelled, err)
 		}
-		r.OutputFiles = append(r.OutputFiles, &repb.OutputFile{Path: as.spelled, Digest: d, IsExecutable: o.Executable})
+		r.OutputFiles = append(r.OutputFiles, &repb.OutputFile{Path: as.spelled, Digest: d, IsExecutable: o.Executable, NodeProperties: o.Properties.Message()})
 	case action.Directory:
 		if as.as == asFile {
 			return wrongKind(as.spelled, "a file", "a directory")
@@ -102,7 +102,7 @@ func (s *Service) directory(ctx context.Context, t *task, fn digest.Function, o 
 //
 //nolint:staticcheck // the old fields
 func link(res *action.Result, o *action.Output, as output, r *repb.ActionResult) error {
-	l := &repb.OutputSymlink{Path: as.spelled, Target: o.Target}
+	l := &repb.OutputSymlink{Path: as.spelled, Target: o.Target, NodeProperties: o.Properties.Message()}
 	directory := leadsToDirectory(res, o)
 	switch as.as {
 	case asPath:

@@ -219,6 +219,13 @@ func (s *Service) properties(ctx context.Context, t *task, a *repb.Action) error
 	t.step.Platform = append(slices.Clip(w.Native),
 		action.Property{Name: action.PropertyOutputs, Value: action.OutputsOptional},
 		action.Property{Name: action.PropertyStreams, Value: action.StreamsApart})
+	if names := t.command.GetOutputNodeProperties(); len(names) > 0 {
+		wanted, err := action.WantedOf(names)
+		if err != nil {
+			return fault.Errorf(codes.InvalidArgument, "output_node_properties: %v", err)
+		}
+		t.step.Platform = append(t.step.Platform, action.Property{Name: action.PropertyNodeProperties, Value: wanted.String()})
+	}
 	if len(a.GetSalt()) > 0 {
 		t.step.Platform = append(t.step.Platform, action.Property{Name: "salt", Value: hex.EncodeToString(a.GetSalt())})
 	}

@@ -84,6 +84,13 @@ func strip(d digest.Digest, content []byte, maxEntries int) ([]byte, error) {
 			return nil, malformed(d, "no Directory message: %v", protowire.ParseError(n))
 		}
 		_, _, tag := protowire.ConsumeTag(content)
+		if typ == protowire.BytesType && num == fieldDirectory {
+			said, _ := protowire.ConsumeBytes(content[tag:])
+			var err error
+			if kept, err = appendProperties(kept, num, said); err != nil {
+				return nil, malformed(d, "no Directory message: %v", err)
+			}
+		}
 		if typ == protowire.BytesType && num <= 3 {
 			if entries++; entries > maxEntries {
 				return nil, tooLarge(d, "more than %d entries", maxEntries)
@@ -91,7 +98,7 @@ func strip(d digest.Digest, content []byte, maxEntries int) ([]byte, error) {
 			entry, _ := protowire.ConsumeBytes(content[tag:])
 			kept = protowire.AppendTag(kept, num, typ)
 			var err error
-			if kept, err = appendEntry(kept, entry); err != nil {
+			if kept, err = appendEntry(kept, entry, fieldOf[num]); err != nil {
 				return nil, malformed(d, "no Directory message: %v", err)
 			}
 		}
@@ -100,32 +107,74 @@ func strip(d digest.Digest, content []byte, maxEntries int) ([]byte, error) {
 	return kept, nil
 }
 
-// appendEntry appends, with its length, a node without its properties: those have
-// the fields from 4 on, where a FileNode has its executable bit, a number.
-func appendEntry(to, entry []byte) ([]byte, error) {
+// The fields of node properties: of a Directory, and of those of its lists, by the
+// numbers of these. A DirectoryNode has none.
+const fieldDirectory = 5
+
+var fieldOf = [...]protowire.Number{1: 6, 3: 4}
+
+// appendEntry appends, with its length, a node with its name, its digest or target and
+// its executable bit, which is field 4 of a FileNode, and what is kept of its
+// properties, in the field said.
+func appendEntry(to, entry []byte, said protowire.Number) ([]byte, error) {
 	kept := make([]byte, 0, 128) // on the stack for most
 	for len(entry) > 0 {
 		num, typ, n := protowire.ConsumeField(entry)
 		if n < 0 {
 			return nil, protowire.ParseError(n)
 		}
-		if num <= 2 || num == 4 && typ == protowire.VarintType {
+		switch {
+		case num <= 2, num == 4 && typ == protowire.VarintType:
 			kept = append(kept, entry[:n]...)
+		case num == said && typ == protowire.BytesType:
+			_, _, tag := protowire.ConsumeTag(entry)
+			content, _ := protowire.ConsumeBytes(entry[tag:])
+			var err error
+			if kept, err = appendProperties(kept, num, content); err != nil {
+				return nil, err
+			}
 		}
 		entry = entry[n:]
 	}
 	return protowire.AppendBytes(to, kept), nil
 }
 
+// appendProperties appends NodeProperties as a field, without named ones.
+func appendProperties(to []byte, field protowire.Number, said []byte) ([]byte, error) {
+	kept := make([]byte, 0, 32) // on the stack for most
+	for len(said) > 0 {
+		num, _, n := protowire.ConsumeField(said)
+		if n < 0 {
+			return nil, protowire.ParseError(n)
+		}
+		if num == 2 || num == 3 {
+			kept = append(kept, said[:n]...)
+		}
+		said = said[n:]
+	}
+	if len(kept) == 0 {
+		return to, nil
+	}
+	return protowire.AppendBytes(protowire.AppendTag(to, field, protowire.BytesType), kept), nil
+}
+
 // check is the canonical form of a Directory: remote_execution.proto, Directory.
 func check(d digest.Digest, m *repb.Directory) (*dir, error) {
 	c := &dir{digest: d}
+	var err error
+	if c.said, err = properties(m.GetNodeProperties()); err != nil {
+		return nil, malformed(d, "%v", err)
+	}
 	for _, f := range m.Files {
 		fd, err := digest.FromHex(d.Function(), f.GetDigest().GetHash(), f.GetDigest().GetSizeBytes())
 		if err != nil {
 			return nil, malformed(d, "file %q: %v", f.GetName(), err)
 		}
-		c.files = append(c.files, file{name: f.GetName(), digest: fd, executable: f.GetIsExecutable()})
+		said, err := properties(f.GetNodeProperties())
+		if err != nil {
+			return nil, malformed(d, "file %q: %v", f.GetName(), err)
+		}
+		c.files = append(c.files, file{name: f.GetName(), digest: fd, executable: f.GetIsExecutable(), said: said})
 	}
 	for _, s := range m.Directories {
 		sd, err := digest.FromHex(d.Function(), s.GetDigest().GetHash(), s.GetDigest().GetSizeBytes())
@@ -138,7 +187,11 @@ func check(d digest.Digest, m *repb.Directory) (*dir, error) {
 		if l.GetTarget() == "" || strings.ContainsRune(l.GetTarget(), 0) || len(l.GetTarget()) > maxTarget {
 			return nil, malformed(d, "symlink %q: no target that can be", l.GetName())
 		}
-		c.links = append(c.links, link{name: l.GetName(), target: l.GetTarget()})
+		said, err := properties(l.GetNodeProperties())
+		if err != nil {
+			return nil, malformed(d, "symlink %q: %v", l.GetName(), err)
+		}
+		c.links = append(c.links, link{name: l.GetName(), target: l.GetTarget(), said: said})
 	}
 	return c, c.checkNames()
 }

@@ -10,6 +10,8 @@ import (
 
 	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
 	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/types/known/timestamppb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/buildnet/buildnet/node/reapi/names"
 	"github.com/buildnet/buildnet/node/reapi/translate"
@@ -215,7 +217,7 @@ func FuzzRoot(f *testing.F) {
 	f.Add([]byte("\x0a\x02\x0a\x00"))
 	for _, m := range []*repb.Directory{
 		{Files: []*repb.FileNode{fileNode("a", x), fileNode("b", x)}, Symlinks: []*repb.SymlinkNode{{Name: "l", Target: "../a"}}},
-		{Directories: []*repb.DirectoryNode{dirNode("d", digest.Of(digest.SHA256, nil))}, NodeProperties: &repb.NodeProperties{}},
+		{Directories: []*repb.DirectoryNode{dirNode("d", digest.Of(digest.SHA256, nil))}, NodeProperties: &repb.NodeProperties{UnixMode: wrapperspb.UInt32(0o700), Mtime: &timestamppb.Timestamp{Seconds: 1}}},
 		{Directories: []*repb.DirectoryNode{{Name: "..", Digest: names.Message(x)}}},
 		{Directories: []*repb.DirectoryNode{dirNode("/etc", digest.Of(digest.SHA256, nil))}},
 		{Files: []*repb.FileNode{fileNode("a", x), fileNode("a", x)}},

@@ -3,9 +3,8 @@
 // reads. Everything about a tree that comes from outside is checked here. Its I/O
 // goes through Blobs alone. Start reading at Translator.Root.
 //
-// Node properties (mtime, mode, named ones) are dropped: inputs are laid out alike
-// for everybody, so that an action has the same name for all who ask for it. The
-// executable bit is kept.
+// Of node properties, the time of modification and the mode are kept, which make
+// another tree of one. Named properties mean nothing here and are dropped.
 package translate
 
 import (
@@ -308,6 +307,7 @@ type dir struct {
 	files  []file
 	subs   []sub
 	links  []link
+	said   *action.Properties // of itself; nil if nothing is
 
 	mu sync.Mutex
 	// native is the digest of the translated message, once it is kept.
@@ -320,6 +320,7 @@ type file struct {
 	name       string
 	digest     digest.Digest
 	executable bool
+	said       *action.Properties // nil if nothing is
 }
 
 type sub struct {
@@ -327,7 +328,26 @@ type sub struct {
 	digest digest.Digest
 }
 
-type link struct{ name, target string }
+type link struct {
+	name, target string
+	said         *action.Properties // nil if nothing is
+}
+
+// properties are nil if nothing is said.
+func properties(m *repb.NodeProperties) (*action.Properties, error) {
+	p, err := action.PropertiesOf(m)
+	if err != nil || p == (action.Properties{}) {
+		return nil, err
+	}
+	return &p, nil
+}
+
+func nodeProperties(p *action.Properties) *repb.NodeProperties {
+	if p == nil {
+		return nil
+	}
+	return p.Message()
+}
 
 func (d *dir) entries() int { return len(d.files) + len(d.subs) + len(d.links) }
 
@@ -375,15 +395,15 @@ func (d *dir) resolve(ctx context.Context, blobs Blobs) ([]digest.Digest, error)
 
 // message is d with other digests.
 func (d *dir) message(file, sub func(i int) digest.Digest) *repb.Directory {
-	m := &repb.Directory{}
+	m := &repb.Directory{NodeProperties: nodeProperties(d.said)}
 	for i, f := range d.files {
-		m.Files = append(m.Files, &repb.FileNode{Name: f.name, Digest: action.ReapiDigest(file(i)), IsExecutable: f.executable})
+		m.Files = append(m.Files, &repb.FileNode{Name: f.name, Digest: action.ReapiDigest(file(i)), IsExecutable: f.executable, NodeProperties: nodeProperties(f.said)})
 	}
 	for i, s := range d.subs {
 		m.Directories = append(m.Directories, &repb.DirectoryNode{Name: s.name, Digest: action.ReapiDigest(sub(i))})
 	}
 	for _, l := range d.links {
-		m.Symlinks = append(m.Symlinks, &repb.SymlinkNode{Name: l.name, Target: l.target})
+		m.Symlinks = append(m.Symlinks, &repb.SymlinkNode{Name: l.name, Target: l.target, NodeProperties: nodeProperties(l.said)})
 	}
 	return m
 }

@@ -13,6 +13,7 @@ import (
 
 	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 	"pgregory.net/rapid"
 
@@ -202,18 +203,53 @@ func TestEmptyTreeNeedsNoUpload(t *testing.T) {
 	}
 }
 
-func TestNodePropertiesAreDropped(t *testing.T) {
+// The time of modification and the mode make another tree, which comes back to the
+// client as it was. Named properties mean nothing.
+func TestNodeProperties(t *testing.T) {
 	for _, fn := range functions {
 		w := newWorld(fn)
 		tr := translate.New(w, translate.Options{})
-		props := &repb.NodeProperties{UnixMode: wrapperspb.UInt32(0o777), Properties: []*repb.NodeProperty{{Name: "n", Value: "v"}}}
 		x := w.put(t, []byte("x"))
-		m := &repb.Directory{Files: []*repb.FileNode{fileNode("f", x)}, Symlinks: []*repb.SymlinkNode{{Name: "l", Target: "/abs"}}}
-		m.Files[0].IsExecutable = true
-		plain := root(t, tr, w.dir(t, m))
-		m.NodeProperties, m.Files[0].NodeProperties, m.Symlinks[0].NodeProperties = props, props, props
-		if got := root(t, tr, w.dir(t, m)); got != plain {
-			t.Errorf("%v: with properties it is %v, without %v", fn, got, plain)
+		tree := func(of func(at int) *repb.NodeProperties) digest.Digest {
+			m := &repb.Directory{Files: []*repb.FileNode{fileNode("f", x)}, Symlinks: []*repb.SymlinkNode{{Name: "l", Target: "/abs"}}}
+			m.Files[0].IsExecutable = true
+			m.NodeProperties, m.Files[0].NodeProperties, m.Symlinks[0].NodeProperties = of(0), of(1), of(2)
+			return w.dir(t, m)
+		}
+		plain := root(t, tr, tree(func(int) *repb.NodeProperties { return nil }))
+		named := &repb.NodeProperties{Properties: []*repb.NodeProperty{{Name: "n", Value: "v"}}}
+		if got := root(t, tr, tree(func(int) *repb.NodeProperties { return named })); got != plain {
+			t.Errorf("%v: with named properties it is %v, without %v", fn, got, plain)
+		}
+		seen := map[digest.Digest]bool{plain: true}
+		for _, p := range []*repb.NodeProperties{{UnixMode: wrapperspb.UInt32(0o755)}, {UnixMode: wrapperspb.UInt32(0)}, {Mtime: &timestamppb.Timestamp{Seconds: 7, Nanos: 9}}, {Mtime: &timestamppb.Timestamp{}}} {
+			for at := range 3 {
+				client := tree(func(i int) *repb.NodeProperties {
+					if i == at {
+						return p
+					}
+					return nil
+				})
+				native := root(t, tr, client)
+				if seen[native] {
+					t.Errorf("%v: %v at %d is as another tree", fn, p, at)
+				}
+				seen[native] = true
+				if out, err := tr.Tree(t.Context(), native, fn); err != nil || out.Root != client {
+					t.Errorf("%v: %v at %d comes back as %v, %v", fn, p, at, out.Message, err)
+				}
+			}
+		}
+		for at := range 3 {
+			_, _, err := tr.Root(t.Context(), tree(func(i int) *repb.NodeProperties {
+				if i == at {
+					return &repb.NodeProperties{Mtime: &timestamppb.Timestamp{Nanos: 1e9}}
+				}
+				return nil
+			}))
+			if !errors.Is(err, translate.ErrMalformed) {
+				t.Errorf("%v: a time that is none at %d: %v", fn, at, err)
+			}
 		}
 	}
 }

@@ -346,12 +346,15 @@ func (x *Graph) GetFlat() uint32 {
 }
 
 type Output struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Path          string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
-	Kind          uint32                 `protobuf:"varint,2,opt,name=kind,proto3" json:"kind,omitempty"`
-	Digest        []byte                 `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
-	Executable    bool                   `protobuf:"varint,4,opt,name=executable,proto3" json:"executable,omitempty"`
-	Target        string                 `protobuf:"bytes,5,opt,name=target,proto3" json:"target,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Path       string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	Kind       uint32                 `protobuf:"varint,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	Digest     []byte                 `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
+	Executable bool                   `protobuf:"varint,4,opt,name=executable,proto3" json:"executable,omitempty"`
+	Target     string                 `protobuf:"bytes,5,opt,name=target,proto3" json:"target,omitempty"`
+	// What the action asks for of its outputs.
+	Mtime         *Time   `protobuf:"bytes,6,opt,name=mtime,proto3" json:"mtime,omitempty"`
+	UnixMode      *uint32 `protobuf:"varint,7,opt,name=unix_mode,json=unixMode,proto3,oneof" json:"unix_mode,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -421,6 +424,73 @@ func (x *Output) GetTarget() string {
 	return ""
 }
 
+func (x *Output) GetMtime() *Time {
+	if x != nil {
+		return x.Mtime
+	}
+	return nil
+}
+
+func (x *Output) GetUnixMode() uint32 {
+	if x != nil && x.UnixMode != nil {
+		return *x.UnixMode
+	}
+	return 0
+}
+
+// Time is in Unix time.
+type Time struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Seconds       int64                  `protobuf:"varint,1,opt,name=seconds,proto3" json:"seconds,omitempty"`
+	Nanos         int64                  `protobuf:"varint,2,opt,name=nanos,proto3" json:"nanos,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Time) Reset() {
+	*x = Time{}
+	mi := &file_sched_action_actionpb_action_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Time) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Time) ProtoMessage() {}
+
+func (x *Time) ProtoReflect() protoreflect.Message {
+	mi := &file_sched_action_actionpb_action_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Time.ProtoReflect.Descriptor instead.
+func (*Time) Descriptor() ([]byte, []int) {
+	return file_sched_action_actionpb_action_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Time) GetSeconds() int64 {
+	if x != nil {
+		return x.Seconds
+	}
+	return 0
+}
+
+func (x *Time) GetNanos() int64 {
+	if x != nil {
+		return x.Nanos
+	}
+	return 0
+}
+
 type Result struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	ExitCode      int32                  `protobuf:"varint,1,opt,name=exit_code,json=exitCode,proto3" json:"exit_code,omitempty"`
@@ -439,7 +509,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_sched_action_actionpb_action_proto_msgTypes[5]
+	mi := &file_sched_action_actionpb_action_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -451,7 +521,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_action_actionpb_action_proto_msgTypes[5]
+	mi := &file_sched_action_actionpb_action_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -464,7 +534,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_sched_action_actionpb_action_proto_rawDescGZIP(), []int{5}
+	return file_sched_action_actionpb_action_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Result) GetExitCode() int32 {
@@ -550,7 +620,7 @@ type Entry struct {
 
 func (x *Entry) Reset() {
 	*x = Entry{}
-	mi := &file_sched_action_actionpb_action_proto_msgTypes[6]
+	mi := &file_sched_action_actionpb_action_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -562,7 +632,7 @@ func (x *Entry) String() string {
 func (*Entry) ProtoMessage() {}
 
 func (x *Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_sched_action_actionpb_action_proto_msgTypes[6]
+	mi := &file_sched_action_actionpb_action_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -575,7 +645,7 @@ func (x *Entry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Entry.ProtoReflect.Descriptor instead.
 func (*Entry) Descriptor() ([]byte, []int) {
-	return file_sched_action_actionpb_action_proto_rawDescGZIP(), []int{6}
+	return file_sched_action_actionpb_action_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Entry) GetAction() []byte {
@@ -638,7 +708,7 @@ const file_sched_action_actionpb_action_proto_rawDesc = "" +
 	"\x04rank\x18\x10 \x01(\x01R\x04rank\"H\n" +
 	"\x05Graph\x12+\n" +
 	"\x05steps\x18\x01 \x03(\v2\x15.buildnet.action.StepR\x05steps\x12\x12\n" +
-	"\x04flat\x18\x02 \x01(\rR\x04flat\"\x80\x01\n" +
+	"\x04flat\x18\x02 \x01(\rR\x04flat\"\xdd\x01\n" +
 	"\x06Output\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\rR\x04kind\x12\x16\n" +
@@ -646,7 +716,14 @@ const file_sched_action_actionpb_action_proto_rawDesc = "" +
 	"\n" +
 	"executable\x18\x04 \x01(\bR\n" +
 	"executable\x12\x16\n" +
-	"\x06target\x18\x05 \x01(\tR\x06target\"\x95\x02\n" +
+	"\x06target\x18\x05 \x01(\tR\x06target\x12+\n" +
+	"\x05mtime\x18\x06 \x01(\v2\x15.buildnet.action.TimeR\x05mtime\x12 \n" +
+	"\tunix_mode\x18\a \x01(\rH\x00R\bunixMode\x88\x01\x01B\f\n" +
+	"\n" +
+	"_unix_mode\"6\n" +
+	"\x04Time\x12\x18\n" +
+	"\aseconds\x18\x01 \x01(\x03R\aseconds\x12\x14\n" +
+	"\x05nanos\x18\x02 \x01(\x03R\x05nanos\"\x95\x02\n" +
 	"\x06Result\x12\x1b\n" +
 	"\texit_code\x18\x01 \x01(\x05R\bexitCode\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x121\n" +
@@ -677,27 +754,29 @@ func file_sched_action_actionpb_action_proto_rawDescGZIP() []byte {
 	return file_sched_action_actionpb_action_proto_rawDescData
 }
 
-var file_sched_action_actionpb_action_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_sched_action_actionpb_action_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_sched_action_actionpb_action_proto_goTypes = []any{
 	(*Property)(nil),   // 0: buildnet.action.Property
 	(*Dependency)(nil), // 1: buildnet.action.Dependency
 	(*Step)(nil),       // 2: buildnet.action.Step
 	(*Graph)(nil),      // 3: buildnet.action.Graph
 	(*Output)(nil),     // 4: buildnet.action.Output
-	(*Result)(nil),     // 5: buildnet.action.Result
-	(*Entry)(nil),      // 6: buildnet.action.Entry
+	(*Time)(nil),       // 5: buildnet.action.Time
+	(*Result)(nil),     // 6: buildnet.action.Result
+	(*Entry)(nil),      // 7: buildnet.action.Entry
 }
 var file_sched_action_actionpb_action_proto_depIdxs = []int32{
 	0, // 0: buildnet.action.Step.env:type_name -> buildnet.action.Property
 	1, // 1: buildnet.action.Step.deps:type_name -> buildnet.action.Dependency
 	0, // 2: buildnet.action.Step.platform:type_name -> buildnet.action.Property
 	2, // 3: buildnet.action.Graph.steps:type_name -> buildnet.action.Step
-	4, // 4: buildnet.action.Result.outputs:type_name -> buildnet.action.Output
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	5, // 4: buildnet.action.Output.mtime:type_name -> buildnet.action.Time
+	4, // 5: buildnet.action.Result.outputs:type_name -> buildnet.action.Output
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_sched_action_actionpb_action_proto_init() }
@@ -705,13 +784,14 @@ func file_sched_action_actionpb_action_proto_init() {
 	if File_sched_action_actionpb_action_proto != nil {
 		return
 	}
+	file_sched_action_actionpb_action_proto_msgTypes[4].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sched_action_actionpb_action_proto_rawDesc), len(file_sched_action_actionpb_action_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
