@@ -27,6 +27,7 @@ func TestConformance(t *testing.T) {
 		"demand 5: Action.input_root_digest":                            inputs,
 		"demand 5: Command.output_paths, ActionResult.output_files":     outputs,
 		"demand 5: Command.output_files and output_directories":         oldOutputs,
+		"demand 5: Command.output_directories: the empty string":        wholeOutputs,
 		"demand 5: ActionResult.output_symlinks":                        links,
 		"demand 5: OutputDirectory and Tree":                            directories,
 		"demand 5: Command.working_directory and environment_variables": places,

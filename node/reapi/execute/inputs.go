@@ -43,6 +43,12 @@ func (s *Service) inputs(ctx context.Context, t *task, root digest.Digest) error
 // servers do the same.
 func (s *Service) outfit(ctx context.Context, t *task, root digest.Digest) (digest.Digest, error) {
 	tree, changed := action.NewTree(messages{s.opts.Blobs}, root), false
+	if t.whole {
+		tree, changed = action.NewTree(messages{s.opts.Blobs}, digest.Digest{}), true
+		if err := tree.Put(ctx, action.Output{Path: wholeRoot, Kind: action.Directory, Digest: root}); err != nil {
+			return digest.Digest{}, err
+		}
+	}
 	for _, p := range t.step.Outputs {
 		for _, o := range t.outputs[p] {
 			if o.as != asDirectory {

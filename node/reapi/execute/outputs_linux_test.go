@@ -56,6 +56,39 @@ func outputs(t *testing.T, c *client) {
 	}
 }
 
+// wholeOutputs are an input root, and a working directory, that are outputs as a whole.
+func wholeOutputs(t *testing.T, c *client) {
+	for name, w := range map[string]*work{
+		"by output_paths":       shell("mkdir d; cp in d/x; ln -s d/x l", ""),
+		"by output_directories": shell("mkdir d; cp in d/x; ln -s d/x l"),
+		"of a directory":        shell("cp ../in in; mkdir d; cp in d/x; ln -s d/x l", ""),
+	} {
+		switch name {
+		case "by output_directories":
+			w.command.OutputDirectories = []string{""} //nolint:staticcheck // what is tested
+		case "of a directory":
+			w.command.WorkingDirectory = "sub"
+		}
+		r := c.ok(c.run(c.in("whole"), c.upload(w)))
+		if len(r.GetOutputDirectories()) != 1 || r.GetOutputDirectories()[0].GetPath() != "" {
+			t.Fatalf("%s: %v", name, r)
+		}
+		var tree repb.Tree
+		if err := proto.Unmarshal([]byte(c.read(r.GetOutputDirectories()[0].GetTreeDigest())), &tree); err != nil {
+			t.Fatal(err)
+		}
+		root := tree.GetRoot()
+		if len(root.GetFiles()) != 1 || len(root.GetDirectories()) != 1 || len(root.GetSymlinks()) != 1 || len(tree.GetChildren()) != 1 ||
+			c.read(root.GetFiles()[0].GetDigest()) != "hello\n" {
+			t.Errorf("%s: %v", name, &tree)
+		}
+	}
+	r := c.ok(c.run(c.in("whole"), c.upload(shell("cp in d/x", "", "d/x"))))
+	if got := paths(r.GetOutputFiles()); !slices.Equal(got, []string{"d/x"}) || len(r.GetOutputDirectories()) != 1 {
+		t.Errorf("with a file in it: %v", r)
+	}
+}
+
 func oldOutputs(t *testing.T, c *client) {
 	for name, w := range map[string]*work{
 		"a directory where a file was wanted": {command: &repb.Command{OutputFiles: []string{"x"}}},

@@ -55,6 +55,7 @@ type task struct {
 	ask       invocations.Ask
 	toolchain string              // "" if the programs are inputs
 	outputs   map[string][]output // by paths from the root
+	whole     bool                // the input root is an output: it lies in a directory wholeRoot
 	image     string              // was asked for, and is not run
 	uncached  bool
 }
@@ -164,12 +165,17 @@ func (t *task) places() error {
 	for _, as := range []listing{asPath, asFile, asDirectory} {
 		for _, spelled := range lists[as] {
 			p := path.Join(dir, spelled)
-			if !action.CleanPath(p) || strings.HasPrefix(spelled, "/") {
+			if p == "" {
+				t.whole = true
+			} else if !action.CleanPath(p) || strings.HasPrefix(spelled, "/") {
 				return fault.Errorf(codes.InvalidArgument, "output %q is not within the input root", spelled)
 			}
 			t.outputs[p] = append(t.outputs[p], output{spelled, as})
 			t.step.Outputs = append(t.step.Outputs, p)
 		}
+	}
+	if t.whole {
+		t.lower()
 	}
 	slices.Sort(t.step.Outputs)
 	t.step.Outputs = slices.Compact(t.step.Outputs)
@@ -185,6 +191,22 @@ func (t *task) spelled() []string {
 		}
 	}
 	return all
+}
+
+// wholeRoot is the directory of the input root, where that is an output as a whole.
+const wholeRoot = "root"
+
+// lower has the command run in wholeRoot: the outputs of a step have names
+// (remote_execution.proto, Command.output_directories: the empty string is allowed).
+func (t *task) lower() {
+	lowered := make(map[string][]output, len(t.outputs))
+	for p, as := range t.outputs {
+		lowered[path.Join(wholeRoot, p)] = as
+	}
+	for i, p := range t.step.Outputs {
+		t.step.Outputs[i] = path.Join(wholeRoot, p)
+	}
+	t.outputs, t.step.Dir = lowered, wholeRoot
 }
 
 func timeout(a *repb.Action) (time.Duration, error) {
