@@ -6,8 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/buildnet/buildnet/simulations/lab"
 )
@@ -32,14 +34,32 @@ func newGround(t *testing.T) *ground {
 	return &ground{hosts, nodes, map[*lab.Node]int{}}
 }
 
+// quiet is for how long a node has to log nothing of an execution that ended: its client
+// may know sooner.
+const quiet = 500 * time.Millisecond
+
 // executed is how many actions each node has executed since it was asked last.
 func (g *ground) executed() (by []int, sum int) {
-	for _, n := range g.nodes {
-		all := len(n.Executions(""))
-		by, sum = append(by, all-g.seen[n]), sum+all-g.seen[n]
-		g.seen[n] = all
+	now := g.logged()
+	for {
+		<-time.After(quiet)
+		before := now
+		if now = g.logged(); slices.Equal(now, before) {
+			break
+		}
+	}
+	for i, n := range g.nodes {
+		by, sum = append(by, now[i]-g.seen[n]), sum+now[i]-g.seen[n]
+		g.seen[n] = now[i]
 	}
 	return by, sum
+}
+
+func (g *ground) logged() (all []int) {
+	for _, n := range g.nodes {
+		all = append(all, len(n.Executions("")))
+	}
+	return all
 }
 
 // spread fails the test unless at least n actions were executed, by two nodes or more.
