@@ -187,7 +187,9 @@ func (p *Prober) known(s Spec) *record {
 	return r
 }
 
+// keep makes r what is known of s. It is indexed by that, and not changed after.
 func (p *Prober) keep(s Spec, r *record, checked time.Time) {
+	r.index()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.entries[s] = &entry{record: r, checked: checked}

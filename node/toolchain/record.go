@@ -53,6 +53,18 @@ type record struct {
 	// Mounts is the mount table: over a file that a record is of, another may
 	// be mounted.
 	Mounts string
+	// programs are the facts that are always looked at: a host has ten thousand
+	// others, and each action asks more than once.
+	programs []*fact
+}
+
+// index is called once, before others see the record.
+func (r *record) index() {
+	for i := range r.Facts {
+		if f := &r.Facts[i]; f.Watch == always {
+			r.programs = append(r.programs, f)
+		}
+	}
 }
 
 // holds reports whether every file is as it was.
@@ -64,6 +76,9 @@ func (r *record) holds() bool {
 // overlooks only what was changed in place and is no program, and what was
 // mounted over such a file: the mount table shows that something was.
 func (r *record) fresh(w watch) bool {
+	if w == always {
+		return !slices.ContainsFunc(r.programs, func(f *fact) bool { return !f.holds() })
+	}
 	return !slices.ContainsFunc(r.Facts, func(f fact) bool { return f.Watch >= w && !f.holds() })
 }
 
