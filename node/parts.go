@@ -108,12 +108,21 @@ func (n *Node) assemble(ctx context.Context, settings config.Settings, blobs *di
 	}
 	id, err := n.join(p)
 	if err != nil {
+		p.endExec()
 		return nil, err
 	}
 	if err := n.connect(p, id, settings); err != nil {
+		p.endExec()
 		return nil, errors.Join(err, p.mesh.Close())
 	}
 	return p, nil
+}
+
+// endExec ends what the executor has started to start actions with.
+func (p *parts) endExec() {
+	if e, ok := p.exec.(interface{ Close() }); ok {
+		e.Close()
+	}
 }
 
 // join makes the node's part in its mesh.

@@ -64,6 +64,7 @@ func (n *Node) serve(ctx context.Context, settings config.Settings, blobs *disk.
 	if err != nil {
 		return false, err
 	}
+	defer p.endExec()
 	o := &offer{node: n, parts: p, since: time.Now(), stop: stop}
 	door, err := n.door(ctx, o)
 	if err != nil {

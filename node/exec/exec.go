@@ -99,6 +99,7 @@ type Executor struct {
 	opts    Options
 	scratch *scratchDirs
 	machine *machine
+	nursery nursery
 	probe   func() probed
 	lost    sync.Once // says that a group cannot be entered
 }
@@ -127,6 +128,10 @@ func New(opts Options) (*Executor, error) {
 	e.probe = sync.OnceValue(e.tryOut)
 	return e, nil
 }
+
+// Close ends what was started to start actions with. It is called when none runs
+// any more; later ones fail.
+func (e *Executor) Close() { e.nursery.close() }
 
 // Isolation returns the level at which actions run here, found by starting a
 // sandbox, and what is missing to Full and why, or "".

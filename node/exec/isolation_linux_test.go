@@ -381,6 +381,7 @@ func TestRottenInputIsNotRunWith(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer e.Close()
 	_, err = e.Execute(t.Context(), exec.Request{Action: r.action(w)}, func() { t.Error("the command ran") })
 	if !errors.Is(err, store.ErrCorrupt) || bad.checked != 1 {
 		t.Errorf("Execute = %v, and the blob was looked at again %d times", err, bad.checked)

@@ -202,6 +202,7 @@ func TestFullStoreIsAnError(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer e.Close()
 	_, err = e.Execute(context.Background(), exec.Request{Action: r.action(sh("head -c 100000 /dev/urandom > a", "a"))}, func() {})
 	if !errors.Is(err, store.ErrFull) {
 		t.Errorf("Execute = %v, want ErrFull", err)
@@ -222,6 +223,7 @@ func TestFullDiskIsAnError(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer e.Close()
 	w := sh("cat in > out", "out")
 	w.inputs = map[string]string{"in": strings.Repeat("x", 4<<20)}
 	_, err = e.Execute(context.Background(), exec.Request{Action: r.action(w)}, func() {})

@@ -46,6 +46,7 @@ func newRig(t testing.TB, change func(*exec.Options)) *rig {
 	}
 	r.Executor = e
 	t.Cleanup(func() {
+		e.Close()
 		// Where reduced isolation works; see scratchDirs.reachable.
 		_ = os.Remove(filepath.Join(os.TempDir(), "buildnet-scratch-"+digest.Of(digest.BLAKE3, []byte(r.dir)).Short()))
 		if left, err := os.ReadDir(r.dir); err != nil || len(left) > 0 {

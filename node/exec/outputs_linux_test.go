@@ -115,6 +115,7 @@ func BenchmarkExecuteTrue(b *testing.B) {
 					b.Fatal(result, err)
 				}
 			}
+			r.Close() // what was started with it is waited for
 			own2, children2 := usage()
 			b.ReportMetric(float64(own2-own)/float64(b.N), "node-cpu-ns/op")
 			b.ReportMetric(float64(children2-children)/float64(b.N), "sandbox-cpu-ns/op")

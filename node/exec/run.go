@@ -65,9 +65,6 @@ const (
 // niceness of actions: the person at the machine and the node's gossip go first.
 const niceness = 10
 
-// lastNiceness is that of foreign actions which have no group of their own.
-const lastNiceness = 19
-
 // relocated is the environment of a command that sees its scratch directory
 // where it is.
 func relocated(env []string, dir *scratchDir) []string {

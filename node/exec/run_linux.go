@@ -25,11 +25,11 @@ const killGrace = time.Second
 
 // running is a child at work.
 type running struct {
-	cmd    *exec.Cmd
-	life   *os.File // the pipe whose end ends the child
+	cmd    *exec.Cmd // a plain one
+	born   pidfd     // any other
+	life   *os.File  // the pipe whose end ends the child
 	report *os.File
 	out    []*os.File // what it prints, a pipe for each stream
-	plain  bool
 }
 
 func (e *Executor) run(ctx context.Context, l launch, started func()) (outcome, error) {
@@ -43,15 +43,26 @@ func (e *Executor) run(ctx context.Context, l launch, started func()) (outcome, 
 		e.opts.Log.Debug("memory limit is for each process, not for all of an action", "error", err)
 	}
 	defer group.remove()
-	r, err := start(spec, len(l.printed))
+	r, err := e.start(spec, len(l.printed))
 	if err != nil {
 		return outcome{}, fmt.Errorf("start a sandbox: %w", err)
 	}
-	light := group.add(r.cmd.Process.Pid) && e.opts.Groups.Weighs()
-	if l.job.foreign && !light && !e.weighed(r.cmd.Process.Pid) {
-		spec.Nice, spec.Idle = lastNiceness, true
+	word := byte(child.Begin)
+	if pid := r.pid(); pid != 0 {
+		light := group.add(pid) && e.opts.Groups.Weighs()
+		if l.job.foreign && !light && !e.weighed(pid) {
+			word = child.BeginLast
+		}
 	}
-	return e.attend(ctx, r, l, attendance{spec: spec, started: started, group: group})
+	return e.attend(ctx, r, l, attendance{word: word, started: started, group: group})
+}
+
+// pid is 0 if there is no child: the report says why.
+func (r *running) pid() int {
+	if r.cmd != nil {
+		return r.cmd.Process.Pid
+	}
+	return r.born.pid
 }
 
 // memoryPlace is where the group of a job's memory has to be: that of another
@@ -77,7 +88,7 @@ func (e *Executor) weighed(pid int) bool {
 }
 
 type attendance struct {
-	spec    *child.Spec
+	word    byte // that has the child begin
 	started func()
 	group   *memoryGroup
 }
@@ -90,15 +101,15 @@ func (e *Executor) attend(ctx context.Context, r *running, l launch, a attendanc
 	for i, out := range r.out {
 		printing.Go(func() { _, _ = io.Copy(l.sink(i), out) }) // it ends when the last process has
 	}
-	reports := make(chan []string, 1)
-	go func() { reports <- readReports(r.report, a.started) }()
+	var lines []string
 	ended := make(chan error, 1)
-	go func() { ended <- r.cmd.Wait() }()
-	// Written here, so that a child which dies early cannot block us.
-	_, writeErr := r.life.Write(a.spec.Encode())
+	go func() {
+		lines = readReports(r.report, a.started)
+		ended <- r.wait()
+	}()
+	_, _ = r.life.Write([]byte{a.word}) // what it reports says why it is gone, if it is
 
 	full, err := e.wait(bounded, r, ended)
-	lines := <-reports
 	r.drain(&printing)
 	r.close()
 	switch {
@@ -107,7 +118,7 @@ func (e *Executor) attend(ctx context.Context, r *running, l launch, a attendanc
 	case full:
 		return outcome{}, fmt.Errorf("%w: less than %d MiB free on the disk of %s: make room there", ErrNoSpace, reserveBytes>>20, e.scratch.path)
 	}
-	o, err := outcomeOf(lines, errors.Join(writeErr, err))
+	o, err := outcomeOf(lines, err)
 	if err != nil {
 		return outcome{}, fmt.Errorf("%w %s", err, l.said())
 	}
@@ -138,16 +149,27 @@ func (e *Executor) wait(ctx context.Context, r *running, ended <-chan error) (fu
 	}
 }
 
+// wait returns when nothing of the child is left.
+func (r *running) wait() error {
+	if r.cmd != nil {
+		return r.cmd.Wait()
+	}
+	r.born.wait()
+	return nil
+}
+
 // kill ends all processes of the child. The first process of a pid namespace
 // takes the others along; a plain one kills them, when its pipe ends.
 func (r *running) kill(ended <-chan error) error {
-	if r.plain {
-		_ = r.life.Close()
-		select {
-		case err := <-ended:
-			return err
-		case <-time.After(killGrace):
-		}
+	if r.cmd == nil {
+		r.born.kill()
+		return <-ended
+	}
+	_ = r.life.Close()
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(killGrace):
 	}
 	_ = r.cmd.Process.Kill() // it may be gone
 	return <-ended
@@ -159,6 +181,7 @@ func (r *running) close() {
 	for _, out := range r.out {
 		_ = out.Close()
 	}
+	r.born.close()
 }
 
 // drain waits for what was printed. Who still holds a pipe of a plain child
@@ -197,92 +220,102 @@ func (e *Executor) spec(l launch) (*child.Spec, error) {
 	return s, err
 }
 
-// start executes this program again as a child, in namespaces if it is to have
-// them. What it prints comes by one pipe, or by one for each of two streams.
-func start(s *child.Spec, streams int) (*running, error) {
-	all, err := newPipes(2 + streams)
+// start has a child begin, in namespaces if it is to have them, which waits for a
+// word. What it prints comes by one pipe, or by one for each of two streams.
+func (e *Executor) start(s *child.Spec, streams int) (*running, error) {
+	all, err := newPipes(s, streams)
 	if err != nil {
 		return nil, err
 	}
-	life, report, printed := all[0], all[1], all[2:]
-	if s.HostUID >= 0 {
-		// Programs open /dev/stderr, which is such a pipe.
-		for _, p := range printed {
-			if err := p.w.Chown(s.HostUID, s.HostUID); err != nil {
-				all.close()
-				return nil, err
-			}
-		}
-	}
-	cmd := exec.Command("/proc/self/exe") //nolint:noctx // attend ends it, by way of its pipe
-	cmd.Args = []string{"buildnet-action"}
-	// The child has nothing to collect and needs no second processor.
-	cmd.Env = []string{child.Marker + "=1", "GOGC=off", "GOMAXPROCS=1"}
-	cmd.ExtraFiles = []*os.File{life.r, report.w}
-	cmd.Stdout, cmd.Stderr = printed[0].w, printed[streams-1].w
-	cmd.SysProcAttr = namespaces(s)
-	starts.RLock()
-	err = cmd.Start() // it returns when the child executes
-	starts.RUnlock()
-	if err != nil {
-		all.close()
-		return nil, err
-	}
-	r := &running{cmd: cmd, life: life.w, report: report.r, plain: s.Mode == child.Plain}
-	_, _ = life.r.Close(), report.w.Close()
-	for _, p := range printed {
-		_ = p.w.Close()
+	r := &running{born: pidfd{fd: -1}, life: all.life.w, report: all.report.r}
+	for _, p := range all.printed {
 		r.out = append(r.out, p.r)
+	}
+	if s.Mode == child.Plain {
+		r.cmd, err = plain(s, all)
+	} else {
+		fds := []int{fd(all.life.r), fd(all.report.w), fd(all.printed[0].w), fd(all.printed[streams-1].w)}
+		r.born, err = e.nursery.bear(s, r.life, fds, all.closeTheirs)
+	}
+	all.closeTheirs()
+	if err != nil {
+		r.close()
+		return nil, err
 	}
 	return r, nil
 }
 
+// fd is the descriptor of a file that stays as it is.
+func fd(f *os.File) int { return int(f.Fd()) }
+
+// plain executes this program again as a child.
+func plain(s *child.Spec, all pipes) (*exec.Cmd, error) {
+	cmd := again("1")
+	cmd.Env = append(cmd.Env, "GOGC=off") // it has nothing to collect
+	cmd.ExtraFiles = []*os.File{all.life.r, all.report.w}
+	cmd.Stdout, cmd.Stderr = all.printed[0].w, all.printed[len(all.printed)-1].w
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	starts.RLock()
+	err := cmd.Start() // it returns when the child executes
+	starts.RUnlock()
+	if err != nil {
+		return nil, err
+	}
+	_ = all.life.r.Close()
+	_, _ = all.life.w.Write(s.Encode()) // what it reports says why it is gone, if it is
+	return cmd, nil
+}
+
 type pipe struct{ r, w *os.File }
 
-type pipes []pipe
+// pipes are those to a child and from it.
+type pipes struct {
+	life, report pipe
+	printed      []pipe
+}
 
-func newPipes(n int) (pipes, error) {
-	var all pipes
-	for range n {
-		r, w, err := os.Pipe()
+func newPipes(s *child.Spec, streams int) (all pipes, err error) {
+	defer func() {
 		if err != nil {
 			all.close()
-			return nil, err
 		}
-		all = append(all, pipe{r, w})
+	}()
+	if all.life.r, all.life.w, err = os.Pipe(); err != nil {
+		return all, err
+	}
+	if all.report.r, all.report.w, err = os.Pipe(); err != nil {
+		return all, err
+	}
+	for range streams {
+		var p pipe
+		if p.r, p.w, err = os.Pipe(); err != nil {
+			return all, err
+		}
+		all.printed = append(all.printed, p)
+		if s.HostUID >= 0 {
+			// Programs open /dev/stderr, which is such a pipe.
+			if err = p.w.Chown(s.HostUID, s.HostUID); err != nil {
+				return all, err
+			}
+		}
 	}
 	return all, nil
 }
 
-func (all pipes) close() {
-	for _, p := range all {
-		_, _ = p.r.Close(), p.w.Close()
+// closeTheirs closes the child's ends; twice does no harm.
+func (all pipes) closeTheirs() {
+	_, _ = all.life.r.Close(), all.report.w.Close()
+	for _, p := range all.printed {
+		_ = p.w.Close()
 	}
 }
 
-// Capabilities within its own user namespace that the child mounts with.
-const (
-	capNetAdmin = 12
-	capSetPcap  = 8
-	capSysAdmin = 21
-)
-
-func namespaces(s *child.Spec) *syscall.SysProcAttr {
-	if s.Mode == child.Plain {
-		return &syscall.SysProcAttr{Setsid: true}
+func (all pipes) close() {
+	all.closeTheirs()
+	_, _ = all.life.w.Close(), all.report.r.Close()
+	for _, p := range all.printed {
+		_ = p.r.Close()
 	}
-	a := &syscall.SysProcAttr{Setsid: true}
-	a.Cloneflags = syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC
-	if s.Network == child.Loopback {
-		a.Cloneflags |= syscall.CLONE_NEWNET
-	}
-	if s.Mode == child.Sandbox {
-		a.Cloneflags |= syscall.CLONE_NEWUSER
-		a.UidMappings = []syscall.SysProcIDMap{{ContainerID: child.UID, HostID: os.Geteuid(), Size: 1}}
-		a.GidMappings = []syscall.SysProcIDMap{{ContainerID: child.UID, HostID: os.Getegid(), Size: 1}}
-		a.AmbientCaps = []uintptr{capNetAdmin, capSetPcap, capSysAdmin}
-	}
-	return a
 }
 
 func readReports(r io.Reader, started func()) []string {
@@ -302,8 +335,7 @@ func readReports(r io.Reader, started func()) []string {
 // by us, or by its own command, or for lack of memory.
 func outcomeOf(lines []string, ended error) (outcome, error) {
 	if len(lines) == 0 {
-		var exit *exec.ExitError
-		if errors.As(ended, &exit) {
+		if ended == nil || errors.As(ended, new(*exec.ExitError)) {
 			return outcome{code: codeSignal + int(syscall.SIGKILL), cause: action.Killed, message: "its sandbox was killed"}, nil
 		}
 		return outcome{}, fmt.Errorf("the sandbox said nothing: %w", ended)
@@ -313,14 +345,25 @@ func outcomeOf(lines []string, ended error) (outcome, error) {
 	case child.Done:
 		return doneOf(rest)
 	case child.NoCommand:
-		number, text, _ := strings.Cut(rest, " ")
-		if n, _ := strconv.Atoi(number); syscall.Errno(n) == syscall.ENOENT {
+		why, program := errnoOf(rest)
+		text := program + ": " + why.Error()
+		if why == syscall.ENOENT {
 			return outcome{code: codeNotFound, cause: action.NotStarted, message: text + ": it is neither an input nor in a toolchain directory"}, nil
 		}
 		return outcome{code: codeNotExecutable, cause: action.NotStarted, message: text}, nil
 	default:
-		return outcome{}, errors.New(rest)
+		why, what := errnoOf(rest)
+		return outcome{}, fmt.Errorf("%s: %w", what, why)
 	}
+}
+
+func errnoOf(rest string) (syscall.Errno, string) {
+	number, text, _ := strings.Cut(rest, " ")
+	n, err := strconv.Atoi(number)
+	if err != nil {
+		n = int(syscall.EINVAL)
+	}
+	return syscall.Errno(n), text
 }
 
 func doneOf(rest string) (outcome, error) {

@@ -9,10 +9,14 @@ import (
 )
 
 func init() {
-	if _, ok := syscall.Getenv(Marker); !ok {
+	what, ok := syscall.Getenv(Marker)
+	if !ok {
 		return
 	}
 	runtime.LockOSThread() // rights, priority and the like are a thread's
+	if what == Nursery {
+		nursery()
+	}
 	run()
 	syscall.Exit(0)
 }
@@ -23,12 +27,15 @@ const (
 	prSetTimerSlack   = 29
 	prSetNoNewPrivs   = 38
 	prSetSubreaper    = 36
+	prCapbsetRead     = 23
 	prCapbsetDrop     = 24
 	prCapAmbient      = 47
 	prAmbientClearAll = 4
 	waitAll           = 0x40000000 // __WALL
 	sysCloseRange     = 436        // on every architecture
 	closeRangeCloexec = 4
+	capVersion        = 0x20080522 // _LINUX_CAPABILITY_VERSION_3
+	sigSetMask        = 2
 )
 
 // usualSlack is what the kernel gives processes, in nanoseconds: see prctl(2).
@@ -36,39 +43,29 @@ const usualSlack = 50_000
 
 func run() {
 	closeOnExec(SpecFD)
-	s, err := readSpec()
+	s, err := readSpec(SpecFD)
+	var word [1]byte
+	if err == nil {
+		err = readFull(SpecFD, word[:])
+	}
 	if err != nil {
 		fail("read the spec", err)
 	}
-	go endWithNode(s.Mode)
+	last := word[0] == BeginLast
+	if last {
+		s.Nice = lastNice
+	}
+	go endWithNode()
 	// The command may be the same user: it must not trace us.
 	must("bar tracing", prctl(prSetDumpable, 0))
 	_ = prctl(prSetTimerSlack, usualSlack) // the node's own may be another
 	syscall.Umask(0o022)
-	if s.Mode == Plain {
-		plain(&s)
-	} else {
-		sandbox(&s)
-	}
+	plain(&s)
 	limit(&s)
-	if len(s.Argv) == 0 {
-		tryOut(&s)
-		return
+	if last {
+		idle()
 	}
-	supervise(&s)
-}
-
-// tryOut does everything but run a command: the start of one that is not there
-// gets as far as its namespaces.
-func tryOut(s *Spec) {
-	if err := setRights(s.Mode); err != nil {
-		fail("drop the rights", err)
-	}
-	_, err := syscall.ForkExec("/buildnet/none", []string{"none"}, &syscall.ProcAttr{Files: []uintptr{0, 1, 2}, Sys: attributes(s)})
-	if err != nil && err != syscall.ENOENT {
-		fail("start a command in namespaces of its own", err)
-	}
-	report(Done + " 0 0 0")
+	supervise(&s, last)
 }
 
 // closeOnExec keeps the descriptors from first on from the command: the pipes of
@@ -90,9 +87,9 @@ func closeOnExec(first int) {
 // maxDescriptors bounds how many descriptors are looked at one by one.
 const maxDescriptors = 1 << 16
 
-func readSpec() (Spec, error) {
+func readSpec(fd int) (Spec, error) {
 	var head [4]byte
-	if err := readFull(head[:]); err != nil {
+	if err := readFull(fd, head[:]); err != nil {
 		return Spec{}, err
 	}
 	n := length(head[:])
@@ -100,15 +97,15 @@ func readSpec() (Spec, error) {
 		return Spec{}, errSpec
 	}
 	b := make([]byte, n)
-	if err := readFull(b); err != nil {
+	if err := readFull(fd, b); err != nil {
 		return Spec{}, err
 	}
 	return decode(b)
 }
 
-func readFull(b []byte) error {
+func readFull(fd int, b []byte) error {
 	for len(b) > 0 {
-		n, err := syscall.Read(SpecFD, b)
+		n, err := syscall.Read(fd, b)
 		switch {
 		case err == syscall.EINTR:
 		case err != nil:
@@ -122,46 +119,37 @@ func readFull(b []byte) error {
 	return nil
 }
 
-// endWithNode ends the action when the pipe from the node ends. The first
-// process of a pid namespace takes all others with it; a plain one must kill
-// what it started.
-func endWithNode(m Mode) {
+// endWithNode ends the action when the pipe from the node ends, and kills what it
+// started.
+func endWithNode() {
 	var b [1]byte
 	for {
 		if n, err := syscall.Read(SpecFD, b[:]); n == 0 && err != syscall.EINTR {
 			break
 		}
 	}
-	if m == Plain {
-		killDescendants()
-	}
+	killDescendants()
 	syscall.Exit(1)
 }
 
 // supervise runs the command until it and all that it left behind are gone.
-func supervise(s *Spec) {
+func supervise(s *Spec, last bool) {
 	program, err := find(s)
 	if err != nil {
 		noCommand(s.Argv[0], err)
 	}
-	if err := setRights(s.Mode); err != nil {
-		fail("drop the rights", err)
-	}
+	_ = prctl(prSetNoNewPrivs, 1)
 	pid, err := syscall.ForkExec(program, s.Argv, &syscall.ProcAttr{Env: s.Env, Files: []uintptr{0, 1, 2}, Sys: attributes(s)})
 	if err != nil {
 		noCommand(program, err)
 	}
 	limitMemory(pid, s.MemoryBytes)
-	if s.Idle {
+	if last {
 		putLast(pid)
 	}
 	report(Started)
 	status := reap(pid)
-	if s.Mode == Plain {
-		killDescendants()
-	} else {
-		_ = syscall.Kill(-1, syscall.SIGKILL) // there may be nobody
-	}
+	killDescendants()
 	reap(-1)
 	var u syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_CHILDREN, &u)
@@ -171,46 +159,10 @@ func supervise(s *Spec) {
 
 func attributes(s *Spec) *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{Setsid: true}
-	switch {
-	case s.Mode == RootSandbox:
-		// The namespaces around it belong to the host's root, so that nothing
-		// within this user namespace has a right over them.
-		one := []syscall.SysProcIDMap{{ContainerID: UID, HostID: s.HostUID, Size: 1}}
-		a.Cloneflags = syscall.CLONE_NEWUSER
-		a.UidMappings, a.GidMappings = one, one
-		a.Credential = &syscall.Credential{Uid: UID, Gid: UID, NoSetGroups: true}
-	case s.Mode == Plain && s.HostUID >= 0:
+	if s.HostUID >= 0 {
 		a.Credential = &syscall.Credential{Uid: uint32(s.HostUID), Gid: uint32(s.HostUID)}
 	}
 	return a
-}
-
-// setRights leaves this thread, and so the command that it starts, nothing
-// that execve could give it back.
-func setRights(m Mode) error {
-	if err := prctl(prSetNoNewPrivs, 1); err != nil && m != Plain {
-		return err
-	}
-	if m != Sandbox {
-		return nil
-	}
-	for c := uintptr(0); ; c++ {
-		if prctl(prCapbsetDrop, c) != nil {
-			break // there are no more
-		}
-	}
-	if err := prctl(prCapAmbient, prAmbientClearAll); err != nil {
-		return err
-	}
-	head := struct {
-		version uint32
-		pid     int32
-	}{version: 0x20080522} // _LINUX_CAPABILITY_VERSION_3
-	var none [2]struct{ effective, permitted, inheritable uint32 }
-	if _, _, e := syscall.RawSyscall(syscall.SYS_CAPSET, uintptr(unsafe.Pointer(&head)), uintptr(unsafe.Pointer(&none)), 0); e != 0 {
-		return e
-	}
-	return nil
 }
 
 // reap waits for processes until pid has ended, whose status it returns, or
@@ -231,9 +183,6 @@ func reap(pid int) syscall.WaitStatus {
 
 func limit(s *Spec) {
 	_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, s.Nice)
-	if s.Idle {
-		idle()
-	}
 	set := func(what int, n uint64) {
 		var r syscall.Rlimit
 		if syscall.Getrlimit(what, &r) == nil {
@@ -243,14 +192,18 @@ func limit(s *Spec) {
 		}
 	}
 	set(syscall.RLIMIT_CORE, 0)
-	set(syscall.RLIMIT_NOFILE, 65536)
+	set(syscall.RLIMIT_NOFILE, maxFiles)
 	if s.FileBytes > 0 {
 		set(syscall.RLIMIT_FSIZE, uint64(s.FileBytes))
 	}
 }
 
+// maxFiles a command may have open.
+const maxFiles = 65536
+
 // Of sched(7) and ioprio_set(2).
 const (
+	lastNice      = 19
 	schedIdle     = 5
 	ioPrioProcess = 1
 	ioPrioIdle    = 3 << 13
@@ -339,11 +292,17 @@ func noCommand(program string, err error) {
 	if !errors.As(err, &e) {
 		fail("start "+program, err)
 	}
-	report(NoCommand + " " + strconv.Itoa(int(e)) + " " + program + ": " + e.Error())
+	report(NoCommand + " " + strconv.Itoa(int(e)) + " " + program)
 	syscall.Exit(0)
 }
 
 func fail(what string, err error) {
-	report(Broken + " " + what + ": " + err.Error())
+	reportTo(ReportFD, failure{what, err})
 	syscall.Exit(1)
+}
+
+func must(what string, err error) {
+	if err != nil {
+		fail(what, err)
+	}
 }

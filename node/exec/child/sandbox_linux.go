@@ -25,74 +25,80 @@ const (
 // devices are those without which programs do not work, and no others.
 var devices = []string{"null", "zero", "full", "random", "urandom", "tty"}
 
-// sandbox turns this process's mount namespace into the action's.
-func sandbox(s *Spec) {
-	must("set the host name", syscall.Sethostname([]byte(hostName)))
-	must("set the domain name", syscall.Setdomainname(nil))
+// sandbox has the process turn its mount namespace into the action's.
+func (p *program) sandbox(s *Spec) error {
+	p.must("set the host name", syscall.SYS_SETHOSTNAME, p.text(hostName), uintptr(len(hostName)))
+	p.must("set the domain name", syscall.SYS_SETDOMAINNAME, 0, 0)
 	if s.Network == Loopback {
-		must("raise the loopback interface", raiseLoopback())
+		p.raiseLoopback()
 	}
 	if s.Mode == RootSandbox {
-		must("leave the groups of root", syscall.Setgroups(nil))
+		p.must("leave the groups of root", syscall.SYS_SETGROUPS, 0, 0)
 	}
-	must("part from the host's mounts", syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""))
+	p.mount("part from the host's mounts", mount{to: "/", flags: syscall.MS_REC | syscall.MS_PRIVATE})
 	root := s.Scratch + "/root"
-	must("mount the root", syscall.Mount("buildnet", root, "tmpfs", syscall.MS_NOSUID, "mode=0755,size=1m"))
-	must("enter the root", syscall.Chdir(root))
-	skeleton(s)
-	private := writable(s) // first: a toolchain may lie below /tmp
-	for _, p := range s.Binds {
-		bindHost(p, contains(s.Needed, p))
+	p.mount("mount the root", mount{from: "buildnet", to: root, kind: "tmpfs", flags: syscall.MS_NOSUID, data: "mode=0755,size=1m"})
+	p.chdir("enter the root", root)
+	p.skeleton(s)
+	private, err := p.writable(s) // first: a toolchain may lie below /tmp
+	if err != nil {
+		return err
+	}
+	for _, b := range s.Binds {
+		if err := p.bindHost(b, contains(s.Needed, b)); err != nil {
+			return err
+		}
 	}
 	for i := range s.Mounts {
-		overlay(&s.Mounts[i])
+		p.overlay(&s.Mounts[i])
 	}
-	must("make the root read-only", setAttributes(".", change{set: attrReadOnly | attrNoSuid, flags: atRecursive}))
-	for _, p := range private {
-		must("make /"+p+" writable", setAttributes(p, change{set: attrNoDev, clear: attrReadOnly}))
+	p.attributes("make the root read-only", ".", change{set: attrReadOnly | attrNoSuid, flags: atRecursive})
+	for _, w := range private {
+		p.attributes("make /"+w+" writable", w, change{set: attrNoDev, clear: attrReadOnly})
 	}
-	for _, p := range s.Hidden {
-		must("hide "+p, syscall.Mount("buildnet", "."+p, "tmpfs", syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_RDONLY, "mode=0555,size=4k"))
+	for _, h := range s.Hidden {
+		p.mount("hide "+h, mount{"buildnet", "." + h, "tmpfs", syscall.MS_NOSUID | syscall.MS_NODEV | syscall.MS_RDONLY, "mode=0555,size=4k"})
 	}
-	must("mount /proc", syscall.Mount("proc", "proc", "proc", syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_NOEXEC, ""))
-	must("enter the new root", syscall.PivotRoot(".", "."))
-	must("leave the old root", syscall.Unmount(".", syscall.MNT_DETACH))
+	p.mount("mount /proc", mount{from: "proc", to: "proc", kind: "proc", flags: syscall.MS_NOSUID | syscall.MS_NODEV | syscall.MS_NOEXEC})
+	p.must("enter the new root", syscall.SYS_PIVOT_ROOT, p.text("."), p.text("."))
+	p.must("leave the old root", syscall.SYS_UMOUNT2, p.text("."), syscall.MNT_DETACH)
 	if s.Absolute {
-		must("enter the working directory", syscall.Chdir("/"+s.Dir))
+		p.chdir("enter the working directory", "/"+s.Dir)
 	} else {
-		must("enter the working directory", syscall.Chdir("/buildnet/work/"+s.Dir))
+		p.chdir("enter the working directory", "/buildnet/work/"+s.Dir)
 	}
+	return nil
 }
 
-func skeleton(s *Spec) {
+func (p *program) skeleton(s *Spec) {
 	for _, d := range []string{"buildnet", "buildnet/work", "buildnet/home", "tmp", "proc", "dev", "dev/shm", "etc", "var", "run"} {
 		if !taken(s, "/"+d) {
-			must("make /"+d, syscall.Mkdir(d, 0o755))
+			p.mkdir(d)
 		}
 	}
 	if !taken(s, "/var/tmp") {
-		must("link /var/tmp", syscall.Symlink("/tmp", "var/tmp"))
+		p.symlink("link /var/tmp", "/tmp", "var/tmp")
 	}
-	write("etc/passwd", passwd)
-	write("etc/group", group)
+	p.write("etc/passwd", passwd)
+	p.write("etc/group", group)
 	if s.Network == Loopback {
-		write("etc/hosts", hosts)
+		p.write("etc/hosts", hosts)
 	}
 	for _, d := range devices {
 		var st syscall.Stat_t
 		if syscall.Lstat("/dev/"+d, &st) == nil { // a container may lack some
-			bindFile("/dev/"+d, "dev/"+d)
+			p.bindFile("/dev/"+d, "dev/"+d)
 		}
 	}
 	for name, target := range map[string]string{"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"} {
-		must("link /dev/"+name, syscall.Symlink("/proc/self/fd"+target, "dev/"+name))
+		p.symlink("link /dev/"+name, "/proc/self/fd"+target, "dev/"+name)
 	}
 }
 
 // writable mounts what is the action's own, and returns where it may write: not
 // to the inputs that Mounts say so of.
-func writable(s *Spec) []string {
-	must("mount /dev/shm", syscall.Mount("buildnet", "dev/shm", "tmpfs", syscall.MS_NOSUID, "mode=1777,size=256m"))
+func (p *program) writable(s *Spec) ([]string, error) {
+	p.mount("mount /dev/shm", mount{"buildnet", "dev/shm", "tmpfs", syscall.MS_NOSUID, "mode=1777,size=256m"})
 	all := []string{"dev/shm"}
 	own := [][2]string{{"home", "buildnet/home"}}
 	if !s.Absolute {
@@ -102,17 +108,19 @@ func writable(s *Spec) []string {
 		own = append(own, [2]string{"tmp", "tmp"})
 	}
 	for _, b := range own {
-		must("bind /"+b[1], syscall.Mount(s.Scratch+"/"+b[0], b[1], "", syscall.MS_BIND, ""))
+		p.mount("bind /"+b[1], mount{from: s.Scratch + "/" + b[0], to: b[1], flags: syscall.MS_BIND})
 		all = append(all, b[1])
 	}
 	for i := range s.Mounts {
 		m := &s.Mounts[i]
-		place(m)
+		if err := p.place(m); err != nil {
+			return nil, err
+		}
 		if m.Writable {
 			all = append(all, m.To[1:])
 		}
 	}
-	return all
+	return all, nil
 }
 
 // taken reports whether an input is at p itself, where the sandbox has
@@ -127,35 +135,38 @@ func taken(s *Spec, p string) bool {
 }
 
 // place puts a part of the inputs where there is nothing.
-func place(m *Mount) {
+func (p *program) place(m *Mount) error {
 	target := m.To[1:]
 	switch m.Kind {
 	case Link:
-		makeParents(target)
-		must("link "+m.To, syscall.Symlink(m.From, target))
+		p.parents(target)
+		p.symlink("link "+m.To, m.From, target)
 	case Place:
-		makeParents(target)
+		p.parents(target)
 		var st syscall.Stat_t
-		must("find "+m.From, syscall.Lstat(m.From, &st))
+		if err := syscall.Lstat(m.From, &st); err != nil {
+			return failure{"find " + m.From, err}
+		}
 		if st.Mode&syscall.S_IFMT == syscall.S_IFDIR {
-			makeDir(target)
-			must("mount "+m.To, syscall.Mount(m.From, target, "", syscall.MS_BIND, ""))
+			p.mkdir(target)
+			p.mount("mount "+m.To, mount{from: m.From, to: target, flags: syscall.MS_BIND})
 		} else {
-			bindFile(m.From, target)
+			p.bindFile(m.From, target)
 		}
 	}
+	return nil
 }
 
 // overlay puts a part of the inputs over what the machine has there. It makes
 // nothing: it would be made on the machine itself.
-func overlay(m *Mount) {
+func (p *program) overlay(m *Mount) {
 	target := m.To[1:]
 	switch m.Kind {
 	case Layer:
 		dirs := "lowerdir=" + escape(m.From) + ":" + escape(m.To)
-		must("lay inputs over "+m.To, syscall.Mount("buildnet", target, "overlay", syscall.MS_NOSUID|syscall.MS_RDONLY, dirs))
+		p.mount("lay inputs over "+m.To, mount{"buildnet", target, "overlay", syscall.MS_NOSUID | syscall.MS_RDONLY, dirs})
 	case Replace:
-		must("mount "+m.To, syscall.Mount(m.From, target, "", syscall.MS_BIND, ""))
+		p.mount("mount "+m.To, mount{from: m.From, to: target, flags: syscall.MS_BIND})
 	}
 }
 
@@ -174,99 +185,48 @@ func escape(p string) string {
 // bindHost binds an absolute path of the host at the same path below the
 // working directory. A link is made a link again, unless it was asked for as a
 // directory; what the host does not have is left out.
-func bindHost(p string, needed bool) {
+func (p *program) bindHost(at string, needed bool) error {
 	var st syscall.Stat_t
 	stat := syscall.Lstat
 	if needed {
 		stat = syscall.Stat
 	}
-	if err := stat(p, &st); err != nil {
+	if err := stat(at, &st); err != nil {
 		if needed {
-			fail("find "+p, err)
+			return failure{"find " + at, err}
 		}
-		return
+		return nil
 	}
-	target := p[1:]
-	makeParents(target)
+	target := at[1:]
+	p.parents(target)
 	switch st.Mode & syscall.S_IFMT {
 	case syscall.S_IFLNK:
 		var b [4096]byte
-		n, err := syscall.Readlink(p, b[:])
-		must("read the link "+p, err)
-		must("link "+p, syscall.Symlink(string(b[:n]), target))
-	case syscall.S_IFDIR:
-		makeDir(target)
-		must("bind "+p, syscall.Mount(p, target, "", syscall.MS_BIND|syscall.MS_REC, ""))
-	default:
-		bindFile(p, target)
-	}
-}
-
-func bindFile(from, to string) {
-	write(to, "")
-	must("bind "+from, syscall.Mount(from, to, "", syscall.MS_BIND, ""))
-}
-
-func makeParents(p string) {
-	for i := range len(p) {
-		if p[i] == '/' {
-			makeDir(p[:i])
+		n, err := syscall.Readlink(at, b[:])
+		if err != nil {
+			return failure{"read the link " + at, err}
 		}
-	}
-}
-
-func makeDir(p string) {
-	if err := syscall.Mkdir(p, 0o755); err != nil && err != syscall.EEXIST {
-		fail("make /"+p, err)
-	}
-}
-
-func write(p, content string) {
-	fd, err := syscall.Open(p, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_CLOEXEC, 0o644)
-	must("make /"+p, err)
-	if content != "" {
-		_, err = syscall.Write(fd, []byte(content))
-		must("write /"+p, err)
-	}
-	_ = syscall.Close(fd)
-}
-
-// change is of the attributes of a mount, or with flags of all below it too.
-type change struct {
-	set, clear uint64
-	flags      uintptr
-}
-
-func setAttributes(p string, c change) error {
-	name, err := syscall.BytePtrFromString(p)
-	if err != nil {
-		return err
-	}
-	attr := [4]uint64{c.set, c.clear} // struct mount_attr: and propagation, user namespace
-	const atFDCWD = -100
-	cwd := atFDCWD
-	_, _, e := syscall.Syscall6(sysMountSetattr, uintptr(cwd), uintptr(unsafe.Pointer(name)), c.flags, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr), 0)
-	if e != 0 {
-		return e
+		p.symlink("link "+at, string(b[:n]), target)
+	case syscall.S_IFDIR:
+		p.mkdir(target)
+		p.mount("bind "+at, mount{from: at, to: target, flags: syscall.MS_BIND | syscall.MS_REC})
+	default:
+		p.bindFile(at, target)
 	}
 	return nil
 }
 
-func raiseLoopback() error {
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = syscall.Close(fd) }()
-	request := struct {
+func (p *program) raiseLoopback() {
+	request := &struct {
 		name  [16]byte
 		flags uint16
 		_     [22]byte
 	}{name: [16]byte{'l', 'o'}, flags: syscall.IFF_UP | syscall.IFF_RUNNING}
-	if _, _, e := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), ioctlSetFlags, uintptr(unsafe.Pointer(&request))); e != 0 {
-		return e
-	}
-	return nil
+	p.kept = append(p.kept, request)
+	const what = "raise the loopback interface"
+	p.must(what, sysSocket, syscall.AF_INET, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC, 0).keep = true
+	p.must(what, syscall.SYS_IOCTL, 0, ioctlSetFlags, uintptr(unsafe.Pointer(request))).onKept = true
+	p.add(syscall.SYS_CLOSE).onKept = true
 }
 
 func contains(list []string, s string) bool {
@@ -276,10 +236,4 @@ func contains(list []string, s string) bool {
 		}
 	}
 	return false
-}
-
-func must(what string, err error) {
-	if err != nil {
-		fail(what, err)
-	}
 }

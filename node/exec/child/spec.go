@@ -1,12 +1,15 @@
-// Package child is the process that stands between the node and an action: the
-// node executes itself again, and this package's init takes over before
-// anything else of the program is initialised. It builds the sandbox, runs the
-// command in it, kills and reaps all that the command left behind, and reports.
+// Package child is the process that stands between the node and an action. It
+// builds the sandbox, runs the command in it, kills and reaps all that the command
+// left behind, and reports. It comes about in one of two ways, both of which begin
+// with the node executing itself again, where this package's init takes over before
+// anything else of the program is initialised: for an action without a sandbox it is
+// that process; for one in a sandbox that process is a nursery, which stays, and
+// forks one for each action.
 //
 // It imports syscall and strconv alone: Go initialises a package as soon as its
 // imports are ready, in the order of import paths, so that none of the node's
 // other packages has run an initialiser by then. Start reading at Spec, then at
-// run.
+// run, and at nursery.
 package child
 
 import (
@@ -14,8 +17,24 @@ import (
 	"strconv"
 )
 
-// Marker is the environment variable that turns a process into a child.
-const Marker = "BUILDNET_SANDBOX_CHILD"
+// Marker is the environment variable that turns a process into a child, or into a
+// nursery if it is Nursery.
+const (
+	Marker  = "BUILDNET_SANDBOX_CHILD"
+	Nursery = "nursery"
+)
+
+// A nursery is asked over a socket of packets, its descriptor SpecFD. A request is
+// one byte with givenFDs descriptors: the pipe that the child reads its Spec from,
+// the one that it writes its reports to, and its standard output and error. The
+// answer, once the Spec is read, is the ID of the child as a decimal number with a
+// pidfd for it, or 0 without: then the report says why.
+const givenFDs = 4
+
+// Behind its Spec a child waits for one byte, so that the node can do something
+// about it before. BeginLast has the command run when nothing else wants the
+// processor or the disk: for a machine that has no other way to put it last.
+const Begin, BeginLast = 'b', 'l'
 
 // The file descriptors that a child begins with, besides the standard ones.
 const (
@@ -33,9 +52,9 @@ const (
 	// Done is followed by the wait status, the CPU time in ns and the peak
 	// resident set in bytes.
 	Done = "done"
-	// Broken is followed by what could not be made ready.
+	// Broken is followed by an errno and what could not be made ready.
 	Broken = "broken"
-	// NoCommand is followed by an errno and a text: the command cannot be executed.
+	// NoCommand is followed by an errno and the program that cannot be executed.
 	NoCommand = "nocommand"
 )
 
@@ -87,9 +106,6 @@ type Spec struct {
 	// FileBytes bounds each file that is written.
 	FileBytes int64
 	Nice      int
-	// Idle makes the command run when nothing else wants the processor or the
-	// disk: for a machine that has no other way to put it last.
-	Idle bool
 }
 
 // Mount is a part of the inputs at its own place in a sandbox. What is above
@@ -138,7 +154,7 @@ const maxSpecBytes = 8 << 20
 func (s *Spec) Encode() []byte {
 	var b []byte
 	for _, n := range []int64{
-		int64(s.Mode), int64(s.HostUID), int64(s.Network), s.MemoryBytes, s.FileBytes, int64(s.Nice), one(s.Idle), one(s.Absolute),
+		int64(s.Mode), int64(s.HostUID), int64(s.Network), s.MemoryBytes, s.FileBytes, int64(s.Nice), one(s.Absolute),
 	} {
 		b = appendText(b, strconv.FormatInt(n, 10))
 	}
@@ -184,7 +200,7 @@ func decode(b []byte) (Spec, error) {
 	d := decoder{rest: b}
 	s := Spec{Mode: Mode(d.number())}
 	s.HostUID, s.Network = int(d.number()), Network(d.number())
-	s.MemoryBytes, s.FileBytes, s.Nice, s.Idle = d.number(), d.number(), int(d.number()), d.number() == 1
+	s.MemoryBytes, s.FileBytes, s.Nice = d.number(), d.number(), int(d.number())
 	s.Absolute = d.number() == 1
 	s.Scratch, s.Dir = d.text(), d.text()
 	for _, list := range []*[]string{&s.Argv, &s.Env, &s.Binds, &s.Needed, &s.Hidden} {

@@ -8,7 +8,7 @@ import (
 func TestSpecReadsBackAsItWasWritten(t *testing.T) {
 	want := Spec{
 		Mode: RootSandbox, Argv: []string{"cc", "", "-c"}, Env: []string{"A=1"}, Scratch: "/s", Dir: "p/q", Binds: []string{"/usr", "/lib"},
-		Needed: []string{"/opt"}, Hidden: []string{"/h"}, HostUID: -1, Network: Host, MemoryBytes: 1 << 40, FileBytes: 7, Nice: 10, Idle: true,
+		Needed: []string{"/opt"}, Hidden: []string{"/h"}, HostUID: -1, Network: Host, MemoryBytes: 1 << 40, FileBytes: 7, Nice: 10,
 		Absolute: true, Mounts: []Mount{{Kind: Place, From: "/s/work/home", To: "/home", Writable: true}, {Kind: Link, From: "../x", To: "/y"}},
 	}
 	b := want.Encode()
@@ -24,7 +24,7 @@ func TestSpecReadsBackAsItWasWritten(t *testing.T) {
 		t.Errorf("lists: %+v", got)
 	}
 	if got.Mode != want.Mode || got.HostUID != -1 || got.Network != want.Network || got.MemoryBytes != want.MemoryBytes ||
-		got.FileBytes != want.FileBytes || got.Nice != want.Nice || got.Idle != want.Idle || got.Absolute != want.Absolute || got.Scratch != want.Scratch || got.Dir != want.Dir {
+		got.FileBytes != want.FileBytes || got.Nice != want.Nice || got.Absolute != want.Absolute || got.Scratch != want.Scratch || got.Dir != want.Dir {
 		t.Errorf("fields: %+v", got)
 	}
 }
