@@ -13,16 +13,30 @@ import (
 	"github.com/buildnet/buildnet/node/reapi/cdc"
 	"github.com/buildnet/buildnet/node/reapi/fault"
 	"github.com/buildnet/buildnet/node/reapi/names"
+	"github.com/buildnet/buildnet/node/reapi/room"
 	"github.com/buildnet/buildnet/store"
 	"github.com/buildnet/buildnet/store/chunks"
 	"github.com/buildnet/buildnet/store/digest"
 )
+
+// takenChunks is for how many chunks memory is taken at a time, at least.
+const takenChunks = 2048
 
 // mapping is what a client says a blob is made of.
 type mapping struct {
 	blob digest.Digest
 	list []digest.Digest
 	way  chunks.Way // as the client says
+	// room is for how many chunks memory was taken, which held releases.
+	room int
+	held []func()
+}
+
+// drop lets go of what m took.
+func (m *mapping) drop() {
+	for _, release := range m.held {
+		release()
+	}
 }
 
 // newMapping reads what is said of a blob before its chunks.
@@ -56,6 +70,20 @@ func (m *mapping) add(ms []*repb.Digest) error {
 	return nil
 }
 
+// take waits until there is memory for n more chunks.
+func (m *mapping) take(ctx context.Context, n int) error {
+	if len(m.list)+n <= m.room {
+		return nil
+	}
+	more := max(n, takenChunks)
+	release, err := room.Take(ctx, int64(more)*digestBytes)
+	if err == nil {
+		m.held = append(m.held, release)
+		m.room += more
+	}
+	return err
+}
+
 func (m *mapping) check() error {
 	if err := chunks.Check(m.blob, m.list); err != nil {
 		return fault.Errorf(codes.InvalidArgument, "%v: %v", m.blob, err)
@@ -82,6 +110,9 @@ func (s *Service) SpliceBlob(ctx context.Context, q *repb.SpliceBlobRequest) (*r
 // RegisterChunkMapping implements repb.ContentAddressableStorageServer.
 func (s *Service) RegisterChunkMapping(stream grpc.ClientStreamingServer[repb.RegisterChunkMappingRequest, repb.RegisterChunkMappingResponse]) error {
 	m, err := received(stream)
+	if m != nil {
+		defer m.drop()
+	}
 	if err == nil {
 		err = s.splice(stream.Context(), m)
 	}
@@ -92,7 +123,7 @@ func (s *Service) RegisterChunkMapping(stream grpc.ClientStreamingServer[repb.Re
 }
 
 // received reads a mapping from all requests of a call. What is said of the blob is
-// that of the first.
+// that of the first. The mapping, which may be nil, has to be dropped.
 func received(stream grpc.ClientStreamingServer[repb.RegisterChunkMappingRequest, repb.RegisterChunkMappingResponse]) (*mapping, error) {
 	q, err := stream.Recv()
 	if errors.Is(err, io.EOF) {
@@ -106,7 +137,10 @@ func received(stream grpc.ClientStreamingServer[repb.RegisterChunkMappingRequest
 	}
 	m, err := newMapping(q.DigestFunction, q.BlobDigest, q.ChunkingFunction)
 	for err == nil {
-		if err = m.add(q.ChunkDigests); err == nil {
+		if err = m.take(stream.Context(), len(q.ChunkDigests)); err == nil {
+			err = m.add(q.ChunkDigests)
+		}
+		if err == nil {
 			q, err = stream.Recv()
 		}
 	}

@@ -14,15 +14,21 @@ import (
 	"github.com/buildnet/buildnet/node/reapi/fault"
 	"github.com/buildnet/buildnet/node/reapi/limits"
 	"github.com/buildnet/buildnet/node/reapi/names"
+	"github.com/buildnet/buildnet/node/reapi/room"
 	"github.com/buildnet/buildnet/store"
 	"github.com/buildnet/buildnet/store/chunks"
 	"github.com/buildnet/buildnet/store/digest"
 )
 
 const (
-	// maxCutting blobs are split or spliced at once, the others wait: each takes some
-	// 5 MiB of memory, and one small request may stand for a blob of the largest size.
+	// maxCutting blobs are split or spliced at once, the others wait: one small request
+	// may stand for a blob of the largest size.
 	maxCutting = 4
+	// cutBytes is what each takes in memory: what is looked at of the blob, and the
+	// longest list of chunks that there is.
+	cutBytes = 5<<20 + chunks.Max*digestBytes
+	// digestBytes is what one of a list takes.
+	digestBytes = 64
 	// mappingDigests is how many digests one message has, some 80 bytes each.
 	mappingDigests = 8192
 	// maxAnswer bounds the digests of an answer in one message: clients take 4 MiB.
@@ -100,10 +106,15 @@ func blobOf(v repb.DigestFunction_Value, m *repb.Digest) (digest.Digest, error) 
 func (s *Service) turn(ctx context.Context) (end func(), err error) {
 	select {
 	case s.cutting <- struct{}{}:
-		return func() { <-s.cutting }, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+	release, err := room.Take(ctx, cutBytes)
+	if err != nil {
+		<-s.cutting
+		return nil, err
+	}
+	return func() { release(); <-s.cutting }, nil
 }
 
 // split returns chunks of a blob, and what has cut them: by the function that the
