@@ -2,6 +2,7 @@ package steal
 
 import (
 	"cmp"
+	"slices"
 
 	"github.com/buildnet/buildnet/sched/action"
 )
@@ -13,6 +14,7 @@ type deps struct {
 	above [][]Step  // its dependants
 	cost  []float64 // in BPU-seconds, as far as it was known beforehand
 	rank  []float64 // likewise, of the longest way, itself included
+	turn  []float64 // the rank, less for what was added later: see patience
 	mean  typical
 }
 
@@ -74,12 +76,13 @@ func newDeps(g *action.Graph) *deps {
 		}
 		d.rank[i] += d.cost[i]
 	}
+	d.turn = slices.Clone(d.rank)
 	return d
 }
 
 // order compares steps: those that more work waits for come first.
 func (d *deps) order(a, b Step) int {
-	return cmp.Or(cmp.Compare(d.rank[b], d.rank[a]), cmp.Compare(a, b))
+	return cmp.Or(cmp.Compare(d.turn[b], d.turn[a]), cmp.Compare(a, b))
 }
 
 // reversed is order from the other end.

@@ -63,12 +63,14 @@ func (m *typical) of(cost float64) float64 {
 	return m.cost()
 }
 
-// grow takes steps that wait for no other.
-func (d *deps) grow(steps []action.Step) {
+// grow takes steps that wait for no other, and come when those before them have
+// waited for as much.
+func (d *deps) grow(steps []action.Step, waited float64) {
 	for i := range steps {
 		cost := d.mean.of(steps[i].Cost)
 		d.below, d.above = append(d.below, nil), append(d.above, nil)
-		d.cost, d.rank = append(d.cost, cost), append(d.rank, cost+max(steps[i].Rank, 0))
+		rank := cost + max(steps[i].Rank, 0)
+		d.cost, d.rank, d.turn = append(d.cost, cost), append(d.rank, rank), append(d.turn, rank-waited)
 	}
 }
 

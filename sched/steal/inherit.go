@@ -86,7 +86,7 @@ func (l *Leader) inheritSteps(old *Record) {
 				panic("steal: steps that were in a log: " + err.Error())
 			}
 			l.logAdded(op)
-			l.grow(op.Steps)
+			l.grow(op.Steps, 0)
 		}
 	}
 	if old.Shut {

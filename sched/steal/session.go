@@ -81,7 +81,7 @@ func (o *Origin) Add(now time.Time, steps []action.Step) (first Step, out Origin
 	}
 	o.all = append(o.all, steps...)
 	o.steps = append(o.steps, make([]kept, len(steps))...)
-	o.deps.grow(steps)
+	o.deps.grow(steps, 0)
 	o.wants.add(steps)
 	o.tellMore()
 	return first, o.out, nil
