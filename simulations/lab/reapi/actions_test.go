@@ -96,6 +96,7 @@ type mesh struct {
 
 func (m *mesh) measure(b *testing.B, table *lab.Table) {
 	b.Helper()
+	m.await(b)
 	m.series(b, crowd, 10*len(m.hosts)) // programs are looked at, connections made
 	lab.Settle(b, m.hosts)
 	for _, s := range []struct{ at, count int }{
@@ -105,6 +106,28 @@ func (m *mesh) measure(b *testing.B, table *lab.Table) {
 		r := m.series(b, s.at, s.count)
 		cells := append([]string{m.Name, strconv.Itoa(s.at), strconv.Itoa(s.count)}, r.cells(len(m.nodes) > 0)...)
 		table.Add(b, append(cells, machine(b))...)
+	}
+}
+
+// await waits until there is who executes: a server may be up before its workers are.
+func (m *mesh) await(b *testing.B) {
+	b.Helper()
+	name := fmt.Sprintf("await-%016x", rand.Uint64())
+	ctx := m.in(name)
+	actions, err := m.actions(ctx, name, 1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(ready); ; <-tick.C {
+		_, err := m.execute(ctx, actions[0])
+		if err == nil {
+			return
+		}
+		if status.Code(err) != codes.Unavailable || time.Now().After(deadline) {
+			b.Fatalf("%s: %v", m.Name, err)
+		}
 	}
 }
 
