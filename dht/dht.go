@@ -56,7 +56,9 @@ type Options struct {
 	OnCorrupt func(peer.ID, digest.Digest)
 	// Keep is Has for peers that ask for blobs to stay for a while; nil is Has.
 	Keep func(ctx context.Context, ds []digest.Digest) ([]bool, error)
-	Log  *slog.Logger
+	// Landlord keeps what members lease; nil keeps nothing for them.
+	Landlord Landlord
+	Log      *slog.Logger
 }
 
 // Stats counts since New.
@@ -106,6 +108,9 @@ func New(opts Options) (*DHT, error) {
 	}
 	if opts.Keep == nil {
 		opts.Keep = opts.Blobs.Has
+	}
+	if opts.Landlord == nil {
+		opts.Landlord = withoutLeases{opts.Blobs}
 	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)

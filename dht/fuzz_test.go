@@ -40,6 +40,8 @@ func FuzzServe(f *testing.F) {
 	for op := range dhtpb.Request_Op_name {
 		f.Add(frame(f, &dhtpb.Request{Op: dhtpb.Request_Op(op), Digests: [][]byte{kept.Binary()}, Length: 4}, nil))
 		f.Add(frame(f, &dhtpb.Request{Op: dhtpb.Request_Op(op), Digests: [][]byte{kept.Binary()}, Offset: -1, Length: 1 << 62, Keep: true}, nil))
+		f.Add(frame(f, &dhtpb.Request{Op: dhtpb.Request_Op(op), Digests: [][]byte{kept.Binary()}, Keep: true, Lease: make([]byte, 16), Trees: true}, nil))
+		f.Add(frame(f, &dhtpb.Request{Op: dhtpb.Request_Op(op), Keep: true, Lease: make([]byte, 16), Release: true}, nil))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		w := newWorld(t, "a")
@@ -52,6 +54,11 @@ func FuzzServe(f *testing.F) {
 		_, _ = io.Copy(io.Discard, s)
 		if !w.shelfs["a"].holds(kept) || len(w.shelfs["a"].blobs) != 1 {
 			t.Fatal("a request changed the store")
+		}
+		for _, l := range w.landlords["a"].requests("z") {
+			if len(l.Blobs) > 4096 || len(l.Trees) > 64 {
+				t.Fatalf("lease of %d blobs and %d trees", len(l.Blobs), len(l.Trees))
+			}
 		}
 	})
 }

@@ -127,7 +127,10 @@ func (d *DHT) answer(ctx context.Context, from peer.ID, g *guest, req *dhtpb.Req
 	}
 	switch req.GetOp() {
 	case dhtpb.Request_HAVE:
-		return d.answerHave(ctx, req, ds, w)
+		if len(req.GetLease()) > 0 {
+			return d.served.with(ctx, g, sendPiece, func() error { return d.answerHave(ctx, from, req, ds, w) })
+		}
+		return d.answerHave(ctx, from, req, ds, w)
 	case dhtpb.Request_GET:
 		var size int64
 		for _, key := range ds {
@@ -180,12 +183,16 @@ func (d *DHT) holders(ds []digest.Digest) *dhtpb.Response {
 	return resp
 }
 
-func (d *DHT) answerHave(ctx context.Context, req *dhtpb.Request, ds []digest.Digest, w io.Writer) error {
-	look := d.opts.Blobs.Has
-	if req.GetKeep() {
-		look = d.opts.Keep
+func (d *DHT) answerHave(ctx context.Context, from peer.ID, req *dhtpb.Request, ds []digest.Digest, w io.Writer) (err error) {
+	var has []bool
+	switch {
+	case len(req.GetLease()) > 0:
+		has, err = d.leased(ctx, from, req, ds)
+	case req.GetKeep():
+		has, err = d.opts.Keep(ctx, ds)
+	default:
+		has, err = d.opts.Blobs.Has(ctx, ds)
 	}
-	has, err := look(ctx, ds)
 	if err != nil {
 		return fmt.Errorf("look up %d blobs: %w", len(ds), err)
 	}

@@ -118,10 +118,11 @@ func (s *shelf) set(d digest.Digest, content []byte) {
 
 // world is a mesh in memory whose nodes run.
 type world struct {
-	net     *peertest.Network
-	dhts    map[peer.ID]*dht.DHT
-	shelfs  map[peer.ID]*shelf
-	members atomic.Pointer[[]peer.ID]
+	net       *peertest.Network
+	dhts      map[peer.ID]*dht.DHT
+	shelfs    map[peer.ID]*shelf
+	landlords map[peer.ID]*landlord
+	members   atomic.Pointer[[]peer.ID]
 
 	mu      sync.Mutex
 	accused map[peer.ID]int // what OnCorrupt was told
@@ -130,15 +131,16 @@ type world struct {
 func newWorld(t testing.TB, ids ...peer.ID) *world {
 	w := &world{
 		net: peertest.NewNetwork(), dhts: map[peer.ID]*dht.DHT{}, shelfs: map[peer.ID]*shelf{},
-		accused: map[peer.ID]int{},
+		landlords: map[peer.ID]*landlord{}, accused: map[peer.ID]int{},
 	}
 	w.members.Store(&ids)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	for _, id := range ids {
 		w.shelfs[id] = &shelf{blobs: map[digest.Digest][]byte{}}
+		w.landlords[id] = newLandlord(w.shelfs[id])
 		d, err := dht.New(dht.Options{
-			Self: id, Network: w.net.Join(id), Blobs: w.shelfs[id], Keep: w.shelfs[id].keep,
+			Self: id, Network: w.net.Join(id), Blobs: w.shelfs[id], Keep: w.shelfs[id].keep, Landlord: w.landlords[id],
 			Members: func() []peer.ID { return *w.members.Load() },
 			OnCorrupt: func(id peer.ID, _ digest.Digest) {
 				w.mu.Lock()

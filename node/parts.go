@@ -34,11 +34,21 @@ import (
 	"github.com/buildnet/buildnet/store/digest"
 	"github.com/buildnet/buildnet/store/disk"
 	"github.com/buildnet/buildnet/store/history"
+	"github.com/buildnet/buildnet/store/share"
 )
 
 // maxTrees is how many working trees are remembered: those that were built
 // last.
 const maxTrees = 1000
+
+const (
+	// sharedPart of the store, one of so many, is leased to builds of the mesh at most.
+	// Beside it there are a half for what was promised, and a quarter for the builds of
+	// others that this node may go on with.
+	sharedPart = 8
+	// maxShared bounds the memory of these leases to some 75 MB.
+	maxShared = 500_000
+)
 
 // parts are what a node is made of.
 type parts struct {
@@ -63,7 +73,9 @@ type parts struct {
 	builder    *build.Builder
 	profiles   *profiles
 	collector  *collect.Collector
-	remaker    *remake.Remaker // of what clients lack; nil without a front for them
+	share      *share.Share     // of the store, for what builds need for a while
+	tenants    *collect.Tenants // of that share
+	remaker    *remake.Remaker  // of what clients lack; nil without a front for them
 
 	invocations *invocation.Service
 	clients     *invocations.Book // of the Remote Execution API
@@ -180,11 +192,13 @@ func (p *parts) capabilities(toolchains []string) peer.Capabilities {
 // connect makes what works over the mesh.
 func (n *Node) connect(p *parts, id mesh.Identity, settings config.Settings) (err error) {
 	log := n.cfg.Log
+	p.share = share.New(p.store, share.Limits{Bytes: p.store.Stats().MaxBytes / sharedPart, Holds: maxShared})
+	p.tenants = collect.NewTenants(p.store, p.share)
 	p.dht, err = dht.New(dht.Options{
 		Self: p.mesh.Self(), Network: p.mesh, Blobs: sharedBlobs{p.store}, Members: p.alive,
 		RTT: p.rtt, Host: p.mesh.Libp2p(), Log: log,
 		OnCorrupt: func(id peer.ID, _ digest.Digest) { p.builder.Corrupt(id) },
-		Keep:      keeping{p.store, settings.Lease()}.keep,
+		Keep:      keeping{p.store, settings.Lease()}.keep, Landlord: p.tenants,
 	})
 	if err != nil {
 		return err
@@ -202,7 +216,7 @@ func (n *Node) connect(p *parts, id mesh.Identity, settings config.Settings) (er
 		toolchains: p.toolchains, actions: p.actions, solitary: p.solitary, reduced: reduced, log: log,
 	}
 	p.sched = sched.New(sched.Options{
-		Heirs: heirs{p}, Self: p.mesh.Self(), Network: p.mesh, Members: p.mesh.Members, Changes: p.changes, Estimate: p.estimate,
+		Heirs: heirs{p}, Leases: leases{p.dht}, Self: p.mesh.Self(), Network: p.mesh, Members: p.mesh.Members, Changes: p.changes, Estimate: p.estimate,
 		Blobs: newMessages(p.store), Results: p.registry, Runner: p.runner, Slots: p.slots, BPU: p.slotBPU,
 		Memory: host.Memory(), InUse: host.MemoryInUse, StatusEvery: settings.StatusEvery(), OS: runtime.GOOS, Arch: runtime.GOARCH, Log: log,
 		Fetch: func(ctx context.Context, ds []digest.Digest, hints []peer.ID) error {
@@ -306,6 +320,8 @@ func (p *parts) counters() map[string]int64 {
 		"blob_requests": d.Requests, "blob_requests_hedged": d.Hedges, "corrupt_answers": corrupt,
 	}
 	maps.Copy(counts, p.clients.Counters())
+	held := p.share.Stats()
+	counts["leased_bytes"], counts["leases_refused"] = held.Bytes, held.Refused
 	if p.remaker != nil {
 		st := p.remaker.Stats()
 		counts["blobs_remade"], counts["blobs_not_remade"] = st.Remade, st.Lost
@@ -325,6 +341,7 @@ func (p *parts) services(n *Node) [][]service {
 			{"invocations", p.invocations.Run},
 			{"clients' invocations", p.clients.Run},
 			{"collection", p.collector.Run},
+			{"leases", p.tenants.Run},
 			{"greeting", func(ctx context.Context) error { return n.greet(ctx, p) }},
 			{"upkeep", func(ctx context.Context) error { return p.upkeep(ctx, n) }}},
 	}

@@ -50,6 +50,7 @@ type leading struct {
 	over    bool
 	turns   turns
 	written written
+	tenure  *tenure
 
 	ctx    context.Context // of resolving and dialling; ends with the reign
 	cancel context.CancelFunc
@@ -83,6 +84,7 @@ func (s *Service) reign(build steal.BuildID, t *steal.TakeOver, plan *steal.Plan
 	if plan.Modes.Local {
 		l.scope.Reach = registry.Alone
 	}
+	l.tenure = newTenure(l)
 	l.dirs = newDirectories(s, t.Initiator)
 	l.dirs.ahead = newAhead(plan.Graph.Steps(), l.work)
 	key, limit := ledKey{build, t.Epoch}, maxLed
@@ -143,6 +145,7 @@ func (l *leading) run() {
 		case <-beat.C:
 			l.takeTurn()
 			l.do(l.machine.Tick(time.Now()))
+			l.tenure.look(time.Now())
 		case <-changes:
 			l.do(l.machine.Meet(time.Now(), l.s.alive()))
 		case f := <-l.box.in:
@@ -175,6 +178,7 @@ func (l *leading) leave() {
 		k.finish()
 	}
 	l.work.Wait()
+	l.tenure.end()
 	l.published.Wait()
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -122,6 +122,9 @@ type Options struct {
 	// Heirs keeps the builds of others that this node may have to go on with;
 	// nil keeps none.
 	Heirs Heirs
+	// Leases keeps at members what the builds need that this node leads; nil leases
+	// nothing.
+	Leases Leases
 	// StatusEvery is how often leaders are told how this worker is; 0 is never.
 	StatusEvery time.Duration
 	// InUse returns the bytes of memory that this machine has in use, 0 if that is

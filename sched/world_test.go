@@ -57,6 +57,7 @@ type world struct {
 	heirs   bool // nodes that join from here on may be one
 	// securedByHeir are results that heirs got at their second try.
 	securedByHeir int
+	rent          *rent
 	estates       []*estate // that were begun, in order
 }
 
@@ -106,6 +107,7 @@ func newWorld(t testing.TB) *world {
 	return &world{
 		t: t, net: peertest.NewNetwork(), nodes: map[peer.ID]*machine{}, cut: map[[2]peer.ID]bool{},
 		watch: map[chan struct{}]bool{}, runTime: runTime, rtt: time.Millisecond, log: slog.New(slog.DiscardHandler),
+		rent: &rent{held: map[tenancy]map[digest.Digest]time.Time{}, deaf: map[peer.ID]bool{}},
 	}
 }
 
@@ -131,7 +133,7 @@ func (w *world) joinOver(id peer.ID, key ed25519.PrivateKey, net peer.Network) *
 		Blobs:    (*shelf)(m), Fetch: m.fetch, Results: results, Runner: (*runner)(m),
 		Toolchains: func(context.Context, steal.Spec) string { return "" },
 		Slots:      m.slots, BPU: func() float64 { return 1 }, OS: "linux", Arch: "amd64", StatusEvery: time.Second,
-		InUse: func() int64 { return 1 << 20 }, Heirs: w.heirsOf(m), Log: w.log.With("self", id.Short()),
+		InUse: func() int64 { return 1 << 20 }, Heirs: w.heirsOf(m), Leases: rents{w.rent, id}, Log: w.log.With("self", id.Short()),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	m.stop = cancel

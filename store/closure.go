@@ -24,7 +24,7 @@ const (
 // with the digest, if one of them is not here. Blobs that are here count as
 // used.
 func Closure(ctx context.Context, b Blobs, r *action.Result) ([]digest.Digest, error) {
-	c := closure{blobs: b, seen: map[digest.Digest]struct{}{}}
+	c := closure{blobs: b, most: maxClosure, seen: map[digest.Digest]struct{}{}}
 	files, dirs := r.Blobs()
 	for _, d := range files {
 		c.add(d)
@@ -34,22 +34,45 @@ func Closure(ctx context.Context, b Blobs, r *action.Result) ([]digest.Digest, e
 			return nil, fmt.Errorf("output %v: %w", d, err)
 		}
 	}
-	here, err := b.Has(ctx, c.all)
-	if err != nil {
+	if err := c.here(ctx); err != nil {
 		return nil, fmt.Errorf("blobs of a result: %w", err)
 	}
-	for i, ok := range here {
-		if !ok {
-			return nil, fmt.Errorf("blob %v of a result: %w", c.all[i], ErrNotFound)
-		}
+	return c.all, nil
+}
+
+// Tree returns the Directory root and all below it, as Closure does. More than most
+// blobs are an action.ErrInvalid.
+func Tree(ctx context.Context, b Blobs, root digest.Digest, most int) ([]digest.Digest, error) {
+	c := closure{blobs: b, most: most, seen: map[digest.Digest]struct{}{}}
+	err := c.directory(ctx, root)
+	if err == nil {
+		err = c.here(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("tree %v: %w", root, err)
 	}
 	return c.all, nil
 }
 
 type closure struct {
 	blobs Blobs
+	most  int
 	all   []digest.Digest
 	seen  map[digest.Digest]struct{}
+}
+
+// here returns ErrNotFound if one of them is not here.
+func (c *closure) here(ctx context.Context) error {
+	here, err := c.blobs.Has(ctx, c.all)
+	if err != nil {
+		return err
+	}
+	for i, ok := range here {
+		if !ok {
+			return fmt.Errorf("blob %v: %w", c.all[i], ErrNotFound)
+		}
+	}
+	return nil
 }
 
 // add reports whether d is new.
@@ -70,6 +93,9 @@ func (c *closure) directory(ctx context.Context, root digest.Digest) error {
 		todo = append(todo, root)
 	}
 	for len(todo) > 0 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		d := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
 		content, err := ReadAll(ctx, c.blobs, d, maxDirectoryBytes)
@@ -108,8 +134,8 @@ func (c *closure) entries(dir *repb.Directory) ([]digest.Digest, error) {
 			subs = append(subs, d)
 		}
 	}
-	if len(c.all) > maxClosure {
-		return nil, fmt.Errorf("%w result: more than %d blobs", action.ErrInvalid, maxClosure)
+	if len(c.all) > c.most {
+		return nil, fmt.Errorf("%w result: more than %d blobs", action.ErrInvalid, c.most)
 	}
 	return subs, nil
 }

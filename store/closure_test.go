@@ -97,6 +97,24 @@ func TestClosureOfADeepTreeAndOfOneThatDoublesAtEachLevel(t *testing.T) {
 	}
 }
 
+// A tree is bounded by whoever asks for it.
+func TestTree(t *testing.T) {
+	s := memory.New(1 << 20)
+	file := add(t, s, "file")
+	inner := addDirectory(t, s, &repb.Directory{Files: []*repb.FileNode{{Name: "f", Digest: action.ReapiDigest(file)}}})
+	outer := addDirectory(t, s, &repb.Directory{Directories: subdirectory("d", inner)})
+	if got, err := store.Tree(t.Context(), s, outer, 3); err != nil || !slices.Equal(got, []digest.Digest{outer, inner, file}) {
+		t.Errorf("tree = %v, %v", got, err)
+	}
+	if _, err := store.Tree(t.Context(), s, outer, 2); !errors.Is(err, action.ErrInvalid) {
+		t.Errorf("of more than it may have: %v", err)
+	}
+	lost := addDirectory(t, s, &repb.Directory{Files: []*repb.FileNode{{Name: "f", Digest: action.ReapiDigest(digest.Of(digest.BLAKE3, []byte("lost")))}}})
+	if _, err := store.Tree(t.Context(), s, lost, 10); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("of which a file is lost: %v", err)
+	}
+}
+
 func TestClosureOfAnOutputThatIsNoDirectory(t *testing.T) {
 	s := memory.New(1 << 20)
 	for _, content := range []string{"\xff\xff\xff", "\x0a\x03\x0a\x01x"} {

@@ -105,7 +105,15 @@ type Request struct {
 	Parts bool `protobuf:"varint,5,opt,name=parts,proto3" json:"parts,omitempty"`
 	// For HAVE: those that are here are to stay for a while, which the holder
 	// chooses.
-	Keep          bool `protobuf:"varint,6,opt,name=keep,proto3" json:"keep,omitempty"`
+	Keep bool `protobuf:"varint,6,opt,name=keep,proto3" json:"keep,omitempty"`
+	// For HAVE with keep: the sender's own name, of 16 bytes, for what it needs them for.
+	// They stay for a term of the protocol, and are let go of when it says so.
+	Lease []byte `protobuf:"bytes,7,opt,name=lease,proto3" json:"lease,omitempty"`
+	// For HAVE with a lease: the digests are those of Directory messages, and all below
+	// them is to stay as well. One is here if all of that is.
+	Trees bool `protobuf:"varint,8,opt,name=trees,proto3" json:"trees,omitempty"`
+	// For HAVE with a lease: the sender needs nothing of it any more.
+	Release       bool `protobuf:"varint,9,opt,name=release,proto3" json:"release,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -178,6 +186,27 @@ func (x *Request) GetParts() bool {
 func (x *Request) GetKeep() bool {
 	if x != nil {
 		return x.Keep
+	}
+	return false
+}
+
+func (x *Request) GetLease() []byte {
+	if x != nil {
+		return x.Lease
+	}
+	return nil
+}
+
+func (x *Request) GetTrees() bool {
+	if x != nil {
+		return x.Trees
+	}
+	return false
+}
+
+func (x *Request) GetRelease() bool {
+	if x != nil {
+		return x.Release
 	}
 	return false
 }
@@ -309,14 +338,17 @@ var File_dht_dhtpb_dht_proto protoreflect.FileDescriptor
 
 const file_dht_dhtpb_dht_proto_rawDesc = "" +
 	"\n" +
-	"\x13dht/dhtpb/dht.proto\x12\fbuildnet.dht\"\xfb\x01\n" +
+	"\x13dht/dhtpb/dht.proto\x12\fbuildnet.dht\"\xc1\x02\n" +
 	"\aRequest\x12(\n" +
 	"\x02op\x18\x01 \x01(\x0e2\x18.buildnet.dht.Request.OpR\x02op\x12\x18\n" +
 	"\adigests\x18\x02 \x03(\fR\adigests\x12\x16\n" +
 	"\x06offset\x18\x03 \x01(\x03R\x06offset\x12\x16\n" +
 	"\x06length\x18\x04 \x01(\x03R\x06length\x12\x14\n" +
 	"\x05parts\x18\x05 \x01(\bR\x05parts\x12\x12\n" +
-	"\x04keep\x18\x06 \x01(\bR\x04keep\"R\n" +
+	"\x04keep\x18\x06 \x01(\bR\x04keep\x12\x14\n" +
+	"\x05lease\x18\a \x01(\fR\x05lease\x12\x14\n" +
+	"\x05trees\x18\b \x01(\bR\x05trees\x12\x18\n" +
+	"\arelease\x18\t \x01(\bR\arelease\"R\n" +
 	"\x02Op\x12\v\n" +
 	"\aUNKNOWN\x10\x00\x12\b\n" +
 	"\x04HAVE\x10\x01\x12\a\n" +

@@ -1,7 +1,8 @@
 // Package collect looks after the store of a running node: what nobody used for
 // long goes, and what others have a copy of goes before what may be the last in the
-// mesh. Making room for what comes is the store's own. It does I/O through the
-// store and the mesh. Start reading at Collector.Run.
+// mesh. What members lease stays meanwhile (Tenants). Making room for what comes is
+// the store's own. It does I/O through the store and the mesh. Start reading at
+// Collector.Run.
 package collect
 
 import (

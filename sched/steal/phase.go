@@ -74,3 +74,25 @@ func (l *Leader) Going() iter.Seq[digest.Digest] {
 		}
 	}
 }
+
+// Needed yields the results of steps that the build needs yet: those that the initiator
+// has not got, and those that steps read which have none. A build that is over needs
+// nothing.
+func (l *Leader) Needed() iter.Seq2[Step, *Done] {
+	return func(yield func(Step, *Done) bool) {
+		if l.record.Ended {
+			return
+		}
+		for i := range l.record.Steps {
+			r := &l.record.Steps[i]
+			if r.Done != nil && (!r.Secured || r.OK() && l.awaited(Step(i))) && !yield(Step(i), r.Done) {
+				return
+			}
+		}
+	}
+}
+
+// awaited reports whether a step that is not done reads what s makes.
+func (l *Leader) awaited(s Step) bool {
+	return slices.ContainsFunc(l.deps.above[s], func(a Step) bool { return l.record.Steps[a].open() })
+}

@@ -32,3 +32,33 @@ func TestAnActionGoesOnUntilItsStepIsDecided(t *testing.T) {
 	l.giveUp(0, "")
 	expectGoing("when one is given up", actions[1])
 }
+
+func TestABuildNeedsWhatItsInitiatorLacksAndWhatLaterStepsRead(t *testing.T) {
+	l := successor(t, chain(2))
+	expectNeeded := func(when string, want ...Step) {
+		t.Helper()
+		var got []Step
+		for s, d := range l.Needed() {
+			if d != l.record.Steps[s].Done {
+				t.Errorf("%s: step %d is %+v", when, s, d)
+			}
+			got = append(got, s)
+		}
+		expect(t, when, got, want)
+	}
+	l.Receive(start, "peer0", Follow{})
+	expectNeeded("at first")
+	for s := range Step(2) {
+		d := garbageDone(int(s))
+		l.complete(s, *d)
+		expectNeeded("when it is done", s)
+		l.Receive(start, "peer0", Secured{Step: s, Action: d.Entry.Action})
+		if !l.record.Steps[s].Secured {
+			t.Fatalf("step %d is not secured", s)
+		}
+		if s == 0 {
+			expectNeeded("while it is read by the next", 0)
+		}
+	}
+	expectNeeded("when all is with the initiator")
+}

@@ -47,6 +47,8 @@ type Options struct {
 	Slots int
 	// BPU of a node's cores; nil is 1 for all.
 	BPU func(node int) float64
+	// Settings is the node.yaml of a node; nil is none for all.
+	Settings func(node int) string
 	// Log takes what nodes say at Level or above; nil drops it.
 	Log   io.Writer
 	Level slog.Level
@@ -194,7 +196,7 @@ func (f *Fleet) config(number int, token string) node.Config {
 	bpu := f.opts.BPU(number)
 	host := f.net.Host(number)
 	c := node.Config{
-		Home: filepath.Join(f.t.TempDir(), "home"), Listen: netip.AddrPortFrom(netip.IPv4Unspecified(), port).String(),
+		Home: f.home(number), Listen: netip.AddrPortFrom(netip.IPv4Unspecified(), port).String(),
 		Slots: f.opts.Slots, Join: token,
 		Log: slog.New(slog.NewTextHandler(f.opts.Log, &slog.HandlerOptions{Level: f.opts.Level})).With("node", number),
 		Machine: node.Machine{
@@ -206,6 +208,22 @@ func (f *Fleet) config(number int, token string) node.Config {
 		},
 	}
 	return c
+}
+
+// home makes the home of a node.
+func (f *Fleet) home(number int) string {
+	home := filepath.Join(f.t.TempDir(), "home")
+	if f.opts.Settings == nil {
+		return home
+	}
+	err := os.Mkdir(home, 0o700)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(home, "node.yaml"), []byte(f.opts.Settings(number)), 0o600)
+	}
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return home
 }
 
 // Pass lets virtual time pass.
