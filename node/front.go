@@ -128,7 +128,7 @@ func (f *front) newResults() *results.Store {
 			_, err := p.dht.Fetch(ctx, ds, hints)
 			return err
 		},
-		Provide: p.dht.Provide, Hold: func(ds ...digest.Digest) { f.hold(ds) }, Made: f.made, Sign: p.runner.signed, Toolchains: f.tools.all,
+		Provide: p.dht.Provide, Hold: func(ds ...digest.Digest) { f.hold(ds) }, Made: f.made, Said: f.said, Sign: p.runner.signed, Toolchains: f.tools.all,
 		ShareUploads: f.settings.REAPI.Uploads == config.UploadsMesh, Answered: p.clients.Answered, Given: p.clients.Given, Log: f.node.cfg.Log,
 	})
 }
@@ -136,7 +136,7 @@ func (f *front) newResults() *results.Store {
 func (f *front) newExecution() *execute.Service {
 	p := f.parts
 	return execute.New(execute.Options{
-		Self: p.mesh.Self(), Machine: platform.Machine{OS: runtime.GOOS, Arch: runtime.GOARCH}, Blobs: f.blobs.Blobs, Leases: p.store,
+		Self: p.mesh.Self(), Machine: platform.Machine{OS: runtime.GOOS, Arch: runtime.GOARCH}, Blobs: f.blobs.Blobs, Leases: p.store, Inputs: p.share,
 		Trees: translate.New(f.blobs.Blobs, translate.Options{Bring: f.blobs.bring}), Results: f.results, Fetcher: p.dht, Fetch: f.blobs.Fetch,
 		Actions: p.actions, Provide: p.dht.Provide, Scheduler: p.sched, Settle: p.settle, Members: p.mesh.Members,
 		Toolchain: f.tools.of, Remake: f.remaker.Remake, Invocations: p.clients, Costs: p.costs, Hearsay: p.hearsay, Log: f.node.cfg.Log,
@@ -150,8 +150,13 @@ func (f *front) hold(ds []digest.Digest) {
 }
 
 // made notes by which action blobs came to be.
-func (f *front) made(k results.Key, blobs []digest.Digest) {
-	if err := f.makers.Note(makers.Maker{Action: k.Action, Scope: k.Instance}, blobs...); err != nil {
+func (f *front) made(k results.Key, blobs []digest.Digest) { f.note(f.makers.Note, k, blobs) }
+
+// said notes what a client says of that.
+func (f *front) said(k results.Key, blobs []digest.Digest) { f.note(f.makers.Claim, k, blobs) }
+
+func (f *front) note(note func(makers.Maker, ...digest.Digest) error, k results.Key, blobs []digest.Digest) {
+	if err := note(makers.Maker{Action: k.Action, Scope: k.Instance}, blobs...); err != nil {
 		f.node.cfg.Log.Warn("what a client's action made is not made again if it is lost", "action", k.Action, "error", err)
 	}
 }

@@ -69,7 +69,11 @@ func (f *frontBlobs) Fetch(ctx context.Context, ds []digest.Digest) error {
 		}
 		natives = append(natives, native)
 	}
-	if _, err := f.parts.dht.Fetch(ctx, natives, nil); err != nil {
+	_, err := f.parts.dht.Fetch(ctx, natives, nil)
+	switch {
+	case errors.Is(err, store.ErrFull):
+		return fmt.Errorf("fetch for a client: %w", err)
+	case err != nil:
 		return fmt.Errorf("fetch for a client: %w: %w", err, store.ErrNotFound)
 	}
 	return unknown

@@ -264,7 +264,7 @@ func failureOf(err error) *steal.Failure {
 	case errors.Is(err, dht.ErrNoHolder), errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrCorrupt):
 		f.Kind = steal.MissingBlob
 	case errors.Is(err, store.ErrFull), errors.Is(err, exec.ErrNoSpace):
-		f.Kind = steal.NoSpace
+		f.Kind, f.Text = steal.NoSpace, steal.NoRoom+": "+f.Text
 	case errors.Is(err, exec.ErrUnable):
 		f.Kind = steal.Unable
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/buildnet/buildnet/sched"
 	"github.com/buildnet/buildnet/sched/action"
 	"github.com/buildnet/buildnet/sched/steal"
+	"github.com/buildnet/buildnet/store"
 )
 
 // ErrNoResult says that a step came to nothing for a reason that is not its
@@ -24,6 +26,10 @@ var ErrNoResult = errors.New("no machine brought a result")
 // ErrOver says that the build is over, or never began: a new one may do better. It
 // comes with ErrNoResult.
 var ErrOver = errors.New("the build is over")
+
+// ErrNoRoom says that there is no room for what a step makes, here or where it ran: to
+// ask again at once is of no use. It comes with ErrNoResult.
+var ErrNoRoom = errors.New("no room for what it makes")
 
 // Scheduler runs what is asked for.
 type Scheduler interface {
@@ -257,10 +263,16 @@ func (q *Queue) Started(at steal.Step, by peer.ID) {
 	}
 }
 
-// Secure implements sched.Observer: the outputs come into this node's store.
+// Secure implements sched.Observer: the outputs come into this node's store. If there
+// is no room for them the step is over: to run it elsewhere brings them here again.
 func (q *Queue) Secure(ctx context.Context, at steal.Step, d *steal.Done) error {
 	t, _ := q.known(at)
-	return q.opts.Secure(ctx, t.name, d)
+	err := q.opts.Secure(ctx, t.name, d)
+	if errors.Is(err, store.ErrFull) {
+		q.answer(at, nil, fmt.Errorf("%w: %w: %w", ErrNoResult, ErrNoRoom, err))
+		q.session.Cancel(at)
+	}
+	return err
 }
 
 // Finished implements sched.Observer.
@@ -268,6 +280,10 @@ func (q *Queue) Finished(at steal.Step, d *steal.Done) { q.answer(at, d, nil) }
 
 // Failed implements sched.Observer.
 func (q *Queue) Failed(at steal.Step, why string) {
+	if strings.Contains(why, steal.NoRoom) || strings.Contains(why, store.ErrFull.Error()) {
+		q.answer(at, nil, fmt.Errorf("%w: %w: %s", ErrNoResult, ErrNoRoom, why))
+		return
+	}
 	q.answer(at, nil, fmt.Errorf("%w: %s", ErrNoResult, why))
 }
 

@@ -256,6 +256,11 @@ const (
 	Orphaned
 )
 
+// NoRoom begins the text of failures of the kind NoSpace. Of a step that is given up a
+// log has text alone: whoever answers for the step tells by this that it is not to be
+// tried again at once.
+const NoRoom = "no room"
+
 // FailureKind is why an assignment brought no result although its command did
 // not fail. Do not reorder: the numbers go over the wire.
 type FailureKind uint8

@@ -181,7 +181,7 @@ func (s *Store) Put(ctx context.Context, d digest.Digest, r io.Reader) error {
 		return nil
 	}
 	if cost(d.Size()) > s.max {
-		return fmt.Errorf("put %v: %w: its bound is %d bytes; give the node more room", d, store.ErrFull, s.max)
+		return fmt.Errorf("put %v: %w: its bound is %d bytes; give the node more room with cache.max in node.yaml", d, store.ErrFull, s.max)
 	}
 	// One byte more than there may be shows that there is too much.
 	got, err := s.write(ctx, d.Function(), io.LimitReader(r, d.Size()+1), d)

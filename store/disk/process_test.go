@@ -30,6 +30,8 @@ const (
 	// says so when that outlives it, and waits to be killed. outliveEnv is why it
 	// does: a key of outlives.
 	cacheEnv, outliveEnv = "BUILDNET_TEST_CACHE", "BUILDNET_TEST_OUTLIVES"
+	// tightEnv makes it one whose store is too small for what it writes.
+	tightEnv = "BUILDNET_TEST_TIGHT"
 	// fullAfter is when that disk is full, in bytes.
 	fullAfter = 3 << 20
 )
@@ -37,6 +39,9 @@ const (
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(writerEnv); dir != "" {
 		fill(dir, vfs.Default)
+	}
+	if dir := os.Getenv(tightEnv); dir != "" {
+		fillTight(dir)
 	}
 	if dir := os.Getenv(fullEnv); dir != "" {
 		fs := &storetest.FailingFS{FS: vfs.Default, Scope: storetest.AllFiles}
@@ -150,12 +155,49 @@ func sound(t *testing.T, dir string, durable int) int {
 	return report.Blobs
 }
 
+// tightBytes is a store in which blobs go with each that comes, after the first few.
+const tightBytes = 1 << 20
+
+// fillTight is fill in such a store, which it collects all the time as well.
+func fillTight(dir string) {
+	s, err := Open(dir, Options{MaxBytes: tightBytes})
+	for seed := 0; err == nil; seed++ {
+		content := storetest.Bytes([]int{100, 5000, 90_000}[seed%3], byte(seed))
+		if _, err = store.AddBytes(context.Background(), s, content); err == nil {
+			err = s.KV("n").Put([]byte("seed"), []byte(strconv.Itoa(seed)))
+		}
+		if err == nil && seed%50 == 0 {
+			_, err = s.Collect(context.Background(), time.Millisecond)
+		}
+		fmt.Println(seed)
+	}
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
+
 func TestKilledProcess(t *testing.T) {
+	if killed(t, writerEnv, t.TempDir(), 5) == 0 {
+		t.Error("nothing at all survived")
+	}
+}
+
+// A process that is killed while blobs make room, and while it collects, leaves a store
+// that is sound and within its bound.
+func TestKilledWhileBlobsGo(t *testing.T) {
 	dir := t.TempDir()
-	survived := 0
+	killed(t, tightEnv, dir, 60)
+	if st := open(t, dir, Options{}).Stats(); st.Bytes > tightBytes {
+		t.Errorf("%d bytes are there, the bound was %d", st.Bytes, tightBytes)
+	}
+}
+
+// killed kills a process four times, after at least so many blobs, and returns how many
+// blobs there are in the end.
+func killed(t *testing.T, env, dir string, blobs int) (survived int) {
+	t.Helper()
 	for range 4 {
 		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), writerEnv+"="+dir)
+		cmd.Env = append(os.Environ(), env+"="+dir)
 		out, err := cmd.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -165,7 +207,7 @@ func TestKilledProcess(t *testing.T) {
 		}
 		lines := bufio.NewScanner(out)
 		durable := 0
-		for range 5 + rand.IntN(20) {
+		for range blobs + rand.IntN(20) {
 			if !lines.Scan() {
 				t.Fatal("the writer ended by itself")
 			}
@@ -177,9 +219,7 @@ func TestKilledProcess(t *testing.T) {
 		_ = cmd.Wait()
 		survived = sound(t, dir, durable)
 	}
-	if survived == 0 {
-		t.Error("nothing at all survived")
-	}
+	return survived
 }
 
 // TestDiskThatGetsFullUnderPebble ends a process in the way that a full disk

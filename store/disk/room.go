@@ -31,7 +31,7 @@ func (s *Store) reserve(n int64) error {
 	}
 	if !fits {
 		s.unreserve(n)
-		return fmt.Errorf("%w: its bound is %d bytes and running builds, or clients that were promised it, need what is in it; give the node more room", store.ErrFull, s.max)
+		return fmt.Errorf("%w: its bound is %d bytes and running builds, or clients that were promised it, need what is in it; give the node more room with cache.max in node.yaml, or try again when they are through", store.ErrFull, s.max)
 	}
 	if err := s.diskHasRoom(n); err != nil {
 		s.unreserve(n)

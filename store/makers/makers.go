@@ -64,6 +64,24 @@ func (t *Makers) Note(m Maker, blobs ...digest.Digest) error {
 	return nil
 }
 
+// Claim remembers that m is said to have made blobs, of which nobody is known to have
+// made them. Whoever is seen to make one comes before it.
+func (t *Makers) Claim(m Maker, blobs ...digest.Digest) error {
+	for _, d := range blobs {
+		known, err := t.of(d.Binary())
+		if err != nil {
+			return fmt.Errorf("note who may have made %v: %w", d, err)
+		}
+		if len(known) > 0 {
+			continue
+		}
+		if err := t.Note(m, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Of returns those who made a blob, the latest first; none if nobody is known.
 func (t *Makers) Of(d digest.Digest) ([]Maker, error) {
 	ms, err := t.of(d.Binary())

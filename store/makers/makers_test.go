@@ -74,3 +74,28 @@ func TestWhatIsDamagedIsNotThere(t *testing.T) {
 		}
 	})
 }
+
+// What somebody says comes after what was seen, and takes no place of it.
+func TestClaimsComeLast(t *testing.T) {
+	m := makers.New(&memory.KV{})
+	blob, other := digest.Of(digest.SHA256, []byte("blob")), digest.Of(digest.SHA256, []byte("other"))
+	by := func(n int) makers.Maker { return makers.Maker{Action: digest.Of(digest.SHA256, []byte{byte(n)})} }
+	want := func(when string, d digest.Digest, want ...makers.Maker) {
+		t.Helper()
+		if got, err := m.Of(d); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %v, %v", when, got, err)
+		}
+	}
+	for _, step := range []func() error{
+		func() error { return m.Claim(by(1), blob, other) },
+		func() error { return m.Claim(by(2), blob) },
+		func() error { return m.Note(by(3), blob) },
+		func() error { return m.Claim(by(4), blob) },
+	} {
+		if err := step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want("seen after it was said", blob, by(3), by(1))
+	want("only said", other, by(1))
+}

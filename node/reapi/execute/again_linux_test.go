@@ -100,3 +100,29 @@ func TestLostOutputsAreMadeAgain(t *testing.T) {
 		t.Error("what nobody made is there")
 	}
 }
+
+// REAPI v2, UpdateActionResult: a client says what its action made. That is tried when
+// it is lost; a false word brings nothing.
+func TestWhatAClientSaysItMadeIsMadeAgain(t *testing.T) {
+	n := nodetest.Start(t, 2, "")
+	c := connect(t, n)
+	say := func(script, made string) *repb.Digest {
+		act, out := c.upload(shell(script, "out")), c.put([]byte(strings.Repeat(made, 300_000)))
+		_, err := c.ac.UpdateActionResult(c.Context(), &repb.UpdateActionResultRequest{
+			ActionDigest: act, ActionResult: &repb.ActionResult{OutputFiles: []*repb.OutputFile{{Path: "out", Digest: out}}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	honest := say("head -c 300000 /dev/zero | tr '\\0' h > out", "h")
+	lie := say("head -c 300001 /dev/zero > out", "l")
+	if lost := lose(t, n); lost != 2 {
+		t.Fatalf("lost %d blobs, want both", lost)
+	}
+	r, err := c.cas.FindMissingBlobs(c.in("asks"), &repb.FindMissingBlobsRequest{BlobDigests: []*repb.Digest{honest, lie}})
+	if err != nil || len(r.GetMissingBlobDigests()) != 1 || r.GetMissingBlobDigests()[0].GetHash() != lie.GetHash() {
+		t.Errorf("missing: %v, %v; want what its action does not make", r.GetMissingBlobDigests(), err)
+	}
+}

@@ -20,9 +20,9 @@ import (
 // maxDirectory bounds a Directory message, as translate does.
 const maxDirectory = 16 << 20
 
-// inputs translates the input root of a task.
-func (s *Service) inputs(ctx context.Context, t *task, root digest.Digest) error {
-	native, missing, err := s.opts.Trees.Root(ctx, root)
+// inputs translates the input root of a task, and has all of it stay for the operation.
+func (s *Service) inputs(ctx context.Context, o *operation, t *task, root digest.Digest) error {
+	native, missing, err := s.opts.Trees.HeldRoot(ctx, root, o.inputs.Hold)
 	switch {
 	case errors.Is(err, translate.ErrMalformed), errors.Is(err, translate.ErrTooLarge):
 		return fault.Errorf(codes.InvalidArgument, "input root: %v", err)
@@ -31,7 +31,7 @@ func (s *Service) inputs(ctx context.Context, t *task, root digest.Digest) error
 	case len(missing) > 0:
 		return absent(missing)
 	}
-	if t.step.Inputs, err = s.outfit(ctx, t, native); err != nil {
+	if t.step.Inputs, err = s.outfit(ctx, o, t, native); err != nil {
 		return fmt.Errorf("input root: %w", err)
 	}
 	return nil
@@ -41,7 +41,7 @@ func (s *Service) inputs(ctx context.Context, t *task, root digest.Digest) error
 // outputs. The specification has their parents alone made; but Bazel makes them
 // where it executes itself, its rules rely on it (bazelbuild/bazel#6393), and other
 // servers do the same.
-func (s *Service) outfit(ctx context.Context, t *task, root digest.Digest) (digest.Digest, error) {
+func (s *Service) outfit(ctx context.Context, op *operation, t *task, root digest.Digest) (digest.Digest, error) {
 	tree, changed := action.NewTree(messages{s.opts.Blobs}, root), false
 	if t.whole {
 		tree, changed = action.NewTree(messages{s.opts.Blobs}, digest.Digest{}), true
@@ -71,6 +71,7 @@ func (s *Service) outfit(ctx context.Context, t *task, root digest.Digest) (dige
 		return digest.Digest{}, err
 	}
 	for _, b := range blobs {
+		op.inputs.Hold(b.Digest)
 		if err := s.opts.Blobs.Put(ctx, b.Digest, bytes.NewReader(b.Content)); err != nil {
 			return digest.Digest{}, err
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/buildnet/buildnet/node/reapi/fault"
 	"github.com/buildnet/buildnet/node/reapi/names"
 	"github.com/buildnet/buildnet/node/reapi/results"
+	"github.com/buildnet/buildnet/store"
 )
 
 // lonely is how long an operation goes on of which nobody listens: a client whose
@@ -33,6 +34,7 @@ type operation struct {
 	inlining results.Inlining // of who asked first
 	// cancel ends it.
 	cancel context.CancelFunc
+	inputs store.Lease // of what the action reads; owned by run
 
 	mu       sync.Mutex
 	stage    repb.ExecutionStage_Value

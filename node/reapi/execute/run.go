@@ -3,6 +3,7 @@ package execute
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -28,7 +29,7 @@ func (s *Service) run(ctx context.Context, o *operation, said *repb.RequestMetad
 	i := s.opts.Invocations.Enter(said)
 	defer i.Leave()
 	if !o.force {
-		switch m, err := s.opts.Results.Find(ctx, o.key); {
+		switch m, err := s.lookUp(ctx, o.key); {
 		case err == nil:
 			i.Known(o.key.Action, said, m.Result)
 			return &repb.ExecuteResponse{Result: m.Result, CachedResult: true}, nil
@@ -38,6 +39,8 @@ func (s *Service) run(ctx context.Context, o *operation, said *repb.RequestMetad
 			s.opts.Log.Warn("a result cannot be looked up", "action", o.key.Action, "error", err)
 		}
 	}
+	o.inputs = s.opts.Inputs.Lease()
+	defer o.inputs.Release()
 	t, err := s.prepared(ctx, o, priority)
 	if err != nil {
 		return nil, err
@@ -77,7 +80,7 @@ func (s *Service) prepare(ctx context.Context, o *operation, priority int32) (*t
 		return nil, ctx.Err()
 	}
 	defer func() { <-s.preparing }()
-	t, err := s.task(ctx, o.key.Action, priority)
+	t, err := s.task(ctx, o, priority)
 	if err != nil {
 		return nil, err
 	}
@@ -102,6 +105,9 @@ func (v *visit) execute(ctx context.Context, o *operation, i *invocations.Invoca
 	case errors.Is(err, queue.ErrNoResult):
 		if errors.Is(err, queue.ErrOver) {
 			v.s.retire(v)
+		}
+		if errors.Is(err, queue.ErrNoRoom) || errors.Is(err, store.ErrFull) {
+			return nil, fault.NoRoom(fmt.Errorf("%s: %w", t.step.ID, err))
 		}
 		return nil, fault.Errorf(codes.Unavailable, "%s: %v", t.step.ID, err)
 	case err != nil:

@@ -43,6 +43,7 @@ type Blobs interface {
 // Trees translates directories: see translate.Translator.
 type Trees interface {
 	Root(ctx context.Context, root digest.Digest) (native digest.Digest, missing []digest.Digest, err error)
+	HeldRoot(ctx context.Context, root digest.Digest, hold func(...digest.Digest)) (native digest.Digest, missing []digest.Digest, err error)
 	Tree(ctx context.Context, native digest.Digest, fn digest.Function) (translate.Output, error)
 }
 
@@ -63,6 +64,9 @@ type Options struct {
 	Machine platform.Machine
 	Blobs   Blobs
 	Leases  store.Leaser
+	// Inputs leases what actions read until they are done: a part of the store, so that
+	// those that wait take no more than that.
+	Inputs  store.Leaser
 	Trees   Trees
 	Results *results.Store
 	Fetcher Fetcher

@@ -20,6 +20,7 @@ import (
 	"github.com/buildnet/buildnet/node/reapi/limits"
 	"github.com/buildnet/buildnet/node/reapi/names"
 	"github.com/buildnet/buildnet/node/reapi/platform"
+	"github.com/buildnet/buildnet/node/reapi/results"
 	"github.com/buildnet/buildnet/sched/action"
 	"github.com/buildnet/buildnet/store"
 	"github.com/buildnet/buildnet/store/digest"
@@ -98,12 +99,12 @@ func (s *Service) read(ctx context.Context, d digest.Digest, limit int64, m prot
 
 // task reads the action of an operation and makes the step of it, which is not
 // named yet.
-func (s *Service) task(ctx context.Context, d digest.Digest, priority int32) (*task, error) {
-	a, err := s.action(ctx, d)
+func (s *Service) task(ctx context.Context, o *operation, priority int32) (*task, error) {
+	a, err := s.action(ctx, o.key.Action)
 	if err != nil {
 		return nil, err
 	}
-	fn := d.Function()
+	fn := o.key.Action.Function()
 	cd, err := names.Digest(fn, a.GetCommandDigest())
 	if err != nil {
 		return nil, fmt.Errorf("command of action: %w", err)
@@ -130,7 +131,7 @@ func (s *Service) task(ctx context.Context, d digest.Digest, priority int32) (*t
 	if err := s.properties(ctx, t, a); err != nil {
 		return nil, err
 	}
-	return t, s.inputs(ctx, t, root)
+	return t, s.inputs(ctx, o, t, root)
 }
 
 // alsoMissing adds to a command that is missing what of the inputs is, so that the
@@ -229,11 +230,7 @@ func (s *Service) properties(ctx context.Context, t *task, a *repb.Action) error
 		t.step.Env = append(t.step.Env, action.Property{Name: v.GetName(), Value: v.GetValue()})
 	}
 	sortProperties(t.step.Env)
-	said := a.GetPlatform()
-	if said == nil {
-		said = t.command.GetPlatform() //nolint:staticcheck // clients of REAPI 2.1 and before have it here alone
-	}
-	w, err := platform.Read(s.opts.Machine, said)
+	w, err := s.platform(a, t.command)
 	if err != nil {
 		return fault.Errorf(codes.FailedPrecondition, "%v", err)
 	}
@@ -262,6 +259,52 @@ func (s *Service) properties(ctx context.Context, t *task, a *repb.Action) error
 	}
 	sortProperties(t.step.Platform)
 	return nil
+}
+
+// platform reads what a client says of the machine.
+func (s *Service) platform(a *repb.Action, c *repb.Command) (platform.Wishes, error) {
+	said := a.GetPlatform()
+	if said == nil {
+		said = c.GetPlatform() //nolint:staticcheck // clients of REAPI 2.1 and before have it here alone
+	}
+	return platform.Read(s.opts.Machine, said)
+}
+
+// lookUp looks for the result of an action: where its messages are here, as is usual, of
+// the programs that it runs alone.
+func (s *Service) lookUp(ctx context.Context, k results.Key) (*results.Made, error) {
+	if t, ok := s.programs(ctx, k.Action); ok {
+		return s.opts.Results.FindOf(ctx, k, t)
+	}
+	return s.opts.Results.Find(ctx, k)
+}
+
+// programs is the toolchain of an action, "" if that lies among its inputs. It is not
+// ok if what says so is not here, or is wrong.
+func (s *Service) programs(ctx context.Context, d digest.Digest) (toolchain string, ok bool) {
+	var a repb.Action
+	var c repb.Command
+	if s.readHere(ctx, d, maxAction, &a) != nil {
+		return "", false
+	}
+	cd, err := names.Digest(d.Function(), a.GetCommandDigest())
+	if err != nil || s.readHere(ctx, cd, maxCommand, &c) != nil {
+		return "", false
+	}
+	w, err := s.platform(&a, &c)
+	if err != nil || w.Inputs {
+		return "", err == nil
+	}
+	_, toolchain, err = s.opts.Toolchain(ctx, c.GetArguments())
+	return toolchain, err == nil
+}
+
+func (s *Service) readHere(ctx context.Context, d digest.Digest, limit int64, m proto.Message) error {
+	content, err := store.ReadAll(ctx, s.opts.Blobs, d, limit)
+	if err != nil {
+		return err
+	}
+	return proto.Unmarshal(content, m)
 }
 
 func sortProperties(ps []action.Property) {

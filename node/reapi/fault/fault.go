@@ -34,10 +34,10 @@ func Of(err error) *status.Status {
 		return own.GRPCStatus()
 	case errors.Is(err, names.ErrMalformed), errors.Is(err, digest.ErrMalformed), errors.Is(err, store.ErrMismatch):
 		return status.New(codes.InvalidArgument, err.Error())
+	case errors.Is(err, store.ErrFull):
+		return noRoom(err)
 	case errors.Is(err, store.ErrNotFound):
 		return status.New(codes.NotFound, err.Error())
-	case errors.Is(err, store.ErrFull):
-		return with(status.New(codes.ResourceExhausted, err.Error()), &epb.RetryInfo{RetryDelay: durationpb.New(retryTime)})
 	case errors.Is(err, context.Canceled):
 		return status.New(codes.Canceled, err.Error())
 	case errors.Is(err, context.DeadlineExceeded):
@@ -53,6 +53,14 @@ func Status(err error) error { return Of(err).Err() }
 // Errorf returns an error of the code.
 func Errorf(code codes.Code, format string, args ...any) error {
 	return status.Error(code, fmt.Sprintf(format, args...))
+}
+
+// NoRoom returns err as a handler returns what fails for want of room: not UNAVAILABLE,
+// on which clients try again until they are through.
+func NoRoom(err error) error { return noRoom(err).Err() }
+
+func noRoom(err error) *status.Status {
+	return with(status.New(codes.ResourceExhausted, err.Error()), &epb.RetryInfo{RetryDelay: durationpb.New(retryTime)})
 }
 
 // Missing says that a call needs blobs that nobody has: FAILED_PRECONDITION with

@@ -27,6 +27,7 @@ func TestErrorsHaveTheCodesThatClientsActOn(t *testing.T) {
 		{store.ErrMismatch, codes.InvalidArgument},
 		{store.ErrNotFound, codes.NotFound},
 		{store.ErrFull, codes.ResourceExhausted},
+		{errors.Join(store.ErrNotFound, store.ErrFull), codes.ResourceExhausted}, // it could not be brought here
 		{context.Canceled, codes.Canceled},
 		{context.DeadlineExceeded, codes.DeadlineExceeded},
 		{errors.New("a disk broke"), codes.Internal},
@@ -43,12 +44,14 @@ func TestErrorsHaveTheCodesThatClientsActOn(t *testing.T) {
 }
 
 func TestWantOfRoomSaysWhenToTryAgain(t *testing.T) {
-	details := fault.Of(store.ErrFull).Details()
-	if len(details) != 1 {
-		t.Fatalf("details %v", details)
-	}
-	if retry, ok := details[0].(*epb.RetryInfo); !ok || retry.RetryDelay.AsDuration() <= 0 {
-		t.Errorf("detail %v", details[0])
+	for _, err := range []error{fault.Status(store.ErrFull), fault.NoRoom(errors.New("no room where it ran"))} {
+		s := status.Convert(err)
+		if s.Code() != codes.ResourceExhausted || len(s.Details()) != 1 {
+			t.Fatalf("%v, details %v", err, s.Details())
+		}
+		if retry, ok := s.Details()[0].(*epb.RetryInfo); !ok || retry.RetryDelay.AsDuration() <= 0 {
+			t.Errorf("detail %v", s.Details()[0])
+		}
 	}
 }
 

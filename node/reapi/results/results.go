@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
@@ -72,6 +73,9 @@ type Options struct {
 	// Made remembers by the execution of what action blobs came to be, by the
 	// client's names; nil forgets it.
 	Made func(k Key, blobs []digest.Digest)
+	// Said remembers of what action a client says that it made blobs; nil forgets it.
+	// What is made of a false word is other blobs, and nobody takes it for these.
+	Said func(k Key, blobs []digest.Digest)
 	// Sign makes an entry of this node.
 	Sign func(act digest.Digest, r action.Result) (action.Entry, error)
 	// Toolchains are the digests of the programs that an action of a client may run
@@ -108,6 +112,9 @@ func New(opts Options) *Store {
 	}
 	if opts.Given == nil {
 		opts.Given = untold
+	}
+	if opts.Said == nil {
+		opts.Said = func(Key, []digest.Digest) {}
 	}
 	s := &Store{opts: opts}
 	s.publishing.SetLimit(maxPublishing)
@@ -151,6 +158,21 @@ func (s *Store) Find(ctx context.Context, k Key) (*Made, error) {
 	if err != nil {
 		return nil, fmt.Errorf("result of %v: %w", k.Action, err)
 	}
+	return s.find(ctx, k, toolchains)
+}
+
+// FindOf is Find of an action of which it is known what programs it runs: each
+// toolchain less is a question less to the mesh. What clients uploaded is under the
+// first of all toolchains, whatever the action runs.
+func (s *Store) FindOf(ctx context.Context, k Key, toolchain string) (*Made, error) {
+	all, err := s.opts.Toolchains(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("result of %v: %w", k.Action, err)
+	}
+	return s.find(ctx, k, slices.Compact([]string{toolchain, all[0]}))
+}
+
+func (s *Store) find(ctx context.Context, k Key, toolchains []string) (*Made, error) {
 	keys := make([]digest.Digest, len(toolchains))
 	for i, t := range toolchains {
 		keys[i] = k.digest(t)
@@ -269,6 +291,7 @@ func (s *Store) Upload(ctx context.Context, k Key, toolchain string, m *Made) er
 	if err := s.opts.Uploads.PutOwn(ctx, e); err != nil {
 		return fmt.Errorf("keep result of %v: %w", k.Action, err)
 	}
+	s.opts.Said(k, m.names())
 	if s.opts.ShareUploads {
 		s.publish(k, e)
 	}

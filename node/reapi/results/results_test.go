@@ -140,14 +140,64 @@ func TestAResultIsFoundWhereTheSameIsInstalled(t *testing.T) {
 	}
 }
 
+// asking counts what a mesh is asked for.
+type asking struct {
+	board
+	keys int
+}
+
+func (a *asking) Lookup(ctx context.Context, s registry.Scope, as []digest.Digest) map[digest.Digest]registry.Found {
+	a.keys += len(as)
+	return a.board.Lookup(ctx, s, as)
+}
+
+// Who knows what an action runs asks for less, and finds all that there is.
+func TestWhatAnActionRunsSparesQuestions(t *testing.T) {
+	tools := []string{"gcc 12", "gcc 12 of this processor", ""}
+	for _, toolchain := range tools {
+		for what, keep := range map[string]func(m *member) error{
+			"nothing": func(*member) error { return nil },
+			"executed": func(m *member) error {
+				return m.Keep(t.Context(), asked, toolchain, m.made(t), &action.Entry{Result: action.Result{Isolation: action.Full}})
+			},
+			"uploaded": func(m *member) error { return m.Upload(t.Context(), asked, tools[0], m.made(t)) },
+		} {
+			b := board{}
+			first := newMember(t, b, nil, true, tools...)
+			if err := keep(first); err != nil {
+				t.Fatal(err)
+			}
+			first.done(t)
+			second, a := newMember(t, b, first, true, tools...), &asking{board: b}
+			second.opts.Registry = a
+			_, err := second.FindOf(t.Context(), asked, toolchain)
+			if (err == nil) != (what != "nothing") {
+				t.Errorf("%s with %q: %v", what, toolchain, err)
+			}
+			if a.keys > 2 || toolchain == tools[0] && a.keys != 1 {
+				t.Errorf("%s with %q: asked for %d keys", what, toolchain, a.keys)
+			}
+			if _, err := newMember(t, b, first, true, tools...).Find(t.Context(), asked); (err == nil) != (what != "nothing") {
+				t.Errorf("%s with %q, of any: %v", what, toolchain, err)
+			}
+		}
+	}
+}
+
 func TestUploadsAreForThisNodeUnlessTheyAreShared(t *testing.T) {
 	for _, share := range []bool{false, true} {
 		b := board{}
 		m := newMember(t, b, nil, share, "gcc 12", "")
+		var said []digest.Digest
+		m.opts.Said = func(_ Key, blobs []digest.Digest) { said = blobs }
+		m.opts.Made = func(Key, []digest.Digest) { t.Error("what a client says counts as seen") }
 		if err := m.Upload(t.Context(), asked, "gcc 12", m.made(t)); err != nil {
 			t.Fatal(err)
 		}
 		m.done(t)
+		if len(said) != 1 {
+			t.Errorf("%d blobs are said to be made", len(said))
+		}
 		if _, err := m.Find(t.Context(), asked); err != nil {
 			t.Errorf("shared %v: here: %v", share, err)
 		}

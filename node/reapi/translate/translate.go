@@ -113,7 +113,16 @@ func New(blobs Blobs, opts Options) *Translator {
 // the client's names, each once, and no digest. A tree that breaks the
 // specification or a limit is a *Fault.
 func (t *Translator) Root(ctx context.Context, root digest.Digest) (native digest.Digest, missing []digest.Digest, err error) {
+	return t.HeldRoot(ctx, root, nil)
+}
+
+// HeldRoot is Root that tells hold of the native blobs of the tree, each before it is
+// looked for: a lease's Hold has them stay. hold may be nil.
+func (t *Translator) HeldRoot(ctx context.Context, root digest.Digest, hold func(...digest.Digest)) (native digest.Digest, missing []digest.Digest, err error) {
 	w := newWalk(t, root.Function())
+	if hold != nil {
+		w.hold = hold
+	}
 	if err := w.read(ctx, root); err != nil {
 		return digest.Digest{}, nil, err
 	}
@@ -260,6 +269,7 @@ func (t *Translator) encode(ctx context.Context, w *walk, root digest.Digest) (d
 		}
 		dir.translate(n)
 		natives[d] = n
+		w.hold(n) // others may have encoded it
 	}
 	return natives[root], nil
 }
@@ -273,6 +283,7 @@ func (t *Translator) forgetLost(ctx context.Context, w *walk) error {
 			known, of = append(known, n), append(of, w.dirs[d])
 		}
 	}
+	w.hold(known...)
 	here, err := t.blobs.Has(ctx, known)
 	if err != nil {
 		return err

@@ -347,6 +347,31 @@ func TestWhatIsElsewhereIsBrought(t *testing.T) {
 	}
 }
 
+// Whoever holds a tree holds all of it, whether it was translated before or not.
+func TestAllOfATreeIsHeld(t *testing.T) {
+	w := newWorld(digest.SHA256)
+	tr := translate.New(w, translate.Options{})
+	top, _ := sample(t, w)
+	for _, when := range []string{"at first", "when it is known"} {
+		held := map[digest.Digest]bool{}
+		n, missing, err := tr.HeldRoot(t.Context(), top, func(ds ...digest.Digest) {
+			for _, d := range ds {
+				held[d] = true
+			}
+		})
+		if err != nil || len(missing) > 0 {
+			t.Fatalf("%s: missing %v, %v", when, missing, err)
+		}
+		all, err := store.Tree(t.Context(), w.under, n, 100)
+		check(t, err)
+		for _, d := range all {
+			if !held[d] {
+				t.Errorf("%s: %v is not held", when, d)
+			}
+		}
+	}
+}
+
 func TestLostNativeDirectoryIsMadeAgain(t *testing.T) {
 	w := newWorld(digest.SHA256)
 	tr := translate.New(w, translate.Options{})

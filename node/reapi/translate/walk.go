@@ -8,8 +8,9 @@ import (
 
 // walk is one look at one tree.
 type walk struct {
-	t  *Translator
-	fn digest.Function
+	t    *Translator
+	fn   digest.Function
+	hold func(...digest.Digest)
 
 	dirs map[digest.Digest]*dir
 	// at is where a directory was seen first, for people.
@@ -27,7 +28,7 @@ type size struct{ depth, nodes int }
 
 func newWalk(t *Translator, fn digest.Function) *walk {
 	return &walk{
-		t: t, fn: fn, dirs: map[digest.Digest]*dir{}, at: map[digest.Digest]string{},
+		t: t, fn: fn, hold: func(...digest.Digest) {}, dirs: map[digest.Digest]*dir{}, at: map[digest.Digest]string{},
 		sizes: map[digest.Digest]size{}, gone: map[digest.Digest]struct{}{},
 	}
 }
@@ -145,6 +146,7 @@ func (w *walk) files(ctx context.Context) error {
 			}
 		}
 	}
+	w.hold(natives...)
 	here, err := w.t.here(ctx, natives)
 	if err != nil {
 		return err
