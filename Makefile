@@ -12,7 +12,7 @@ BENCH     ?= .
 SOAKTIME  ?= 1h
 
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-tests build demo test vet cross gen gen-check lint bench bench-peers bench-reapi lab simulations soak flaws scale calibrate clean
+.PHONY: help deps deps-tests build demo test mutants vet cross gen gen-check lint bench bench-peers bench-reapi lab simulations soak flaws scale calibrate clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,7 @@ plain: vet cross flaws
 	$(GO) test -tags lab -vet off -count 1 -timeout $(TESTTIME) -run TestBuildAndTest ./simulations/lab/bazel
 	@$(MAKE) --no-print-directory worlds
 	$(GO) test -vet off -timeout $(TESTTIME) ./node/ninja -run TestAsNinjaDoes -cases 1000
+	@$(MAKE) --no-print-directory mutants
 
 simulations: ## what `make test` runs of the simulation: seeds, scripts, planted bugs, twenty real nodes in virtual time
 	@$(MAKE) --no-print-directory -j 2 flaws worlds race-worlds
@@ -72,6 +73,9 @@ worlds:
 race-worlds:
 	$(RACE) ./simulations -skip TestScripts -seeds 40
 	$(RACE) $(STACK) -run 'Together|Outlives|Storm|Heals|Leaves|Records' -stack-nodes 5
+
+mutants: ## break what meets the demands of Remote Execution clients, line by line: a test has to notice each
+	$(GO) test -vet off -count 1 -timeout $(TESTTIME) ./node/reapi/mutants -plant
 
 vet: ## go vet and gofmt
 	$(GO) vet ./...

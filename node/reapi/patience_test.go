@@ -59,6 +59,9 @@ func (s *sink) Read(_ *bspb.ReadRequest, stream bspb.ByteStream_ReadServer) erro
 		return stream.Send(&bspb.ReadResponse{Data: s.answer})
 	}
 	<-s.reading
+	if err := stream.Context().Err(); err != nil {
+		return err
+	}
 	return stream.Send(&bspb.ReadResponse{Data: []byte("late")})
 }
 

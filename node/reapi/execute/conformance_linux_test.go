@@ -164,7 +164,7 @@ func exits(t *testing.T, c *client) {
 }
 
 func timeouts(t *testing.T, c *client) {
-	w := shell("echo begun; exec sleep 600", "out")
+	w := shell("echo begun; exec sleep 10", "out")
 	w.action.Timeout = durationpb.New(1e9)
 	r := c.run(c.in("timeouts"), c.upload(w))
 	c.fails(r, codes.DeadlineExceeded)
@@ -210,11 +210,16 @@ func missing(t *testing.T, c *client) {
 	if got := subjects(t, c.fails(c.run(c.in("missing"), act), codes.FailedPrecondition)); !slices.Equal(got, want) {
 		t.Errorf("missing %v, want %v", got, want)
 	}
+	w.action.CommandDigest = of("no command")
+	all := append([]string{subject(of("no command"))}, want...)
+	slices.Sort(all)
+	if got := subjects(t, c.fails(c.run(c.in("missing"), c.putMessage(w.action)), codes.FailedPrecondition)); !slices.Equal(got, all) {
+		t.Errorf("missing %v, want %v", got, all)
+	}
 	c.put([]byte("never uploaded"))
 	c.put([]byte("nor this"))
 	c.ok(c.run(c.in("missing"), act))
 
-	w.action.CommandDigest = of("no command")
 	noCommand := c.putMessage(w.action)
 	if got := subjects(t, c.fails(c.run(c.in("missing"), noCommand), codes.FailedPrecondition)); !slices.Equal(got, []string{subject(of("no command"))}) {
 		t.Errorf("missing %v", got)
@@ -226,9 +231,12 @@ func missing(t *testing.T, c *client) {
 
 func invalid(t *testing.T, c *client) {
 	for name, change := range map[string]func(*work){
-		"no command":        func(w *work) { w.command.Arguments = nil },
-		"output outside":    func(w *work) { w.command.OutputPaths = []string{"../out"} },
-		"absolute output":   func(w *work) { w.command.OutputPaths = []string{"/out"} },
+		"no command":      func(w *work) { w.command.Arguments = nil },
+		"output outside":  func(w *work) { w.command.OutputPaths = []string{"../out"} },
+		"absolute output": func(w *work) { w.command.OutputPaths = []string{"/out"} },
+		"absolute output in a directory": func(w *work) {
+			w.command.WorkingDirectory, w.command.OutputPaths = "work", []string{"/out"}
+		},
 		"directory outside": func(w *work) { w.command.WorkingDirectory = "../x" },
 		"negative timeout":  func(w *work) { w.action.Timeout = durationpb.New(-1e9) },
 		"timeout of a year": func(w *work) { w.action.Timeout = durationpb.New(365 * 24 * 3600e9) },
@@ -266,6 +274,17 @@ func uncached(t *testing.T, c *client) {
 	if _, err := c.ac.GetActionResult(c.Context(), &repb.GetActionResultRequest{ActionDigest: act}); status.Code(err) != codes.NotFound {
 		t.Errorf("from the cache: %v", err)
 	}
+	w = shell("exec sleep 600")
+	w.action.DoNotCache = true
+	act = c.upload(w)
+	one := c.begin(&repb.ExecuteRequest{ActionDigest: act}, repb.ExecutionStage_EXECUTING)
+	other := c.begin(&repb.ExecuteRequest{ActionDigest: act}, repb.ExecutionStage_EXECUTING)
+	if one.name == other.name {
+		t.Error("two who ask for it share an operation")
+		return
+	}
+	one.cancelled()
+	other.cancelled()
 }
 
 func salts(t *testing.T, c *client) {

@@ -147,7 +147,7 @@ func directories(t *testing.T, c *client) {
 	for format, want := range map[repb.Command_OutputDirectoryFormat][2]bool{
 		repb.Command_TREE_ONLY: {true, false}, repb.Command_DIRECTORY_ONLY: {false, true}, repb.Command_TREE_AND_DIRECTORY: {true, true},
 	} {
-		w := shell("mkdir -p out/empty out/sub; cp in out/sub/f; chmod +x out/sub/f; ln -s sub/f out/l; : > out/none", "out")
+		w := shell("mkdir -p out/empty out/sub/below; cp in out/sub/f; cp in out/sub/below/f; chmod +x out/sub/f out/sub/below/f; ln -s sub/f out/l; : > out/none", "out")
 		w.command.OutputDirectoryFormat = format
 		d := c.ok(c.run(c.in("dirs"), c.upload(w))).GetOutputDirectories()[0]
 		if (d.GetTreeDigest() != nil) != want[0] || (d.GetRootDirectoryDigest() != nil) != want[1] {
@@ -164,7 +164,7 @@ func directories(t *testing.T, c *client) {
 				t.Fatal(err)
 			}
 			root = tree.GetRoot()
-			if len(tree.GetChildren()) != 2 {
+			if len(tree.GetChildren()) != 3 {
 				t.Errorf("children %v", tree.GetChildren())
 			}
 		}
