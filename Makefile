@@ -60,7 +60,6 @@ plain: vet cross flaws
 	$(GO) test -tags lab -vet off -count 1 -timeout $(TESTTIME) -run TestBuildAndTest ./simulations/lab/bazel
 	@$(MAKE) --no-print-directory worlds
 	$(GO) test -vet off -timeout $(TESTTIME) ./node/ninja -run TestAsNinjaDoes -cases 1000
-	@$(MAKE) --no-print-directory mutants
 
 simulations: ## what `make test` runs of the simulation: seeds, scripts, planted bugs, twenty real nodes in virtual time
 	@$(MAKE) --no-print-directory -j 2 flaws worlds race-worlds
