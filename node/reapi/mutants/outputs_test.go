@@ -86,8 +86,8 @@ var outputs = []group{
 var platforms = []group{
 	{6, "node/reapi/execute/task.go", part("demand_6"), []mutant{
 		{"the platform of the action", `said := a.GetPlatform()`, `said := (*repb.Platform)(nil)`},
-		{"the platform of the command", `said = t.command.GetPlatform() //nolint`, `//nolint`},
-		{"the platform of the action wins", "if said == nil {\n\t\tsaid", "if t.command.GetPlatform() != nil {\n\t\tsaid"},
+		{"the platform of the command", `said = c.GetPlatform()`, `said = nil`},
+		{"the platform of the action wins", "if said == nil {\n\t\tsaid", "if c.GetPlatform() != nil {\n\t\tsaid"},
 		{"what the mesh lacks is FAILED_PRECONDITION", `return fault.Errorf(codes.FailedPrecondition, "%v", err)`, `return fault.Errorf(codes.Unavailable, "%v", err)`},
 	}},
 	{6, "node/reapi/platform/platform.go", part("demand_6"), []mutant{
