@@ -318,3 +318,59 @@ func TestNamesDoNothingToATerminal(t *testing.T) {
 		}
 	}
 }
+
+func TestAStepThatCameToNothingIsNotRunUnlessItIsAskedForAgain(t *testing.T) {
+	b := newBook(&memory.KV{})
+	running(t, b, func() {
+		i := b.Enter(said("one"))
+		defer i.Leave()
+		for n := range 2 {
+			a := &Ask{Action: act(n), Said: said("one"), Outputs: []string{fmt.Sprintf("out%d", n)}}
+			i.Undone(i.Plan(a), a)
+		}
+		i.Known(act(1), said("one"), result(1, "self"))
+		listed, err := b.List(0)
+		if err != nil || len(listed) != 1 || !listed[0].Running {
+			t.Fatalf("%+v, %v", listed, err)
+		}
+		if f := summaryOf(t, listed[0]); f.Steps != 2 || f.NotRun != 1 || f.CachedLocal != 1 {
+			t.Errorf("%+v", f)
+		}
+	})
+}
+
+// Who comes back while the end of an invocation is written down waits for that.
+func TestAnInvocationThatIsWrittenDownIsGoneOnWithAfterwards(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBook(&memory.KV{})
+		running(t, b, func() {
+			b.Answered(act(1), said("one"), result(1, "self"))
+			b.mu.Lock()
+			ending := b.open["one"]
+			b.close(ending)
+			b.mu.Unlock()
+			done := make(chan struct{})
+			go func() { defer close(done); b.Answered(act(2), said("one"), result(2, "self")) }()
+			synctest.Wait()
+			b.end(ending)
+			<-done
+			if f := summaryOf(t, only(t, b)); f.Steps != 2 {
+				t.Errorf("%+v", f)
+			}
+		})
+	})
+}
+
+func TestWhatIsWrittenDownLeavesRoomForOthers(t *testing.T) {
+	b := newBook(&memory.KV{})
+	b.budget = told.NewBudget(4 << 10)
+	running(t, b, func() {
+		for n := range 50 {
+			b.Answered(act(n), said(fmt.Sprint(n)), result(n, "self"))
+			b.look(func(*Invocation) bool { return true })
+		}
+		if r, err := b.Get("49"); err != nil || strings.Contains(string(r.Events), "more happened") {
+			t.Errorf("%s, %v", r.Events, err)
+		}
+	})
+}
