@@ -124,7 +124,7 @@ func (e *endless) Register(r grpc.ServiceRegistrar) {
 			if err := decode(&bspb.QueryWriteStatusRequest{}); err != nil {
 				return nil, err
 			}
-			return nil, e.work(ctx)
+			return &bspb.QueryWriteStatusResponse{}, e.work(ctx)
 		}}},
 		Streams: []grpc.StreamDesc{{StreamName: "Read", ServerStreams: true, Handler: func(_ any, stream grpc.ServerStream) error {
 			if err := stream.RecvMsg(&bspb.ReadRequest{}); err != nil {
