@@ -11,6 +11,10 @@ const (
 	// Patience is how long a step waits for a member that could run it, once
 	// none can.
 	Patience = 5 * time.Second
+	// LookTime is how long it waits for another than the initiator that has yet to say
+	// which toolchains it has: a first look takes seconds, many times that on a busy
+	// machine. The initiator is waited for as long as it lives.
+	LookTime = time.Minute
 )
 
 // endHearing ends the hearing when all of the crew have been heard, or when it
@@ -75,7 +79,8 @@ func (l *Leader) atHome(n need) bool {
 // "" while one has it, or may yet come.
 func (l *Leader) impossible(i int) string {
 	n := l.needs[i]
-	lack, slotless := "", false
+	since := l.lackedSince(i)
+	lack, slotless, looks := "", false, false
 	for _, m := range l.order {
 		if l.able(n, m) {
 			l.ableAt[i] = l.now
@@ -83,6 +88,9 @@ func (l *Leader) impossible(i int) string {
 		}
 		if m.occupied && !n.initiator {
 			return ""
+		}
+		if l.mayHave(n, m) && (m.id == l.opts.Initiator || l.now.Sub(since) < LookTime) {
+			looks = true
 		}
 		if m.join != nil && (!n.initiator || m.id == l.opts.Initiator) {
 			if lacks := n.lacks(m.join); lack == "" || lacks != "" && m.id == l.opts.Initiator {
@@ -94,18 +102,23 @@ func (l *Leader) impossible(i int) string {
 	if lack == "" && slotless {
 		lack = "a member that takes work"
 	}
-	since := latest(l.openedAt, l.neededAt[i])
-	if at := l.ableAt[i]; !at.IsZero() {
-		since = at
-	}
-	neverWas := l.ableAt[i].IsZero() && l.allJoined() && l.answered(n)
-	if lack == "" || !neverWas && l.now.Sub(since) < Patience {
+	neverWas := l.ableAt[i].IsZero() && l.allJoined()
+	if lack == "" || looks || !neverWas && l.now.Sub(since) < Patience {
 		return ""
 	}
 	if n.initiator {
 		return "it runs on the initiator alone, which lacks " + lack
 	}
 	return "no peer can run this: needs " + lack + "; start a node that has it, or change the step's platform or tools"
+}
+
+// lackedSince is when somebody could last run steps of a need, or when they came if
+// nobody ever could.
+func (l *Leader) lackedSince(i int) time.Time {
+	if at := l.ableAt[i]; !at.IsZero() {
+		return at
+	}
+	return latest(l.openedAt, l.neededAt[i])
 }
 
 // assignQueue gives the queued steps of one need to those who want work, those

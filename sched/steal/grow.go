@@ -80,11 +80,18 @@ type demands struct {
 	needOf []int
 	specs  []Spec // the toolchains that they ask for
 	needAt map[need]int
-	specAt map[Spec]int
+	specAt map[version]int
+}
+
+// version is a toolchain as it was when a step was made. A later one is asked for anew:
+// what was installed meanwhile is there, and no answer from before tells of it.
+type version struct {
+	Spec
+	digest string
 }
 
 func newDemands(steps []action.Step) demands {
-	d := demands{needAt: map[need]int{}, specAt: map[Spec]int{}}
+	d := demands{needAt: map[need]int{}, specAt: map[version]int{}}
 	d.add(steps)
 	return d
 }
@@ -100,12 +107,12 @@ func (d *demands) add(steps []action.Step) {
 		n.outputs, _ = s.Property(action.PropertyOutputs)
 		n.streams, _ = s.Property(action.PropertyStreams)
 		if n.toolchain, _ = s.Property(action.PropertyToolchain); n.toolchain != "" {
-			sp := specOf(s)
-			if _, ok := d.specAt[sp]; !ok {
-				d.specAt[sp] = len(d.specs)
-				d.specs = append(d.specs, sp)
+			v := version{specOf(s), n.toolchain}
+			if _, ok := d.specAt[v]; !ok {
+				d.specAt[v] = len(d.specs)
+				d.specs = append(d.specs, v.Spec)
 			}
-			n.spec = d.specAt[sp]
+			n.spec = d.specAt[v]
 		}
 		if _, ok := d.needAt[n]; !ok {
 			d.needAt[n] = len(d.needs)
@@ -124,15 +131,15 @@ func specOf(s *action.Step) (sp Spec) {
 
 // bears reports whether the toolchains of more steps are within the limit.
 func (d *demands) bears(steps []action.Step) bool {
-	more := map[Spec]bool{}
+	more := map[version]bool{}
 	for i := range steps {
-		if t, _ := steps[i].Property(action.PropertyToolchain); t == "" {
+		t, _ := steps[i].Property(action.PropertyToolchain)
+		if t == "" {
 			continue
 		}
-		if sp := specOf(&steps[i]); !more[sp] {
-			if _, ok := d.specAt[sp]; !ok {
-				more[sp] = true
-			}
+		v := version{specOf(&steps[i]), t}
+		if _, ok := d.specAt[v]; !ok {
+			more[v] = true
 		}
 	}
 	return len(d.specs)+len(more) <= MaxSpecs

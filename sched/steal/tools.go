@@ -54,11 +54,20 @@ func (l *Leader) lacksToolchain(m *member, s Step) {
 	l.handsChanged(m)
 }
 
-// answered reports whether all of the crew have said whether they have the
-// toolchain of a need.
-func (l *Leader) answered(n need) bool {
-	return n.spec < 0 || !l.opts.Plan.Open ||
-		!slices.ContainsFunc(l.order, func(m *member) bool { return m.join != nil && len(m.join.Toolchains) <= n.spec })
+// mayHave reports whether m is there, and has yet to say whether it has what a need asks
+// for: it is looking at its toolchains.
+func (l *Leader) mayHave(n need, m *member) bool {
+	switch {
+	case m.link != Up, m.id != l.opts.Initiator && (n.initiator || l.opts.Plan.Modes.Local):
+		return false
+	case m.join == nil:
+		return true
+	case n.spec < len(m.join.Toolchains), m.join.Slots == 0:
+		return false
+	}
+	rest := n
+	rest.spec = -1
+	return l.opts.Plan.Open && rest.lacks(m.join) == ""
 }
 
 // ask looks for more toolchains; what was found before is found again.

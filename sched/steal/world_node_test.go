@@ -406,7 +406,11 @@ func (n *node) doHand(o HandOutput) {
 		}
 	}
 	if o.Probe != nil {
-		n.later(w.delay(), func() {
+		takes := w.delay()
+		if n.id == w.ids[len(w.ids)-1] {
+			takes += w.spec.looks
+		}
+		n.later(takes, func() {
 			if n.hand == h {
 				n.doHand(h.Probed(w.now, n.toolchains(o.Probe)))
 			}

@@ -82,6 +82,8 @@ type spec struct {
 	// Steps for the initiator only, and steps that need a toolchain that only
 	// the last peer has.
 	here, special map[int]bool
+	// looks is how long that peer looks at its toolchains.
+	looks time.Duration
 	// home says that all others had better run on the initiator.
 	home bool
 	// candidates are the places of the peers, best first; nil is by number.
