@@ -64,13 +64,13 @@ func TestCancelledActionDiesWithAllItStarted(t *testing.T) {
 			ended <- err
 		}()
 		<-started
-		eventually(t, 10*time.Second, "eight processes", func() bool { return running(mark) >= 8 })
+		eventually(t, 30*time.Second, "eight processes", func() bool { return running(mark) >= 8 })
 		cancel()
 		begin := time.Now()
 		if err := <-ended; !errors.Is(err, context.Canceled) {
 			t.Errorf("Execute = %v, want Canceled", err)
 		}
-		if took := time.Since(begin); took > time.Second {
+		if took := time.Since(begin); took > 10*time.Second {
 			t.Errorf("ended after %v", took)
 		}
 		if n := running(mark); n > 0 {
@@ -99,7 +99,7 @@ func TestTimeoutEndsTheAction(t *testing.T) {
 		if result.OK() || !strings.Contains(result.Message, "time limit of 500ms") {
 			t.Errorf("result = %+v", result)
 		}
-		if result.Wall > 2*time.Second || running(mark) > 0 {
+		if result.Wall > 10*time.Second || running(mark) > 0 {
 			t.Errorf("took %v, %d processes live on", result.Wall, running(mark))
 		}
 	})
@@ -295,12 +295,12 @@ func TestKilledNodeTakesItsActionsAlong(t *testing.T) {
 		if err := node.Start(); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, 20*time.Second, "eight processes", func() bool { return running(mark) >= 8 })
+		eventually(t, 30*time.Second, "eight processes", func() bool { return running(mark) >= 8 })
 		if err := node.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
 		_ = node.Wait()
-		eventually(t, 2*time.Second, "all are dead", func() bool { return running(mark) == 0 })
+		eventually(t, 20*time.Second, "all are dead", func() bool { return running(mark) == 0 })
 		if _, err := exec.New(exec.Options{Dir: scratch, Blobs: r.blobs}); err != nil {
 			t.Errorf("the next start: %v", err)
 		}
