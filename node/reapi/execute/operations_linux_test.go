@@ -99,14 +99,15 @@ func TestDemand7ExecutionPolicyPriority(t *testing.T) {
 		return c.ok(b.end()).GetExecutionMetadata().GetExecutionStartTimestamp().AsTime()
 	}
 	at := started(urgent)
-	var last time.Time
+	later := 0
 	for _, p := range patient {
-		if began := started(p); began.After(last) {
-			last = began
+		if at.Before(started(p)) {
+			later++
 		}
 	}
-	if !at.Before(last) {
-		t.Errorf("what is urgent began at %v, the last of what is not at %v", at, last)
+	// One or two may not have been in the queue when the slot became free.
+	if later <= len(patient)/2 {
+		t.Errorf("what is urgent began before %d of the %d that are not", later, len(patient))
 	}
 }
 

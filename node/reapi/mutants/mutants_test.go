@@ -1,7 +1,7 @@
 // Package mutants breaks the lines that meet the demands of clients (docs/reapi.md,
 // Conformance), one after the other, and sees that the conformance tests notice each.
-// A mutant is a text of a file and what it becomes; the lists are in the files
-// demand*_test.go. Start reading at TestMutants.
+// A mutant is a text of a file and what it becomes; the lists are in files that are
+// named after what they are about. Start reading at TestMutants.
 package mutants
 
 import (
@@ -151,7 +151,7 @@ func compile(t *testing.T) string {
 // run runs tests with one mutant, or with none.
 func run(t *testing.T, binaries string, of test, mutant string) (out string, ok bool) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), filepath.Join(binaries, filepath.Base(of.in)+".test"), "-test.run", of.run, "-test.timeout", "2m")
+	cmd := exec.CommandContext(t.Context(), filepath.Join(binaries, filepath.Base(of.in)+".test"), "-test.run", of.run, "-test.failfast", "-test.timeout", "2m")
 	cmd.Dir = filepath.Join(root, of.in)
 	cmd.Env = append(os.Environ(), chosen+"="+mutant)
 	var printed bytes.Buffer
