@@ -33,7 +33,8 @@ var (
 )
 
 // New returns the store that answers to both names. It reads nothing. Losing the
-// newest of table in an unclean stop costs an upload each.
+// newest of aliases in an unclean stop costs an upload each. Nobody else may write to
+// them.
 func New(under store.Blobs, aliases store.KV) *Blobs {
 	return &Blobs{under: under, table: table{kv: aliases}}
 }

@@ -34,10 +34,18 @@ const (
 
 // table keeps the two directions. A value is a checksum that covers the key, the
 // last use in grains since 1970, and the hash: the size is the key's.
-type table struct{ kv store.KV }
+//
+// Nobody else writes to kv, since what is there is remembered. What a sweep drops may
+// be remembered for a grain: it is as true as before.
+type table struct {
+	kv     store.KV
+	recent recent
+}
 
 // forward is the key of what a foreign digest stands for.
-func forward(d digest.Digest) []byte { return d.AppendBinary([]byte{'>'}) }
+func forward(d digest.Digest) []byte {
+	return d.AppendBinary(append(make([]byte, 0, 1+digest.BinarySize), '>'))
+}
 
 // backward is the key of what a native digest is called in fn.
 func backward(d digest.Digest, fn digest.Function) []byte {
@@ -46,7 +54,12 @@ func backward(d digest.Digest, fn digest.Function) []byte {
 
 // get returns the digest under key, which is of fn and size, and uses it;
 // store.ErrNotFound if there is none. A damaged one is none.
-func (t table) get(key []byte, fn digest.Function, size int64) (digest.Digest, error) {
+func (t *table) get(key []byte, fn digest.Function, size int64) (digest.Digest, error) {
+	now := grain(time.Now())
+	d, ok, writes := t.recent.of(key, now)
+	if ok {
+		return d, nil
+	}
 	raw, err := t.kv.Get(key)
 	if err != nil {
 		return digest.Digest{}, err
@@ -54,18 +67,22 @@ func (t table) get(key []byte, fn digest.Function, size int64) (digest.Digest, e
 	if !sound(key, raw) {
 		return digest.Digest{}, store.ErrNotFound
 	}
-	d, err := digest.New(fn, raw[sumBytes+stampBytes:], size)
-	if err != nil {
+	if d, err = digest.New(fn, raw[sumBytes+stampBytes:], size); err != nil {
 		return digest.Digest{}, err
 	}
-	if now := grain(time.Now()); stamp(raw) != now {
-		return d, t.kv.Put(key, value(key, d, now))
+	if stamp(raw) != now {
+		if err := t.kv.Put(key, value(key, d, now)); err != nil {
+			return d, err
+		}
 	}
+	t.recent.add(key, used{d, now}, writes)
 	return d, nil
 }
 
-func (t table) put(key []byte, d digest.Digest) error {
-	if err := t.kv.Put(key, value(key, d, grain(time.Now()))); err != nil {
+func (t *table) put(key []byte, d digest.Digest) error {
+	err := t.kv.Put(key, value(key, d, grain(time.Now())))
+	t.recent.written(key)
+	if err != nil {
 		return err
 	}
 	if rand.IntN(sweepOdds) > 0 {
@@ -74,10 +91,14 @@ func (t table) put(key []byte, d digest.Digest) error {
 	return t.sweep(key[:len(key)-afterShelf])
 }
 
-func (t table) delete(key []byte) error { return t.kv.Delete(key) }
+func (t *table) delete(key []byte) error {
+	err := t.kv.Delete(key)
+	t.recent.written(key)
+	return err
+}
 
 // sweep drops from a shelf what was used longest ago.
-func (t table) sweep(shelf []byte) error {
+func (t *table) sweep(shelf []byte) error {
 	type item struct {
 		key  []byte
 		used uint32

@@ -7,14 +7,18 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
 	bspb "google.golang.org/genproto/googleapis/bytestream"
 
 	"github.com/buildnet/buildnet/node/reapi/cas"
+	"github.com/buildnet/buildnet/node/reapi/remake"
 	"github.com/buildnet/buildnet/store"
 	"github.com/buildnet/buildnet/store/alias"
 	"github.com/buildnet/buildnet/store/digest"
 	"github.com/buildnet/buildnet/store/disk"
+	"github.com/buildnet/buildnet/store/makers"
 )
 
 // small is the size of the blobs in bytes: what most of a build's are about.
@@ -105,4 +109,38 @@ func each(b *testing.B, at int, f func(uint64) error) {
 	}
 	working.Wait()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "blobs/s")
+}
+
+// BenchmarkFindMissing asks for 100 digests of which every other is there, as a node
+// does: what is there is kept, and of what is not it is looked up who made it.
+func BenchmarkFindMissing(b *testing.B) {
+	s, err := disk.Open(b.TempDir(), disk.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { s.Close() })
+	w := &world{t: b, blobs: alias.New(s, s.CacheKV("alias"))}
+	made := makers.New(s.CacheKV("makers"))
+	keeper := w.blobs.Keeper(s)
+	again := remake.New(remake.Options{Makers: made.Of, Has: w.blobs.Has})
+	service := cas.New(w.blobs, cas.Options{
+		Keep: func(ds []digest.Digest) {
+			if _, err := keeper.Keep(b.Context(), time.Now().Add(time.Hour), ds); err != nil {
+				b.Error(err)
+			}
+		},
+		Remake: again.Remake,
+	})
+	var ds []digest.Digest
+	for i, d := range w.fill()[:50] {
+		ds = append(ds, d, digest.Of(digest.SHA256, numbered(uint64(1e6+i))))
+	}
+	asked := messages(ds)
+	b.ReportAllocs()
+	for b.Loop() {
+		a, err := service.FindMissingBlobs(b.Context(), &repb.FindMissingBlobsRequest{BlobDigests: asked})
+		if err != nil || len(a.MissingBlobDigests) != 50 {
+			b.Fatal(a, err)
+		}
+	}
 }

@@ -97,9 +97,15 @@ func (s *Service) present(ctx context.Context, ds []digest.Digest) ([]bool, erro
 	if err != nil {
 		return nil, err
 	}
-	s.keep(chosen(ds, there, true))
+	kept := chosen(ds, there, true)
+	s.keep(kept)
 	// What went before it was kept is seen now.
-	return s.known(ctx, ds)
+	still, err := s.known(ctx, kept)
+	if err != nil {
+		return nil, err
+	}
+	answer(there, true, still)
+	return there, nil
 }
 
 func (s *Service) known(ctx context.Context, ds []digest.Digest) ([]bool, error) {
@@ -111,12 +117,17 @@ func (s *Service) known(ctx context.Context, ds []digest.Digest) ([]bool, error)
 	if err != nil {
 		return nil, err
 	}
+	answer(there, false, elsewhere)
+	return there, nil
+}
+
+// answer replaces those of there that are what, in order.
+func answer(there []bool, what bool, by []bool) {
 	for i := range there {
-		if !there[i] {
-			there[i], elsewhere = elsewhere[0], elsewhere[1:]
+		if there[i] == what {
+			there[i], by = by[0], by[1:]
 		}
 	}
-	return there, nil
 }
 
 // chosen returns those of ds for which there is want.
