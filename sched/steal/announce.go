@@ -107,11 +107,14 @@ func (o *Origin) hasResult(index uint64, op Op) {
 		o.reply(o.watch.lead, Known{Step: op.Step, Failed: k.failed})
 	case k.done != nil && sameDone(k.done, op.Done):
 		k.index = index
-		if k.secured {
-			// It may have been said before the leader had the result.
-			o.reply(o.watch.lead, Secured{Step: op.Step, Action: op.Done.Entry.Action})
-		} else {
+		if !k.secured {
 			o.secureFrom(op.Step)
+			break
+		}
+		// It may have been said before the leader had the result.
+		o.reply(o.watch.lead, Secured{Step: op.Step, Action: op.Done.Entry.Action})
+		for _, a := range o.deps.above[op.Step] {
+			o.secureFrom(a)
 		}
 	case k.secured:
 		if k.done != nil {
@@ -170,12 +173,13 @@ func (o *Origin) Brought(now time.Time, s Step, attempt uint64, why string) Orig
 }
 
 // secureFrom secures s, if all below it is secured, and what waited for that.
-// The leader's log has to say so: what an earlier one said may be made of
-// inputs that have come out otherwise since.
+// The leader's log has to say so, of s and of all below it: what an earlier one
+// said, or one who has not heard of it yet, may be made of inputs that have come out
+// otherwise since.
 func (o *Origin) secureFrom(s Step) {
 	for todo := []Step{s}; len(todo) > 0; todo = todo[1:] {
 		s, k := todo[0], &o.steps[todo[0]]
-		if k.secured || !k.fetched || k.index == 0 || k.toSecure > 0 {
+		if k.secured || !k.fetched || k.index == 0 || k.toSecure > 0 || !o.agreed(s) {
 			continue
 		}
 		k.secured = true
@@ -209,6 +213,17 @@ func (o *Origin) announceFrom(s Step) {
 			todo = append(todo, o.deps.above[todo[0]]...)
 		}
 	}
+}
+
+// agreed reports whether the leader's log has the results below s that are here.
+func (o *Origin) agreed(s Step) bool {
+	for _, on := range o.deps.below[s] {
+		had, has := o.steps[on].done, o.record.Steps[on].Done
+		if had != has && (had == nil || has == nil || !sameDone(had, has)) {
+			return false
+		}
+	}
+	return true
 }
 
 func (o *Origin) announce(s Step) bool {

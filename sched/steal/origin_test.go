@@ -136,3 +136,47 @@ func TestALargeBuild(t *testing.T) {
 		t.Errorf("elected %+v", w.lastElection())
 	}
 }
+
+// A successor's log may be behind the initiator's, and come in parts.
+func TestOriginSecuresNothingThatWasMadeOfWhatCameOutOtherwise(t *testing.T) {
+	_, o := origin(chain(2), 1)
+	o.Tick(start)
+	first, second := garbageDone(0), garbageDone(0)
+	second.Entry.Result.Outputs[0].Digest = digestOf("otherwise")
+	stale, made := garbageDone(1), garbageDone(1)
+	made.Entry.Action = digestOf("made of the second")
+	one, two := Epoch{Number: 1, Leader: "peer1"}, Epoch{Number: 2, Leader: "peer2"}
+	o.Receive(start, one, Hello{})
+	o.Receive(start, one, Append{First: 1, Ops: []Op{{Kind: OpStandbys}, {Kind: OpDone, Step: 0, Done: first}, {Kind: OpDone, Step: 1, Done: stale}}})
+	o.Brought(start, 0, 1, "a disk that fails")
+	o.Receive(start, one, Append{First: 4, Ops: []Op{{Kind: OpReopened, Step: 0}, {Kind: OpReopened, Step: 1}, {Kind: OpDone, Step: 0, Done: second}}})
+	expect(t, "secured", said(o.Brought(start, 0, 3, "").Replies), []Message{Secured{Step: 0, Action: second.Entry.Action}})
+
+	o.Receive(start, two, Hello{})
+	late := o.Receive(start, two, Append{First: 1, Ops: []Op{
+		{Kind: OpDone, Step: 0, Done: first}, {Kind: OpReopened, Step: 0}, {Kind: OpDone, Step: 1, Done: stale}, {Kind: OpStandbys},
+	}})
+	expect(t, "what the log says of step 1 is brought", len(late.Secures), 1)
+	expect(t, "and not secured", len(o.Brought(start, 1, late.Secures[0].Attempt, "").Replies), 0)
+	expect(t, "nor later", said(o.Receive(start, two, Append{First: 5, Ops: []Op{{Kind: OpReopened, Step: 1}, {Kind: OpDone, Step: 0, Done: second}}}).Replies),
+		[]Message{Secured{Step: 0, Action: second.Entry.Action}, Ack{Index: 6}})
+	good := o.Receive(start, two, Append{First: 7, Ops: []Op{{Kind: OpDone, Step: 1, Done: made}}})
+	expect(t, "its second run is", said(o.Brought(start, 1, good.Secures[0].Attempt, "").Replies), []Message{Secured{Step: 1, Action: made.Entry.Action}})
+}
+
+// What waits for it is secured when a successor's log says again what is here.
+func TestOriginSecuresWhatIsHereWhenTheLogAgrees(t *testing.T) {
+	_, o := origin(chain(2), 1)
+	o.Tick(start)
+	below, above := garbageDone(0), garbageDone(1)
+	one, two := Epoch{Number: 1, Leader: "peer1"}, Epoch{Number: 2, Leader: "peer2"}
+	o.Receive(start, one, Hello{})
+	o.Receive(start, one, Append{First: 1, Ops: []Op{{Kind: OpStandbys}, {Kind: OpDone, Step: 0, Done: below}, {Kind: OpDone, Step: 1, Done: above}}})
+	o.Brought(start, 0, 1, "")
+	o.Receive(start, two, Hello{})
+	o.Receive(start, two, Append{First: 1, Ops: []Op{{Kind: OpDone, Step: 1, Done: above}, {Kind: OpStandbys}}})
+	expect(t, "not before", len(o.Brought(start, 1, 1, "").Replies), 0)
+	expect(t, "then", said(o.Receive(start, two, Append{First: 3, Ops: []Op{{Kind: OpDone, Step: 0, Done: below}}}).Replies), []Message{
+		Secured{Step: 0, Action: below.Entry.Action}, Secured{Step: 1, Action: above.Entry.Action}, Ack{Index: 3},
+	})
+}

@@ -154,6 +154,12 @@ func (l *Leader) complete(s Step, d Done) {
 	l.settle(s)
 	l.judgeStep(s, &d)
 	l.move(s, Finished)
+	if ok && before != nil && !sameOutputs(&before.Entry.Result, &d.Entry.Result) {
+		// First, so that nobody who has the log in parts takes them for made of d.
+		for _, a := range l.deps.above[s] {
+			l.outdate(a)
+		}
+	}
 	l.append(Op{Kind: OpDone, Step: s, Done: &d})
 	l.owe(s)
 	l.unsecured++
@@ -169,12 +175,8 @@ func (l *Leader) complete(s Step, d Done) {
 		l.bury(s)
 		return
 	}
-	changed := before != nil && !sameOutputs(&before.Entry.Result, &d.Entry.Result)
 	for _, a := range l.deps.above[s] {
 		l.tasks[a].missing--
-		if changed {
-			l.outdate(a)
-		}
 		l.unblock(a)
 	}
 }

@@ -55,6 +55,20 @@ func (r *Backups) end(at spending) {
 	}
 }
 
+// again reports whether a worker is given once more what it has not begun: it gave
+// that back, as one does whose slots its owner's commands take, and no op says so.
+func (r *Backups) again(at spending, e *trace.Event) bool {
+	if r.declared[at] != e.Peer+1 {
+		return false
+	}
+	for _, a := range r.hands.attempts[stepOf{e.Build, e.Step}] {
+		if a.node == e.Peer && a.began && a.freed == "" {
+			return false
+		}
+	}
+	return true
+}
+
 func (r *Backups) begin(s *setting.Setting, at spending, e *trace.Event) string {
 	where := fmt.Sprintf("step %d of build %d was given to node %d as well,", e.Step, e.Build, e.Peer)
 	other := false
@@ -64,7 +78,7 @@ func (r *Backups) begin(s *setting.Setting, at spending, e *trace.Event) string 
 	switch {
 	case !other && !troubled(s):
 		return where + " and nobody else had it"
-	case r.declared[at] > 0 && !troubled(s):
+	case r.declared[at] > 0 && !r.again(at, e) && !troubled(s):
 		return fmt.Sprintf("%s which node %d was already", where, r.declared[at]-1)
 	case r.declared[at] == 0:
 		r.count[at.logOf]++

@@ -25,6 +25,8 @@ func TestBackups(t *testing.T) {
 			add(5, trace.Revoked, func(e *trace.Event) { e.Peer, e.Step = 2, 0 }).
 			given(9, 1, 1, 0, 3).logged(9, trace.OpBackup, 9, 0, 3, 0), "nobody else had it"},
 		trial{"a second one", backed().given(2000, 1, 1, 0, 0).logged(2000, trace.OpBackup, 10, 0, 0, 0), "which node 3 was already"},
+		trial{"one more of who runs it", backed().given(2000, 1, 1, 0, 3).logged(2000, trace.OpBackup, 10, 0, 3, 0), "which node 3 was already"},
+		trial{"one more of who has not begun", backed()[:4].given(2000, 1, 1, 0, 3).logged(2000, trace.OpBackup, 10, 0, 3, 0), ""},
 		trial{"too many", few, "one of 3 backups on 8 slots"},
 		trial{"one after the other", few[:6].logged(3, trace.OpDone, 7, 0, 2, 0).
 			given(4, 1, 1, 2, 2).given(4, 1, 1, 2, 3).logged(4, trace.OpBackup, 8, 2, 3, 0), ""},
