@@ -12,16 +12,18 @@ import (
 
 // Ends is the rule that every build whose initiator lives is over within the
 // setting's limit of the last fault, and of its own begin; and that it
-// completed, unless somebody cancelled it.
+// completed, unless somebody cancelled it. One that is left to nodes without slots,
+// as an heir may be, waits for somebody who has some.
 type Ends struct {
 	over, lost map[int]bool
+	down       map[int]bool  // nodes
 	done       map[int]int   // announced or given up, by build
 	looked     time.Duration // when no build was late
 }
 
 // NewEnds returns the rule for one run.
 func NewEnds() *Ends {
-	return &Ends{over: map[int]bool{}, lost: map[int]bool{}, done: map[int]int{}}
+	return &Ends{over: map[int]bool{}, lost: map[int]bool{}, down: map[int]bool{}, done: map[int]int{}}
 }
 
 // lookEvery is how often builds that are late are looked for.
@@ -34,7 +36,10 @@ func (*Ends) Name() string { return "every build ends" }
 func (r *Ends) Observe(w World, e *trace.Event) string {
 	builds := w.Setting().Builds
 	switch e.Kind {
+	case trace.Up:
+		r.down[e.Node] = false
 	case trace.Down:
+		r.down[e.Node] = true
 		for b := range builds {
 			r.lost[b] = r.lost[b] || builds[b].Initiator == e.Node && e.At <= r.deadline(w.Setting(), b)
 		}
@@ -51,7 +56,7 @@ func (r *Ends) Observe(w World, e *trace.Event) string {
 	}
 	r.looked = e.At
 	for b := range builds {
-		if e.At > r.deadline(w.Setting(), b) && !r.over[b] && !r.lost[b] {
+		if e.At > r.deadline(w.Setting(), b) && !r.over[b] && !r.lost[b] && r.slots(w.Setting()) {
 			return r.late(w, b)
 		}
 	}
@@ -61,11 +66,21 @@ func (r *Ends) Observe(w World, e *trace.Event) string {
 // Settle looks for builds that never ended.
 func (r *Ends) Settle(w World) string {
 	for b := range w.Setting().Builds {
-		if !r.over[b] && !r.lost[b] {
+		if !r.over[b] && !r.lost[b] && r.slots(w.Setting()) {
 			return r.late(w, b)
 		}
 	}
 	return ""
+}
+
+// slots reports whether a node that is up has any.
+func (r *Ends) slots(s *setting.Setting) bool {
+	for i := range s.Nodes {
+		if s.Nodes[i].Slots > 0 && !r.down[i] {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *Ends) late(w World, b int) string {

@@ -233,6 +233,17 @@ func TestEnds(t *testing.T) {
 		trial{"its initiator is lost", stream{}.began(0, 0).add(5, trace.Down, on(0)), ""},
 	)
 	s = plain()
+	for i := range s.Nodes {
+		s.Nodes[i].Slots = i / 2
+	}
+	s.Builds[0].Initiator = 1
+	gone := stream{}.began(0, 0).add(5, trace.Down, on(2))
+	try(t, rule, &mesh{setting: s},
+		trial{"somebody has slots", gone, "is not over"},
+		trial{"nobody has", gone.add(6, trace.Down, on(3)), ""},
+		trial{"until one comes", gone.add(6, trace.Down, on(3)).add(7, trace.Up, on(3)), "is not over"},
+	)
+	s = plain()
 	s.Faults = []fault.Fault{{Kind: fault.Cancel}}
 	try(t, rule, &mesh{setting: s}, trial{"cancelled", stream{}.began(0, 0).over(5, 0, int64(steal.Cancelled)), ""})
 }
