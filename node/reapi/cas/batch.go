@@ -13,6 +13,7 @@ import (
 	"github.com/buildnet/buildnet/node/reapi/fault"
 	"github.com/buildnet/buildnet/node/reapi/limits"
 	"github.com/buildnet/buildnet/node/reapi/names"
+	"github.com/buildnet/buildnet/node/reapi/room"
 	"github.com/buildnet/buildnet/store"
 	"github.com/buildnet/buildnet/store/digest"
 )
@@ -79,6 +80,13 @@ func inBatch(ds []digest.Digest) error {
 	return nil
 }
 
+func total(ds []digest.Digest) (bytes int64) {
+	for _, d := range ds {
+		bytes += d.Size()
+	}
+	return bytes
+}
+
 // BatchUpdateBlobs implements repb.ContentAddressableStorageServer.
 func (s *Service) BatchUpdateBlobs(ctx context.Context, q *repb.BatchUpdateBlobsRequest) (*repb.BatchUpdateBlobsResponse, error) {
 	ms := make([]*repb.Digest, len(q.Requests))
@@ -111,7 +119,7 @@ func (s *Service) update(ctx context.Context, d digest.Digest, r *repb.BatchUpda
 	case repb.Compressor_IDENTITY:
 	case repb.Compressor_ZSTD:
 		var err error
-		if content, err = decompress(content, d.Size()); err != nil {
+		if content, err = decompress(ctx, content, d.Size()); err != nil {
 			return err
 		}
 	default:
@@ -144,6 +152,12 @@ func (s *Service) BatchReadBlobs(ctx context.Context, q *repb.BatchReadBlobsRequ
 	if err != nil {
 		return nil, fault.Status(err)
 	}
+	// What is read, and the same compressed.
+	release, err := room.Take(ctx, 2*total(ds))
+	if err != nil {
+		return nil, fault.Status(err)
+	}
+	defer release()
 	zstd := slices.Contains(q.AcceptableCompressors, repb.Compressor_ZSTD)
 	a := &repb.BatchReadBlobsResponse{Responses: make([]*repb.BatchReadBlobsResponse_Response, len(ds))}
 	for i, d := range ds {

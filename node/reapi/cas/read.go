@@ -10,6 +10,7 @@ import (
 
 	"github.com/buildnet/buildnet/node/reapi/fault"
 	"github.com/buildnet/buildnet/node/reapi/names"
+	"github.com/buildnet/buildnet/node/reapi/room"
 )
 
 // chunkBytes is the size of one message of a read: four frames of HTTP/2, and
@@ -48,6 +49,15 @@ func (s *Service) read(q *bspb.ReadRequest, stream bspb.ByteStream_ReadServer) e
 		n = min(n, q.ReadLimit)
 	}
 	from := io.NewSectionReader(r, q.ReadOffset, n)
+	takes := int64(chunkBytes)
+	if compressed {
+		takes += encoderBytes
+	}
+	release, err := room.Take(stream.Context(), takes)
+	if err != nil {
+		return err
+	}
+	defer release()
 	if compressed {
 		return encode(sender{stream}, from)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/buildnet/buildnet/node/reapi/fault"
 	"github.com/buildnet/buildnet/node/reapi/limits"
 	"github.com/buildnet/buildnet/node/reapi/names"
+	"github.com/buildnet/buildnet/node/reapi/room"
 	"github.com/buildnet/buildnet/store"
 	"github.com/buildnet/buildnet/store/digest"
 )
@@ -30,6 +31,10 @@ const (
 	// many directories it has at most.
 	pageBytes       = 1 << 20
 	pageDirectories = 1000
+	// stepDirectories is for how many more directories a walk asks for room at once,
+	// stepBytes for what it has to know of them.
+	stepDirectories = 10_000
+	stepBytes       = stepDirectories * 256
 )
 
 // GetTree implements repb.ContentAddressableStorageServer. Every directory comes
@@ -48,6 +53,7 @@ func (s *Service) tree(q *repb.GetTreeRequest, stream grpc.ServerStreamingServer
 		return fault.Errorf(codes.InvalidArgument, "page_size %d", q.PageSize)
 	}
 	w := newWalk(s, ds[0])
+	defer w.forget()
 	if err := w.skip(stream.Context(), q.PageToken); err != nil {
 		return err
 	}
@@ -63,6 +69,7 @@ func (s *Service) tree(q *repb.GetTreeRequest, stream grpc.ServerStreamingServer
 		if err := stream.Send(page); err != nil || page.NextPageToken == "" {
 			return err
 		}
+		w.sent()
 	}
 }
 
@@ -75,6 +82,37 @@ type walk struct {
 	todo []digest.Digest
 	done int
 	hash hash.Hash // of what was visited
+
+	// known and held give back what is taken for what is known of the tree, and for
+	// the directories that go with the next page.
+	known, held []func()
+}
+
+// sent gives back what a page took.
+func (w *walk) sent() {
+	for _, release := range w.held {
+		release()
+	}
+	w.held = w.held[:0]
+}
+
+func (w *walk) forget() {
+	w.sent()
+	for _, release := range w.known {
+		release()
+	}
+}
+
+// grow asks for room for more directories than are known.
+func (w *walk) grow(ctx context.Context) error {
+	for len(w.seen) > stepDirectories*len(w.known)+stepDirectories/10 {
+		release, err := room.Take(ctx, stepBytes)
+		if err != nil {
+			return err
+		}
+		w.known = append(w.known, release)
+	}
+	return nil
 }
 
 func newWalk(s *Service, root digest.Digest) *walk {
@@ -99,6 +137,7 @@ func (w *walk) skip(ctx context.Context, token string) error {
 		if _, err := w.next(ctx); err != nil {
 			return err
 		}
+		w.sent()
 	}
 	if w.token() != token {
 		return fault.Errorf(codes.InvalidArgument, "page_token %q is not of this tree as it is now; ask for all of it", token)
@@ -131,7 +170,11 @@ func (w *walk) next(ctx context.Context) (*repb.Directory, error) {
 	d := w.todo[0]
 	w.todo = w.todo[1:]
 	w.done++
-	dir, err := w.s.directory(ctx, d)
+	if err := w.grow(ctx); err != nil {
+		return nil, err
+	}
+	dir, release, err := w.s.directory(ctx, d)
+	w.held = append(w.held, release)
 	missing := errors.Is(err, store.ErrNotFound) && d != w.root
 	if err != nil && !missing {
 		return nil, err
@@ -165,21 +208,35 @@ func (w *walk) add(fn digest.Function, dir *repb.Directory) error {
 	return nil
 }
 
-// directory reads a Directory that is here or in the mesh.
-func (s *Service) directory(ctx context.Context, d digest.Digest) (*repb.Directory, error) {
+// directory reads a Directory that is here or in the mesh, and takes what it takes
+// until release is called.
+func (s *Service) directory(ctx context.Context, d digest.Digest) (dir *repb.Directory, release func(), err error) {
+	release = func() {}
 	if d.Size() > maxDirectoryBytes {
-		return nil, fault.Errorf(codes.ResourceExhausted, "directory %v: the limit is %d bytes", d, maxDirectoryBytes)
+		return nil, release, fault.Errorf(codes.ResourceExhausted, "directory %v: the limit is %d bytes", d, maxDirectoryBytes)
 	}
 	if err := s.bring(ctx, []digest.Digest{d}); err != nil {
-		return nil, err
+		return nil, release, err
 	}
+	reading, err := room.Take(ctx, d.Size())
+	if err != nil {
+		return nil, release, err
+	}
+	defer reading()
 	content, err := store.ReadAll(ctx, s.blobs, d, maxDirectoryBytes)
 	if err != nil {
-		return nil, err
+		return nil, release, err
 	}
-	dir := &repb.Directory{}
+	dir = &repb.Directory{}
+	takes, ok := limits.Decoded(dir.ProtoReflect().Descriptor(), content)
+	if !ok {
+		return nil, release, fault.Errorf(codes.ResourceExhausted, "directory %v takes more than %d bytes in memory", d, limits.MaxDecodedBytes)
+	}
+	if release, err = room.Take(ctx, takes); err != nil {
+		return nil, func() {}, err
+	}
 	if err := proto.Unmarshal(content, dir); err != nil {
-		return nil, fault.Errorf(codes.InvalidArgument, "blob %v is no Directory: %v", d, err)
+		return nil, release, fault.Errorf(codes.InvalidArgument, "blob %v is no Directory: %v", d, err)
 	}
-	return dir, nil
+	return dir, release, nil
 }

@@ -86,7 +86,7 @@ func (s *Service) upload(in *incoming, name names.Upload) (int64, error) {
 	}
 	compressed := name.Compressor == repb.Compressor_ZSTD
 	if compressed {
-		err = decode(h, in)
+		err = decode(ctx, h, in)
 	} else {
 		_, err = in.WriteTo(h)
 	}

@@ -2,6 +2,8 @@ package cas
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -10,6 +12,8 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/buildnet/buildnet/node/reapi/fault"
+	"github.com/buildnet/buildnet/node/reapi/limits"
+	"github.com/buildnet/buildnet/node/reapi/room"
 	"github.com/buildnet/buildnet/store"
 )
 
@@ -19,18 +23,24 @@ import (
 const (
 	maxWindow    = 8 << 20
 	encodeWindow = 1 << 20
+
+	// encoderBytes is what an encoder takes; a decoder takes decoderBytes beside its
+	// window.
+	encoderBytes = 2 * encodeWindow
+	decoderBytes = 1 << 20
 )
+
+// windows are those that there are decoders for: a client that needs a small one takes
+// no more.
+var windows = [...]int64{1 << 20, 2 << 20, 4 << 20, maxWindow}
 
 // Coders are made without goroutines of their own, and used again: what they
 // hold is larger than most blobs.
 var (
-	decoders = sync.Pool{New: func() any {
-		d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
-		if err != nil {
-			panic(fmt.Sprintf("cas: zstd refuses our options: %v", err))
-		}
-		return d
-	}}
+	decoders = [len(windows)]sync.Pool{
+		{New: func() any { return newDecoder(windows[0]) }}, {New: func() any { return newDecoder(windows[1]) }},
+		{New: func() any { return newDecoder(windows[2]) }}, {New: func() any { return newDecoder(windows[3]) }},
+	}
 	encoders = sync.Pool{New: func() any {
 		e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(encodeWindow), zstd.WithZeroFrames(true), zstd.WithEncoderLevel(zstd.SpeedFastest))
 		if err != nil {
@@ -40,17 +50,61 @@ var (
 	}}
 )
 
-// decode writes what r holds, decompressed, to w. Errors of r and w come as they
-// are; those of the compression are INVALID_ARGUMENT.
-func decode(w io.Writer, r io.Reader) error {
-	d := decoders.Get().(*zstd.Decoder)
+func newDecoder(window int64) *zstd.Decoder {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(uint64(window)))
+	if err != nil {
+		panic(fmt.Sprintf("cas: zstd refuses our options: %v", err))
+	}
+	return d
+}
+
+// sniff returns which decoder the first frame of r needs, and r from its beginning.
+// Frames that follow may not need a larger one.
+func sniff(r io.Reader) (class int, whole io.Reader, err error) {
+	head := make([]byte, zstd.HeaderMaxSize)
+	n, err := io.ReadFull(r, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return 0, nil, err
+	}
+	whole = io.MultiReader(bytes.NewReader(head[:n]), r)
+	var h zstd.Header
+	if h.Decode(head[:n]) != nil {
+		return 0, whole, nil // the decoder says what is wrong
+	}
+	needs := h.WindowSize
+	if h.SingleSegment {
+		needs = h.FrameContentSize
+	}
+	if h.Skippable {
+		needs = maxWindow
+	}
+	for class < len(windows)-1 && uint64(windows[class]) < needs {
+		class++
+	}
+	return class, whole, nil
+}
+
+// decode writes what r holds, decompressed, to w, when there is room for what that
+// takes. Errors of r and w come as they are; those of the compression are
+// INVALID_ARGUMENT.
+func decode(ctx context.Context, w io.Writer, r io.Reader) error {
+	class, r, err := sniff(r)
+	if err != nil {
+		return err
+	}
+	release, err := room.Take(ctx, windows[class]+decoderBytes)
+	if err != nil {
+		return err
+	}
+	defer release()
+	d := decoders[class].Get().(*zstd.Decoder)
 	defer func() {
 		_ = d.Reset(nil) // lets go of r
-		decoders.Put(d)
+		decoders[class].Put(d)
 	}()
 	source := &noting{r: r}
 	target := &notingWriter{w: w}
-	err := d.Reset(source)
+	err = d.Reset(source)
 	if err == nil {
 		_, err = io.Copy(target, onlyReader{d})
 	}
@@ -110,9 +164,14 @@ func (b *bounded) Write(p []byte) (int, error) {
 }
 
 // decompress returns a blob that is said to be of size bytes.
-func decompress(content []byte, size int64) ([]byte, error) {
+func decompress(ctx context.Context, content []byte, size int64) ([]byte, error) {
+	release, err := room.Take(ctx, 2*min(size, limits.MaxBatchBytes))
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	b := &bounded{left: size}
-	if err := decode(b, bytes.NewReader(content)); err != nil {
+	if err := decode(ctx, b, bytes.NewReader(content)); err != nil {
 		return nil, err
 	}
 	return b.Bytes(), nil

@@ -16,9 +16,11 @@ const (
 	// maxOperations may go on at once: Bazel's largest --jobs times some clients.
 	maxOperations = 20_000
 	// maxDone operations are remembered, for clients that come back to them, each
-	// for doneTime.
-	maxDone  = 2_000
-	doneTime = 10 * time.Minute
+	// for doneTime, and of what came of them maxDoneBytes, encoded: results of 4 KiB
+	// on average, where most have a few hundred bytes.
+	maxDone      = 2_000
+	maxDoneBytes = 8 << 20
+	doneTime     = 10 * time.Minute
 )
 
 // sharing is what two requests have in common that share an operation.
@@ -29,6 +31,7 @@ type sharing struct {
 
 type done struct {
 	name string
+	size int // of the response, in bytes
 	at   time.Time
 }
 
@@ -57,8 +60,8 @@ func (s *Service) join(k results.Key, force, alone bool, w results.Inlining) (o 
 	return o, true, life, nil
 }
 
-// over forgets an operation that is done, after a while.
-func (s *Service) over(o *operation) {
+// over forgets an operation that is done, after a while. Its response has so many bytes.
+func (s *Service) over(o *operation, size int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.going--
@@ -66,9 +69,11 @@ func (s *Service) over(o *operation) {
 		delete(s.shared, at)
 	}
 	now := time.Now()
-	s.done = append(s.done, done{o.name, now})
-	for len(s.done) > maxDone || now.Sub(s.done[0].at) > doneTime {
+	s.done = append(s.done, done{o.name, size, now})
+	s.doneBytes += size
+	for len(s.done) > 1 && (len(s.done) > maxDone || s.doneBytes > maxDoneBytes || now.Sub(s.done[0].at) > doneTime) {
 		delete(s.operations, s.done[0].name)
+		s.doneBytes -= s.done[0].size
 		s.done = s.done[1:]
 	}
 }

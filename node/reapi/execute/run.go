@@ -115,6 +115,13 @@ func (v *visit) execute(ctx context.Context, o *operation, i *invocations.Invoca
 	}
 	ended := time.Now()
 	v.tell(o, i, t, d, began)
+	// Trees of what was made are as large as those that are read.
+	select {
+	case v.s.preparing <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-v.s.preparing }()
 	fn := o.key.Action.Function()
 	result, err := v.s.result(ctx, t, fn, &d.Entry.Result)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/buildnet/buildnet/mesh/peer"
 	"github.com/buildnet/buildnet/node/queue"
@@ -22,6 +23,7 @@ import (
 	"github.com/buildnet/buildnet/node/reapi/invocations"
 	"github.com/buildnet/buildnet/node/reapi/platform"
 	"github.com/buildnet/buildnet/node/reapi/results"
+	"github.com/buildnet/buildnet/node/reapi/room"
 	"github.com/buildnet/buildnet/node/reapi/translate"
 	"github.com/buildnet/buildnet/sched/action"
 	"github.com/buildnet/buildnet/store"
@@ -112,6 +114,7 @@ type Service struct {
 	shared     map[sharing]*operation // those that go on
 	going      int
 	done       []done              // in the order of their ends
+	doneBytes  int                 // of their responses
 	visits     map[visitKey]*visit // that take steps
 	open       map[*visit]bool     // and those that end
 	running    sync.WaitGroup      // operations; none begins once closed
@@ -174,18 +177,33 @@ func (s *Service) Execute(r *repb.ExecuteRequest, stream repb.Execution_ExecuteS
 		go func() {
 			defer s.running.Done()
 			defer o.cancel()
-			response, err := s.run(life, o, said, r.GetExecutionPolicy().GetPriority())
+			life := room.From(life, ctx)
+			response, err := s.held(life, o, a, func() (*repb.ExecuteResponse, error) {
+				return s.run(life, o, said, r.GetExecutionPolicy().GetPriority())
+			})
 			if err != nil {
 				if life.Err() != nil && errors.Is(err, context.Canceled) {
 					err = fault.Errorf(codes.Canceled, "nobody waited for it, or it was cancelled")
 				}
 				response = &repb.ExecuteResponse{Status: fault.Of(err).Proto(), Message: err.Error()}
 			}
-			s.over(o)
+			s.over(o, proto.Size(response))
 			o.finish(response)
 		}()
 	}
 	return s.follow(ctx, o, w, stream.Send)
+}
+
+// held calls run when there is room for what the action takes until it is over: its
+// command, in the words of the client and in ours. What cannot be read takes nothing.
+func (s *Service) held(ctx context.Context, o *operation, a *repb.Action, run func() (*repb.ExecuteResponse, error)) (*repb.ExecuteResponse, error) {
+	command := min(max(a.GetCommandDigest().GetSizeBytes(), 0), maxCommand)
+	release, err := room.Take(ctx, o.key.Action.Size()+2*command)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	return run()
 }
 
 // WaitExecution implements repb.ExecutionServer.

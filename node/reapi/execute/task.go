@@ -21,6 +21,7 @@ import (
 	"github.com/buildnet/buildnet/node/reapi/names"
 	"github.com/buildnet/buildnet/node/reapi/platform"
 	"github.com/buildnet/buildnet/node/reapi/results"
+	"github.com/buildnet/buildnet/node/reapi/room"
 	"github.com/buildnet/buildnet/sched/action"
 	"github.com/buildnet/buildnet/store"
 	"github.com/buildnet/buildnet/store/digest"
@@ -91,6 +92,15 @@ func (s *Service) read(ctx context.Context, d digest.Digest, limit int64, m prot
 	if err != nil {
 		return err
 	}
+	takes, ok := limits.Decoded(m.ProtoReflect().Descriptor(), content)
+	if !ok {
+		return fault.Errorf(codes.InvalidArgument, "%v takes more than %d bytes in memory", d, limits.MaxDecodedBytes)
+	}
+	release, err := room.Take(ctx, takes)
+	if err != nil {
+		return err
+	}
+	defer release()
 	if err := proto.Unmarshal(content, m); err != nil {
 		return fault.Errorf(codes.InvalidArgument, "%v is no %s: %v", d, m.ProtoReflect().Descriptor().Name(), err)
 	}

@@ -21,6 +21,8 @@ const (
 	// idleTime ends the build of an invocation for which nothing is executed: Bazel
 	// loads and analyses for longer, but its invocation can have another one.
 	idleTime = 30 * time.Second
+	// maxVisits invocations have a build of their own at once.
+	maxVisits = 200
 	// maxSteps of one build; the next one takes over.
 	maxSteps = 50_000
 	// maxIdle builds wait for more at once; beyond it the one that waits for longest
@@ -62,6 +64,10 @@ func (s *Service) enter(k visitKey, as string) *visit {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	v := s.visits[k]
+	if v == nil && len(s.open) >= maxVisits {
+		k.invocation = "" // one build for all that are too many
+		v = s.visits[k]
+	}
 	if v == nil || v.steps >= maxSteps {
 		s.room()
 		v = s.begin(k, as)

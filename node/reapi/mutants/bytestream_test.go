@@ -21,7 +21,7 @@ var byteStream = []group{
 		{"QueryWriteStatus of what is there is complete", `CommittedSize: name.Digest.Size(), Complete: true}`, `CommittedSize: name.Digest.Size()}`},
 		{"QueryWriteStatus of a part is what has come", `CommittedSize: s.uploads.status(key(ctx, name))}`, `CommittedSize: 0 * s.uploads.status(key(ctx, name))}`},
 		{"an upload that is closed early can be gone on with", "s.uploads.release(h)\n\t\treturn h.u.committed.Load(), nil", "s.uploads.discard(h)\n\t\treturn h.u.committed.Load(), nil"},
-		{"a compressed upload is decompressed", "if compressed {\n\t\terr = decode(h, in)", "if false {\n\t\terr = decode(h, in)"},
+		{"a compressed upload is decompressed", "if compressed {\n\t\terr = decode(ctx, h, in)", "if false {\n\t\terr = decode(ctx, h, in)"},
 		{"a blob that is too large is INVALID_ARGUMENT", `u.Digest.Size() > limits.MaxBlobBytes`, `false`},
 	}},
 	{3, "node/reapi/cas/upload.go", streams, []mutant{

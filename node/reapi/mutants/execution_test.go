@@ -79,7 +79,7 @@ var execution = []group{
 	}},
 	{7, "node/reapi/execute/operations.go", part("demand_7.*WaitExecution"), []mutant{
 		{"an operation that is not known is NOT_FOUND", `return nil, fault.Errorf(codes.NotFound, "no operation %q is known: execute the action again", name)`, `return nil, fault.Errorf(codes.Internal, "no operation %q", name)`},
-		{"an operation is known for a while after its end", `len(s.done) > maxDone || now.Sub(s.done[0].at) > doneTime {`, `len(s.done) > 0 {`},
+		{"an operation is known for a while after its end", `len(s.done) > 1 && (len(s.done) > maxDone || s.doneBytes > maxDoneBytes || now.Sub(s.done[0].at) > doneTime) {`, `len(s.done) > 0 {`},
 	}},
 	{7, "node/reapi/execute/operations.go", part("demand_7.*Cancel"), []mutant{
 		{"CancelOperation", "o.cancel()\n\treturn &emptypb.Empty{}, nil", "_ = o.cancel\n\treturn &emptypb.Empty{}, nil"},

@@ -75,7 +75,7 @@ var outputs = []group{
 	}},
 	{5, "node/reapi/translate/translate.go", part("demand_5.*input_root"), []mutant{
 		{"the executable bit of an input", `IsExecutable: f.executable, `, ``},
-		{"links among the inputs", `for _, l := range d.links {`, `for _, l := range d.links[:0] {`},
+		{"links among the inputs", "for _, l := range d.links {\n\t\tm.Symlinks", "for _, l := range d.links[:0] {\n\t\tm.Symlinks"},
 		{"empty directories among the inputs", `m.Directories = append(m.Directories, &repb.DirectoryNode{Name: s.name, Digest: action.ReapiDigest(sub(i))})`, `if s.digest.Size() > 0 {
 			m.Directories = append(m.Directories, &repb.DirectoryNode{Name: s.name, Digest: action.ReapiDigest(sub(i))})
 		}`},

@@ -66,6 +66,6 @@ var batches = []group{
 		{"each directory once", `if _, twice := w.seen[d]; !twice {`, `if _, twice := w.seen[d]; !twice || w.done < 100 {`},
 		{"a missing root is NOT_FOUND", `missing := errors.Is(err, store.ErrNotFound) && d != w.root`, `missing := errors.Is(err, store.ErrNotFound)`},
 		{"a missing part is left out", `missing := errors.Is(err, store.ErrNotFound) && d != w.root`, `missing := false`},
-		{"what is no Directory is INVALID_ARGUMENT", `return nil, fault.Errorf(codes.InvalidArgument, "blob %v is no Directory: %v", d, err)`, `return nil, err`},
+		{"what is no Directory is INVALID_ARGUMENT", `return nil, release, fault.Errorf(codes.InvalidArgument, "blob %v is no Directory: %v", d, err)`, `return nil, release, err`},
 	}},
 }

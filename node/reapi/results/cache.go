@@ -104,6 +104,11 @@ func (s *Store) said(ctx context.Context, k Key, r *repb.ActionResult) (*Made, [
 
 // Made finds all that a result names in fn, and which of it is not here.
 func (s *Store) Made(ctx context.Context, fn digest.Function, r *repb.ActionResult) (*Made, []digest.Digest, error) {
+	release, err := s.turns.take(ctx, treeBytes(r))
+	if err != nil {
+		return nil, nil, err
+	}
+	defer release()
 	all, err := direct(fn, r)
 	if err != nil {
 		return nil, nil, err

@@ -92,7 +92,8 @@ type Options struct {
 
 // Store is the results of clients. All methods may be called concurrently.
 type Store struct {
-	opts Options
+	opts  Options
+	turns turns
 	// life ends with Run, publishing with it.
 	life       context.Context
 	end        context.CancelFunc
@@ -116,7 +117,7 @@ func New(opts Options) *Store {
 	if opts.Said == nil {
 		opts.Said = func(Key, []digest.Digest) {}
 	}
-	s := &Store{opts: opts}
+	s := &Store{opts: opts, turns: newTurns()}
 	s.publishing.SetLimit(maxPublishing)
 	s.life, s.end = context.WithCancel(context.Background())
 	return s
@@ -217,11 +218,7 @@ func (s *Store) take(ctx context.Context, k Key, e *action.Entry, holders []peer
 	if err := s.bring(ctx, []digest.Digest{record}, holders); err != nil {
 		return nil, fmt.Errorf("record of %v: %w", k.Action, err)
 	}
-	encoded, err := store.ReadAll(ctx, s.opts.Blobs, record, maxRecordBytes)
-	if err != nil {
-		return nil, fmt.Errorf("record of %v: %w", k.Action, err)
-	}
-	m, err := decode(k.Action.Function(), encoded)
+	m, err := s.record(ctx, k, record)
 	if err != nil {
 		return nil, fmt.Errorf("record of %v: %w", k.Action, err)
 	}
@@ -242,6 +239,19 @@ func (s *Store) take(ctx context.Context, k Key, e *action.Entry, holders []peer
 		s.opts.Made(k, m.names())
 	}
 	return m, nil
+}
+
+func (s *Store) record(ctx context.Context, k Key, d digest.Digest) (*Made, error) {
+	release, err := s.turns.take(ctx, d.Size())
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	encoded, err := store.ReadAll(ctx, s.opts.Blobs, d, maxRecordBytes)
+	if err != nil {
+		return nil, err
+	}
+	return decode(k.Action.Function(), encoded)
 }
 
 // bring fetches what is not here.

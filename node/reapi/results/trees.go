@@ -6,8 +6,10 @@ import (
 	"fmt"
 
 	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/buildnet/buildnet/node/reapi/limits"
 	"github.com/buildnet/buildnet/node/reapi/names"
 	"github.com/buildnet/buildnet/store"
 	"github.com/buildnet/buildnet/store/digest"
@@ -39,16 +41,38 @@ func (n *naming) below(ctx context.Context, fn digest.Function, d *repb.OutputDi
 	if err != nil {
 		return err
 	}
-	var tree repb.Tree
-	if err := proto.Unmarshal(encoded, &tree); err != nil {
-		return fmt.Errorf("%w: output directory %q is no Tree: %w", names.ErrMalformed, d.GetPath(), err)
-	}
-	for _, dir := range append(tree.GetChildren(), tree.GetRoot()) {
-		if _, err := n.files(ctx, fn, dir); err != nil {
-			return err
+	for len(encoded) > 0 {
+		num, typ, tag := protowire.ConsumeTag(encoded)
+		length := protowire.ConsumeFieldValue(num, typ, encoded[max(tag, 0):])
+		if tag < 0 || length < 0 {
+			return fmt.Errorf("%w: output directory %q is no Tree", names.ErrMalformed, d.GetPath())
 		}
+		if typ == protowire.BytesType && num <= 2 { // its root, and the directories below
+			content, _ := protowire.ConsumeBytes(encoded[tag:])
+			dir, err := directoryOf(content)
+			if err != nil {
+				return fmt.Errorf("output directory %q: %w", d.GetPath(), err)
+			}
+			if _, err := n.files(ctx, fn, dir); err != nil {
+				return err
+			}
+		}
+		encoded = encoded[tag+length:]
 	}
 	return nil
+}
+
+// directoryOf decodes a Directory that a client has made: one of the many of a Tree at
+// a time.
+func directoryOf(content []byte) (*repb.Directory, error) {
+	var dir repb.Directory
+	if bytes, ok := limits.Decoded(dir.ProtoReflect().Descriptor(), content); !ok {
+		return nil, fmt.Errorf("%w: a Directory that takes %d bytes in memory", names.ErrMalformed, bytes)
+	}
+	if err := proto.Unmarshal(content, &dir); err != nil {
+		return nil, fmt.Errorf("%w: no Directory: %w", names.ErrMalformed, err)
+	}
+	return &dir, nil
 }
 
 // directories adds the directories below one that is here, and their files.
@@ -61,11 +85,11 @@ func (n *naming) directories(ctx context.Context, fn digest.Function, root diges
 		if err != nil {
 			return err
 		}
-		var dir repb.Directory
-		if err := proto.Unmarshal(content, &dir); err != nil {
-			return fmt.Errorf("%w: directory %v: %w", names.ErrMalformed, d, err)
+		dir, err := directoryOf(content)
+		if err != nil {
+			return fmt.Errorf("directory %v: %w", d, err)
 		}
-		subs, err := n.files(ctx, fn, &dir)
+		subs, err := n.files(ctx, fn, dir)
 		if err != nil {
 			return err
 		}

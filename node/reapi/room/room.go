@@ -26,3 +26,12 @@ func Take(ctx context.Context, bytes int64) (release func(), err error) {
 	}
 	return g.Take(ctx, bytes)
 }
+
+// From returns ctx with the Giver of a call: what is done for it goes on when it has
+// ended.
+func From(ctx, call context.Context) context.Context {
+	if g, ok := call.Value(key{}).(Giver); ok {
+		return With(ctx, g)
+	}
+	return ctx
+}

@@ -74,6 +74,9 @@ func decode(d digest.Digest, content []byte, maxEntries int) (*dir, error) {
 	return check(d, &m)
 }
 
+// minNode is what a FileNode and a DirectoryNode are longer than: the digits of a hash.
+const minNode = 2 * 32
+
 // strip returns content without what is not used, before anything is allocated for
 // it: a property takes 2 bytes here and 100 in memory.
 func strip(d digest.Digest, content []byte, maxEntries int) ([]byte, error) {
@@ -96,6 +99,9 @@ func strip(d digest.Digest, content []byte, maxEntries int) ([]byte, error) {
 				return nil, tooLarge(d, "more than %d entries", maxEntries)
 			}
 			entry, _ := protowire.ConsumeBytes(content[tag:])
+			if num != 3 && len(entry) < minNode {
+				return nil, malformed(d, "an entry of %d bytes, which cannot have a digest", len(entry))
+			}
 			kept = protowire.AppendTag(kept, num, typ)
 			var err error
 			if kept, err = appendEntry(kept, entry, fieldOf[num]); err != nil {

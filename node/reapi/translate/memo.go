@@ -7,7 +7,7 @@ import (
 )
 
 // memo remembers directories in two generations: when the young have half of the
-// entries they become the old, and those are forgotten. What is used becomes young.
+// entries, by weight, they become the old, and those are forgotten. What is used becomes young.
 type memo struct {
 	max int
 
@@ -38,7 +38,7 @@ func (m *memo) add(d *dir) {
 
 // keep is called with mu held. A directory counts as an entry itself.
 func (m *memo) keep(d *dir) {
-	cost := 1 + d.entries()
+	cost := 1 + d.weight()
 	if cost > m.max/2 {
 		return
 	}

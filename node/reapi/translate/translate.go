@@ -50,7 +50,7 @@ type Limits struct {
 	Depth int
 	// Directories that differ; 100,000.
 	Directories int
-	// Entries of directories that differ; 1,000,000.
+	// Entries of directories that differ, by weight; 500,000.
 	Entries int
 	// Nodes of the tree when it is laid out, where one directory may stand in many
 	// places; 2,000,000, as a result may have.
@@ -66,7 +66,7 @@ type Limits struct {
 func (l Limits) orDefault() Limits {
 	set(&l.Depth, 200)
 	set(&l.Directories, 100_000)
-	set(&l.Entries, 1_000_000)
+	set(&l.Entries, 500_000)
 	set(&l.Nodes, 2_000_000)
 	set(&l.DirectoryBytes, 16<<20)
 	set(&l.DirectoryEntries, 200_000)
@@ -80,8 +80,15 @@ func set[T int | int64](v *T, otherwise T) {
 	}
 }
 
-// loadsAtOnce is how many directories of one tree are read at a time.
-const loadsAtOnce = 8
+const (
+	// loadsAtOnce is how many directories of one tree are read at a time, allLoads of
+	// all trees.
+	loadsAtOnce, allLoads = 8, 16
+	// largeBytes is from what size on a directory is read alone.
+	largeBytes = 1 << 20
+	// largeWeight is from what weight on a tree is walked alone.
+	largeWeight = 20_000
+)
 
 // Translator remembers directories that it has checked and translated, whoever asked
 // for them. All methods may be called concurrently; what several want at once is done
@@ -92,6 +99,9 @@ type Translator struct {
 	bring  func(context.Context, []digest.Digest) error
 
 	memo           memo
+	loading        chan struct{} // of all who load
+	loadingLarge   chan struct{} // of who loads a large directory
+	walkingLarge   chan struct{} // of who walks a large tree
 	loads, encodes singleflight.Group
 }
 
@@ -103,7 +113,8 @@ func New(blobs Blobs, opts Options) *Translator {
 	}
 	return &Translator{
 		blobs: blobs, limits: opts.Limits.orDefault(), bring: opts.Bring,
-		memo: memo{max: opts.MemoEntries},
+		memo: memo{max: opts.MemoEntries}, loading: make(chan struct{}, allLoads),
+		loadingLarge: make(chan struct{}, 1), walkingLarge: make(chan struct{}, 1),
 	}
 }
 
@@ -123,6 +134,7 @@ func (t *Translator) HeldRoot(ctx context.Context, root digest.Digest, hold func
 	if hold != nil {
 		w.hold = hold
 	}
+	defer w.end()
 	if err := w.read(ctx, root); err != nil {
 		return digest.Digest{}, nil, err
 	}
@@ -219,6 +231,16 @@ func (t *Translator) load(ctx context.Context, d digest.Digest) (*dir, error) {
 		if known := t.memo.of(d); known != nil {
 			return known, nil
 		}
+		turn := t.loading
+		if d.Size() > largeBytes {
+			turn = t.loadingLarge
+		}
+		select {
+		case turn <- struct{}{}:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		defer func() { <-turn }()
 		content, err := store.ReadAll(ctx, t.blobs, d, t.limits.DirectoryBytes)
 		if err != nil {
 			return nil, err
@@ -360,7 +382,24 @@ func nodeProperties(p *action.Properties) *repb.NodeProperties {
 	return p.Message()
 }
 
-func (d *dir) entries() int { return len(d.files) + len(d.subs) + len(d.links) }
+// textWeight is how many bytes of names and of targets weigh as much as an entry.
+const textWeight = 128
+
+// weight is the number of entries, where long names and targets count for more: those
+// of a few entries may be megabytes.
+func (d *dir) weight() int {
+	text := 0
+	for _, f := range d.files {
+		text += len(f.name)
+	}
+	for _, s := range d.subs {
+		text += len(s.name)
+	}
+	for _, l := range d.links {
+		text += len(l.name) + len(l.target)
+	}
+	return len(d.files) + len(d.subs) + len(d.links) + text/textWeight
+}
 
 func (d *dir) translated() digest.Digest {
 	d.mu.Lock()

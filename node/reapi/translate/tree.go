@@ -29,6 +29,7 @@ type Output struct {
 // be brought, and a *Fault as Root does.
 func (t *Translator) Tree(ctx context.Context, native digest.Digest, fn digest.Function) (Output, error) {
 	w := newWalk(t, native.Function())
+	defer w.end()
 	if err := w.read(ctx, native); err != nil {
 		return Output{}, err
 	}

@@ -15,7 +15,8 @@ type walk struct {
 	dirs map[digest.Digest]*dir
 	// at is where a directory was seen first, for people.
 	at      map[digest.Digest]string
-	entries int
+	entries int  // by weight
+	alone   bool // has the turn of large trees
 	// post are the directories, those below first.
 	post    []digest.Digest
 	sizes   map[digest.Digest]size
@@ -68,14 +69,38 @@ func (w *walk) read(ctx context.Context, root digest.Digest) error {
 		if w.entries > limits.Entries {
 			return w.placed(tooLarge(root, "more than %d entries", limits.Entries))
 		}
+		if err := w.turn(ctx); err != nil {
+			return err
+		}
 		level = next
 	}
 	return nil
 }
 
+// turn waits until no other large tree is walked, if this is one.
+func (w *walk) turn(ctx context.Context) error {
+	if w.alone || w.entries <= largeWeight {
+		return nil
+	}
+	select {
+	case w.t.walkingLarge <- struct{}{}:
+		w.alone = true
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// end lets go of what is one walk's at a time.
+func (w *walk) end() {
+	if w.alone {
+		<-w.t.walkingLarge
+	}
+}
+
 // below returns the directories of d that are new.
 func (w *walk) below(d *dir) []digest.Digest {
-	w.entries += d.entries()
+	w.entries += d.weight()
 	var fresh []digest.Digest
 	for _, s := range d.subs {
 		if _, seen := w.at[s.digest]; seen {
