@@ -43,14 +43,15 @@ func self(t *testing.T, n *nodetest.Node) string {
 func TestWantOfRoomIsSaidSo(t *testing.T) {
 	small := nodetest.StartSet(t, "cache: {max: 64MiB}\n", 1, "")
 	c := connect(t, small)
-	refused := func(t *testing.T, act *repb.Digest) {
+	refused := func(t *testing.T, r *repb.ExecuteResponse) {
 		t.Helper()
-		r := c.run(c.in(t.Name()), act)
 		if got := codes.Code(r.GetStatus().GetCode()); got != codes.ResourceExhausted || !strings.Contains(r.GetStatus().GetMessage(), "cache.max") {
 			t.Errorf("%v: %s", got, r.GetStatus().GetMessage())
 		}
 	}
-	t.Run("where it runs", func(t *testing.T) { refused(t, c.upload(shell(heap+"; echo here", "out"))) })
+	t.Run("where it runs", func(t *testing.T) {
+		refused(t, c.run(c.in(t.Name()), c.upload(shell(heap+"; echo here", "out"))))
+	})
 	t.Run("where it is brought to", func(t *testing.T) {
 		inv, err := small.Client.Invite(t.Context(), api.InviteRequest{Reach: api.Everywhere})
 		if err != nil {
@@ -59,18 +60,31 @@ func TestWantOfRoomIsSaidSo(t *testing.T) {
 		large := nodetest.Start(t, 6, inv.Token)
 		small.Meets(t, 2)
 		large.Meets(t, 2)
-		for i := 0; ; i++ {
-			sleeper := c.starts(c.upload(shell(fmt.Sprintf("sleep 50; echo %d", i))), repb.ExecutionStage_EXECUTING)
-			defer sleeper.cancelled()
-			by := metadataOf(c, sleeper.seen[len(sleeper.seen)-1]).GetPartialExecutionMetadata().GetWorker()
-			if by == self(t, small) {
-				break
+		// The small one has one slot, for which they do not all wait.
+		var running []repb.Execution_ExecuteClient
+		for i := range 7 {
+			stream, err := c.exec.Execute(c.in(t.Name()), &repb.ExecuteRequest{
+				ActionDigest: c.upload(shell(fmt.Sprintf("sleep 2; %s; echo there %d", heap, i), "out")), DigestFunction: c.function(),
+			})
+			if err != nil {
+				t.Fatal(err)
 			}
-			if i == 4 {
-				t.Fatal("the small node sleeps never, it proves nothing")
-			}
+			running = append(running, stream)
 		}
-		refused(t, c.upload(shell(heap+"; echo there", "out")))
+		workers := map[string]bool{}
+		for _, stream := range running {
+			ops, err := all(stream)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, o := range ops {
+				workers[metadataOf(t, o).GetPartialExecutionMetadata().GetWorker()] = true
+			}
+			refused(t, c.response(ops))
+		}
+		if !workers[self(t, large)] {
+			t.Errorf("they ran on %v, and none on the large node: it proves nothing", workers)
+		}
 	})
 }
 
