@@ -101,8 +101,12 @@ func TestWhatFailuresMean(t *testing.T) {
 		fmt.Errorf("it: %w", dht.ErrNoHolder):   steal.MissingBlob,
 		errors.New("it"):                        steal.Broken,
 	} {
-		if f := failureOf(err); f.Kind != want || f.Text != err.Error() {
-			t.Errorf("%v: %+v, want kind %d", err, f, want)
+		text := err.Error()
+		if want == steal.NoSpace { // told from other texts by who gets it
+			text = steal.NoRoom + ": " + text
+		}
+		if f := failureOf(err); f.Kind != want || f.Text != text {
+			t.Errorf("%v: %+v, want kind %d and %q", err, f, want, text)
 		}
 	}
 }

@@ -122,14 +122,14 @@ func TestALeaderLeasesWhatItsBuildNeeds(t *testing.T) {
 		ended := m.start(t.Context(), "b", m.plan(g, steal.Modes{}, w.ids(1, 0)...), d)
 		<-d.reached
 		for range 3 {
-			time.Sleep(time.Second + 200*time.Millisecond)
+			pass(time.Second + 200*time.Millisecond)
 			d.leased(w.ids(1)[0])
 		}
 		if err := <-ended; err != nil {
 			t.Fatal(err)
 		}
 		d.complete()
-		time.Sleep(100 * time.Millisecond)
+		pass(100 * time.Millisecond)
 		if n := w.rent.valid(); n > 0 {
 			t.Errorf("%d leases of a build that is over", n)
 		}
@@ -160,11 +160,11 @@ func TestASuccessorLeasesAnew(t *testing.T) {
 		d := m.diary(g, 10)
 		ended := m.start(t.Context(), "b", m.plan(g, steal.Modes{}, w.ids(1, 2, 0)...), d)
 		<-d.reached
-		time.Sleep(time.Second)
+		pass(time.Second)
 		second := w.ids(2)[0]
 		w.kill(first.id)
 		killed, inherited := time.Now(), 0
-		time.Sleep(rentTerm + time.Second)
+		pass(rentTerm + time.Second)
 		if got := d.leader(); got != second {
 			t.Fatalf("%s leads", got.Short())
 		}
@@ -189,7 +189,7 @@ func TestASuccessorLeasesAnew(t *testing.T) {
 		if err := <-ended; err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(100 * time.Millisecond)
+		pass(100 * time.Millisecond)
 		if n := w.rent.valid(); n > 0 {
 			t.Errorf("%d leases of a build that is over", n)
 		}
@@ -206,7 +206,7 @@ func TestASilentMemberIsAskedAgain(t *testing.T) {
 		d := m.diary(g, 4)
 		ended := m.start(t.Context(), "b", m.plan(g, steal.Modes{}), d)
 		<-d.reached
-		time.Sleep(7 * time.Second)
+		pass(7 * time.Second)
 		w.rent.mu.Lock()
 		asked := w.rent.asked
 		w.rent.deaf = nil
@@ -214,7 +214,7 @@ func TestASilentMemberIsAskedAgain(t *testing.T) {
 		if asked < 2 || asked > 4 {
 			t.Errorf("asked %d times in 7 s", asked)
 		}
-		time.Sleep(6 * time.Second)
+		pass(6 * time.Second)
 		if w.rent.valid() == 0 {
 			t.Error("it was not asked when it could answer")
 		}

@@ -89,6 +89,12 @@ type machine struct {
 	lacked   int // jobs whose action or inputs nobody had
 }
 
+// pass lets time pass in a world, and what happens then.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 // inWorld runs a test on n nodes in virtual time.
 func inWorld(t *testing.T, n int, test func(t *testing.T, w *world)) {
 	t.Helper()
