@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/buildnet/buildnet/node/api"
 	"github.com/buildnet/buildnet/node/event"
@@ -44,7 +45,33 @@ func newPair(t *testing.T, p project) pair {
 	p.configure(t, x.dir, "")
 	plain(t, "/", "cp", "-a", x.dir, x.copied)
 	x.alone.Bind(x.copied, x.dir)
+	x.near()
 	return x
+}
+
+const (
+	// nearby is a round trip on a LAN, in milliseconds, to hosts that have to wait for a
+	// processor now and then.
+	nearby = 5
+	// nearTime is how long nodes that have just begun may take to find out.
+	nearTime = 90 * time.Second
+)
+
+// near waits until the node that builds knows that the others are near: at first it has
+// a few round trips to go by, of nodes that were busy with what they begin with.
+func (x pair) near() {
+	x.t.Helper()
+	for deadline := time.Now().Add(nearTime); ; {
+		members := x.mesh.Members()
+		far := slices.ContainsFunc(members, func(m lab.Member) bool { return !m.Self && (m.RTTMS == 0 || m.RTTMS > nearby) })
+		if !far {
+			return
+		}
+		if time.Now().After(deadline) {
+			x.t.Fatalf("the others are far away for %v: %+v", nearTime, members)
+		}
+		<-time.After(200 * time.Millisecond)
+	}
 }
 
 // built is the summary of a build, and how many steps that ran elsewhere say why.
