@@ -35,32 +35,38 @@ type pidfd struct {
 	fd  int // -1 if there is none
 }
 
+// errUnheard is of a request that a nursery died before it took.
+var errUnheard = errors.New("the process that sandboxes are forked from has died")
+
 // bear has a process begin that is to do what s says. The other ends of its
-// descriptors are the caller's.
+// descriptors are the caller's. With errUnheard none has begun, nor will.
 func (n *nursery) bear(s *child.Spec, life *os.File, fds []int, own func()) (pidfd, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for again := false; ; again = true {
-		if err := n.start(); err != nil {
-			return pidfd{}, err
-		}
-		err := unix.Sendmsg(n.control, []byte{1}, unix.UnixRights(fds...), nil, 0)
-		if err == nil {
-			break
-		}
-		n.stop() // it has died
-		if again {
-			return pidfd{}, fmt.Errorf("ask for a process: %w", err)
-		}
+	if err := n.start(); err != nil {
+		return pidfd{}, err
+	}
+	p, err := n.ask(s, life, fds, own)
+	if err != nil {
+		n.stop()
+	}
+	return p, err
+}
+
+// ask is called with mu held.
+func (n *nursery) ask(s *child.Spec, life *os.File, fds []int, own func()) (pidfd, error) {
+	if err := unix.Sendmsg(n.control, []byte{1}, unix.UnixRights(fds...), nil, 0); err != nil {
+		return pidfd{}, fmt.Errorf("%w: %w", errUnheard, err)
 	}
 	own() // the other ends: a nursery that dies ends the pipes
 	if _, err := life.Write(s.Encode()); err != nil {
-		n.stop()
-		return pidfd{}, fmt.Errorf("tell a process what to do: %w", err)
+		return pidfd{}, fmt.Errorf("%w: %w", errUnheard, err) // it has no whole spec
 	}
 	p, err := n.answer()
+	if errors.Is(err, unix.ECONNRESET) { // unix(7): what was sent was not read
+		return pidfd{}, fmt.Errorf("%w: %w", errUnheard, err)
+	}
 	if err != nil {
-		n.stop()
 		return pidfd{}, fmt.Errorf("hear of a process: %w", err)
 	}
 	return p, nil

@@ -220,9 +220,18 @@ func (e *Executor) spec(l launch) (*child.Spec, error) {
 	return s, err
 }
 
-// start has a child begin, in namespaces if it is to have them, which waits for a
-// word. What it prints comes by one pipe, or by one for each of two streams.
+// start has a child begin, once more if its nursery died before it heard of that.
 func (e *Executor) start(s *child.Spec, streams int) (*running, error) {
+	r, err := e.begin(s, streams)
+	if errors.Is(err, errUnheard) {
+		r, err = e.begin(s, streams)
+	}
+	return r, err
+}
+
+// begin has a child begin, in namespaces if it is to have them, which waits for a
+// word. What it prints comes by one pipe, or by one for each of two streams.
+func (e *Executor) begin(s *child.Spec, streams int) (*running, error) {
 	all, err := newPipes(s, streams)
 	if err != nil {
 		return nil, err
