@@ -92,17 +92,21 @@ func TestATrialCostsNoMoreThanBackupsMay(t *testing.T) {
 
 // A step that takes long wherever it runs.
 func TestATrialEndsWhenItWasForNothing(t *testing.T) {
-	r, s := unmeasured(t, 40)
-	r.passes(4500 * time.Millisecond)
-	r.starts("peer0")
-	r.passes(3 * time.Second)
-	expect(t, "ended", r.told("peer0", Revoke{Step: s}), true)
-	expect(t, "peer2 goes on", r.l.tasks[s].worker, peer.ID("peer2"))
-	if r.l.wasted <= 0 || r.l.wasted > MaxWaste*r.l.exp.work {
-		t.Errorf("wasted %v of %v", r.l.wasted, r.l.exp.work)
-	}
-	r.passes(10 * time.Second)
-	if most := MaxWaste * r.l.exp.work; r.l.wasted+r.l.atStake > most {
-		t.Errorf("wasted %v, at stake %v, of %v", r.l.wasted, r.l.atStake, most)
+	const unbounded, asManyAsTheTwo = 0, 2
+	for _, jobs := range []int{unbounded, asManyAsTheTwo} {
+		r, s := unmeasured(t, 40)
+		r.l.opts.Plan.Modes.Jobs = jobs
+		r.passes(4500 * time.Millisecond)
+		r.starts("peer0")
+		r.passes(3 * time.Second)
+		expect(t, "ended", r.told("peer0", Revoke{Step: s}), true)
+		expect(t, "peer2 goes on", r.l.tasks[s].worker, peer.ID("peer2"))
+		if r.l.wasted <= 0 || r.l.wasted > MaxWaste*r.l.exp.work {
+			t.Errorf("%d jobs: wasted %v of %v", jobs, r.l.wasted, r.l.exp.work)
+		}
+		r.passes(10 * time.Second)
+		if most := MaxWaste * r.l.exp.work; r.l.wasted+r.l.atStake > most {
+			t.Errorf("%d jobs: wasted %v, at stake %v, of %v", jobs, r.l.wasted, r.l.atStake, most)
+		}
 	}
 }

@@ -64,11 +64,14 @@ type burden struct {
 
 // spare gives those who have nothing to do what others are too slow with.
 func (l *Leader) spare() {
-	if l.now.Before(l.lookAt) || l.assigned == 0 || l.expects() || l.busy() {
+	if l.now.Before(l.lookAt) || l.assigned == 0 {
 		return
 	}
 	l.lookAt = l.now.Add(lookEvery)
 	l.endVain()
+	if l.expects() || l.busy() {
+		return
+	}
 	idle := l.idlers()
 	if len(idle) == 0 {
 		return
