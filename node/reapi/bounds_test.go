@@ -2,6 +2,7 @@ package reapi
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -46,7 +47,7 @@ func (w *world) used() int64 {
 	l := w.server.on.ledger
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if got := l.pool.Used() - l.leaving.Used(); got > limits.MaxMemory+maxConns*frameTakes(16<<10) {
+	if got := l.pool.Used() - l.leaving.Used(); got > limits.MaxMemory+virtualConns*frameTakes(16<<10) {
 		w.t.Errorf("%d MiB are counted", got>>20)
 	}
 	return l.pool.Used()
@@ -173,6 +174,52 @@ func TestAnswersThatAreNotReadTakeNoMoreThanAShare(t *testing.T) {
 	})
 }
 
+// What each connection has in any case is not a way to have all.
+func TestAsManyConnectionsAsThereMayBeDoNotTakeAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLedger(limits.MaxMemory)
+		ctx, stop := context.WithCancel(t.Context())
+		var all []*account
+		waited := make(chan error, maxConns)
+		for range maxConns / 2 {
+			a := l.open("hostile", func() { t.Error("a connection was ended of a client that asks") })
+			all = append(all, a)
+			go func() { waited <- a.take(ctx, floorBytes) }()
+		}
+		synctest.Wait()
+		has := l.pool.Of("hostile")
+		if has <= l.pool.Max()/2 || has > l.pool.Max()*3/4 {
+			t.Errorf("one client has %d of %d", has, l.pool.Max())
+		}
+		honest := l.open("honest", nil)
+		if err := honest.take(ctx, floorBytes); err != nil {
+			t.Error(err)
+		}
+		for range has / floorBytes {
+			if err := <-waited; err != nil {
+				t.Fatal(err)
+			}
+		}
+		for gone := 0; gone < 4; all = all[1:] {
+			if a := all[0]; a.used > 0 {
+				a.add(-a.used)
+				gone++
+			}
+		}
+		synctest.Wait()
+		select {
+		case err := <-waited:
+			if err != nil {
+				t.Error(err)
+			}
+		default:
+			t.Error("nobody who waits is given what another has given back")
+		}
+		stop()
+		synctest.Wait()
+	})
+}
+
 // greets connects as HTTP/2 demands, and says no more. closed is closed when the
 // server closes the connection.
 func (w *world) greets(client string) (closed <-chan struct{}) {
@@ -203,14 +250,14 @@ func TestConnectionsThatSayNothingGiveWay(t *testing.T) {
 		var first <-chan struct{}
 		for range 3 {
 			time.Sleep(idleTime)
-			for i := range maxConns {
+			for i := range virtualConns {
 				if closed := w.greets("hostile"); first == nil && i == 0 {
 					first = closed
 				}
 			}
 		}
 		synctest.Wait()
-		if has := w.server.on.share.Of("hostile"); has > maxConns/2 {
+		if has := w.server.on.share.Of("hostile"); has > virtualConns/2 {
 			t.Errorf("one client has %d connections", has)
 		}
 		select {
@@ -231,12 +278,12 @@ func TestConnectionsThatSayNothingGiveWay(t *testing.T) {
 func TestManyClientsThatEachTakeTheirShareLeaveSomeForTheNext(t *testing.T) {
 	virtual(t, &sink{}, func(t *testing.T, w *world) {
 		for client := range 9 {
-			for range maxConns / 2 {
+			for range virtualConns / 2 {
 				w.greets(string(rune('a' + client)))
 			}
 		}
 		synctest.Wait()
-		if all := w.server.on.share.Used(); all > maxConns {
+		if all := w.server.on.share.Used(); all > virtualConns {
 			t.Errorf("%d connections", all)
 		}
 		for client := range 12 {

@@ -1,8 +1,8 @@
 package reapi
 
 import (
-	"bufio"
 	"context"
+	"io"
 	"net"
 	"net/netip"
 	"sync"
@@ -17,11 +17,13 @@ import (
 )
 
 const (
-	// readBytes is what is read from a connection at once, at most.
-	readBytes = 32 << 10
+	// readBytes is what is read from a connection at once, at most; writeBytes what
+	// gRPC gathers to write it at once.
+	readBytes, writeBytes = 32 << 10, 32 << 10
 	// maxControl bounds the frames without data that are read while the client does
-	// not read what is written: gRPC keeps something for each.
-	maxControl = 1000
+	// not read what is written: gRPC keeps something for each, some controlBytes.
+	maxControl   = 1000
+	controlBytes = 256
 )
 
 // conn is one connection, of which it follows what is read and written.
@@ -45,6 +47,7 @@ type conn struct {
 	calls    map[uint32]*call // whose stream gRPC has
 	writing  bool
 	control  int        // frames without data since that began
+	held     int64      // what they are counted with
 	progress *sync.Cond // when that ends
 }
 
@@ -95,7 +98,7 @@ type handshake struct {
 // ServerHandshake implements credentials.TransportCredentials.
 func (h handshake) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	c := raw.(*conn)
-	var plain net.Conn = c
+	plain := c.Conn
 	level := credentials.NoSecurity
 	if h.TransportCredentials != nil {
 		var err error
@@ -104,7 +107,7 @@ func (h handshake) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo
 		}
 		level = credentials.PrivacyAndIntegrity
 	}
-	f := &followed{Conn: plain, c: c, reader: bufio.NewReaderSize(plain, readBytes)}
+	f := &followed{Conn: plain, c: c, reader: readAhead(plain)}
 	f.in.Skip = len(http2.ClientPreface)
 	return f, knows{credentials.CommonAuthInfo{SecurityLevel: level}, c}, nil
 }
@@ -140,7 +143,7 @@ func connOf(ctx context.Context) *conn {
 type followed struct {
 	net.Conn
 	c      *conn
-	reader *bufio.Reader
+	reader io.Reader
 	in     frames.Follower
 	to     *call // whose data is read; nil of frames that nobody waits for
 
@@ -175,8 +178,13 @@ func (c *conn) arrives(f frames.Frame) *call {
 		}
 		return one
 	}
-	for c.control++; c.writing && c.control > maxControl && !c.gone.Load(); {
-		c.progress.Wait()
+	c.control++
+	if c.writing {
+		c.held += controlBytes
+		c.account.add(controlBytes)
+	}
+	for c.writing && c.control > maxControl && !c.gone.Load() {
+		c.waits()
 	}
 	switch f.Type {
 	case frames.Headers:
@@ -185,6 +193,14 @@ func (c *conn) arrives(f frames.Frame) *call {
 		c.ends(f.Stream)
 	}
 	return nil
+}
+
+// waits waits for what is written, and counts what was read ahead meanwhile. It is
+// called with mu held.
+func (c *conn) waits() {
+	c.account.add(readBytes)
+	c.progress.Wait()
+	c.account.add(-readBytes)
 }
 
 // ends says that gRPC has done with a stream. It is called with mu held.
@@ -201,11 +217,13 @@ func (f *followed) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	c.writing, c.control = true, 0
 	c.mu.Unlock()
+	c.account.add(writeBytes)
 	_ = f.SetWriteDeadline(time.Now().Add(patience)) // fails when it is closed, and so does what follows
 	n, err := f.Conn.Write(p)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.writing = false
+	c.account.add(-writeBytes - c.held)
+	c.writing, c.held = false, 0
 	c.progress.Broadcast()
 	for rest := p[:n]; ; {
 		e, more, ok := f.out.Next(rest)

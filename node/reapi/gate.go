@@ -13,8 +13,13 @@ import (
 
 const (
 	// maxConns bounds the connections; a client gets half of them at most. Bazel
-	// opens one for each 100 calls that it has under way.
-	maxConns = 256
+	// opens one for each 100 calls that it has under way, each process of
+	// remote-apis-sdks 25, of which a make has as many as it has jobs.
+	maxConns = 4 << 10
+	// connFiles is of how many files that the process may have open one is a
+	// connection; leastFiles how many it may have in any case.
+	connFiles  = 4
+	leastFiles = 1 << 10
 	// maxCalls bounds the calls under way on all connections; a client gets half of
 	// them at most, on one connection no more than maxStreams. One that waits for its
 	// client takes callBytes and up to streamWindow.
@@ -40,7 +45,7 @@ type gate struct {
 func newGate(on net.Listener, log *slog.Logger) *gate {
 	return &gate{
 		Listener: on, ledger: newLedger(limits.MaxMemory), log: log, conns: map[*conn]struct{}{},
-		share: share.New(maxConns), calls: share.New(maxCalls),
+		share: share.New(min(maxConns, files()/connFiles)), calls: share.New(maxCalls),
 	}
 }
 

@@ -17,8 +17,9 @@ import (
 // may take, which has it, and somewhat longer.
 const queueTime = patience + 15*time.Second
 
-// floorBytes are each connection's, however much others of its client have: small
-// calls never wait.
+// floorBytes are each connection's, however much others of its client have, unless
+// that has an eighth of all more than its share: small calls do not wait, and as many
+// connections as there may be do not take all.
 const floorBytes = 512 << 10
 
 var errNoRoom = fault.Errorf(codes.ResourceExhausted, "the messages of this client that are under way take all the memory that it may have; try again in a moment")
@@ -115,10 +116,13 @@ func (a *account) add(n int64) {
 
 // over says whether a client has more than it may, without having asked for it: more
 // than is left by so much that others would wait for it. It is called with mu held.
-func (l *ledger) over(client string) bool {
+func (l *ledger) over(client string) bool { return l.beyond(client) > l.pool.Max()/4 }
+
+// beyond is by how much a client has more than is left. It is called with mu held.
+func (l *ledger) beyond(client string) int64 {
 	stays := l.pool.Used() - l.leaving.Used()
 	has := l.pool.Of(client) - l.leaving.Of(client)
-	return has-(l.pool.Max()-stays) > l.pool.Max()/4
+	return has - (l.pool.Max() - stays)
 }
 
 // count is called with mu held.
@@ -148,6 +152,15 @@ func (l *ledger) worst(client string) *account {
 // client. It is called with mu held.
 func (a *account) free() int64 { return a.of.pool.Free(a.client) - a.used }
 
+// fits says whether there is room for n bytes more. It is called with mu held.
+func (a *account) fits(n int64) bool { return a.free() >= n || a.small(n) }
+
+// small says whether n bytes more are of what a connection has in any case. It is
+// called with mu held.
+func (a *account) small(n int64) bool {
+	return a.used+n <= floorBytes && a.of.beyond(a.client) <= a.of.pool.Max()/8
+}
+
 // try takes n bytes if there is room, and reports whether.
 func (a *account) try(n int64) bool {
 	a.of.mu.Lock()
@@ -166,7 +179,7 @@ func (a *account) take(ctx context.Context, n int64) error {
 	}
 	l := a.of
 	l.mu.Lock()
-	if a.used+n <= floorBytes || a.free() >= n && a.overtakes() {
+	if a.small(n) || a.free() >= n && a.overtakes() {
 		l.count(a, n)
 		l.mu.Unlock()
 		return nil
@@ -202,17 +215,17 @@ func (a *account) overtakes() bool {
 // give gives what is left to those who wait: of each client first to the connection
 // that has least. It is called with mu held.
 func (l *ledger) give() {
-	for {
+	for len(l.waiting) > 0 {
 		next := map[string]*claim{}
 		for _, c := range l.waiting {
-			if own := c.by.free() < c.n && l.pool.Free(c.by.client) >= c.n; own {
+			if own := !c.by.fits(c.n) && l.pool.Free(c.by.client) >= c.n; own {
 				continue // its connection has too much, which is no matter of others
 			}
 			if n := next[c.by.client]; n == nil || c.by.used < n.by.used {
 				next[c.by.client] = c
 			}
 		}
-		i := slices.IndexFunc(l.waiting, func(c *claim) bool { return next[c.by.client] == c && c.by.free() >= c.n })
+		i := slices.IndexFunc(l.waiting, func(c *claim) bool { return next[c.by.client] == c && c.by.fits(c.n) })
 		if i < 0 {
 			return
 		}

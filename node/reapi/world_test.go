@@ -17,6 +17,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/test/bufconn"
+
+	"github.com/buildnet/buildnet/node/reapi/share"
 )
 
 // world is a server without a network, in the bubble of a test, and its clients.
@@ -30,12 +32,16 @@ type world struct {
 	ends []func()
 }
 
+// virtualConns is how many connections there may be in a world.
+const virtualConns = 256
+
 // virtual serves s until the test has ended.
 func virtual(t *testing.T, s Service, test func(t *testing.T, w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, on: bufconn.Listen(64 << 10), name: make(chan string, 1)}
 		w.server = newServer(w, Options{Services: []Service{s}})
+		w.server.on.share = share.New(virtualConns)
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- w.server.Run(ctx) }()
@@ -47,15 +53,26 @@ func virtual(t *testing.T, s Service, test func(t *testing.T, w *world)) {
 			if err := <-ended; err != nil {
 				t.Error(err)
 			}
-			if left := w.server.on.ledger.pool.Used(); left != 0 {
-				t.Errorf("when all is over %d bytes are counted", left)
-			}
-			if calls, conns := w.server.on.calls.Used(), w.server.on.share.Used(); calls+conns != 0 {
-				t.Errorf("when all is over %d calls and %d connections are counted", calls, conns)
-			}
+			synctest.Wait() // gRPC closes connections without waiting for it
+			w.over()
 		}()
 		test(t, w)
 	})
+}
+
+// over says that nothing is counted any more.
+func (w *world) over() {
+	g := w.server.on
+	g.ledger.mu.Lock()
+	defer g.ledger.mu.Unlock()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if left := g.ledger.pool.Used(); left != 0 {
+		w.t.Errorf("when all is over %d bytes are counted", left)
+	}
+	if calls, conns := g.calls.Used(), g.share.Used(); calls+conns != 0 {
+		w.t.Errorf("when all is over %d calls and %d connections are counted", calls, conns)
+	}
 }
 
 // named is a connection of a client.

@@ -289,7 +289,7 @@ func (a Attack) unread(ctx context.Context) {
 
 // silent are connections of which nothing comes but what HTTP/2 demands.
 func (a Attack) silent(ctx context.Context) {
-	for range a.of(300) {
+	for range a.of(5000) {
 		conn, err := new(net.Dialer).DialContext(ctx, "tcp", a.Addr)
 		if err != nil {
 			continue
