@@ -52,7 +52,7 @@ func (s *Service) run(ctx context.Context, o *operation, said *repb.RequestMetad
 	v.share(&t.step)
 	r, err := v.execute(ctx, o, i, t)
 	if err != nil {
-		i.Undone(t.step.ID, &t.ask)
+		i.Undone(&t.ask)
 	}
 	return r, err
 }

@@ -51,7 +51,7 @@ type Invocation struct {
 	saved  time.Time
 
 	mu         sync.Mutex
-	steps      map[action.StepID]digest.Digest // the client's action, of those whose result is told
+	names      names
 	unfinished map[digest.Digest]bool
 	numbered   bool // each step has a number
 	planned    int
@@ -86,7 +86,7 @@ func (i *Invocation) begin() {
 	if i.after != nil {
 		<-i.after
 	}
-	i.steps, i.unfinished, i.followers = map[action.StepID]digest.Digest{}, map[digest.Digest]bool{}, map[*follower]bool{}
+	i.names, i.unfinished, i.followers = newNames(), map[digest.Digest]bool{}, map[*follower]bool{}
 	i.in, i.out = i.b.opts.Moved()
 	i.started, i.saved = time.Now(), time.Now()
 	if r, ok := i.b.past.find(i.id); ok && i.key != "" && i.resume(r) {
@@ -121,7 +121,7 @@ func (i *Invocation) resume(r history.Record) bool {
 			i.remember(e)
 		}
 	}
-	i.numbered = len(i.steps) < last.Steps-last.NotRun
+	i.numbered = len(i.names.taken) < last.Steps-last.NotRun
 	i.log = told.Resume(i.pass, r.Events, i.b.budget)
 	i.tally = tally.Resume(i.id, i.b.opts.Self, last, i.log.Emit)
 	return true
@@ -137,7 +137,7 @@ func (i *Invocation) remember(e event.Event) {
 	if s.Asked != nil {
 		act, _ = digest.Parse(s.Asked.Action)
 	}
-	i.steps[action.StepID(s.Step)] = act
+	i.names.remember(action.StepID(s.Step), act)
 }
 
 // tell passes an event on.

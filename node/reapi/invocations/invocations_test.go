@@ -140,7 +140,8 @@ func TestAnInvocationThatWasQuietGoesOnAsTheSameBuild(t *testing.T) {
 				first := func() {
 					i := b.Enter(said("one"))
 					a := &Ask{Action: act(7), Said: said("one"), Outputs: []string{"late"}}
-					i.Undone(i.Plan(a), a) // its node stops
+					i.Plan(a)
+					i.Undone(a) // its node stops
 					i.Leave()
 					b.Answered(act(1), said("one"), result(1, "self"))
 				}
@@ -180,7 +181,8 @@ func TestWhatWasToldOutlivesANodeThatIsKilled(t *testing.T) {
 			i := b.Enter(said("one"))
 			a := &Ask{Action: act(2), Said: said("one"), Outputs: []string{"out2"}}
 			i.Known(act(1), said("one"), result(1, "self"))
-			i.Undone(i.Plan(a), a)
+			i.Plan(a)
+			i.Undone(a)
 			time.Sleep(saveEvery + quietTime/5)
 			left := only(t, newBook(kv)) // as who comes after it finds it
 			if f := summaryOf(t, left); f.Steps != 2 || f.CachedLocal != 1 || f.NotRun != 1 || f.OK || !f.Cancelled {
@@ -326,7 +328,8 @@ func TestAStepThatCameToNothingIsNotRunUnlessItIsAskedForAgain(t *testing.T) {
 		defer i.Leave()
 		for n := range 2 {
 			a := &Ask{Action: act(n), Said: said("one"), Outputs: []string{fmt.Sprintf("out%d", n)}}
-			i.Undone(i.Plan(a), a)
+			i.Plan(a)
+			i.Undone(a)
 		}
 		i.Known(act(1), said("one"), result(1, "self"))
 		listed, err := b.List(0)

@@ -85,28 +85,20 @@ func (i *Invocation) Plan(a *Ask) action.StepID {
 // plan returns known if the step is one whose result was told already, and that is
 // enough.
 func (i *Invocation) plan(a *Ask, enough bool) (id action.StepID, known bool) {
-	want := a.name()
+	want := wanted{a.name(), a.Action}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if had, ok := i.steps[action.StepID(want)]; ok && enough && had == a.Action {
+	if enough && i.names.told[want] {
 		return "", true
 	}
 	i.planned++
-	i.numbered = i.numbered || len(i.steps) >= maxNames || i.log.Cut()
+	i.numbered = i.numbered || len(i.names.taken) >= maxNames || i.log.Cut()
 	delete(i.unfinished, a.Action)
 	i.tally.Resize(0, 1)
 	if i.numbered {
-		return action.StepID(fmt.Sprintf("%s #%d", want, i.planned)), false
+		return action.StepID(fmt.Sprintf("%s #%d", want.name, i.planned)), false
 	}
-	id = action.StepID(want)
-	for n := 2; ; n++ {
-		if _, taken := i.steps[id]; !taken {
-			break
-		}
-		id = action.StepID(fmt.Sprintf("%s#%d", want, n))
-	}
-	i.steps[id] = a.Action
-	return id, false
+	return i.names.take(want), false
 }
 
 // Done tells of a planned step that is over.
@@ -118,12 +110,10 @@ func (i *Invocation) Done(e event.StepFinished, ran bool, saved time.Duration) {
 
 // Undone says that a planned step came to nothing. If it is not asked for again it
 // was not run.
-func (i *Invocation) Undone(id action.StepID, a *Ask) {
+func (i *Invocation) Undone(a *Ask) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if _, named := i.steps[id]; named {
-		i.steps[id] = digest.Digest{}
-	}
+	delete(i.names.told, wanted{a.name(), a.Action})
 	i.tally.Resize(1, 0)
 	if len(i.unfinished) < maxUnfinished {
 		i.unfinished[a.Action] = true
