@@ -96,6 +96,7 @@ type work struct {
 	command *repb.Command
 	action  *repb.Action
 	files   map[string]string
+	links   []*repb.SymlinkNode
 	omit    bool // of the inputs
 }
 
@@ -111,7 +112,7 @@ func shell(script string, outputs ...string) *work {
 // upload gives the digest of the action.
 func (c *client) upload(w *work) *repb.Digest {
 	c.Helper()
-	root := &repb.Directory{}
+	root := &repb.Directory{Symlinks: w.links}
 	for _, name := range slices.Sorted(maps.Keys(w.files)) {
 		content := w.files[name]
 		d := names.Message(digest.Of(c.fn, []byte(content)))

@@ -245,11 +245,20 @@ func invalid(t *testing.T, c *client) {
 		},
 		"a file called ..":     func(w *work) { w.files[".."] = "x" },
 		"a file with a slash ": func(w *work) { w.files["a/b"] = "x" },
+		"an absolute link": func(w *work) {
+			w.links = []*repb.SymlinkNode{{Name: "python", Target: "/usr/bin/python3"}}
+		},
 	} {
 		w := shell("cp in out", "out")
 		change(w)
-		if got := status.FromProto(c.run(c.in("invalid"), c.upload(w)).GetStatus()); got.Code() != codes.InvalidArgument {
+		got := status.FromProto(c.run(c.in("invalid"), c.upload(w)).GetStatus())
+		if got.Code() != codes.InvalidArgument {
 			t.Errorf("%s: %v", name, got)
+		}
+		for _, l := range w.links {
+			if !strings.Contains(got.Message(), l.Name) || !strings.Contains(got.Message(), l.Target) {
+				t.Errorf("%s: %q does not name it", name, got.Message())
+			}
 		}
 	}
 	stream, err := c.exec.Execute(c.in("invalid"), &repb.ExecuteRequest{ActionDigest: &repb.Digest{Hash: "short"}})

@@ -105,6 +105,9 @@ var execution = []group{
 		{"an output outside is INVALID_ARGUMENT", `codes.InvalidArgument, "output %q is not within`, `codes.Internal, "output %q is not within`},
 		{"an absolute output is INVALID_ARGUMENT", `if !action.CleanPath(p) || strings.HasPrefix(spelled, "/") {`, `if !action.CleanPath(p) {`},
 	}},
+	{7, "node/reapi/translate/check.go", part("demand_7.*invalid"), []mutant{
+		{"an absolute link among the inputs is INVALID_ARGUMENT", `if path.IsAbs(l.GetTarget()) {`, `if false {`},
+	}},
 	{7, "node/reapi/execute/task.go", part("demand_7.*missing"), []mutant{
 		{"what is missing is told at once", `return append(missing, more...)`, `return append(missing, more[:0]...)`},
 		{"an action that is missing is told", `return absent{d}`, `return err`},

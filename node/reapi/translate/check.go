@@ -3,6 +3,7 @@ package translate
 import (
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 
 	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
@@ -192,6 +193,9 @@ func check(d digest.Digest, m *repb.Directory) (*dir, error) {
 	for _, l := range m.Symlinks {
 		if l.GetTarget() == "" || strings.ContainsRune(l.GetTarget(), 0) || len(l.GetTarget()) > maxTarget {
 			return nil, malformed(d, "symlink %q: no target that can be", l.GetName())
+		}
+		if path.IsAbs(l.GetTarget()) { // SymlinkAbsolutePathStrategy.DISALLOWED, which the capabilities say
+			return nil, malformed(d, "symlink %q leads to %q, and absolute targets are not allowed: make it relative, or have what it leads to as an input in its place", l.GetName(), l.GetTarget())
 		}
 		said, err := properties(l.GetNodeProperties())
 		if err != nil {

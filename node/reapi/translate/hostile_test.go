@@ -70,6 +70,7 @@ func TestMalformedDirectories(t *testing.T) {
 		"file and symlink":      {Files: files("a", "c").Files, Symlinks: links("x", "b", "c")},
 		"directory and symlink": {Directories: dirs("b"), Symlinks: links("x", "a", "b", "c")},
 		"no target":             {Symlinks: links("", "a")},
+		"absolute target":       {Symlinks: links("/usr/bin/python3", "a")},
 		"NUL in a target":       {Symlinks: links("a\x00", "a")},
 		"long target":           {Symlinks: links(strings.Repeat("a", 4096), "a")},
 		"file without digest":   {Files: []*repb.FileNode{{Name: "a"}}},

@@ -211,7 +211,7 @@ func TestNodeProperties(t *testing.T) {
 		tr := translate.New(w, translate.Options{})
 		x := w.put(t, []byte("x"))
 		tree := func(of func(at int) *repb.NodeProperties) digest.Digest {
-			m := &repb.Directory{Files: []*repb.FileNode{fileNode("f", x)}, Symlinks: []*repb.SymlinkNode{{Name: "l", Target: "/abs"}}}
+			m := &repb.Directory{Files: []*repb.FileNode{fileNode("f", x)}, Symlinks: []*repb.SymlinkNode{{Name: "l", Target: "../beside"}}}
 			m.Files[0].IsExecutable = true
 			m.NodeProperties, m.Files[0].NodeProperties, m.Symlinks[0].NodeProperties = of(0), of(1), of(2)
 			return w.dir(t, m)
