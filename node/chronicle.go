@@ -29,7 +29,7 @@ func (c chronicle) List(n int) ([]history.Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := append(own, clients...)
+	all := slices.Concat(own, clients)
 	slices.SortStableFunc(all, func(a, b history.Record) int { return b.Started.Compare(a.Started) })
 	if n > 0 && len(all) > n {
 		all = all[:n]

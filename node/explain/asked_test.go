@@ -33,7 +33,7 @@ func (b blobs) asked(t *testing.T, fn digest.Function, output, toolchain string)
 	t.Helper()
 	command := &repb.Command{
 		Arguments:   []string{"cc"},
-		OutputFiles: []string{output}, //nolint:staticcheck // the older field
+		OutputFiles: []string{output},
 		Platform:    &repb.Platform{Properties: []*repb.Platform_Property{{Name: "Pool", Value: output}}},
 	}
 	d := b.put(t, fn, &repb.Action{CommandDigest: b.put(t, fn, command), InputRootDigest: b.put(t, fn, &repb.Directory{})})
