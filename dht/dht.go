@@ -56,6 +56,9 @@ type Options struct {
 	OnCorrupt func(peer.ID, digest.Digest)
 	// Keep is Has for peers that ask for blobs to stay for a while; nil is Has.
 	Keep func(ctx context.Context, ds []digest.Digest) ([]bool, error)
+	// Native returns what the store calls a blob whose digest is of another function,
+	// or an error if it does not know; nil knows none.
+	Native func(ctx context.Context, d digest.Digest) (digest.Digest, error)
 	// Landlord keeps what members lease; nil keeps nothing for them.
 	Landlord Landlord
 	Log      *slog.Logger
@@ -108,6 +111,9 @@ func New(opts Options) (*DHT, error) {
 	}
 	if opts.Keep == nil {
 		opts.Keep = opts.Blobs.Has
+	}
+	if opts.Native == nil {
+		opts.Native = func(context.Context, digest.Digest) (digest.Digest, error) { return digest.Digest{}, errUnnamed }
 	}
 	if opts.Landlord == nil {
 		opts.Landlord = withoutLeases{opts.Blobs}

@@ -186,6 +186,8 @@ func (d *DHT) holders(ds []digest.Digest) *dhtpb.Response {
 func (d *DHT) answerHave(ctx context.Context, from peer.ID, req *dhtpb.Request, ds []digest.Digest, w io.Writer) (err error) {
 	var has []bool
 	switch {
+	case req.GetNatives():
+		return d.answerNatives(ctx, ds, w)
 	case len(req.GetLease()) > 0:
 		has, err = d.leased(ctx, from, req, ds)
 	case req.GetKeep():

@@ -123,6 +123,8 @@ type world struct {
 	shelfs    map[peer.ID]*shelf
 	landlords map[peer.ID]*landlord
 	members   atomic.Pointer[[]peer.ID]
+	// names of blobs by nodes; set before anybody asks
+	names map[string]map[digest.Digest]digest.Digest
 
 	mu      sync.Mutex
 	accused map[peer.ID]int // what OnCorrupt was told
@@ -132,6 +134,7 @@ func newWorld(t testing.TB, ids ...peer.ID) *world {
 	w := &world{
 		net: peertest.NewNetwork(), dhts: map[peer.ID]*dht.DHT{}, shelfs: map[peer.ID]*shelf{},
 		landlords: map[peer.ID]*landlord{}, accused: map[peer.ID]int{},
+		names: map[string]map[digest.Digest]digest.Digest{},
 	}
 	w.members.Store(&ids)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -140,7 +143,7 @@ func newWorld(t testing.TB, ids ...peer.ID) *world {
 		w.shelfs[id] = &shelf{blobs: map[digest.Digest][]byte{}}
 		w.landlords[id] = newLandlord(w.shelfs[id])
 		d, err := dht.New(dht.Options{
-			Self: id, Network: w.net.Join(id), Blobs: w.shelfs[id], Keep: w.shelfs[id].keep, Landlord: w.landlords[id],
+			Self: id, Network: w.net.Join(id), Blobs: w.shelfs[id], Keep: w.shelfs[id].keep, Landlord: w.landlords[id], Native: w.native(string(id)),
 			Members: func() []peer.ID { return *w.members.Load() },
 			OnCorrupt: func(id peer.ID, _ digest.Digest) {
 				w.mu.Lock()

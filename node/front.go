@@ -94,7 +94,7 @@ type front struct {
 
 func (n *Node) newFront(p *parts, settings config.Settings) *front {
 	f := &front{node: n, parts: p, settings: settings, tools: newClientTools(p.toolchains)}
-	f.blobs = &frontBlobs{Blobs: p.named(), parts: p}
+	f.blobs = newFrontBlobs(p, n.cfg.Log)
 	f.makers = makers.New(p.store.CacheKV("reapi-makers"))
 	f.remaker = f.newRemaker()
 	f.results = f.newResults()

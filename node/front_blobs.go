@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/buildnet/buildnet/node/reapi/cas"
 	"github.com/buildnet/buildnet/store"
@@ -15,6 +16,13 @@ import (
 type frontBlobs struct {
 	*alias.Blobs
 	parts *parts
+	// unnamed brings those of which nobody has said here what they are.
+	unnamed *unnamed
+}
+
+func newFrontBlobs(p *parts, log *slog.Logger) *frontBlobs {
+	named := p.named()
+	return &frontBlobs{Blobs: named, parts: p, unnamed: &unnamed{mesh: p.dht, name: named.Name, log: log, asking: make(chan struct{}, maxAsking)}}
 }
 
 // named is the store under native and clients' names.
@@ -60,15 +68,16 @@ func (f *frontBlobs) Fetch(ctx context.Context, ds []digest.Digest) error {
 		return fmt.Errorf("fetch for a client: %w", store.ErrNotFound)
 	}
 	natives := make([]digest.Digest, 0, len(ds))
-	var unknown error
+	var unnamed []digest.Digest
 	for _, d := range ds {
 		native, err := f.Native(ctx, d)
 		if err != nil {
-			unknown = err
+			unnamed = append(unnamed, d)
 			continue
 		}
 		natives = append(natives, native)
 	}
+	unknown := f.unnamed.fetchAll(ctx, unnamed)
 	_, err := f.parts.dht.Fetch(ctx, natives, nil)
 	switch {
 	case errors.Is(err, store.ErrFull):

@@ -198,7 +198,7 @@ func (n *Node) connect(p *parts, id mesh.Identity, settings config.Settings) (er
 		Self: p.mesh.Self(), Network: p.mesh, Blobs: sharedBlobs{p.store}, Members: p.alive,
 		RTT: p.rtt, Host: p.mesh.Libp2p(), Log: log,
 		OnCorrupt: func(id peer.ID, _ digest.Digest) { p.builder.Corrupt(id) },
-		Keep:      keeping{p.store, settings.Lease()}.keep, Landlord: p.tenants,
+		Keep:      keeping{p.store, settings.Lease()}.keep, Landlord: p.tenants, Native: p.named().Native,
 	})
 	if err != nil {
 		return err

@@ -113,7 +113,10 @@ type Request struct {
 	// them is to stay as well. One is here if all of that is.
 	Trees bool `protobuf:"varint,8,opt,name=trees,proto3" json:"trees,omitempty"`
 	// For HAVE with a lease: the sender needs nothing of it any more.
-	Release       bool `protobuf:"varint,9,opt,name=release,proto3" json:"release,omitempty"`
+	Release bool `protobuf:"varint,9,opt,name=release,proto3" json:"release,omitempty"`
+	// For HAVE alone: the digests are of another function than the store's own, and what
+	// those that are here are called in that is wanted.
+	Natives       bool `protobuf:"varint,10,opt,name=natives,proto3" json:"natives,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -211,6 +214,13 @@ func (x *Request) GetRelease() bool {
 	return false
 }
 
+func (x *Request) GetNatives() bool {
+	if x != nil {
+		return x.Natives
+	}
+	return false
+}
+
 // Response answers one Request.
 type Response struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -226,7 +236,9 @@ type Response struct {
 	// For GET with parts: the Command, the input root and directories below it
 	// that the holder has, and has not sent on this connection lately. Some may
 	// be left out.
-	Parts         [][]byte `protobuf:"bytes,4,rep,name=parts,proto3" json:"parts,omitempty"`
+	Parts [][]byte `protobuf:"bytes,4,rep,name=parts,proto3" json:"parts,omitempty"`
+	// For HAVE with natives, one for each digest; empty if it is not here.
+	Natives       [][]byte `protobuf:"bytes,5,rep,name=natives,proto3" json:"natives,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -289,6 +301,13 @@ func (x *Response) GetParts() [][]byte {
 	return nil
 }
 
+func (x *Response) GetNatives() [][]byte {
+	if x != nil {
+		return x.Natives
+	}
+	return nil
+}
+
 // Holders are the peers known to hold one digest.
 type Holders struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -338,7 +357,7 @@ var File_dht_dhtpb_dht_proto protoreflect.FileDescriptor
 
 const file_dht_dhtpb_dht_proto_rawDesc = "" +
 	"\n" +
-	"\x13dht/dhtpb/dht.proto\x12\fbuildnet.dht\"\xc1\x02\n" +
+	"\x13dht/dhtpb/dht.proto\x12\fbuildnet.dht\"\xdb\x02\n" +
 	"\aRequest\x12(\n" +
 	"\x02op\x18\x01 \x01(\x0e2\x18.buildnet.dht.Request.OpR\x02op\x12\x18\n" +
 	"\adigests\x18\x02 \x03(\fR\adigests\x12\x16\n" +
@@ -348,7 +367,9 @@ const file_dht_dhtpb_dht_proto_rawDesc = "" +
 	"\x04keep\x18\x06 \x01(\bR\x04keep\x12\x14\n" +
 	"\x05lease\x18\a \x01(\fR\x05lease\x12\x14\n" +
 	"\x05trees\x18\b \x01(\bR\x05trees\x12\x18\n" +
-	"\arelease\x18\t \x01(\bR\arelease\"R\n" +
+	"\arelease\x18\t \x01(\bR\arelease\x12\x18\n" +
+	"\anatives\x18\n" +
+	" \x01(\bR\anatives\"R\n" +
 	"\x02Op\x12\v\n" +
 	"\aUNKNOWN\x10\x00\x12\b\n" +
 	"\x04HAVE\x10\x01\x12\a\n" +
@@ -356,12 +377,13 @@ const file_dht_dhtpb_dht_proto_rawDesc = "" +
 	"\aPROVIDE\x10\x03\x12\b\n" +
 	"\x04FIND\x10\x04\x12\b\n" +
 	"\x04READ\x10\x05\x12\v\n" +
-	"\aOUTLINE\x10\x06\"\x81\x01\n" +
+	"\aOUTLINE\x10\x06\"\x9b\x01\n" +
 	"\bResponse\x12\x18\n" +
 	"\apresent\x18\x01 \x01(\fR\apresent\x12/\n" +
 	"\aholders\x18\x02 \x03(\v2\x15.buildnet.dht.HoldersR\aholders\x12\x14\n" +
 	"\x05blobs\x18\x03 \x03(\fR\x05blobs\x12\x14\n" +
-	"\x05parts\x18\x04 \x03(\fR\x05parts\"\x1f\n" +
+	"\x05parts\x18\x04 \x03(\fR\x05parts\x12\x18\n" +
+	"\anatives\x18\x05 \x03(\fR\anatives\"\x1f\n" +
 	"\aHolders\x12\x14\n" +
 	"\x05peers\x18\x01 \x03(\tR\x05peersB.Z,github.com/buildnet/buildnet/dht/dhtpb;dhtpbb\x06proto3"
 

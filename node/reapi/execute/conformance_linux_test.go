@@ -56,8 +56,24 @@ func TestConformanceOfTwo(t *testing.T) {
 		"demand 7: identical actions in flight":                      shared,
 		"demand 8: ActionCache.GetActionResult through another node": elsewhere,
 		"demand 8: ActionCache.UpdateActionResult":                   updates,
+		"demand 3: ByteStream.Read of what another node has":         uploadedElsewhere,
 	} {
 		t.Run(name, func(t *testing.T) { part(t, connect(t, first), connect(t, second)) })
+	}
+}
+
+// uploadedElsewhere are blobs that no result has, and that only the other node has a
+// client's name of.
+func uploadedElsewhere(t *testing.T, c, other *client) {
+	for _, c.fn = range []digest.Function{digest.SHA256, digest.BLAKE3} {
+		other.fn = c.fn
+		for _, n := range []int{1, 100_000} { // the second is a large one for the mesh
+			content := strings.Repeat(c.fn.String()+" uploaded here\n", n)
+			d := c.put([]byte(content))
+			if got := other.read(d); got != content {
+				t.Errorf("%v: %d bytes of %d", c.fn, len(got), len(content))
+			}
+		}
 	}
 }
 

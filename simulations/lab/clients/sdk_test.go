@@ -84,8 +84,7 @@ func none(string) bool { return false }
 
 var digestOf = regexp.MustCompile(`"Hash": "([0-9a-f]{64})",\s+"Size": (\d+)`)
 
-// remotetool uploads and downloads, and executes what it is given as text. All of it at
-// one node: it reads the action itself, which others do not have under this name.
+// remotetool uploads and downloads, and executes what it is given as text.
 func remotetool(t *testing.T, g *ground, tools string) {
 	do := func(h *lab.Host, flag ...string) output {
 		return run(t, h, h.Dir, nil, append(append([]string{tools + "/remotetool"}, flags...), flag...)...)
@@ -126,7 +125,9 @@ output_files: "out" output_directories: "d" platform { properties { name: "OSFam
 	result := filepath.Join(one.Dir, "result")
 	do(one, "--operation", "download_action_result", "--digest", key[1], "--path", result).ok(t)
 	same(t, 4, files(t, result, func(name string) bool { return name == "stdout" || name == "stderr" }), want)
-	do(one, "--operation", "show_action", "--digest", key[1]).ok(t).says(t, "OSFamily", "out")
+	for _, h := range g.hosts { // two of which nobody has given the action to
+		do(h, "--operation", "show_action", "--digest", key[1]).ok(t).says(t, "OSFamily", "out")
+	}
 	do(one, "--operation", "download_action", "--digest", key[1], "--path", filepath.Join(one.Dir, "again")).ok(t)
 	g.cached(t)
 	do(one, "--operation", "check_determinism", "--digest", key[1], "--exec_attempts", "3").ok(t)
