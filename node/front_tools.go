@@ -11,7 +11,7 @@ import (
 )
 
 // seenTime is how old a look at the machine's programs may be when a client asks. A
-// worker looks again before it runs an action, and after.
+// worker looks again before it runs an action, unless it did so a moment ago, and after.
 const seenTime = time.Second
 
 // clientTools are the programs that the commands of clients may run: all that is

@@ -83,7 +83,7 @@ func (r *runner) Run(ctx context.Context, j sched.Job, started func()) (*action.
 	if f := r.trust(j, task); f != nil {
 		return nil, t, f
 	}
-	if f := r.checkToolchain(ctx, task.platform); f != nil {
+	if f := checkToolchain(ctx, task.platform, r.toolchains.Lately); f != nil {
 		return nil, t, f
 	}
 	r.active.Add(1)
@@ -97,7 +97,7 @@ func (r *runner) Run(ctx context.Context, j sched.Job, started func()) (*action.
 		return nil, t, failureOf(err)
 	}
 	// A compiler that was replaced while it ran belongs to neither key.
-	if f := r.checkToolchain(ctx, task.platform); f != nil {
+	if f := checkToolchain(ctx, task.platform, r.toolchains.Current); f != nil {
 		return nil, t, f
 	}
 	kept := time.Now()
@@ -172,9 +172,9 @@ func asked(s *action.Step, command digest.Digest, free bool) bool {
 	return err == nil && own.Digest == command && (may || !free)
 }
 
-// checkToolchain compares the programs of this machine with those that the
-// action's key names.
-func (r *runner) checkToolchain(ctx context.Context, p *repb.Platform) *steal.Failure {
+// checkToolchain compares the programs of this machine, as look has them, with those that
+// the action's key names.
+func checkToolchain(ctx context.Context, p *repb.Platform, look func(context.Context, toolchain.Spec, string) (string, error)) *steal.Failure {
 	want, s := toolchainOf(func(yield func(name, value string) bool) {
 		for _, prop := range p.GetProperties() {
 			if !yield(prop.GetName(), prop.GetValue()) {
@@ -185,7 +185,7 @@ func (r *runner) checkToolchain(ctx context.Context, p *repb.Platform) *steal.Fa
 	if want == "" {
 		return nil
 	}
-	have, err := r.toolchains.Current(ctx, s, want)
+	have, err := look(ctx, s, want)
 	if err != nil {
 		return &steal.Failure{Kind: steal.WrongToolchain, Text: err.Error()}
 	}

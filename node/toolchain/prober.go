@@ -56,6 +56,7 @@ type entry struct {
 	record  *record
 	checked time.Time // when all of it was last seen to hold
 	turn    uint64    // of the prober, when all of it was seen to hold and was watched
+	looked  time.Time // when a look began that saw its programs hold
 }
 
 // probe is a computation that callers wait for.
@@ -131,7 +132,33 @@ func (p *Prober) Fresh(s Spec, digest string) bool {
 		p.keep(s, &record{Digest: r.Digest, Facts: r.Facts, Mounts: now}, time.Time{})
 		return true
 	}
-	return r.fresh(p.least(s))
+	began := time.Now()
+	if !r.fresh(p.least(s)) {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if e := p.entries[s]; e != nil && e.record == r {
+		e.looked = began
+	}
+	return true
+}
+
+// moment is how old a look may be for Lately.
+const moment = 100 * time.Millisecond
+
+// Lately is Current for what is asked again once the toolchain was used: that tells of
+// each change since the look which Lately goes by. It may be a moment old, as long as
+// Run watches and has seen nothing since.
+func (p *Prober) Lately(ctx context.Context, s Spec, likely string) (string, error) {
+	p.mu.Lock()
+	e := p.entries[s]
+	ok := e != nil && e.record.Digest == likely && p.turn != 0 && e.turn == p.turn && time.Since(e.looked) < moment
+	p.mu.Unlock()
+	if ok && e.record.Mounts == mounts() {
+		return likely, nil
+	}
+	return p.Current(ctx, s, likely)
 }
 
 // Current returns the digest of what s names, which is likely to be the one

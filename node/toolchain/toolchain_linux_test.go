@@ -463,6 +463,13 @@ func BenchmarkFresh(b *testing.B) {
 				}
 			}
 		})
+		b.Run("Lately/"+s.Spec, func(b *testing.B) {
+			for b.Loop() {
+				if now, err := p.Lately(b.Context(), s, d); err != nil || now != d {
+					b.Fatal("not fresh")
+				}
+			}
+		})
 		cancel()
 		<-ended
 	}
