@@ -366,9 +366,19 @@ func realPath(p string) string {
 	return p
 }
 
-// ask runs a compiler driver as an action would see it, and returns all that
-// it prints.
+// ask runs a compiler driver as an action would see it, once for each question, and
+// returns all that it prints.
 func (g *gathering) ask(ctx context.Context, driver string, args ...string) (string, error) {
+	command := strings.Join(append([]string{driver}, args...), "\x00")
+	a, ok := g.answers[command]
+	if !ok {
+		a.text, a.err = g.run(ctx, driver, args)
+		g.answers[command] = a
+	}
+	return a.text, a.err
+}
+
+func (g *gathering) run(ctx context.Context, driver string, args []string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, driver, args...)
