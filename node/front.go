@@ -93,7 +93,8 @@ type front struct {
 }
 
 func (n *Node) newFront(p *parts, settings config.Settings) *front {
-	f := &front{node: n, parts: p, settings: settings, tools: newClientTools(p.toolchains)}
+	f := &front{node: n, parts: p, settings: settings, tools: newClientTools(p.toolchains, n.cfg.Log)}
+	p.clientTools.Store(f.tools)
 	f.blobs = newFrontBlobs(p, n.cfg.Log)
 	f.makers = makers.New(p.store.CacheKV("reapi-makers"))
 	f.remaker = f.newRemaker()

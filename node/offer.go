@@ -51,7 +51,7 @@ func (o *offer) Status(context.Context) (api.Status, error) {
 	s := api.Status{
 		State: api.Ready, Version: config.Version(), Peer: string(info.Peer), Name: info.Name, PID: os.Getpid(),
 		Home: o.node.cfg.Home, Ephemeral: o.node.cfg.Ephemeral, UptimeS: time.Since(o.since).Seconds(),
-		Listen: info.Listen.String(), API: info.API, REAPI: info.REAPI, Mesh: info.Mesh, Observed: []string{}, Note: p.alone(),
+		Listen: info.Listen.String(), API: info.API, REAPI: info.REAPI, Mesh: info.Mesh, Observed: []string{}, Note: p.note(),
 		OS: runtime.GOOS, Arch: runtime.GOARCH, Slots: info.Slots, Cores: p.cores, BPU: p.bpu(),
 		Isolation: level.String(), IsolationMissing: missing, Toolchains: p.known.list(),
 		Builds: int(o.builds.Load()), Actions: p.runner.running(), Cache: o.cacheStats(), Counters: p.counters(),

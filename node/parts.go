@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/buildnet/buildnet/dht"
@@ -62,20 +63,22 @@ type parts struct {
 	meter      Power
 	exec       Executor
 	toolchains *toolchain.Prober
-	mesh       *mesh.Mesh
-	dht        *dht.DHT
-	registry   *registry.Registry
-	hearsay    *hearsay.Hearsay
-	sched      *sched.Service
-	runner     *runner
-	owner      *owner
-	watcher    *worktree.Watcher
-	builder    *build.Builder
-	profiles   *profiles
-	collector  *collect.Collector
-	share      *share.Share     // of the store, for what builds need for a while
-	tenants    *collect.Tenants // of that share
-	remaker    *remake.Remaker  // of what clients lack; nil without a front for them
+	// clientTools is nil where no clients of the Remote Execution API are served.
+	clientTools atomic.Pointer[clientTools]
+	mesh        *mesh.Mesh
+	dht         *dht.DHT
+	registry    *registry.Registry
+	hearsay     *hearsay.Hearsay
+	sched       *sched.Service
+	runner      *runner
+	owner       *owner
+	watcher     *worktree.Watcher
+	builder     *build.Builder
+	profiles    *profiles
+	collector   *collect.Collector
+	share       *share.Share     // of the store, for what builds need for a while
+	tenants     *collect.Tenants // of that share
+	remaker     *remake.Remaker  // of what clients lack; nil without a front for them
 
 	invocations *invocation.Service
 	clients     *invocations.Book // of the Remote Execution API

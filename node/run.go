@@ -124,6 +124,17 @@ func (p *parts) settle(ctx context.Context) string {
 	return p.alone()
 }
 
+// note says what is wrong with the mesh, or else with this machine; "" if nothing is.
+func (p *parts) note() string {
+	if said := p.alone(); said != "" {
+		return said
+	}
+	if tools := p.clientTools.Load(); tools != nil {
+		return tools.note()
+	}
+	return ""
+}
+
 // alone says that no member of the mesh answers although some are known; "" if
 // one does.
 func (p *parts) alone() string {

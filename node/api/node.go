@@ -79,7 +79,8 @@ type Status struct {
 	// Observed are this node's addresses as members saw them.
 	Observed []string `json:"observed"`
 	Members  int      `json:"members"` // alive, this node included
-	// Note says what is wrong with the mesh, such as that no member answered.
+	// Note says what is wrong, such as that no member answered, or that files of
+	// programs do not.
 	Note string `json:"note,omitempty"`
 
 	OS    string  `json:"os"`
