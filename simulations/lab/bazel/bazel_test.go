@@ -4,6 +4,8 @@ package bazel
 
 import (
 	"bytes"
+	"context"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,9 +14,16 @@ import (
 	"time"
 
 	"github.com/buildnet/buildnet/simulations/lab"
+	"github.com/buildnet/buildnet/simulations/lab/bazel/floor"
 )
 
-func TestMain(m *testing.M) { os.Exit(lab.Main(m)) }
+func TestMain(m *testing.M) {
+	if takes, err := time.ParseDuration(os.Getenv(floorTakes)); err == nil {
+		fmt.Fprintln(os.Stderr, floor.Serve(context.Background(), floorAddress, takes))
+		os.Exit(1)
+	}
+	os.Exit(lab.Main(m))
+}
 
 // power is the part of a core that a host has.
 const power = 1

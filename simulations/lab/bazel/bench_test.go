@@ -24,6 +24,9 @@ type subject struct {
 	name  string
 	write func(*kit)
 	flags []string
+	// floors are servers of package floor to compare with, by how long each of their
+	// executions takes.
+	floors []time.Duration
 }
 
 // contender is a way to build a workspace.
@@ -40,8 +43,8 @@ func BenchmarkBazel(b *testing.B) {
 	lab.NeedQuota(b)
 	table := lab.Table{{"workspace", "with", "wall, s", "CPU-s of the server", "of sandboxes and actions", "of Bazel", "load", "processes"}}
 	for _, s := range []subject{
-		{"genrules", writeGenrules, []string{"--jobs=32"}},
-		{"mill", func(*kit) {}, nil},
+		{"genrules", writeGenrules, []string{"--jobs=32"}, []time.Duration{0, 25 * time.Millisecond}},
+		{"mill", func(*kit) {}, nil, nil},
 	} {
 		b.Run(s.name, func(b *testing.B) { s.measure(b, &table) })
 	}
@@ -84,7 +87,7 @@ func (s subject) measure(b *testing.B, table *lab.Table) {
 		{"one node, all cached", h, onNode},
 		{"Bazel alone, no sandbox", h, append([]string{"--spawn_strategy=local"}, s.flags...)},
 		{"Bazel alone, in its sandbox", h, append([]string{"--spawn_strategy=linux-sandbox,local"}, s.flags...)},
-	}, x.others(l, s.flags)...)
+	}, append(x.floors(l, s), x.others(l, s.flags)...)...)
 	took := make([][]build, len(contenders))
 	for round := range rounds(b) {
 		x.anew()
@@ -110,6 +113,32 @@ func each(took []build, f func(build) float64) (xs []float64) {
 		xs = append(xs, f(t))
 	}
 	return xs
+}
+
+// floorTakes in the environment has this program be the server of package floor, whose
+// executions take so long, where nodes serve on their hosts.
+const (
+	floorTakes   = "BAZEL_FLOOR"
+	floorAddress = "127.0.0.1:9877"
+)
+
+// floors are ways to build with servers that do nothing.
+func (x *bench) floors(l *lab.Lab, s subject) (all []contender) {
+	x.b.Helper()
+	for _, takes := range s.floors {
+		h := l.Host(2)
+		x.restart = append(x.restart, func() {
+			h.Kill()
+			argv := []string{"env", floorTakes + "=" + takes.String(), os.Args[0]}
+			reapi.Program{Name: "floor", Address: floorAddress, Executes: true, Argv: argv}.Start(x.b, h)
+		})
+		name := "nothing behind it"
+		if takes > 0 {
+			name += fmt.Sprintf(", one at a time of %v", takes)
+		}
+		all = append(all, contender{name, h, append([]string{"--config=mesh", endpoint}, s.flags...)})
+	}
+	return all
 }
 
 // others are ways to build with the servers of others. What a mere cache is asked for it
@@ -158,12 +187,14 @@ type build struct {
 }
 
 // build builds all with a Bazel that knows nothing yet. The clock runs from the end
-// of its analysis.
+// of its analysis, when its server is quiet.
 func (x *bench) build(base string, by contender) build {
 	x.b.Helper()
 	c := x.client(by.host, base)
 	x.run(c, append([]string{"--nobuild"}, by.flags...))
-	pid, minute := c.server(), load(x.b)
+	pid := c.server()
+	lab.Settle(x.b, []*lab.Host{by.host}) // a node has looked at what is installed by then
+	minute := load(x.b)
 	node, bazel, all := x.node.Used(), x.used(pid), by.host.Used()
 	began := time.Now()
 	r := x.run(c, by.flags)

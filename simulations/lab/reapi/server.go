@@ -40,8 +40,8 @@ type Program struct {
 	Address string
 	// Executes is false of a server that is a cache and no more.
 	Executes bool
-	// argv is run in a directory of the host, where it finds what it wrote before.
-	argv []string
+	// Argv is run in a directory of the host, where it finds what it wrote before.
+	Argv []string
 }
 
 // also names a program in the environment: its name, HOST:PORT, and what serves there
@@ -94,7 +94,7 @@ const ready = time.Minute
 // Start runs the program on a host, until the host is killed or the test ends.
 func (p Program) Start(tb testing.TB, h *lab.Host) Server {
 	tb.Helper()
-	runs := h.Spawn(p.argv...)
+	runs := h.Spawn(p.Argv...)
 	tb.Cleanup(func() {
 		if tb.Failed() {
 			tb.Logf("%s says:\n%s", p.Name, runs.Output())
