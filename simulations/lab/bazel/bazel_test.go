@@ -28,36 +28,20 @@ func TestMain(m *testing.M) {
 // power is the part of a core that a host has.
 const power = 1
 
-// ground is a mesh of three hosts and a kit.
+// ground is a mesh of hosts and a kit.
 type ground struct {
 	*kit
-	hosts []*lab.Host
-	nodes []*lab.Node
-	// seen is how many executions were looked at.
-	seen map[*lab.Node]int
+	*lab.Ground
 }
 
 func newGround(t *testing.T) *ground {
 	t.Helper()
-	hosts, nodes := lab.Mesh(t, lab.New(t), 3, power)
-	return &ground{newKit(t, filepath.Join(hosts[0].Dir, "kit")), hosts, nodes, map[*lab.Node]int{}}
+	return groundOf(t, lab.NewGround(lab.Mesh(t, lab.New(t), 3, power)))
 }
 
-// executed is how many actions each node has executed since it was asked last.
-func (g *ground) executed() (by []int) {
-	for _, n := range g.nodes {
-		all := len(n.Executions(""))
-		by = append(by, all-g.seen[n])
-		g.seen[n] = all
-	}
-	return by
-}
-
-func sum(by []int) (n int) {
-	for _, x := range by {
-		n += x
-	}
-	return n
+func groundOf(t *testing.T, of *lab.Ground) *ground {
+	t.Helper()
+	return &ground{newKit(t, filepath.Join(of.Hosts[0].Dir, "kit")), of}
 }
 
 // least is how many actions of the workspace are executed at least.
@@ -68,9 +52,9 @@ const least = 90
 // those of a Bazel by itself.
 func TestBuildAndTest(t *testing.T) {
 	g := newGround(t)
-	cold := g.client(g.hosts[0], "cold")
+	cold := g.client(g.Hosts[0], "cold")
 	c := cold.bazel(mesh("test")...).ended(t)
-	by := g.executed()
+	by, _ := g.Executed()
 	t.Logf("cold: %v", by)
 	if c["remote"] < least {
 		t.Errorf("%d actions were remote, want at least %d", c["remote"], least)
@@ -83,12 +67,12 @@ func TestBuildAndTest(t *testing.T) {
 		host    *lab.Host
 		command []string
 	}{
-		{"again", g.hosts[0], mesh("test")},
-		{"through another node", g.hosts[1], mesh("test")},
-		{"with outputs that stay in the mesh", g.hosts[2], append(mesh("test", "--remote_download_minimal"), "-//links/...")},
+		{"again", g.Hosts[0], mesh("test")},
+		{"through another node", g.Hosts[1], mesh("test")},
+		{"with outputs that stay in the mesh", g.Hosts[2], append(mesh("test", "--remote_download_minimal"), "-//links/...")},
 	} {
 		r := g.client(again.host, strings.ReplaceAll(again.name, " ", "-")).bazel(again.command...).ended(t)
-		if by := g.executed(); r["remote"] > 0 || sum(by) > 0 || r["remote cache hit"] < least-10 {
+		if by, sum := g.Executed(); r["remote"] > 0 || sum > 0 || r["remote cache hit"] < least-10 {
 			t.Errorf("%s: %v; executed %v", again.name, r, by)
 		}
 	}
@@ -174,7 +158,7 @@ func (g *ground) busy(n int) {
 	defer tick.Stop()
 	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); <-tick.C {
 		all := 0
-		for _, node := range g.nodes {
+		for _, node := range g.Nodes {
 			all += len(node.Executions(""))
 		}
 		if all >= n {
@@ -187,9 +171,9 @@ func (g *ground) busy(n int) {
 // TestANodeDies kills a worker in the middle of a build: Bazel does not hear of it.
 func TestANodeDies(t *testing.T) {
 	g := newGround(t)
-	wait := g.client(g.hosts[0], "dies").start(mesh("test")...)
+	wait := g.client(g.Hosts[0], "dies").start(mesh("test")...)
 	g.busy(20)
-	g.nodes[2].Kill()
+	g.Nodes[2].Kill()
 	wait().ended(t)
 }
 
@@ -206,7 +190,7 @@ func TestLeaderDies(t *testing.T) {
 	for _, h := range hosts {
 		lab.Await(t, h, len(hosts), 10*time.Second)
 	}
-	g := &ground{newKit(t, filepath.Join(hosts[0].Dir, "kit")), hosts, nodes, map[*lab.Node]int{}}
+	g := groundOf(t, lab.NewGround(hosts, nodes))
 	wait := g.client(hosts[0], "dies").start(mesh("test")...)
 	g.busy(20)
 	leader := -1
@@ -227,14 +211,14 @@ func TestLeaderDies(t *testing.T) {
 // Bazel's own retries carry it through, and what was finished is not run again.
 func TestItsNodeIsRestarted(t *testing.T) {
 	g := newGround(t)
-	wait := g.client(g.hosts[0], "restarted").start(mesh("test", "--remote_retries=8")...)
+	wait := g.client(g.Hosts[0], "restarted").start(mesh("test", "--remote_retries=8")...)
 	g.busy(30)
-	crashed := g.nodes[0]
+	crashed := g.Nodes[0]
 	crashed.Crash()
-	g.nodes[0] = g.hosts[0].Up()
+	g.Nodes[0] = g.Hosts[0].Up()
 	wait().ended(t)
 	ran := map[string]int{}
-	for _, n := range append(g.nodes, crashed) {
+	for _, n := range append(g.Nodes, crashed) {
 		for _, e := range n.Executions("") {
 			ran[e.Action]++
 		}
@@ -245,7 +229,7 @@ func TestItsNodeIsRestarted(t *testing.T) {
 	}
 	// An execution that ends as the node dies is nowhere to be found: one for each slot.
 	t.Logf("%d actions; %d were executed again", len(ran), again)
-	if again > len(g.nodes) {
+	if again > len(g.Nodes) {
 		t.Errorf("%d actions were executed again", again)
 	}
 }
@@ -254,12 +238,12 @@ func TestItsNodeIsRestarted(t *testing.T) {
 // once.
 func TestTwoClients(t *testing.T) {
 	g := newGround(t)
-	first := g.client(g.hosts[0], "first").start(mesh("build")...)
-	second := g.client(g.hosts[1], "second").start(mesh("build")...)
+	first := g.client(g.Hosts[0], "first").start(mesh("build")...)
+	second := g.client(g.Hosts[1], "second").start(mesh("build")...)
 	first().ended(t)
 	second().ended(t)
 	ran := map[string]int{}
-	for _, n := range g.nodes {
+	for _, n := range g.Nodes {
 		for _, e := range n.Executions("") {
 			ran[e.Action]++
 		}

@@ -3,7 +3,6 @@
 package bazel
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -23,12 +22,12 @@ func TestTwoCompilers(t *testing.T) {
 	for _, h := range hosts {
 		lab.Await(t, h, len(hosts), 20*time.Second)
 	}
-	g := &ground{newKit(t, filepath.Join(hosts[0].Dir, "kit")), hosts, nodes, map[*lab.Node]int{}}
+	g := groundOf(t, lab.NewGround(hosts, nodes))
 	var made [2]map[string][]byte
 	for i, h := range hosts {
 		c := g.client(h, "compilers")
 		r := c.bazel(mesh("build")...).ended(t)
-		by := g.executed()
+		by, _ := g.Executed()
 		t.Logf("from %s: %v, executed %v", h.Name, r, by)
 		if r["remote cache hit"] > 0 || by[1-i] > 0 {
 			t.Errorf("%s had results of the other's compiler: %v, executed %v", h.Name, r, by)

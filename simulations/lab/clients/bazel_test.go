@@ -28,22 +28,22 @@ func testOldBazel(t *testing.T, g *ground) {
 			"--remote_executor=grpc://" + server, "--spawn_strategy=remote", "--noremote_local_fallback"}, more...)
 		return do(h, base, append(args, target)...)
 	}
-	for _, h := range g.hosts[:2] {
+	for _, h := range g.Hosts[:2] {
 		defer do(h, "base", "shutdown")
 	}
-	remote(g.hosts[0], "base", "//:all").ok(t).says(t, fmt.Sprintf("%d processes: %d remote.", 2*rules+1, 2*rules+1))
+	remote(g.Hosts[0], "base", "//:all").ok(t).says(t, fmt.Sprintf("%d processes: %d remote.", 2*rules+1, 2*rules+1))
 	g.spread(t, 2*rules+1)
-	remote(g.hosts[1], "base", "//:all").ok(t).says(t, fmt.Sprintf("%d processes: %d remote cache hit.", 2*rules+1, 2*rules+1))
+	remote(g.Hosts[1], "base", "//:all").ok(t).says(t, fmt.Sprintf("%d processes: %d remote cache hit.", 2*rules+1, 2*rules+1))
 	g.cached(t)
-	for _, h := range g.hosts[:2] {
+	for _, h := range g.Hosts[:2] {
 		bins, err := filepath.Glob(filepath.Join(h.Dir, "bazel/base/execroot/*/bazel-out/*/bin"))
 		if err != nil || len(bins) == 0 {
 			t.Fatalf("nothing was built: %v", err)
 		}
 		same(t, 2*rules, files(t, bins[0], func(name string) bool { return strings.HasPrefix(filepath.Base(name), "_") }), bazelMade())
 	}
-	remote(g.hosts[0], "base", "//bad:exits").failed(t, "this is why", "//bad:exits")
-	remote(g.hosts[0], "base", "//bad:works", "--remote_default_platform_properties=properties: { name: \"gpu\" value: \"h100\" }").
+	remote(g.Hosts[0], "base", "//bad:exits").failed(t, "this is why", "//bad:exits")
+	remote(g.Hosts[0], "base", "//bad:works", "--remote_default_platform_properties=properties: { name: \"gpu\" value: \"h100\" }").
 		failed(t, `gpu="h100"`, "leave the property out")
 }
 

@@ -24,7 +24,7 @@ func TestClients(t *testing.T) {
 		{"siso", testSiso}, {"reclient", testReclient}, {"bazel", testOldBazel},
 	} {
 		t.Run(client.name, func(t *testing.T) {
-			g.executed()
+			g.Executed()
 			client.test(t, g)
 		})
 	}

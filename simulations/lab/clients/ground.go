@@ -6,10 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/buildnet/buildnet/simulations/lab"
 )
@@ -21,51 +19,17 @@ const server = "127.0.0.1:9877"
 const power = 1
 
 // ground is a mesh of three hosts, each of whose nodes serves clients.
-type ground struct {
-	hosts []*lab.Host
-	nodes []*lab.Node
-	// seen is how many executions were looked at.
-	seen map[*lab.Node]int
-}
+type ground struct{ *lab.Ground }
 
 func newGround(t *testing.T) *ground {
 	t.Helper()
-	hosts, nodes := lab.Mesh(t, lab.New(t), 3, power)
-	return &ground{hosts, nodes, map[*lab.Node]int{}}
-}
-
-// quiet is for how long a node has to log nothing of an execution that ended: its client
-// may know sooner.
-const quiet = 500 * time.Millisecond
-
-// executed is how many actions each node has executed since it was asked last.
-func (g *ground) executed() (by []int, sum int) {
-	now := g.logged()
-	for {
-		<-time.After(quiet)
-		before := now
-		if now = g.logged(); slices.Equal(now, before) {
-			break
-		}
-	}
-	for i, n := range g.nodes {
-		by, sum = append(by, now[i]-g.seen[n]), sum+now[i]-g.seen[n]
-		g.seen[n] = now[i]
-	}
-	return by, sum
-}
-
-func (g *ground) logged() (all []int) {
-	for _, n := range g.nodes {
-		all = append(all, len(n.Executions("")))
-	}
-	return all
+	return &ground{lab.NewGround(lab.Mesh(t, lab.New(t), 3, power))}
 }
 
 // spread fails the test unless at least n actions were executed, by two nodes or more.
 func (g *ground) spread(t *testing.T, n int) {
 	t.Helper()
-	by, sum := g.executed()
+	by, sum := g.Executed()
 	t.Logf("executed: %v", by)
 	busy := 0
 	for _, one := range by {
@@ -81,7 +45,7 @@ func (g *ground) spread(t *testing.T, n int) {
 // cached fails the test if anything was executed.
 func (g *ground) cached(t *testing.T) {
 	t.Helper()
-	if by, sum := g.executed(); sum != 0 {
+	if by, sum := g.Executed(); sum != 0 {
 		t.Errorf("executed %v of what was known", by)
 	}
 }

@@ -32,9 +32,9 @@ func testPlease(t *testing.T, g *ground) {
 			return strings.HasPrefix(filepath.Base(name), ".") && name != "."
 		})
 	}
-	do(g.hosts[2], false, "build", "-p", "//:all").ok(t)
-	want := made(g.hosts[2], false)
-	for i, host := range g.hosts[:2] {
+	do(g.Hosts[2], false, "build", "-p", "//:all").ok(t)
+	want := made(g.Hosts[2], false)
+	for i, host := range g.Hosts[:2] {
 		do(host, true, "build", "-p", "--download", "//:all").ok(t)
 		same(t, 2*rules, made(host, true), want)
 		if i == 0 {
@@ -43,13 +43,13 @@ func testPlease(t *testing.T, g *ground) {
 			g.cached(t)
 		}
 	}
-	do(g.hosts[0], true, "test", "-p", "//:check").ok(t).says(t, "1 passed")
-	g.executed()
-	do(g.hosts[1], true, "test", "-p", "//:check").ok(t).says(t, "1 passed")
+	do(g.Hosts[0], true, "test", "-p", "//:check").ok(t).says(t, "1 passed")
+	g.Executed()
+	do(g.Hosts[1], true, "test", "-p", "//:check").ok(t).says(t, "1 passed")
 	g.cached(t)
-	do(g.hosts[0], true, "build", "-p", "//bad:exits").failed(t, "this is why", "//bad:exits")
-	do(g.hosts[0], true, "build", "-p", "//bad:late").failed(t, "//bad:late", "deadline exceeded")
-	do(g.hosts[0], true, "build", "-p", "-o", "remote.platform:gpu=h100", "//bad:works").failed(t, `gpu="h100"`, "leave the property out")
+	do(g.Hosts[0], true, "build", "-p", "//bad:exits").failed(t, "this is why", "//bad:exits")
+	do(g.Hosts[0], true, "build", "-p", "//bad:late").failed(t, "//bad:late", "deadline exceeded")
+	do(g.Hosts[0], true, "build", "-p", "-o", "remote.platform:gpu=h100", "//bad:works").failed(t, `gpu="h100"`, "leave the property out")
 }
 
 // pleaseWorkspace are the files of a workspace.

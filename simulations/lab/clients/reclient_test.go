@@ -16,13 +16,13 @@ func testReclient(t *testing.T, g *ground) {
 	rewrapper, reproxy := brought(t, "rewrapper"), brought(t, "reproxy")
 	brought(t, "scandeps_server")
 	root := func(h *lab.Host) string { return filepath.Join(h.Dir, "re/work") }
-	for _, h := range g.hosts {
+	for _, h := range g.Hosts {
 		write(t, root(h)+"/in.txt", "hello\n")
 		write(t, root(h)+"/m.c", "#include \"m.h\"\nint number(void) { return N; }\n")
 		write(t, root(h)+"/m.h", "#define N 7\n")
 		write(t, filepath.Join(h.Dir, "re/log/none"), "")
 	}
-	for _, h := range g.hosts[:2] {
+	for _, h := range g.Hosts[:2] {
 		proxy := h.Spawn(append(append([]string{"env", "HOME=" + h.Dir}, reclientEnv(h)...), reproxy)...)
 		defer func() { proxy.Kill(); proxy.Wait() }()
 	}
@@ -50,7 +50,7 @@ func testReclient(t *testing.T, g *ground) {
 		all.Wait()
 	}
 
-	alone := g.hosts[2]
+	alone := g.Hosts[2]
 	for i := range rules {
 		run(t, alone, root(alone), nil, script(i)...).ok(t)
 	}
@@ -59,20 +59,20 @@ func testReclient(t *testing.T, g *ground) {
 		return files(t, root(h), func(name string) bool { return name == ".reproxy_tmp" })
 	}
 	want := made(alone)
-	build(g.hosts[0])
+	build(g.Hosts[0])
 	g.spread(t, rules+1)
-	same(t, 4*rules, made(g.hosts[0]), want)
-	build(g.hosts[1])
+	same(t, 4*rules, made(g.Hosts[0]), want)
+	build(g.Hosts[1])
 	g.cached(t)
-	same(t, 4*rules, made(g.hosts[1]), want)
+	same(t, 4*rules, made(g.Hosts[1]), want)
 
-	if o := do(g.hosts[0], tool, "/bin/sh", "-c", "echo this is why >&2; exit 3"); o.exit != 3 {
+	if o := do(g.Hosts[0], tool, "/bin/sh", "-c", "echo this is why >&2; exit 3"); o.exit != 3 {
 		t.Errorf("exit status %d, want 3:\n%s", o.exit, o.text)
 	} else {
 		o.says(t, "this is why")
 	}
-	do(g.hosts[0], append(tool, "--exec_timeout=1s"), "/bin/sh", "-c", "sleep 60").failed(t, "time limit of 1s")
-	do(g.hosts[0], append(tool, "--platform=gpu=h100"), "/bin/true").failed(t, `gpu="h100"`, "leave the property out")
+	do(g.Hosts[0], append(tool, "--exec_timeout=1s"), "/bin/sh", "-c", "sleep 60").failed(t, "time limit of 1s")
+	do(g.Hosts[0], append(tool, "--platform=gpu=h100"), "/bin/true").failed(t, `gpu="h100"`, "leave the property out")
 }
 
 // reclientEnv is the environment of both programs on a host.

@@ -27,11 +27,11 @@ func testSDK(t *testing.T, g *ground) {
 // made of them.
 func library(t *testing.T, g *ground, tools string) {
 	for i, side := range []string{"upload", "download"} {
-		o := run(t, g.hosts[i], g.hosts[i].Dir, nil, tools+"/sdk", side, server, "sdk").ok(t)
+		o := run(t, g.Hosts[i], g.Hosts[i].Dir, nil, tools+"/sdk", side, server, "sdk").ok(t)
 		if n := strings.Count(o.text, "blobs: "); n != 6 {
 			t.Errorf("%d ways:\n%s", n, o.text)
 		}
-		if _, n := g.executed(); n != 6*(1-i) {
+		if _, n := g.Executed(); n != 6*(1-i) {
 			t.Errorf("%s: %d executions", side, n)
 		}
 	}
@@ -55,29 +55,29 @@ func rexec(t *testing.T, g *ground, tools string) {
 	const script = `cat in/a.txt in/a.txt >twice && mkdir -p out/d/empty && cp in/a.txt out/d && chmod 555 out/d/a.txt && ln -s d/a.txt out/l && echo said && echo warned >&2`
 	outputs := []string{"--output_files", "twice", "--output_directories", "out"}
 
-	alone := inputs(g.hosts[2])
-	run(t, g.hosts[2], alone, nil, "/bin/sh", "-c", script).ok(t)
+	alone := inputs(g.Hosts[2])
+	run(t, g.Hosts[2], alone, nil, "/bin/sh", "-c", script).ok(t)
 	want := files(t, alone, none)
-	do(g.hosts[0], outputs, script).says(t, "said\n", "warned\n")
-	same(t, 8, files(t, filepath.Join(g.hosts[0].Dir, "rexec"), none), want)
-	if _, n := g.executed(); n != 1 {
+	do(g.Hosts[0], outputs, script).says(t, "said\n", "warned\n")
+	same(t, 8, files(t, filepath.Join(g.Hosts[0].Dir, "rexec"), none), want)
+	if _, n := g.Executed(); n != 1 {
 		t.Errorf("%d executions", n)
 	}
-	do(g.hosts[1], outputs, script).says(t, "said\n", "warned\n")
-	same(t, 8, files(t, filepath.Join(g.hosts[1].Dir, "rexec"), none), want)
+	do(g.Hosts[1], outputs, script).says(t, "said\n", "warned\n")
+	same(t, 8, files(t, filepath.Join(g.Hosts[1].Dir, "rexec"), none), want)
 	g.cached(t)
-	do(g.hosts[1], append(outputs, "--accept_cached=false"), script)
-	if _, n := g.executed(); n != 1 {
+	do(g.Hosts[1], append(outputs, "--accept_cached=false"), script)
+	if _, n := g.Executed(); n != 1 {
 		t.Errorf("%d executions of what was to be executed again", n)
 	}
 
 	// rexec itself ends well whatever comes of it.
-	do(g.hosts[0], nil, "echo why >&2; exit 7").says(t, "why", "exit code 7")
-	do(g.hosts[0], []string{"--exec_timeout", "1s"}, "echo before; sleep 60").says(t, "before", "TIMED OUT after 1")
-	do(g.hosts[0], []string{"--platform", "gpu=h100"}, "true").says(t, "FailedPrecondition", `gpu="h100"`, "leave the property out")
-	do(g.hosts[0], []string{"--platform", "OSFamily=Windows"}, "true").says(t, "FailedPrecondition", `OSFamily="Windows"`, "linux")
-	do(g.hosts[0], []string{"--platform", "OSFamily=Linux,container-image=docker://image"}, "echo ran").says(t, "ran")
-	do(g.hosts[0], []string{"--output_files", "never"}, "echo ran").says(t, "ran")
+	do(g.Hosts[0], nil, "echo why >&2; exit 7").says(t, "why", "exit code 7")
+	do(g.Hosts[0], []string{"--exec_timeout", "1s"}, "echo before; sleep 60").says(t, "before", "TIMED OUT after 1")
+	do(g.Hosts[0], []string{"--platform", "gpu=h100"}, "true").says(t, "FailedPrecondition", `gpu="h100"`, "leave the property out")
+	do(g.Hosts[0], []string{"--platform", "OSFamily=Windows"}, "true").says(t, "FailedPrecondition", `OSFamily="Windows"`, "linux")
+	do(g.Hosts[0], []string{"--platform", "OSFamily=Linux,container-image=docker://image"}, "echo ran").says(t, "ran")
+	do(g.Hosts[0], []string{"--output_files", "never"}, "echo ran").says(t, "ran")
 }
 
 func none(string) bool { return false }
@@ -89,7 +89,7 @@ func remotetool(t *testing.T, g *ground, tools string) {
 	do := func(h *lab.Host, flag ...string) output {
 		return run(t, h, h.Dir, nil, append(append([]string{tools + "/remotetool"}, flags...), flag...)...)
 	}
-	one := g.hosts[0]
+	one := g.Hosts[0]
 	dir := filepath.Join(one.Dir, "tree")
 	write(t, dir+"/a", "one\n")
 	write(t, dir+"/d/b", strings.Repeat("two\n", 2<<20)) // more than a batch
@@ -121,17 +121,17 @@ output_files: "out" output_directories: "d" platform { properties { name: "OSFam
 	if key == nil {
 		t.Fatalf("no digest:\n%s", o.text)
 	}
-	g.executed()
+	g.Executed()
 	result := filepath.Join(one.Dir, "result")
 	do(one, "--operation", "download_action_result", "--digest", key[1], "--path", result).ok(t)
 	same(t, 4, files(t, result, func(name string) bool { return name == "stdout" || name == "stderr" }), want)
-	for _, h := range g.hosts { // two of which nobody has given the action to
+	for _, h := range g.Hosts { // two of which nobody has given the action to
 		do(h, "--operation", "show_action", "--digest", key[1]).ok(t).says(t, "OSFamily", "out")
 	}
 	do(one, "--operation", "download_action", "--digest", key[1], "--path", filepath.Join(one.Dir, "again")).ok(t)
 	g.cached(t)
 	do(one, "--operation", "check_determinism", "--digest", key[1], "--exec_attempts", "3").ok(t)
-	if _, n := g.executed(); n != 3 {
+	if _, n := g.Executed(); n != 3 {
 		t.Errorf("%d executions, want 3", n)
 	}
 	do(one, "--operation", "show_action", "--digest", fmt.Sprintf("%064d/142", 7)).failed(t, "NotFound")

@@ -36,17 +36,17 @@ func testSiso(t *testing.T, g *ground) {
 			return name != "." && (strings.HasPrefix(name, ".") || strings.HasPrefix(name, "siso"))
 		})
 	}
-	alone := g.hosts[2]
+	alone := g.Hosts[2]
 	run(t, alone, filepath.Join(workspace(alone), "out"), nil, "ninja", "all").ok(t)
 	want := made(alone)
-	do(g.hosts[0], "all").ok(t)
+	do(g.Hosts[0], "all").ok(t)
 	g.spread(t, 2*rules)
-	same(t, 2*rules, made(g.hosts[0]), want)
-	do(g.hosts[1], "all").ok(t)
+	same(t, 2*rules, made(g.Hosts[0]), want)
+	do(g.Hosts[1], "all").ok(t)
 	g.cached(t)
-	same(t, 2*rules, made(g.hosts[1]), want)
-	do(g.hosts[0], "exits").failed(t, "this is why")
-	do(g.hosts[0], "property").failed(t, "gpu", "leave the property out")
+	same(t, 2*rules, made(g.Hosts[1]), want)
+	do(g.Hosts[0], "exits").failed(t, "this is why")
+	do(g.Hosts[0], "property").failed(t, "gpu", "leave the property out")
 }
 
 // sisoWorkspace are the files of a workspace: what siso runs elsewhere its
