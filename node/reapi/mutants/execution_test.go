@@ -146,13 +146,15 @@ var actionCache = []group{
 		{"GetActionResult only when all blobs can be had", "natives, holders); err != nil {", "natives, holders); err != nil && len(holders) > 99 {"},
 		{"else it is NOT_FOUND", `return nil, fmt.Errorf("result of %v: %w", k.Action, store.ErrNotFound)`, `return nil, fmt.Errorf("result of %v: %w", k.Action, errRecord)`},
 	}},
+	{8, "node/reapi/results/results.go", test{"node/reapi/results", "TestAResultIsFoundWhereTheSameIsInstalled"}, []mutant{
+		{"they are known by the client's names", `s.opts.Blobs.Note(b.Name, b.Native); err != nil {`, `error(nil); err != nil {`},
+	}},
 	{8, "node/reapi/results/results.go", promised, []mutant{
 		{"GetActionResult extends leases", `s.opts.Hold(natives...)`, ``},
 		{"what was executed is leased", `s.opts.Hold(append(m.natives(), record)...)`, ``},
 	}},
 	{8, "node/reapi/results/results.go", test{"node/reapi/execute", "TestConformanceOfTwo/demand_8.*through"}, []mutant{
 		{"its blobs come to the node that is asked", `return s.opts.Fetch(ctx, missing, holders)`, `return nil`},
-		{"they are known by the client's names", `s.opts.Blobs.Note(b.Name, b.Native); err != nil {`, `error(nil); err != nil {`},
 	}},
 	{8, "node/reapi/results/inline.go", part("demand_8"), []mutant{
 		{"inline_stdout", `c.StdoutRaw = read(c.GetStdoutDigest())`, ``},

@@ -20,7 +20,7 @@ var missing = []group{
 	}},
 	{4, "node/reapi/cas/cas.go", finding, []mutant{
 		{"what is present is kept for a lease", `s.keep(kept)`, ``},
-		{"what went before it was kept is missing", `answer(there, true, still)`, ``},
+		{"what went before it was kept is missing", `answer(there, true, still)`, `_ = still`},
 		{"what a member has is there", `if err != nil || s.mesh == nil || !slices.Contains(there, false) {`, `if true {`},
 		{"what a member has can be read", `err := s.mesh.Fetch(ctx, lost)`, `err := error(store.ErrNotFound)`},
 		{"what can be made again is there", `if remade, err = s.remake(ctx, chosen(ds, there, false)); err == nil && len(remade) > 0 {`, `if err == nil && len(remade) > 0 {`},
