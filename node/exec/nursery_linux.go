@@ -79,7 +79,7 @@ func (n *nursery) answer() (pidfd, error) {
 	var err error
 	for {
 		got, gotRights, _, _, err = unix.Recvmsg(n.control, text[:], rights, unix.MSG_CMSG_CLOEXEC)
-		if err != unix.EINTR {
+		if !errors.Is(err, unix.EINTR) {
 			break
 		}
 	}

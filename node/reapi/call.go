@@ -2,6 +2,7 @@ package reapi
 
 import (
 	"context"
+	"math/bits"
 	"sync"
 	"time"
 
@@ -114,13 +115,10 @@ func (c *conn) enter(ctx context.Context, header metadata.MD) (context.Context, 
 
 // frameTakes is the memory of a frame of n bytes: data comes in buffers of powers of 2.
 func frameTakes(n int) int64 {
-	takes := int64(1) << 10
-	for ; takes < int64(n); takes <<= 1 {
-	}
 	if n < 1<<10 {
-		takes = int64(n)
+		return int64(n) + frameBytes
 	}
-	return takes + frameBytes
+	return int64(1)<<bits.Len(uint(n-1)) + frameBytes
 }
 
 // begins counts a frame of data whose header has come. conn.mu is held.
@@ -246,7 +244,7 @@ func (c *call) forgets() {
 	c.read = 0
 }
 
-// answers waits for room for an answer of n bytes, which it takes until it is written.
+// goes waits for room for an answer of n bytes, which it takes until it is written.
 func (c *call) goes(n int64) error {
 	takes := n + frameBytes
 	if err := c.conn.account.take(c, takes); err != nil {

@@ -56,8 +56,8 @@ type claim struct {
 	given chan struct{}
 }
 
-func newLedger(max int64) *ledger {
-	return &ledger{pool: share.New(max), leaving: share.New(0), accounts: map[*account]struct{}{}}
+func newLedger(whole int64) *ledger {
+	return &ledger{pool: share.New(whole), leaving: share.New(0), accounts: map[*account]struct{}{}}
 }
 
 func (l *ledger) open(client string, end func()) *account {

@@ -26,7 +26,7 @@ func owner(local, remote netip.AddrPort) (uid uint32, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("owner of %v: %w", local, err)
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	if err := unix.Sendto(fd, ownerRequest(local, remote), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return 0, fmt.Errorf("owner of %v: %w", local, err)
 	}

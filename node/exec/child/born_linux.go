@@ -15,7 +15,6 @@ var (
 	sayBroken    = []byte(Broken)
 	sayNoCommand = []byte(NoCommand)
 	blank        = []byte(" ")
-	colon        = []byte(": ")
 	newline      = []byte("\n")
 )
 

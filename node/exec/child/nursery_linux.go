@@ -1,6 +1,7 @@
 package child
 
 import (
+	"errors"
 	"runtime"
 	"strconv"
 	"syscall"
@@ -191,11 +192,10 @@ func mapSelf(pid int) error {
 // reportTo reports what could not be made ready.
 func reportTo(fd int, err error) {
 	what, number := err.Error(), syscall.EINVAL
-	if f, ok := err.(failure); ok {
+	var f failure
+	if errors.As(err, &f) {
 		what = f.what
-		if e, ok := f.err.(syscall.Errno); ok {
-			number = e
-		}
+		_ = errors.As(f.err, &number)
 	}
 	_, _ = syscall.Write(fd, []byte(Broken+" "+strconv.Itoa(int(number))+" "+what+"\n"))
 }

@@ -34,7 +34,10 @@ const givenFDs = 4
 // Behind its Spec a child waits for one byte, so that the node can do something
 // about it before. BeginLast has the command run when nothing else wants the
 // processor or the disk: for a machine that has no other way to put it last.
-const Begin, BeginLast = 'b', 'l'
+const (
+	Begin     = 'b'
+	BeginLast = 'l'
+)
 
 // The file descriptors that a child begins with, besides the standard ones.
 const (

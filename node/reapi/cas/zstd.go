@@ -69,7 +69,7 @@ func sniff(r io.Reader) (class int, whole io.Reader, err error) {
 	whole = io.MultiReader(bytes.NewReader(head[:n]), r)
 	var h zstd.Header
 	if h.Decode(head[:n]) != nil {
-		return 0, whole, nil // the decoder says what is wrong
+		return 0, whole, nil //nolint:nilerr // the decoder says what is wrong
 	}
 	needs := h.WindowSize
 	if h.SingleSegment {

@@ -145,7 +145,7 @@ func TestDemand5InputNodeProperties(t *testing.T) {
 			t.Errorf("with a named property: cached %v, %q", cached, got)
 		}
 		// Directories that the older field names are added to the tree.
-		old := &repb.Command{OutputDirectories: []string{"made"}} //nolint:staticcheck // what is tested
+		old := &repb.Command{OutputDirectories: []string{"made"}}
 		if got, _ := printed(script, old, root(1, "")); got != want(1) {
 			t.Errorf("%v, output_directories: %q, want %q", fn, got, want(1))
 		}

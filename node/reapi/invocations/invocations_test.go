@@ -131,7 +131,7 @@ func TestAFullyCachedInvocationIsABuildOfCachedSteps(t *testing.T) {
 func TestAnInvocationThatWasQuietGoesOnAsTheSameBuild(t *testing.T) {
 	for name, quiet := range map[string]func(*testing.T, *memory.KV, *Book) *Book{
 		"quiet":   func(_ *testing.T, _ *memory.KV, b *Book) *Book { time.Sleep(2 * quietTime); return b },
-		"stopped": func(_ *testing.T, kv *memory.KV, b *Book) *Book { return newBook(kv) },
+		"stopped": func(_ *testing.T, kv *memory.KV, _ *Book) *Book { return newBook(kv) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -14,8 +14,8 @@ type Pool struct {
 	of        map[string]int64
 }
 
-// New returns a Pool of max.
-func New(max int64) *Pool { return &Pool{max: max, of: map[string]int64{}} }
+// New returns a Pool of so much.
+func New(whole int64) *Pool { return &Pool{max: whole, of: map[string]int64{}} }
 
 // Max is the whole.
 func (p *Pool) Max() int64 { return p.max }

@@ -25,21 +25,21 @@ func TestOneClientAloneGetsHalf(t *testing.T) {
 
 func TestWhoComesFindsSomeHoweverManyAreGreedy(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		const max = 10_000
-		p := share.New(max)
+		const whole = 10_000
+		p := share.New(whole)
 		clients := rapid.SliceOfNDistinct(rapid.StringMatching(`[a-z]{3}`), 1, 9, rapid.ID).Draw(t, "clients")
 		for range 3 { // in turn, and again when others have come
 			for _, c := range clients {
 				greedy(p, c)
 			}
 		}
-		if free, want := p.Free("newcomer"), int64(max/(1<<len(clients))); free < want {
-			t.Errorf("%d greedy clients leave %d of %d", len(clients), free, max)
+		if free, want := p.Free("newcomer"), int64(whole/(1<<len(clients))); free < want {
+			t.Errorf("%d greedy clients leave %d of %d", len(clients), free, whole)
 		}
 		for _, c := range clients {
 			p.Add(c, -p.Of(c))
 		}
-		if p.Used() != 0 || p.Largest() != "" || p.Free("newcomer") != max {
+		if p.Used() != 0 || p.Largest() != "" || p.Free("newcomer") != whole {
 			t.Errorf("when all was given back: used %d, largest %q", p.Used(), p.Largest())
 		}
 	})
