@@ -136,6 +136,7 @@ func (p *party) keep(k *steal.Custody) {
 			switch {
 			case p.custody != c || p.keeper == nil:
 			case err == nil:
+				s.opts.Log.Info("ready to go on with a build", "build", p.build, "peer", k.Initiator)
 				p.doKeeper(p.keeper.Kept(time.Now()))
 			default:
 				p.disown()

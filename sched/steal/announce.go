@@ -68,8 +68,6 @@ func (o *Origin) heard(index uint64, op Op) {
 	case OpHeir:
 		o.event(Event{Kind: Bequeathed, Step: -1, Peer: op.Peer, Epoch: o.watch.lead.Number})
 		o.release()
-	case OpEnded:
-		o.release()
 	}
 }
 
@@ -244,13 +242,14 @@ func (o *Origin) announce(s Step) bool {
 // HeldTime is how long a result that the initiator made itself waits to be
 // announced for the heir to have it too: what is announced is to outlive this
 // node, and nobody else has it. It is far longer than that takes an heir on a busy
-// machine: no build waits for announcements, and none is held back when all is done.
+// machine: no build waits for announcements. When it is over nothing is held back, and
+// not before: until then its heir may go on with it.
 const HeldTime = 3 * time.Second
 
 // waits reports whether a result is held back for the heir, and holds it back.
 func (o *Origin) waits(s Step) bool {
 	k := &o.steps[s]
-	if k.done.Peer != o.opts.Self || !o.record.Ready || o.record.Ended || o.record.Steps[s].Held {
+	if k.done.Peer != o.opts.Self || !o.record.Ready || o.completed || o.record.Steps[s].Held {
 		return false
 	}
 	if k.heldBy.IsZero() {

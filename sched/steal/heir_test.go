@@ -220,11 +220,13 @@ func TestWhatTheInitiatorMadeWaitsForTheHeir(t *testing.T) {
 	for name, c := range map[string]struct {
 		op    *Op
 		after time.Duration
+		end   bool
 		want  int
 	}{
 		"the heir has it":       {op: &Op{Kind: OpHeld, Step: 0}, want: 1},
 		"there is no heir":      {op: &Op{Kind: OpHeir}, want: 1},
-		"nothing is left to do": {op: &Op{Kind: OpEnded}, want: 1},
+		"nothing is left to do": {op: &Op{Kind: OpEnded}},
+		"it is over":            {op: &Op{Kind: OpEnded}, end: true, want: 1},
 		"not yet":               {after: HeldTime - 1},
 		"for so long":           {after: HeldTime, want: 1},
 	} {
@@ -238,8 +240,12 @@ func TestWhatTheInitiatorMadeWaitsForTheHeir(t *testing.T) {
 		} else {
 			out = o.Tick(start.Add(c.after))
 		}
+		told := kinds(out)
+		if c.end {
+			told = append(told, kinds(o.Receive(start, one, End{Reason: Completed}))...)
+		}
 		announced := 0
-		for _, k := range kinds(out) {
+		for _, k := range told {
 			if k == Announced {
 				announced++
 			}

@@ -64,6 +64,7 @@ type Origin struct {
 	unheld []Step
 
 	cancelUntil time.Time // zero unless the build was cancelled
+	completed   bool
 	over        bool
 	session
 
@@ -447,7 +448,9 @@ func (o *Origin) follow(e Epoch) {
 func (o *Origin) ended(why Reason) {
 	switch {
 	case why == Completed && o.record.Ended:
+		o.completed = true
 		o.committed(o.copy.len())
+		o.release()
 		o.end(Completed)
 	case !o.cancelUntil.IsZero():
 		o.end(Cancelled)
