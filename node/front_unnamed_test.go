@@ -43,7 +43,7 @@ func TestWhatMembersSayOfABlobIsHashed(t *testing.T) {
 	under := memory.New(1 << 20)
 	blobs := alias.New(under, &memory.KV{})
 	right, wrong := []byte("right"), []byte("wrong")
-	of := func(fn digest.Function, content []byte) digest.Digest { return digest.Of(fn, content) }
+	of := digest.Of
 	wanted, lied, nowhere := of(digest.SHA256, right), of(digest.SHA256, []byte("other")), of(digest.SHA256, []byte("none!"))
 	lie, truth, gone := dht.Said{Native: of(digest.BLAKE3, wrong), By: "liar"}, dht.Said{Native: of(digest.BLAKE3, right), By: "honest"}, dht.Said{Native: of(digest.BLAKE3, []byte("none!")), By: "liar"}
 	g := &gossips{

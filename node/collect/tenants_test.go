@@ -39,7 +39,7 @@ func inHouse(t *testing.T, f func(t *testing.T, h *house)) {
 		defer s.Close()
 		part := share.New(s, share.Limits{Bytes: 1 << 17, Holds: 1000})
 		h := &house{Tenants: NewTenants(s, part), Store: s, t: t, share: part}
-		go func() { _ = h.Tenants.Run(t.Context()) }()
+		go func() { _ = h.Run(t.Context()) }()
 		f(t, h)
 	})
 }
@@ -76,7 +76,7 @@ func (h *house) tenants() (leases, members int) {
 
 func (h *house) has(ds ...digest.Digest) []bool {
 	h.t.Helper()
-	has, err := h.Store.Has(h.t.Context(), ds)
+	has, err := h.Has(h.t.Context(), ds)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -132,13 +132,13 @@ func TestLeasesAreRenewedAndReleased(t *testing.T) {
 			t.Errorf("asked for again %v, not asked for again %v", got[0], got[1])
 		}
 		h.lease("b", 1, renewed)
-		h.Tenants.Release("a", dht.LeaseName{1})
-		h.Tenants.Release("a", dht.LeaseName{2})
+		h.Release("a", dht.LeaseName{1})
+		h.Release("a", dht.LeaseName{2})
 		h.flood()
 		if !h.has(renewed)[0] {
 			t.Error("one member has released what another leases")
 		}
-		h.Tenants.Release("b", dht.LeaseName{1})
+		h.Release("b", dht.LeaseName{1})
 		h.flood()
 		if leases, members := h.tenants(); h.has(renewed)[0] || leases+members != 0 {
 			t.Errorf("what nobody leases stays, %v; %d leases", h.has(renewed)[0], leases)

