@@ -59,6 +59,7 @@ race:
 plain: vet cross flaws
 	@$(MAKE) --no-print-directory worlds
 	$(GO) test -vet off -timeout $(TESTTIME) ./node/ninja -run TestAsNinjaDoes -cases 1000
+	@$(MAKE) --no-print-directory mutants
 
 # Real projects on hosts of this machine. They have it for themselves: what pays to
 # be sent away from a host that waits for a processor is another question.
