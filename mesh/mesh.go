@@ -107,12 +107,15 @@ type Mesh struct {
 	serf    *serf.Serf
 	keyring *memberlist.Keyring
 	roll    *roll.Roll // replaced, never changed
-	decree  decree.Decree
-	caps    peer.Capabilities
-	rtt     map[peer.ID]time.Duration // of the hello
-	since   map[string]time.Time      // by serf name
-	gone    map[string]bool           // runs that a later one has replaced
-	known   map[peer.ID]known
+	// rolls counts how often roll was replaced; the link has the keys of the one
+	// that was the keyed-th.
+	rolls, keyed uint64
+	decree       decree.Decree
+	caps         peer.Capabilities
+	rtt          map[peer.ID]time.Duration // of the hello
+	since        map[string]time.Time      // by serf name
+	gone         map[string]bool           // runs that a later one has replaced
+	known        map[peer.ID]known
 	// untold members are told of the roll again later.
 	untold   map[peer.ID]bool
 	tried    map[netip.AddrPort]time.Time

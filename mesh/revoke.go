@@ -123,20 +123,32 @@ func (m *Mesh) change(ctx context.Context, f func(roll.Roll) (roll.Roll, error))
 		current := m.roll == before
 		if current {
 			m.roll = &after
+			m.rolls++
 		}
+		nth := m.rolls
 		m.mu.Unlock()
 		if current {
 			m.turned()
 			err := m.saveNow(ctx) // first: a crash may not forget a revocation
+			m.keys(nth, &after)
 			m.follows(before, &after)
 			return err
 		}
 	}
 }
 
+// keys gives the link those of the nth roll, unless a later one was saved sooner.
+func (m *Mesh) keys(nth uint64, r *roll.Roll) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if nth > m.keyed {
+		m.keyed = nth
+		m.link.SetKeys(link.KeysOf(r.Mesh, r.Secret, r.Former...))
+	}
+}
+
 // follows carries out what a new roll says.
 func (m *Mesh) follows(before, after *roll.Roll) {
-	m.link.SetKeys(link.KeysOf(after.Mesh, after.Secret, after.Former...))
 	for _, b := range after.Bans {
 		if before.Banned(b.Peer) {
 			continue

@@ -16,6 +16,17 @@ func (n *node) agreesWith(other *node) {
 	await(n.t, "common secret", func() bool { return n.currentRoll().Secret == other.currentRoll().Secret })
 }
 
+// gossipsAlike waits until both gossip with the new key alone.
+func (n *node) gossipsAlike(other *node) {
+	n.t.Helper()
+	for _, x := range []*node{n, other} {
+		await(n.t, "the old key to go", func() bool {
+			keys := x.keyring.GetKeys()
+			return len(keys) == 1 && string(keys[0]) == string(n.currentRoll().Secret.GossipKey("test"))
+		})
+	}
+}
+
 func TestRevokedMemberIsOutForGood(t *testing.T) {
 	t.Parallel()
 	c := NewCredentials("test")
@@ -93,15 +104,32 @@ func TestRevokedMemberIsOutForGood(t *testing.T) {
 		}
 	})
 	t.Run("gossip goes on with the new key alone", func(t *testing.T) {
-		for _, n := range []*node{a, b} {
-			await(t, "the old key to go", func() bool {
-				keys := n.keyring.GetKeys()
-				return len(keys) == 1 && string(keys[0]) == string(a.currentRoll().Secret.GossipKey("test"))
-			})
-		}
+		a.gossipsAlike(b)
 		a.sees(b.Self(), peer.Alive)
 		b.sees(a.Self(), peer.Alive)
 	})
+}
+
+// Of two changes the later one may be on disk sooner, and the earlier one is carried
+// out after it.
+func TestALateChangeDoesNotBringFormerKeysBack(t *testing.T) {
+	t.Parallel()
+	c := NewCredentials("test")
+	a := up(t, home(t, c))
+	b, bad := a.join(c), a.join(c)
+	a.sees(bad.Self(), peer.Alive)
+	a.sees(b.Self(), peer.Alive)
+	first := a.currentRoll()
+	if err := a.Revoke(t.Context(), bad.Self()); err != nil {
+		t.Fatal(err)
+	}
+	b.agreesWith(a)
+	a.gossipsAlike(b)
+	a.keys(a.rolls-1, first)
+	fresh := home(t, Credentials{Mesh: c.Mesh, Secret: a.currentRoll().Secret})
+	fresh.Seeds = []netip.AddrPort{a.Addr()}
+	n := up(t, fresh)
+	a.sees(n.Self(), peer.Alive)
 }
 
 // refused runs a node that nobody may answer.
