@@ -62,8 +62,10 @@ const (
 	codeNotFound      = 127
 )
 
-// niceness of actions: the person at the machine and the node's gossip go first.
-const niceness = 10
+// foreignNiceness is that of actions for others. One's own compete with whatever asked
+// for them, such as a JVM that compiles itself meanwhile, and are what it waits for:
+// they have the node's niceness.
+const foreignNiceness = 10
 
 // relocated is the environment of a command that sees its scratch directory
 // where it is.

@@ -197,7 +197,10 @@ func (r *running) drain(printing *sync.WaitGroup) {
 func (e *Executor) spec(l launch) (*child.Spec, error) {
 	s := &child.Spec{
 		Mode: child.Sandbox, Argv: l.job.argv, Env: l.job.env, Scratch: l.dir.path, Dir: l.job.dir,
-		HostUID: l.dir.owner, Network: child.Loopback, MemoryBytes: l.job.memory, FileBytes: e.opts.OutputBytes, Nice: niceness,
+		HostUID: l.dir.owner, Network: child.Loopback, MemoryBytes: l.job.memory, FileBytes: e.opts.OutputBytes,
+	}
+	if l.job.foreign {
+		s.Nice = foreignNiceness
 	}
 	if l.job.network {
 		s.Network = child.Host

@@ -182,7 +182,9 @@ func reap(pid int) syscall.WaitStatus {
 }
 
 func limit(s *Spec) {
-	_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, s.Nice)
+	if nicer(s.Nice) {
+		_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, s.Nice)
+	}
 	set := func(what int, n uint64) {
 		var r syscall.Rlimit
 		if syscall.Getrlimit(what, &r) == nil {
@@ -196,6 +198,13 @@ func limit(s *Spec) {
 	if s.FileBytes > 0 {
 		set(syscall.RLIMIT_FSIZE, uint64(s.FileBytes))
 	}
+}
+
+// nicer reports whether nice is more than what this process has.
+func nicer(nice int) bool {
+	const least = 20 // of getpriority(2) the system call, which has no negative result
+	has, err := syscall.Getpriority(syscall.PRIO_PROCESS, 0)
+	return err == nil && nice > least-has
 }
 
 // maxFiles a command may have open.

@@ -57,7 +57,9 @@ func (p *program) arriving(g given) {
 }
 
 func (p *program) limits(s *Spec) {
-	p.add(syscall.SYS_SETPRIORITY, syscall.PRIO_PROCESS, 0, uintptr(s.Nice))
+	if nicer(s.Nice) {
+		p.add(syscall.SYS_SETPRIORITY, syscall.PRIO_PROCESS, 0, uintptr(s.Nice))
+	}
 	p.limit(syscall.RLIMIT_CORE, 0)
 	p.limit(syscall.RLIMIT_NOFILE, maxFiles)
 	if s.FileBytes > 0 {

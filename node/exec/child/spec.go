@@ -108,7 +108,8 @@ type Spec struct {
 	MemoryBytes int64
 	// FileBytes bounds each file that is written.
 	FileBytes int64
-	Nice      int
+	// Nice is the niceness of the command, if it is more than the node's.
+	Nice int
 }
 
 // Mount is a part of the inputs at its own place in a sandbox. What is above
