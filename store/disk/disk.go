@@ -81,10 +81,13 @@ type Store struct {
 	// room is what the disk had at roomAt, without what was written since.
 	room   int64
 	roomAt time.Time
+	// keys are those of each namespace.
+	keys map[string]*keys
 	// closed is set by Close, pushing while a push is to come.
 	closed, pushing bool
-	// pushes are those that are to come or run: Close waits for them.
-	pushes sync.WaitGroup
+	// asides are pushes that are to come, and what else goes on beside the calls:
+	// Close waits for them.
+	asides sync.WaitGroup
 }
 
 var (
@@ -98,7 +101,7 @@ var (
 // Open opens the store in dir, which is made if it is not there. It returns
 // ErrLocked, with the process that holds it, if the store is open already.
 func Open(dir string, opts Options) (*Store, error) {
-	s := &Store{dir: dir, fs: opts.FS, max: opts.MaxBytes, log: opts.Log, opened: time.Now()}
+	s := &Store{dir: dir, fs: opts.FS, max: opts.MaxBytes, log: opts.Log, opened: time.Now(), keys: map[string]*keys{}}
 	if s.fs == nil {
 		s.fs = vfs.Default
 	}
@@ -167,7 +170,7 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	s.mu.Unlock()
-	s.pushes.Wait()
+	s.asides.Wait()
 	err := s.saveUse()
 	if err == nil {
 		err = s.last(func(o *pebble.WriteOptions) error { return s.db.Set(cleanKey, []byte{1}, o) })
@@ -243,6 +246,21 @@ func (s *Store) way(d digest.Digest) *sync.Mutex {
 
 // now is the time in Unix nanoseconds. Within one life of the store it never jumps.
 func (s *Store) now() int64 { return s.opened.Add(time.Since(s.opened)).UnixNano() }
+
+// apart runs f beside the calls, unless the store is closed.
+func (s *Store) apart(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.asides.Go(f)
+	}
+}
+
+func (s *Store) ended() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
 
 func (s *Store) holds(d digest.Digest) bool {
 	s.mu.Lock()

@@ -12,19 +12,29 @@ import (
 // KV returns the state kept under a namespace, which must not contain "/".
 // Concurrent Puts share their syncs.
 func (s *Store) KV(namespace string) store.KV {
-	return kv{s: s, prefix: []byte("k/" + namespace + "/"), lasting: true}
+	k := s.namespace(namespace)
+	k.lasting = true
+	return k
 }
 
 // CacheKV is KV for what may be lost when the machine stops uncleanly, or when
 // the process is killed within pushAfter, unless it is pushed before.
-func (s *Store) CacheKV(namespace string) store.KV {
-	return kv{s: s, prefix: []byte("k/" + namespace + "/")}
-}
+func (s *Store) CacheKV(namespace string) store.KV { return s.namespace(namespace) }
 
 type kv struct {
 	s       *Store
 	prefix  []byte
+	keys    *keys
 	lasting bool
+}
+
+func (s *Store) namespace(name string) kv {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.keys[name] == nil {
+		s.keys[name] = &keys{}
+	}
+	return kv{s: s, prefix: []byte("k/" + name + "/"), keys: s.keys[name]}
 }
 
 func (k kv) key(key []byte) []byte { return append(bytes.Clone(k.prefix), key...) }
@@ -40,9 +50,15 @@ func (k kv) write(do func(*pebble.WriteOptions) error) error {
 // Get implements store.KV.
 func (k kv) Get(key []byte) ([]byte, error) {
 	full := k.key(key)
+	if k.keys.lacks(key) {
+		return nil, absent(full)
+	}
 	value, err := k.s.get(full)
 	switch {
 	case err == pebble.ErrNotFound: //nolint:errorlint // as pebble returns it
+		if k.keys.missed() {
+			k.learn()
+		}
 		return nil, absent(full)
 	case err != nil:
 		return nil, fmt.Errorf("get %q: %w", full, err)
@@ -65,7 +81,11 @@ func (k kv) Put(key, value []byte) error {
 	if err := k.s.diskHasRoom(int64(len(value))); err != nil {
 		return fmt.Errorf("put %s%q: %w", k.prefix, key, err)
 	}
-	if err := k.write(func(o *pebble.WriteOptions) error { return k.s.db.Set(k.key(key), value, o) }); err != nil {
+	err := k.write(func(o *pebble.WriteOptions) error { return k.s.db.Set(k.key(key), value, o) })
+	if k.keys.wrote(key) {
+		k.learn()
+	}
+	if err != nil {
 		return fmt.Errorf("put %s%q: %w", k.prefix, key, full(err))
 	}
 	return nil

@@ -21,12 +21,12 @@ func (s *Store) pushSoon() {
 		return
 	}
 	s.pushing = true
-	s.pushes.Add(1)
+	s.asides.Add(1)
 	time.AfterFunc(pushAfter, s.push)
 }
 
 func (s *Store) push() {
-	defer s.pushes.Done()
+	defer s.asides.Done()
 	s.mu.Lock()
 	s.pushing = false
 	s.mu.Unlock()
