@@ -195,6 +195,22 @@ func TestMemoryIsThatOfAllProcessesWhereTheyHaveAGroup(t *testing.T) {
 	}
 }
 
+// The kernel ends the largest process within a bound, and whoever has the same memory:
+// each of these is smaller than what sandboxes are started from.
+func TestAnActionWithoutMemoryTakesNoOtherAlong(t *testing.T) {
+	r := newRig(t, nil)
+	many := sh("i=0; while [ $i -lt 60 ]; do sleep 2 & i=$((i+1)); done; wait")
+	many.platform = []action.Property{{Name: action.PropertyMemoryBytes, Value: strconv.Itoa(3 << 20)}}
+	result, err := r.Execute(t.Context(), exec.Request{Action: r.action(sh("sleep 1; echo here")), Name: "beside"}, func() {
+		if short := r.do(many); short.OK() {
+			t.Log("no group can be made here")
+		}
+	})
+	if err != nil || !result.OK() || r.stdout(result) != "here\n" {
+		t.Errorf("the action beside: %+v, %v", result, err)
+	}
+}
+
 func TestFullStoreIsAnError(t *testing.T) {
 	r := newRig(t, nil)
 	small := memory.New(64 << 10)

@@ -5,9 +5,9 @@ import (
 	"unsafe"
 )
 
-// What is here runs in a process that was forked and not executed: see program.
-// It makes raw system calls and writes to its desk. The compiler and the linker
-// check that its stack suffices.
+// What is here runs in a process that was started and not executed, and that may
+// share the memory of the one that started it: see program. It makes raw system calls
+// and writes to its desk. The compiler and the linker check that its stack suffices.
 
 var (
 	sayStarted   = []byte(Started + "\n")
@@ -32,25 +32,12 @@ const (
 // reported is a bit of what the command says of its failed start: it did so itself.
 const reported = 1 << 32
 
-// fork starts a process that does what the program says, and returns its ID.
-//
-//go:nosplit
-//go:norace
-func (p *program) fork() (uintptr, syscall.Errno) {
-	d := p.desk
-	pid, _, errno := syscall.RawSyscall(sysClone3, uintptr(unsafe.Pointer(&d.clone)), unsafe.Sizeof(d.clone), 0)
-	if errno == 0 && pid == 0 {
-		p.live()
-	}
-	return pid, errno
-}
-
 // live is the life of the first process of a sandbox, all signals to which are
 // blocked.
 //
 //go:nosplit
 //go:norace
-func (p *program) live() {
+func live(p *program) {
 	d := p.desk
 	for s := uintptr(1); s <= signals; s++ {
 		_, _, _ = syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, s, uintptr(unsafe.Pointer(&d.action)), 0, signalSet, 0, 0)
@@ -84,12 +71,11 @@ func (p *program) live() {
 func (p *program) bear() {
 	d := p.desk
 	d.clone = cloneArgs{flags: uint64(p.flags), exitSignal: uint64(syscall.SIGCHLD)}
-	pid, _, errno := syscall.RawSyscall(sysClone3, uintptr(unsafe.Pointer(&d.clone)), unsafe.Sizeof(d.clone), 0)
+	d.clone.share(&d.stacks[1], true)
+	pid, errno := branchCommand(&d.clone, unsafe.Sizeof(d.clone), p)
 	switch {
 	case errno != 0:
 		p.fail(p.bearing, errno)
-	case pid == 0:
-		p.become()
 	case pid != command:
 		p.fail(p.bearing, syscall.ESRCH)
 	}
@@ -117,13 +103,14 @@ func (p *program) bear() {
 //
 //go:nosplit
 //go:norace
-func (p *program) become() {
+func become(p *program) {
 	d := p.desk
 	_, _, _ = syscall.RawSyscall(syscall.SYS_READ, uintptr(d.ready[0]), uintptr(unsafe.Pointer(&d.word)), 1)
 	if c, errno := p.try(p.dress); errno != 0 {
+		p.report(c.what, errno) // first: when the other process hears of it, both end
 		d.failure = reported
 		_, _, _ = syscall.RawSyscall(syscall.SYS_WRITE, uintptr(d.failed[1]), uintptr(unsafe.Pointer(&d.failure)), unsafe.Sizeof(d.failure))
-		p.fail(c.what, errno)
+		exit(1)
 	}
 	last := syscall.ENOENT
 	for _, path := range p.paths {
@@ -208,12 +195,18 @@ func (p *program) try(calls []call) (*call, syscall.Errno) {
 //go:nosplit
 //go:norace
 func (p *program) fail(what []byte, errno syscall.Errno) {
+	p.report(what, errno)
+	exit(1)
+}
+
+//go:nosplit
+//go:norace
+func (p *program) report(what []byte, errno syscall.Errno) {
 	say(sayBroken)
 	p.desk.number(int64(errno))
 	say(blank)
 	say(what)
 	say(newline)
-	exit(1)
 }
 
 // done reports how the command ended, and ends the process.

@@ -2,7 +2,6 @@ package child
 
 import (
 	"errors"
-	"runtime"
 	"strconv"
 	"syscall"
 	"unsafe"
@@ -18,7 +17,7 @@ const controlFD = SpecFD
 // nursery is given must not be among them.
 const low = 16
 
-// nursery forks a process for each sandbox, and has nothing open: to execute the
+// nursery starts a process for each sandbox, and has nothing open: to execute the
 // node's program each time would cost as much as all else of a sandbox. It returns
 // never.
 func nursery() {
@@ -48,8 +47,12 @@ type nurse struct {
 	children []born
 }
 
-// born is a process that goes on, or is to be waited for.
-type born struct{ pid, fd int }
+// born is a process that goes on, or is to be waited for. Its program is not freed
+// before: it may be in this memory.
+type born struct {
+	pid, fd int
+	program *program
+}
 
 // serve waits for a request or for the end of processes; false is for the end of
 // the node. These are waited for so that what they used counts as the node's.
@@ -78,16 +81,16 @@ func (n *nurse) request() bool {
 	if !ok {
 		return false
 	}
-	pid, fd := n.deliver(g)
+	b := n.deliver(g)
 	for _, fd := range []int{g.life, g.report, g.out, g.err} {
 		_ = syscall.Close(fd)
 	}
 	var rights []byte
-	if pid > 0 {
-		rights = syscall.UnixRights(fd)
-		n.children = append(n.children, born{pid, fd})
+	if b.pid > 0 {
+		rights = syscall.UnixRights(b.fd)
+		n.children = append(n.children, b)
 	}
-	return syscall.Sendmsg(n.control, []byte(strconv.Itoa(pid)), rights, nil, 0) == nil
+	return syscall.Sendmsg(n.control, []byte(strconv.Itoa(b.pid)), rights, nil, 0) == nil
 }
 
 // receive takes the descriptors of a request.
@@ -114,37 +117,40 @@ func (n *nurse) receive() (given, bool) {
 	}
 }
 
-// deliver returns the process and what it is watched by; 0 if there is none, which
+// deliver returns the process and what it is watched by; none has the number 0, and
 // the report says why.
-func (n *nurse) deliver(g given) (pid, fd int) {
+func (n *nurse) deliver(g given) born {
 	s, err := readSpec(g.life)
 	if err != nil {
 		reportTo(g.report, failure{"read the spec", err})
-		return 0, 0
+		return born{}
 	}
 	p, err := compile(&s, g)
 	if err != nil {
 		reportTo(g.report, err)
-		return 0, 0
+		return born{}
 	}
-	pid, fd, err = p.start(&s)
+	b, err := p.start(&s)
 	if err != nil {
 		reportTo(g.report, failure{"start a process in namespaces", err})
-		return 0, 0
+		return born{}
 	}
 	if s.Mode == Sandbox {
-		if err := mapSelf(pid); err != nil {
+		if err := mapSelf(b.pid); err != nil {
 			reportTo(g.report, failure{"say who the action is", err})
-			_ = syscall.Kill(pid, syscall.SIGKILL)
-			n.children = append(n.children, born{pid, fd})
-			return 0, 0
+			_ = syscall.Kill(b.pid, syscall.SIGKILL)
+			n.children = append(n.children, b)
+			return born{}
 		}
 	}
-	return pid, fd
+	return b
 }
 
-// start forks a process that does what p says.
-func (p *program) start(s *Spec) (pid, fd int, err error) {
+// start starts a process that does what p says. In this memory it is, rather than in a
+// copy, which takes as long as all else, but for two: where memory is bounded the kernel
+// ends whoever has the most within the bound, and with it all that have the same; and of
+// a process that is not to be traced nobody but root could say who it is.
+func (p *program) start(s *Spec) (born, error) {
 	d := p.desk
 	flags := clonePidFD | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC
 	if s.Network == Loopback {
@@ -156,13 +162,13 @@ func (p *program) start(s *Spec) (pid, fd int, err error) {
 	d.clone = cloneArgs{flags: uint64(flags), pidFD: uint64(uintptr(unsafe.Pointer(&d.pidFD))), exitSignal: uint64(syscall.SIGCHLD)}
 	all, was := allSignals, uint64(0)
 	exchange(&all, &was)
-	got, errno := p.fork()
+	d.clone.share(&d.stacks[0], s.Mode == RootSandbox && s.MemoryBytes == 0)
+	got, errno := branchFirst(&d.clone, unsafe.Sizeof(d.clone), p)
 	exchange(&was, nil)
-	runtime.KeepAlive(p)
 	if errno != 0 {
-		return 0, 0, errno
+		return born{}, errno
 	}
-	return int(got), int(d.pidFD), nil
+	return born{int(got), int(d.pidFD), p}, nil
 }
 
 // exchange sets the signals that are blocked, and returns those that were.

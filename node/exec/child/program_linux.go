@@ -5,11 +5,12 @@ import (
 	"unsafe"
 )
 
-// program is what a process does between its fork and the end of its command, made
-// ready before the fork: system calls with their arguments. A fork of a Go program
-// has one thread, and whatever locks the others held: it may neither allocate, nor
-// grow its stack, nor let another goroutine run, as between fork and exec in
-// package syscall. What it runs is in born_linux.go.
+// program is what a process does between its beginning and the end of its command, made
+// ready before: system calls with their arguments. A process that was forked of a Go
+// program, or shares the memory of one, has one thread, and whatever locks the others
+// held: it may neither allocate, nor grow its stack, nor let another goroutine run, as
+// between fork and exec in package syscall. What it runs is in born_linux.go. Whoever
+// started a process that shares memory keeps its program until it has ended.
 type program struct {
 	// arrive takes what the process was given into its places, and leaves all else.
 	arrive []call
@@ -33,8 +34,19 @@ type program struct {
 	kept          []any  // what arguments point to
 }
 
-// desk is the memory that a process born of a program writes to.
+// stackSize suffices for what is in born_linux.go many times over; passed bytes above
+// the stack are for the first argument.
+const (
+	stackSize = 8 << 10
+	passed    = 16
+)
+
+// stack is that of a process that shares the memory of another.
+type stack [stackSize / 8]uint64
+
+// desk is the memory that the processes of a program write to.
 type desk struct {
+	stacks        [2]stack // of the first process, and of the command
 	clone         cloneArgs
 	pidFD         int32 // of clone, for the parent
 	usage         syscall.Rusage
@@ -52,6 +64,22 @@ type desk struct {
 // cloneArgs is struct clone_args of clone3(2).
 type cloneArgs struct {
 	flags, pidFD, childTID, parentTID, exitSignal, stack, stackSize, tls uint64
+}
+
+// share has the process begin on a stack of its own, and with vm in the memory of the
+// one that starts it.
+//
+//go:nosplit
+//go:norace
+func (a *cloneArgs) share(s *stack, vm bool) {
+	if !branches {
+		return
+	}
+	if vm {
+		a.flags |= syscall.CLONE_VM
+	}
+	a.stack = uint64(uintptr(unsafe.Pointer(s)))
+	a.stackSize = stackSize - passed
 }
 
 // pollFD is struct pollfd of poll(2).
