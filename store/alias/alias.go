@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/buildnet/buildnet/store"
 	"github.com/buildnet/buildnet/store/digest"
@@ -47,22 +48,23 @@ func empty(d digest.Digest) bool { return d.Size() == 0 && d == digest.Of(d.Func
 // Native returns the native digest of what d names, whether its blob is here or
 // not; store.ErrNotFound if nobody has said what d stands for.
 func (b *Blobs) Native(_ context.Context, d digest.Digest) (digest.Digest, error) {
-	n, err := b.native(d)
+	n, err := b.native(d, grain(time.Now()))
 	if err != nil {
 		return digest.Digest{}, fmt.Errorf("native name of %v: %w", d, err)
 	}
 	return n, nil
 }
 
-// native is Native whose errors have no text: most are to learn that d is unknown.
-func (b *Blobs) native(d digest.Digest) (digest.Digest, error) {
+// native is Native in the grain now, whose errors have no text: most are to learn that d
+// is unknown.
+func (b *Blobs) native(d digest.Digest, now uint32) (digest.Digest, error) {
 	switch {
 	case native(d):
 		return d, nil
 	case empty(d):
 		return digest.Of(digest.BLAKE3, nil), nil
 	default:
-		return b.table.get(forward(d), digest.BLAKE3, d.Size())
+		return b.table.get(forward(d), digest.BLAKE3, d.Size(), now)
 	}
 }
 
@@ -78,7 +80,7 @@ func (b *Blobs) Name(ctx context.Context, d digest.Digest, fn digest.Function) (
 	case !native(d):
 		return digest.Digest{}, fmt.Errorf("%v name of %v: it is no native digest", fn, d)
 	}
-	known, err := b.table.get(backward(d, fn), fn, d.Size())
+	known, err := b.table.get(backward(d, fn), fn, d.Size(), grain(time.Now()))
 	if err == nil || !errors.Is(err, store.ErrNotFound) {
 		return known, err
 	}
@@ -128,7 +130,7 @@ func (b *Blobs) Note(foreign, n digest.Digest) error {
 	if empty(foreign) {
 		return nil
 	}
-	_, err := b.native(foreign)
+	_, err := b.native(foreign, grain(time.Now()))
 	if errors.Is(err, store.ErrNotFound) {
 		err = b.note(foreign, n)
 	}
@@ -156,8 +158,9 @@ func (b *Blobs) ask(ds []digest.Digest, has func([]digest.Digest) ([]bool, error
 	here := make([]bool, len(ds))
 	asked := make([]digest.Digest, 0, len(ds))
 	at := make([]int, 0, len(ds))
+	now := grain(time.Now())
 	for i, d := range ds {
-		n, err := b.native(d)
+		n, err := b.native(d, now)
 		if errors.Is(err, store.ErrNotFound) {
 			continue
 		}
@@ -202,7 +205,7 @@ func (b *Blobs) Put(ctx context.Context, d digest.Digest, r io.Reader) error {
 	}
 	c := &checked{r: r, want: d, h: digest.NewHasher(d.Function())}
 	if d.Size() > unasked {
-		known, err := b.native(d)
+		known, err := b.native(d, grain(time.Now()))
 		if err == nil {
 			return b.putKnown(ctx, known, c)
 		}

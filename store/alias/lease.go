@@ -85,8 +85,9 @@ func (l *lease) Release() {
 
 // known returns the native digests of those that have one, and the others.
 func (b *Blobs) known(ds []digest.Digest) (natives, unknown []digest.Digest) {
+	now := grain(time.Now())
 	for _, d := range ds {
-		if n, err := b.native(d); err == nil {
+		if n, err := b.native(d, now); err == nil {
 			natives = append(natives, n)
 		} else {
 			unknown = append(unknown, d)

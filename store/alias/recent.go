@@ -14,7 +14,7 @@ const recentAliases = 16 << 10
 // many they become the old, and those are forgotten. Its zero value is empty.
 type recent struct {
 	mu         sync.Mutex
-	young, old map[string]used
+	young, old map[key]used
 	writes     uint64 // of the table
 }
 
@@ -24,15 +24,15 @@ type used struct {
 	grain uint32
 }
 
-// of returns what is under key, if it was used in this grain: what was used before is
+// of returns what is under k, if it was used in this grain: what was used before is
 // for the table to know. Otherwise writes is for add.
-func (r *recent) of(key []byte, now uint32) (d digest.Digest, ok bool, writes uint64) {
+func (r *recent) of(k key, now uint32) (d digest.Digest, ok bool, writes uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	u, ok := r.young[string(key)]
+	u, ok := r.young[k]
 	if !ok {
-		if u, ok = r.old[string(key)]; ok {
-			r.put(string(key), u)
+		if u, ok = r.old[k]; ok {
+			r.put(k, u)
 		}
 	}
 	return u.d, ok && u.grain == now, r.writes
@@ -40,27 +40,27 @@ func (r *recent) of(key []byte, now uint32) (d digest.Digest, ok bool, writes ui
 
 // add remembers what was read after of returned writes, unless something may have been
 // written since.
-func (r *recent) add(key []byte, u used, writes uint64) {
+func (r *recent) add(k key, u used, writes uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if writes == r.writes {
-		r.put(string(key), u)
+		r.put(k, u)
 	}
 }
 
 // put is called with mu held.
-func (r *recent) put(key string, u used) {
+func (r *recent) put(k key, u used) {
 	if r.young == nil || len(r.young) >= recentAliases {
-		r.young, r.old = map[string]used{}, r.young
+		r.young, r.old = map[key]used{}, r.young
 	}
-	r.young[key] = u
+	r.young[k] = u
 }
 
-// written forgets key, after another value of it was written.
-func (r *recent) written(key []byte) {
+// written forgets k, after another value of it was written.
+func (r *recent) written(k key) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.writes++
-	delete(r.young, string(key))
-	delete(r.old, string(key))
+	delete(r.young, k)
+	delete(r.old, k)
 }

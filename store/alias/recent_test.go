@@ -2,7 +2,7 @@ package alias
 
 import (
 	"bytes"
-	"fmt"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,7 +57,7 @@ func TestAliasIsReadOnceAGrain(t *testing.T) {
 		}
 		time.Sleep(useGrain)
 		wantNative(t, b, d, n)
-		if raw, err := kv.Get(forward(d)); err != nil || stamp(raw) != grain(time.Now()) {
+		if raw, err := kv.Get(forward(d).bytes()); err != nil || stamp(raw) != grain(time.Now()) {
 			t.Errorf("the use of what is remembered is not noted: %v", err)
 		}
 	})
@@ -98,19 +98,21 @@ func TestReadThatAWriteOvertookIsNotRemembered(t *testing.T) {
 	wantNative(t, b, d, of(digest.BLAKE3, "one"))
 }
 
+func numbered(i int) key { return forward(of(digest.SHA256, strconv.Itoa(i))) }
+
 func TestRecentIsBoundedByUse(t *testing.T) {
 	var r recent
 	u := used{d: of(digest.BLAKE3, "one")}
 	for i := range 4 * recentAliases {
-		r.add(fmt.Append(nil, i), u, 0)
-		if _, ok, _ := r.of([]byte("0"), 0); !ok {
+		r.add(numbered(i), u, 0)
+		if _, ok, _ := r.of(numbered(0), 0); !ok {
 			t.Fatalf("what is used is forgotten after %d", i)
 		}
 	}
 	if n := len(r.young) + len(r.old); n > 2*recentAliases {
 		t.Errorf("%d are remembered", n)
 	}
-	if _, ok, _ := r.of([]byte("1"), 0); ok {
+	if _, ok, _ := r.of(numbered(1), 0); ok {
 		t.Error("the oldest is remembered")
 	}
 }
@@ -119,13 +121,13 @@ func TestWhatIsWrittenIsForgottenHoweverOld(t *testing.T) {
 	var r recent
 	u := used{d: of(digest.BLAKE3, "one")}
 	for i := range recentAliases + 1 {
-		r.add(fmt.Append(nil, i), u, 0)
+		r.add(numbered(i), u, 0)
 	}
-	if _, ok := r.old["0"]; !ok {
+	if _, ok := r.old[numbered(0)]; !ok {
 		t.Fatal("the first is not old")
 	}
-	r.written([]byte("0"))
-	if _, ok, _ := r.of([]byte("0"), 0); ok {
+	r.written(numbered(0))
+	if _, ok, _ := r.of(numbered(0), 0); ok {
 		t.Error("it is remembered")
 	}
 }

@@ -42,24 +42,36 @@ type table struct {
 	recent recent
 }
 
+// key is a direction, for the second the function of the name, and a digest.
+type key [2 + digest.BinarySize]byte
+
 // forward is the key of what a foreign digest stands for.
-func forward(d digest.Digest) []byte {
-	return d.AppendBinary(append(make([]byte, 0, 1+digest.BinarySize), '>'))
+func forward(d digest.Digest) (k key) {
+	d.AppendBinary(append(k[:0], '>'))
+	return k
 }
 
 // backward is the key of what a native digest is called in fn.
-func backward(d digest.Digest, fn digest.Function) []byte {
-	return d.AppendBinary([]byte{'<', byte(fn)})
+func backward(d digest.Digest, fn digest.Function) (k key) {
+	d.AppendBinary(append(k[:0], '<', byte(fn)))
+	return k
 }
 
-// get returns the digest under key, which is of fn and size, and uses it;
+func (k key) bytes() []byte {
+	if k[0] == '>' {
+		return bytes.Clone(k[:len(k)-1])
+	}
+	return bytes.Clone(k[:])
+}
+
+// get returns the digest under k, which is of fn and size, and uses it in the grain now;
 // store.ErrNotFound if there is none. A damaged one is none.
-func (t *table) get(key []byte, fn digest.Function, size int64) (digest.Digest, error) {
-	now := grain(time.Now())
-	d, ok, writes := t.recent.of(key, now)
+func (t *table) get(k key, fn digest.Function, size int64, now uint32) (digest.Digest, error) {
+	d, ok, writes := t.recent.of(k, now)
 	if ok {
 		return d, nil
 	}
+	key := k.bytes()
 	raw, err := t.kv.Get(key)
 	if err != nil {
 		return digest.Digest{}, err
@@ -75,13 +87,14 @@ func (t *table) get(key []byte, fn digest.Function, size int64) (digest.Digest, 
 			return d, err
 		}
 	}
-	t.recent.add(key, used{d, now}, writes)
+	t.recent.add(k, used{d, now}, writes)
 	return d, nil
 }
 
-func (t *table) put(key []byte, d digest.Digest) error {
+func (t *table) put(k key, d digest.Digest) error {
+	key := k.bytes()
 	err := t.kv.Put(key, value(key, d, grain(time.Now())))
-	t.recent.written(key)
+	t.recent.written(k)
 	if err != nil {
 		return err
 	}
@@ -91,9 +104,9 @@ func (t *table) put(key []byte, d digest.Digest) error {
 	return t.sweep(key[:len(key)-afterShelf])
 }
 
-func (t *table) delete(key []byte) error {
-	err := t.kv.Delete(key)
-	t.recent.written(key)
+func (t *table) delete(k key) error {
+	err := t.kv.Delete(k.bytes())
+	t.recent.written(k)
 	return err
 }
 

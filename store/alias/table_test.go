@@ -40,7 +40,7 @@ func TestTableIsBoundedByAgeOfUse(t *testing.T) {
 				}
 			}
 		}
-		if err := b.table.sweep(forward(shelved(t, 0))[:2+shelfBytes]); err != nil {
+		if err := b.table.sweep(forward(shelved(t, 0)).bytes()[:2+shelfBytes]); err != nil {
 			t.Fatal(err)
 		}
 		var left int
@@ -78,24 +78,24 @@ func TestDamagedAliasIsNone(t *testing.T) {
 	if err := tab.put(forward(d), n); err != nil {
 		t.Fatal(err)
 	}
-	raw, err := kv.Get(forward(d))
+	raw, err := kv.Get(forward(d).bytes())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range raw {
 		bad := append([]byte(nil), raw...)
 		bad[i] ^= 1
-		if err := kv.Put(forward(d), bad); err != nil {
+		if err := kv.Put(forward(d).bytes(), bad); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := tab.get(forward(d), digest.BLAKE3, 7); !errors.Is(err, store.ErrNotFound) {
+		if got, err := tab.get(forward(d), digest.BLAKE3, 7, 0); !errors.Is(err, store.ErrNotFound) {
 			t.Fatalf("byte %d changed: %v, %v", i, got, err)
 		}
 	}
-	if err := kv.Put(forward(shelved(t, 2)), raw); err != nil {
+	if err := kv.Put(forward(shelved(t, 2)).bytes(), raw); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := tab.get(forward(shelved(t, 2)), digest.BLAKE3, 7); !errors.Is(err, store.ErrNotFound) {
+	if got, err := tab.get(forward(shelved(t, 2)), digest.BLAKE3, 7, 0); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("the value of another key: %v, %v", got, err)
 	}
 }

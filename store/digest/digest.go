@@ -112,10 +112,13 @@ func Parse(s string) (Digest, error) {
 // FromHex makes a digest of a hash in lower-case hexadecimal, which is how
 // REAPI messages carry it.
 func FromHex(fn Function, text string, size int64) (Digest, error) {
-	if text != strings.ToLower(text) {
-		return Digest{}, fmt.Errorf("%w: hash %q is not lower case", ErrMalformed, text)
+	for _, c := range []byte(text) {
+		if 'A' <= c && c <= 'Z' {
+			return Digest{}, fmt.Errorf("%w: hash %q is not lower case", ErrMalformed, text)
+		}
 	}
-	hash, err := hex.DecodeString(text)
+	var room [HashSize]byte // without it each would allocate
+	hash, err := hex.AppendDecode(room[:0], []byte(text))
 	if err != nil {
 		return Digest{}, fmt.Errorf("%w: hash %q: %w", ErrMalformed, text, err)
 	}

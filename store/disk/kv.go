@@ -3,6 +3,7 @@ package disk
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -37,7 +38,7 @@ func (s *Store) namespace(name string) kv {
 	return kv{s: s, prefix: []byte("k/" + name + "/"), keys: s.keys[name]}
 }
 
-func (k kv) key(key []byte) []byte { return append(bytes.Clone(k.prefix), key...) }
+func (k kv) key(key []byte) []byte { return slices.Concat(k.prefix, key) }
 
 func (k kv) write(do func(*pebble.WriteOptions) error) error {
 	if k.lasting {
