@@ -20,9 +20,12 @@ type given struct{ life, report, out, err int }
 // behind those that it was given.
 const signalFD = ReportFD + 1
 
-// compile makes the program of a sandbox.
-func compile(s *Spec, g given) (*program, error) {
-	p := &program{desk: &desk{childEnds: 1 << (syscall.SIGCHLD - 1)}, bearing: []byte("start a command in namespaces of its own")}
+// compile makes the program of a sandbox, in a network that is there already or, if n is
+// nil, in one of its own.
+func compile(s *Spec, g given, n *network) (*program, error) {
+	p := &program{
+		desk: &desk{childEnds: 1 << (syscall.SIGCHLD - 1)}, bearing: []byte("start a command in namespaces of its own"), network: n,
+	}
 	p.arriving(g)
 	p.must("bar tracing", syscall.SYS_PRCTL, prSetDumpable, 0) // the command may be the same user
 	p.add(syscall.SYS_PRCTL, prSetTimerSlack, usualSlack)      // the node's own may be another
@@ -41,6 +44,9 @@ func compile(s *Spec, g given) (*program, error) {
 // arriving takes the descriptors into their places, and closes all others: those
 // would be a way out of the sandbox.
 func (p *program) arriving(g given) {
+	if p.network != nil {
+		p.must("enter the network", sysSetns, uintptr(p.network.fd), syscall.CLONE_NEWNET)
+	}
 	const what = "take the descriptors"
 	for at, fd := range map[uintptr]int{1: g.out, 2: g.err} {
 		p.must(what, syscall.SYS_DUP3, uintptr(fd), at, 0)

@@ -45,6 +45,7 @@ func highUp(fd int) int {
 type nurse struct {
 	control  int
 	children []born
+	networks networks
 }
 
 // born is a process that goes on, or is to be waited for. Its program is not freed
@@ -70,6 +71,7 @@ func (n *nurse) serve() bool {
 		}
 		_, _ = syscall.Wait4(c.pid, nil, waitAll, nil)
 		_ = syscall.Close(c.fd)
+		n.leave(c.program.network)
 	}
 	n.children = going
 	return polled[0].revents == 0 || n.request()
@@ -125,13 +127,16 @@ func (n *nurse) deliver(g given) born {
 		reportTo(g.report, failure{"read the spec", err})
 		return born{}
 	}
-	p, err := compile(&s, g)
+	network := n.network(&s)
+	p, err := compile(&s, g, network)
 	if err != nil {
+		n.leave(network)
 		reportTo(g.report, err)
 		return born{}
 	}
 	b, err := p.start(&s)
 	if err != nil {
+		n.leave(network)
 		reportTo(g.report, failure{"start a process in namespaces", err})
 		return born{}
 	}
@@ -146,6 +151,25 @@ func (n *nurse) deliver(g given) born {
 	return b
 }
 
+// network is one that is there for a sandbox, or nil: only root may enter one.
+func (n *nurse) network(s *Spec) *network {
+	if s.Network != Loopback || s.Mode != RootSandbox {
+		return nil
+	}
+	one, ok := n.networks.take()
+	if !ok {
+		return nil
+	}
+	return &one
+}
+
+// leave is called when nothing runs in a network, or will.
+func (n *nurse) leave(one *network) {
+	if one != nil {
+		n.networks.give(*one)
+	}
+}
+
 // start starts a process that does what p says. In this memory it is, rather than in a
 // copy, which takes as long as all else, but for two: where memory is bounded the kernel
 // ends whoever has the most within the bound, and with it all that have the same; and of
@@ -153,7 +177,7 @@ func (n *nurse) deliver(g given) born {
 func (p *program) start(s *Spec) (born, error) {
 	d := p.desk
 	flags := clonePidFD | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC
-	if s.Network == Loopback {
+	if s.Network == Loopback && p.network == nil {
 		flags |= syscall.CLONE_NEWNET
 	}
 	if s.Mode == Sandbox {

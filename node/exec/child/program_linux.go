@@ -27,6 +27,8 @@ type program struct {
 	missing bool
 	// flags are the namespaces of the command itself.
 	flags uintptr
+	// network is where it is, if not in a new one.
+	network *network
 
 	bearing, name []byte // for reports
 	desk          *desk

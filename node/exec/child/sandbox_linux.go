@@ -29,7 +29,7 @@ var devices = []string{"null", "zero", "full", "random", "urandom", "tty"}
 func (p *program) sandbox(s *Spec) error {
 	p.must("set the host name", syscall.SYS_SETHOSTNAME, p.text(hostName), uintptr(len(hostName)))
 	p.must("set the domain name", syscall.SYS_SETDOMAINNAME, 0, 0)
-	if s.Network == Loopback {
+	if s.Network == Loopback && p.network == nil {
 		p.raiseLoopback()
 	}
 	if s.Mode == RootSandbox {
@@ -216,12 +216,19 @@ func (p *program) bindHost(at string, needed bool) error {
 	return nil
 }
 
+// interfaceFlags is struct ifreq of netdevice(7).
+type interfaceFlags struct {
+	name  [16]byte
+	flags uint16
+	_     [22]byte
+}
+
+func upLoopback() *interfaceFlags {
+	return &interfaceFlags{name: [16]byte{'l', 'o'}, flags: syscall.IFF_UP | syscall.IFF_RUNNING}
+}
+
 func (p *program) raiseLoopback() {
-	request := &struct {
-		name  [16]byte
-		flags uint16
-		_     [22]byte
-	}{name: [16]byte{'l', 'o'}, flags: syscall.IFF_UP | syscall.IFF_RUNNING}
+	request := upLoopback()
 	p.kept = append(p.kept, request)
 	const what = "raise the loopback interface"
 	p.must(what, sysSocket, syscall.AF_INET, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC, 0).keep = true

@@ -1,0 +1,5 @@
+//go:build linux
+
+package child
+
+const sysSetns = 346
