@@ -131,7 +131,12 @@ func New(opts Options) (*Executor, error) {
 
 // Close ends what was started to start actions with. It is called when none runs
 // any more; later ones fail.
-func (e *Executor) Close() { e.nursery.close() }
+func (e *Executor) Close() {
+	e.nursery.close()
+	if err := e.scratch.close(); err != nil {
+		e.opts.Log.Warn("scratch directories stay until the next start", "dir", e.scratch.path, "error", err)
+	}
+}
 
 // Isolation returns the level at which actions run here, found by starting a
 // sandbox, and what is missing to Full and why, or "".
@@ -210,10 +215,14 @@ func (e *Executor) levelFor(j *job) (action.Isolation, error) {
 // from there to their own places, where the action wants that.
 func (e *Executor) layOut(ctx context.Context, j *job, dir *scratchDir) (*ground, error) {
 	l := &layout{blobs: e.opts.Blobs, dir: dir, buffer: make([]byte, copyBuffer), skip: map[string]bool{}}
+	defer func() { dir.made += 1 + l.count + len(j.outputs) }()
 	if j.absolute {
+		if err := l.forget(); err != nil {
+			return nil, err
+		}
 		return e.ownPlaces(ctx, j, l)
 	}
-	if err := l.directory(ctx, j.root, dir.work(), 0); err != nil {
+	if err := l.directory(ctx, j.root, dir.site(), 0); err != nil {
 		return nil, err
 	}
 	return nil, l.finish(j.written())
@@ -226,6 +235,8 @@ func (e *Executor) perform(ctx context.Context, l launch, started func()) (*acti
 	if err != nil {
 		return nil, err
 	}
+	// Who shares a network can be handed a directory that stays open.
+	l.dir.settled = l.level == action.Full && !j.network
 	if err := l.ground.unchanged(); err != nil {
 		return nil, err
 	}
@@ -255,7 +266,7 @@ func (e *Executor) keepPrinted(ctx context.Context, l launch, result *action.Res
 }
 
 func (e *Executor) discard(dir *scratchDir) {
-	if err := dir.remove(); err != nil {
+	if err := e.scratch.release(dir); err != nil {
 		e.opts.Log.Warn("scratch directory stays until the next start", "dir", dir.path, "error", err)
 	}
 }

@@ -453,9 +453,9 @@ func (p *planner) lay(ctx context.Context, s *spot, name, at string) error {
 		return err
 	}
 	if f := s.files[name]; f != nil {
-		return p.layout.file(ctx, f, p.laidAt(dir))
+		return p.layout.file(ctx, f, site{path: p.laidAt(dir)})
 	}
-	return p.layout.link(s.links[name], p.laidAt(dir))
+	return p.layout.link(s.links[name], site{path: p.laidAt(dir)})
 }
 
 func (p *planner) layDirectory(ctx context.Context, s *spot, at string) error {
@@ -465,7 +465,7 @@ func (p *planner) layDirectory(ctx context.Context, s *spot, at string) error {
 	if s.digest.IsZero() {
 		return setTime(p.laidAt(at), fixedTime)
 	}
-	return p.layout.directory(ctx, s.digest, p.laidAt(at), s.depth)
+	return p.layout.directory(ctx, s.digest, site{path: p.laidAt(at)}, s.depth)
 }
 
 // mkdirs makes a directory and those above it, which no link of the inputs is
@@ -474,13 +474,7 @@ func (p *planner) mkdirs(at string) error {
 	made := p.layout.dir.work()
 	for name := range elements(at) {
 		made = filepath.Join(made, name)
-		if err := os.Mkdir(made, 0o755); err != nil {
-			if os.IsExist(err) {
-				continue
-			}
-			return err
-		}
-		if err := p.layout.dir.own(made); err != nil {
+		if err := p.layout.dir.mkdir(made); err != nil && !os.IsExist(err) {
 			return err
 		}
 	}

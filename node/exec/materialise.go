@@ -37,6 +37,13 @@ type layout struct {
 	said []saidDirectory
 }
 
+// site is a directory that inputs go into.
+type site struct {
+	path string
+	// known is nil if the directory is removed after the action.
+	known *known
+}
+
 type saidDirectory struct {
 	at string
 	properties
@@ -60,11 +67,14 @@ func (j *job) written() []string {
 // a program among the inputs from running.
 func (l *layout) finish(dirs []string) error {
 	for _, d := range dirs {
-		if err := l.parents(path.Join(d, "x")); err != nil {
+		if err := l.mkdirs(d); err != nil {
 			return fmt.Errorf("lay out the directories of outputs: %w", err)
 		}
 	}
-	for _, d := range l.said {
+	if err := l.ready(); err != nil {
+		return fmt.Errorf("lay out directories: %w", err)
+	}
+	for _, d := range l.said { // which are not as they are known any more
 		if err := d.apply(d.at); err != nil {
 			return fmt.Errorf("lay out directories: %w", err)
 		}
@@ -73,6 +83,75 @@ func (l *layout) finish(dirs []string) error {
 		awaitStarts()
 	}
 	return nil
+}
+
+// mkdirs makes a directory and those above it, from the root of the inputs.
+func (l *layout) mkdirs(dir string) error {
+	if known, err := l.straight(dir); known || err != nil {
+		return err
+	}
+	if err := l.forget(); err != nil {
+		return err
+	}
+	return l.parents(path.Join(dir, "x"))
+}
+
+// straight does what mkdirs does, unless there is something else than known
+// directories on the way: then it makes nothing more.
+func (l *layout) straight(dir string) (done bool, err error) {
+	at := l.dir.site()
+	for name := range elements(dir) {
+		if name == "." {
+			continue
+		}
+		if at.known == nil || at.known.others[name] {
+			return false, nil
+		}
+		if sub := at.known.dirs[name]; sub != nil && sub.used {
+			at = site{filepath.Join(at.path, name), sub}
+			continue
+		}
+		if at, err = l.mkdir(at, name); err != nil {
+			return false, err
+		}
+	}
+	return at.known != nil, nil
+}
+
+// mkdir makes a directory, if there is none from an action before.
+func (l *layout) mkdir(at site, name string) (sub site, err error) {
+	sub.path = filepath.Join(at.path, name)
+	if sub.known, err = at.known.reuse(name, sub.path); sub.known != nil || err != nil {
+		return sub, err
+	}
+	// Mkdir and not MkdirAll: what is there already may be a link.
+	if err := l.dir.mkdir(sub.path); err != nil {
+		return sub, err
+	}
+	sub.known = at.known.add(name)
+	return sub, nil
+}
+
+// ready ends what is made in directories that may be kept.
+func (l *layout) ready() error {
+	if l.count > maxKept {
+		return l.forget()
+	}
+	if k := l.dir.own["work"]; k != nil {
+		return k.ready(l.dir.work())
+	}
+	return nil
+}
+
+// forget has all that is laid out removed after the action. What is there from one
+// before, and this one has not asked for, is removed at once.
+func (l *layout) forget() error {
+	k := l.dir.own["work"]
+	if k == nil {
+		return nil
+	}
+	delete(l.dir.own, "work")
+	return k.ready(l.dir.work())
 }
 
 // starts is held, for reading, while a child is started that is not one of
@@ -90,7 +169,7 @@ func awaitStarts() {
 	starts.Unlock() //nolint:staticcheck // only the wait is of use
 }
 
-func (l *layout) directory(ctx context.Context, d digest.Digest, at string, depth int) error {
+func (l *layout) directory(ctx context.Context, d digest.Digest, at site, depth int) error {
 	if depth > maxDepth {
 		return fmt.Errorf("%w: directories deeper than %d", ErrMalformed, maxDepth)
 	}
@@ -117,34 +196,34 @@ func (l *layout) directory(ctx context.Context, d digest.Digest, at string, dept
 		}
 	}
 	p, err := propertiesOf(m.GetNodeProperties())
-	if err != nil || p == (properties{}) {
-		return errors.Join(err, setTime(at, fixedTime))
+	switch {
+	case err != nil:
+		return err
+	case p != (properties{}):
+		l.said = append(l.said, saidDirectory{at.path, p})
+	case at.known == nil: // others get their time when all is there
+		return setTime(at.path, fixedTime)
 	}
-	l.said = append(l.said, saidDirectory{at, p})
 	return nil
 }
 
-func (l *layout) below(ctx context.Context, n *repb.DirectoryNode, at string, depth int) error {
-	p, err := entry(at, n.GetName())
-	if err != nil {
+func (l *layout) below(ctx context.Context, n *repb.DirectoryNode, at site, depth int) error {
+	if _, err := entry(at.path, n.GetName()); err != nil {
 		return err
 	}
 	d, err := action.DigestOf(n.GetDigest())
 	if err != nil {
 		return fmt.Errorf("%w: directory %s: %w", ErrMalformed, n.GetName(), err)
 	}
-	// Mkdir and not MkdirAll: what is there already may be a link.
-	if err := os.Mkdir(p, 0o755); err != nil {
+	sub, err := l.mkdir(at, n.GetName())
+	if err != nil || l.skip[sub.path] {
 		return err
 	}
-	if err := l.dir.own(p); err != nil || l.skip[p] {
-		return err
-	}
-	return l.directory(ctx, d, p, depth+1)
+	return l.directory(ctx, d, sub, depth+1)
 }
 
-func (l *layout) file(ctx context.Context, n *repb.FileNode, at string) error {
-	p, err := entry(at, n.GetName())
+func (l *layout) file(ctx context.Context, n *repb.FileNode, at site) error {
+	p, err := at.free(n.GetName())
 	if err != nil {
 		return err
 	}
@@ -204,15 +283,15 @@ func (l *layout) fill(f *os.File, r store.Reader, mode os.FileMode, d digest.Dig
 	return nil
 }
 
-func (l *layout) link(n *repb.SymlinkNode, at string) error {
-	p, err := entry(at, n.GetName())
+func (l *layout) link(n *repb.SymlinkNode, at site) error {
+	p, err := at.free(n.GetName())
 	if err != nil {
 		return err
 	}
 	if err := os.Symlink(n.GetTarget(), p); err != nil {
 		return err
 	}
-	if err := l.dir.own(p); err != nil {
+	if err := l.dir.give(p); err != nil {
 		return err
 	}
 	said, err := propertiesOf(n.GetNodeProperties())
@@ -261,10 +340,32 @@ func (l *layout) parents(p string) error {
 	return nil
 }
 
+// free returns the path of an entry that is to be made, where nothing of an action
+// before is any more.
+func (at site) free(name string) (string, error) {
+	p, err := entry(at.path, name)
+	if err == nil {
+		err = at.known.vacate(name, p)
+	}
+	at.known.note(name)
+	return p, err
+}
+
 // entry returns the path of a directory's entry, whose name came from a peer.
 func entry(dir, name string) (string, error) {
 	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") || !filepath.IsLocal(name) {
 		return "", fmt.Errorf("%w: an entry is called %q", ErrMalformed, name)
 	}
 	return filepath.Join(dir, name), nil
+}
+
+// elements are the names on a clean path.
+func elements(p string) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		for name := range strings.SplitSeq(strings.Trim(p, "/"), "/") {
+			if name != "" && !yield(name) {
+				return
+			}
+		}
+	}
 }

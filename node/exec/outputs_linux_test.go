@@ -101,10 +101,13 @@ func TestStartedIsCalledOnceWhenTheCommandRuns(t *testing.T) {
 // child-ns/op are the CPU time of this process and of the sandboxes.
 func BenchmarkExecuteTrue(b *testing.B) {
 	plain := work{argv: []string{"/bin/true"}}
+	// As Bazel's genrules are.
+	small := sh("echo hello > bazel-out/k8-fastbuild/bin/pkg/out", "bazel-out/k8-fastbuild/bin/pkg/out")
+	small.inputs = map[string]string{"external/bazel_tools/tools/genrule/genrule-setup.sh": "#!/bin/sh\n", "pkg/in": "x"}
 	for name, c := range map[string]struct {
 		level action.Isolation
 		work
-	}{"Sandbox": {0, plain}, "Reduced": {action.Reduced, plain}, "Absolute": {0, absolute(plain, "/home/u/p")}} {
+	}{"Sandbox": {0, plain}, "Reduced": {action.Reduced, plain}, "Small": {0, small}, "Absolute": {0, absolute(plain, "/home/u/p")}} {
 		b.Run(name, func(b *testing.B) {
 			r := newRig(b, func(o *exec.Options) { o.Isolation = c.level })
 			r.Isolation()

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,7 +36,7 @@ func (e *Executor) run(ctx context.Context, l launch, started func()) (outcome, 
 	if err != nil {
 		return outcome{}, err
 	}
-	group, err := newMemoryGroup(l.job.memory, filepath.Base(l.dir.path), e.memoryPlace(l.job))
+	group, err := newMemoryGroup(l.job.memory, l.dir.id, e.memoryPlace(l.job))
 	if err != nil {
 		group = nil
 		e.opts.Log.Debug("memory limit is for each process, not for all of an action", "error", err)

@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/buildnet/buildnet/sched/action"
 	"github.com/buildnet/buildnet/store/digest"
@@ -16,8 +19,13 @@ import (
 // scratchDirs makes directories for actions below one that is the executor's
 // alone.
 type scratchDirs struct {
-	path string
-	next atomic.Uint64
+	path    string
+	next    atomic.Uint64
+	lasting func() lasting
+
+	mu     sync.Mutex
+	spare  []*scratchDir // that no action has
+	closed bool
 }
 
 func openScratch(path string) (*scratchDirs, error) {
@@ -30,6 +38,13 @@ func openScratch(path string) (*scratchDirs, error) {
 	}
 	spread(path)
 	s := &scratchDirs{path: path}
+	s.lasting = sync.OnceValue(func() lasting {
+		l, err := tryLasting(path)
+		if err != nil {
+			return lasting{} // making a directory for an action says what is wrong
+		}
+		return l
+	})
 	if err := sweep(path); err != nil {
 		return nil, err
 	}
@@ -58,34 +73,181 @@ func sweep(path string) error {
 }
 
 // scratchDir is one action's: root is where the sandbox is mounted together,
-// work holds the inputs, tmp and home are what their names say.
+// work holds the inputs, tmp and home are what their names say. The action sees the
+// latter three.
 type scratchDir struct {
 	path  string
 	owner int
+	// id is of this action alone among all of this executor.
+	id string
+	// made is about how many entries were made in it, for this action and others.
+	made int
+	// own are those of the three that may be kept for another action.
+	own map[string]*known
+	// settled says that all processes of the action are gone, and nobody else can
+	// have any of its directories open.
+	settled bool
 }
 
+// owned are the directories that the action sees.
+var owned = []string{"work", "tmp", "home"}
+
 func (s *scratchDirs) make(level action.Isolation) (*scratchDir, error) {
-	owner := owner(level)
-	base := s.path
-	if level == action.Reduced && owner >= 0 {
-		var err error
-		if base, err = s.reachable(); err != nil {
-			return nil, fmt.Errorf("make scratch directory: %w", err)
+	d, err := s.begin(level)
+	if err == nil {
+		if err = d.furnish(s.keepable(level)); err != nil {
+			err = errors.Join(err, d.remove())
 		}
 	}
-	d := &scratchDir{path: filepath.Join(base, strconv.Itoa(os.Getpid())+"-"+strconv.FormatUint(s.next.Add(1), 36)), owner: owner}
-	for _, sub := range []string{"", "root", "work", "tmp", "home"} {
-		p := filepath.Join(d.path, sub)
-		if err := os.Mkdir(p, 0o755); err != nil {
-			return nil, fmt.Errorf("make scratch directory: %w", err)
-		}
-		if sub != "root" {
-			if err := d.own(p); err != nil {
-				return nil, fmt.Errorf("make scratch directory: %w", err)
-			}
-		}
+	if err != nil {
+		return nil, fmt.Errorf("make scratch directory: %w", err)
 	}
 	return d, nil
+}
+
+// keepable are the directories that may be kept at a level: where no sandbox is,
+// processes may have outlived their action.
+func (s *scratchDirs) keepable(level action.Isolation) []string {
+	switch {
+	case level != action.Full || !s.lasting().exact:
+		return nil
+	case !s.lasting().unordered:
+		return []string{"tmp", "home"}
+	default:
+		return owned
+	}
+}
+
+// begin returns a scratch directory that may lack those that the action sees.
+func (s *scratchDirs) begin(level action.Isolation) (*scratchDir, error) {
+	id := strconv.Itoa(os.Getpid()) + "-" + strconv.FormatUint(s.next.Add(1), 36)
+	if d := s.take(level); d != nil {
+		d.id = id
+		return d, nil
+	}
+	d := &scratchDir{id: id, owner: owner(level), own: map[string]*known{}}
+	base := s.path
+	if level == action.Reduced && d.owner >= 0 {
+		var err error
+		if base, err = s.reachable(); err != nil {
+			return nil, err
+		}
+	}
+	d.path = filepath.Join(base, id)
+	if err := d.mkdir(d.path); err != nil {
+		return nil, err
+	}
+	return d, os.Mkdir(filepath.Join(d.path, "root"), 0o755)
+}
+
+// take returns a spare directory, or nil.
+func (s *scratchDirs) take(level action.Isolation) *scratchDir {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last := len(s.spare) - 1
+	if level != action.Full || last < 0 {
+		return nil
+	}
+	d := s.spare[last]
+	s.spare = s.spare[:last]
+	return d
+}
+
+// release removes a directory, or what an action has left in it.
+func (s *scratchDirs) release(d *scratchDir) error {
+	if !d.settled || d.made > maxMade {
+		return d.remove()
+	}
+	if err := d.settle(s.lasting().size); err != nil {
+		return errors.Join(err, d.remove())
+	}
+	if !s.keep(d) {
+		return d.remove()
+	}
+	return nil
+}
+
+func (s *scratchDirs) keep(d *scratchDir) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || len(s.spare) >= maxSpare {
+		return false
+	}
+	s.spare = append(s.spare, d)
+	return true
+}
+
+// close removes what is kept. From now on nothing is.
+func (s *scratchDirs) close() error {
+	s.mu.Lock()
+	spare := s.spare
+	s.spare, s.closed = nil, true
+	s.mu.Unlock()
+	var all error
+	for _, d := range spare {
+		all = errors.Join(all, d.remove())
+	}
+	return all
+}
+
+// furnish makes the directories that the action sees, where there are none that
+// are as new. keepable are those that may be kept after it.
+func (d *scratchDir) furnish(keepable []string) error {
+	d.settled = false
+	for _, name := range owned {
+		p := filepath.Join(d.path, name)
+		k := d.own[name]
+		if k != nil && !k.same(p) {
+			delete(d.own, name)
+			if err := removeAll(p); err != nil {
+				return err
+			}
+			k = nil
+		}
+		if k == nil {
+			if err := d.mkdir(p); err != nil {
+				return err
+			}
+			if !slices.Contains(keepable, name) {
+				continue
+			}
+			k = &known{}
+			d.own[name] = k
+		}
+		if err := k.mark(p, time.Now()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle removes what the action has left, except for directories that are as new.
+func (d *scratchDir) settle(size int64) error {
+	for _, name := range owned {
+		p := filepath.Join(d.path, name)
+		kept := false
+		if k := d.own[name]; k != nil {
+			var err error
+			if kept, err = k.settle(p, size); err != nil {
+				return err
+			}
+		}
+		if kept {
+			continue
+		}
+		delete(d.own, name)
+		if err := removeAll(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *scratchDir) mkdir(p string) error {
+	if err := os.Mkdir(p, 0o755); err != nil {
+		return err
+	}
+	return d.give(p)
 }
 
 // reachable returns a directory that an ordinary process of another user can
@@ -108,10 +270,13 @@ func (s *scratchDirs) reachable() (string, error) {
 	return p, os.Chmod(p, 0o711)
 }
 
+// site is where the inputs go.
+func (d *scratchDir) site() site { return site{d.work(), d.own["work"]} }
+
 func (d *scratchDir) work() string { return filepath.Join(d.path, "work") }
 
-// own gives a path to the user that the action runs as.
-func (d *scratchDir) own(p string) error {
+// give gives a path to the user that the action runs as.
+func (d *scratchDir) give(p string) error {
 	if d.owner < 0 {
 		return nil
 	}

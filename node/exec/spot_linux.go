@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
 
@@ -148,15 +147,4 @@ func (f *forest) find(ctx context.Context, s *spot, p string) (parent *spot, nam
 		return s, name, false, nil
 	}
 	return nil, "", false, nil
-}
-
-// elements are the names on a clean path.
-func elements(p string) func(yield func(string) bool) {
-	return func(yield func(string) bool) {
-		for name := range strings.SplitSeq(strings.Trim(p, "/"), "/") {
-			if name != "" && !yield(name) {
-				return
-			}
-		}
-	}
 }
