@@ -36,7 +36,10 @@ func (p *Prober) unchanged(ctx context.Context, s Spec) *record {
 	e := p.entries[s]
 	watched := e != nil && p.turn != 0 && e.turn == p.turn
 	p.mu.Unlock()
-	if !watched || !p.told(ctx) || e.record.Mounts != mounts() || !e.record.fresh(p.least(s)) {
+	if !watched || !p.told(ctx) {
+		return nil
+	}
+	if now, reads := mountsRead(); e.record.Mounts != now || !p.fresh(s, e.record, reads) {
 		return nil
 	}
 	return e.record

@@ -23,17 +23,26 @@ type mountTable struct {
 	file   int // of /proc/self/mountinfo; negative before the first look
 	buffer []byte
 	text   string // as it was last; empty if it is to be read
+	// reads counts how often it was read: between two looks of the same count nothing was
+	// mounted, not even for a time.
+	reads uint64
 }
 
 // mounts returns what is mounted on files and directories of toolchains. What
 // sandboxes and containers mount for themselves is not seen here.
 func mounts() string {
+	text, _ := mountsRead()
+	return text
+}
+
+// mountsRead is mounts, with how often it was read.
+func mountsRead() (text string, reads uint64) {
 	table.mu.Lock()
 	defer table.mu.Unlock()
 	if err := table.look(); err != nil {
 		table.text = ""
 	}
-	return table.text
+	return table.text, table.reads
 }
 
 // look brings the text up to date.
@@ -49,6 +58,7 @@ func (t *mountTable) look() error {
 	if err != nil || !changed && t.text != "" {
 		return err
 	}
+	t.reads++
 	content, err := t.read()
 	if err != nil {
 		return err

@@ -38,6 +38,7 @@ type Options struct {
 // methods may be called concurrently.
 type Prober struct {
 	opts Options
+	idle time.Duration // idleGrip
 
 	mu      sync.Mutex
 	entries map[Spec]*entry
@@ -49,6 +50,8 @@ type Prober struct {
 	// marks are files that are waited for, by name; marked counts them.
 	marks  map[string]chan struct{}
 	marked uint64
+	taken  chan struct{} // a grip, while there was none
+	open   int           // files that the grips of entries have open
 }
 
 // entry is a known digest.
@@ -57,6 +60,9 @@ type entry struct {
 	checked time.Time // when all of it was last seen to hold
 	turn    uint64    // of the prober, when all of it was seen to hold and was watched
 	looked  time.Time // when a look began that saw its programs hold
+	grip    *grip     // nil if none
+	used    time.Time // when grip was last, by a look
+	tried   time.Time // when it was last tried to take one
 }
 
 // probe is a computation that callers wait for.
@@ -80,7 +86,7 @@ func New(opts Options) *Prober {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Prober{opts: opts, entries: map[Spec]*entry{}, hashes: map[string]fact{}, running: map[Spec]*probe{}, news: make(chan struct{}, 1), marks: map[string]chan struct{}{}}
+	return &Prober{opts: opts, entries: map[Spec]*entry{}, hashes: map[string]fact{}, running: map[Spec]*probe{}, news: make(chan struct{}, 1), marks: map[string]chan struct{}{}, taken: make(chan struct{}, 1), idle: idleGrip}
 }
 
 // Digest returns the digest of what s names on this machine, as text. The
@@ -125,7 +131,8 @@ func (p *Prober) Fresh(s Spec, digest string) bool {
 	if r == nil || r.Digest != digest {
 		return false
 	}
-	if now := mounts(); r.Mounts != now {
+	now, reads := mountsRead()
+	if r.Mounts != now {
 		if !r.holds() {
 			return false
 		}
@@ -133,7 +140,7 @@ func (p *Prober) Fresh(s Spec, digest string) bool {
 		return true
 	}
 	began := time.Now()
-	if !r.fresh(p.least(s)) {
+	if !p.fresh(s, r, reads) {
 		return false
 	}
 	p.mu.Lock()
@@ -219,6 +226,9 @@ func (p *Prober) keep(s Spec, r *record, checked time.Time) {
 	r.index()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if old := p.entries[s]; old != nil {
+		p.loosen(old)
+	}
 	p.entries[s] = &entry{record: r, checked: checked}
 	for _, f := range r.Facts {
 		if f.Hash != "" {

@@ -32,12 +32,20 @@ func (p *Prober) Run(ctx context.Context) error {
 	dirs := map[string]bool{}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	idle := time.NewTimer(0)
+	defer idle.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-p.news:
 			timer.Reset(0)
+		case <-p.taken:
+			idle.Reset(p.idle)
+		case now := <-idle.C:
+			if p.loosenUnused(now) {
+				idle.Reset(p.idle)
+			}
 		case e := <-w.Events:
 			if p.opts.Marks != "" && filepath.Dir(e.Name) == p.opts.Marks {
 				p.seen(e.Name)
@@ -71,12 +79,13 @@ func (p *Prober) unwatched() {
 	p.turn = 0
 	for _, e := range p.entries {
 		e.turn = 0
+		p.loosen(e)
 	}
 }
 
 // least returns which facts of s must be looked at now. While nothing that is
-// watched has changed since all of s was seen to hold, its programs are enough:
-// an event may be on its way. After a change it is everything.
+// watched has changed since all of s was seen to hold, its programs are enough, and
+// needed: an event may be on its way. After a change it is everything.
 func (p *Prober) least(s Spec) watch {
 	p.mu.Lock()
 	defer p.mu.Unlock()
