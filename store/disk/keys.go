@@ -66,7 +66,8 @@ func (k *keys) missed() bool {
 }
 
 // read fills a filter with what scan calls its function for, which stops when that
-// returns false. If scan reports that it has not seen everything all stays as it was.
+// returns false. If scan reports that it has not seen everything nothing is known any more:
+// a full filter would have it tried again with each write.
 func (k *keys) read(scan func(func(key []byte) bool) bool) {
 	var now *filter
 	if in := k.in.Load(); in != nil {
@@ -82,7 +83,7 @@ func (k *keys) read(scan func(func(key []byte) bool) bool) {
 		})
 		switch {
 		case !whole:
-			k.in.Store(&filters{now, nil})
+			k.in.Store(nil)
 			k.misses.Store(0)
 			return
 		case next.keys.Load() <= int64(room/2):

@@ -131,6 +131,10 @@ func TestKeysThatWereNotAllReadLackNothing(t *testing.T) {
 	if !k.lacks([]byte("b")) || k.lacks([]byte("a")) {
 		t.Errorf("lacks b: %v, a: %v; want b alone", k.lacks([]byte("b")), k.lacks([]byte("a")))
 	}
+	k.read(func(func([]byte) bool) bool { return false })
+	if k.wrote([]byte("c")) || k.lacks([]byte("b")) || k.missed() {
+		t.Error("what could not be read is to be read again at once")
+	}
 }
 
 // BenchmarkAbsent looks for a key that is not there, in a store that has been written to.
