@@ -188,14 +188,14 @@ func TestALinkToItselfLeadsNowhere(t *testing.T) {
 	<-time.After(racy)
 	r := &record{Facts: []fact{{Path: b.path("loop/tool"), Watch: always}}}
 	r.index()
-	g := take(r, 0, maxOpen)
-	if g == nil {
-		t.Fatal("it is there")
-	}
-	defer g.release()
-	if len(g.rest) != 1 || g.partial || !g.holds(0) {
-		t.Errorf("%d are looked at by path, partial is %t, it holds: %t", len(g.rest), g.partial, g.holds(0))
-	}
+	eventually(t, "it is looked at by its path, for its links", func() bool {
+		g := take(r, 0, maxOpen)
+		if g == nil {
+			t.Fatal("it is there")
+		}
+		defer g.release()
+		return len(g.rest) == 1 && !g.partial && g.holds(0)
+	})
 }
 
 func TestAGripOpensNoMoreThanThereIsRoomFor(t *testing.T) {
@@ -254,10 +254,14 @@ func TestFreshGoesByWhatIsOpen(t *testing.T) {
 	s := Spec{Spec: "cc:cc"}
 	b, d := watchedBench(t, s)
 	defer b.unwatched()
-	b.entries[s].record.programs[0].Stat.CTime-- // a look at the path would not be content
-	if !b.Fresh(s, d) {
-		t.Error("not fresh")
-	}
+	program := b.entries[s].record.programs[0]
+	eventually(t, "fresh by what is open", func() bool { // unless somebody changed a directory above
+		b.entries[s].tried = time.Time{}
+		b.Fresh(s, d)
+		program.Stat.CTime-- // a look at the path would not be content
+		defer func() { program.Stat.CTime++ }()
+		return b.Fresh(s, d)
+	})
 	b.write("libexec/cc1", "x", 0o755)
 	if b.Fresh(s, d) {
 		t.Error("fresh")
