@@ -138,7 +138,8 @@ type Result struct {
 	Wall      time.Duration
 	CPU       time.Duration
 	// MaxRSS is the peak of memory in bytes: of all processes together where
-	// the action had a control group of its own, else of the largest one.
+	// the action had a control group of its own, else of the largest one, and then
+	// no less than what that was started from: some 20 MB in a sandbox.
 	MaxRSS int64
 }
 
