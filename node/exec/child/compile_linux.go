@@ -44,15 +44,15 @@ func compile(s *Spec, g given, n *network) (*program, error) {
 // arriving takes the descriptors into their places, and closes all others: those
 // would be a way out of the sandbox.
 func (p *program) arriving(g given) {
-	if p.network != nil {
-		p.must("enter the network", sysSetns, uintptr(p.network.fd), syscall.CLONE_NEWNET)
-	}
 	const what = "take the descriptors"
 	for at, fd := range map[uintptr]int{1: g.out, 2: g.err} {
 		p.must(what, syscall.SYS_DUP3, uintptr(fd), at, 0)
 	}
 	for at, fd := range map[uintptr]int{SpecFD: g.life, ReportFD: g.report} {
 		p.must(what, syscall.SYS_DUP3, uintptr(fd), at, syscall.O_CLOEXEC)
+	}
+	if p.network != nil {
+		p.must("enter the network", sysSetns, uintptr(p.network.fd), syscall.CLONE_NEWNET)
 	}
 	p.must(what, sysCloseRange, ReportFD+1, uintptr(^uint32(0)), 0)
 	d := p.desk
@@ -126,6 +126,7 @@ func (p *program) command(s *Spec) {
 	if s.Mode == RootSandbox {
 		p.must(what, syscall.SYS_SETGID, UID)
 		p.must(what, syscall.SYS_SETUID, UID)
+		p.must(what, syscall.SYS_PRCTL, prSetDumpable, 0) // the memory is another's until execve, and setuid(2) has changed it
 	}
 	if s.MemoryBytes > 0 { // of the command rather than of the process before it
 		p.set(syscall.RLIMIT_DATA, &syscall.Rlimit{Cur: uint64(s.MemoryBytes), Max: uint64(s.MemoryBytes)})

@@ -14,6 +14,10 @@ type network struct {
 	fd int
 	// counts is a socket within it by which the kernel is asked what was sent.
 	counts int
+	// sockets is its sockstat of proc(5), and open what that said when it was new:
+	// a socket in a ring or on its way to another may end after its process.
+	sockets int
+	open    string
 }
 
 // networks are those of a root's nursery. The zero value has none.
@@ -47,6 +51,10 @@ func (n *networks) add() (network, bool) {
 		}
 		n.own = fd
 	}
+	// What cannot be left again is not entered.
+	if _, _, errno := syscall.RawSyscall(sysSetns, uintptr(n.own), syscall.CLONE_NEWNET, 0); errno != 0 {
+		return network{}, false
+	}
 	if syscall.Unshare(syscall.CLONE_NEWNET) != nil {
 		return network{}, false
 	}
@@ -68,7 +76,23 @@ func (n *networks) give(one network) {
 
 func (o network) close() {
 	_ = syscall.Close(o.counts)
+	_ = syscall.Close(o.sockets)
 	_ = syscall.Close(o.fd)
+}
+
+// used is the line of how many sockets there are.
+func (o network) used() string {
+	var b [256]byte
+	n, err := syscall.Pread(o.sockets, b[:], 0)
+	if err != nil {
+		return ""
+	}
+	for i, c := range b[:n] {
+		if c == '\n' {
+			return string(b[:i])
+		}
+	}
+	return ""
 }
 
 // opened opens the namespace of this thread, which is new, and raises its loopback
@@ -83,11 +107,18 @@ func opened() (network, bool) {
 		_ = syscall.Close(fd)
 		return network{}, false
 	}
-	one := network{fd, counts}
+	sockets, err := syscall.Open("/proc/thread-self/net/sockstat", syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		_ = syscall.Close(counts)
+		_ = syscall.Close(fd)
+		return network{}, false
+	}
+	one := network{fd: fd, counts: counts, sockets: sockets}
 	if raise() != nil {
 		one.close()
 		return network{}, false
 	}
+	one.open = one.used()
 	return one, true
 }
 
@@ -113,8 +144,11 @@ const (
 )
 
 // silent reports whether the kernel says that nothing was sent or received, not even
-// by the loopback interface.
+// by the loopback interface, and that no socket is left.
 func (o network) silent() bool {
+	if o.open == "" || o.used() != o.open {
+		return false
+	}
 	question := make([]byte, syscall.NLMSG_HDRLEN+statsHeader)
 	order := binary.NativeEndian
 	order.PutUint32(question, uint32(len(question)))
