@@ -146,7 +146,7 @@ func (c *whileSeen) noticed(t *testing.T, dir string) bool {
 	}
 	done := make(chan error, 1)
 	go func() { done <- c.change(dir) }()
-	for !seen() {
+	for !seen() { //nolint:revive // it looks as often as it can
 	}
 	now, _ := statOfOpen(open)
 	if err := <-done; err != nil {

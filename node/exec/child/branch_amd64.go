@@ -17,3 +17,6 @@ func branchFirst(args *cloneArgs, size uintptr, p *program) (pid uintptr, errno 
 //
 //go:noescape
 func branchCommand(args *cloneArgs, size uintptr, p *program) (pid uintptr, errno syscall.Errno)
+
+// These are called by branch_amd64.s.
+var _ = [...]func(*program){live, become}

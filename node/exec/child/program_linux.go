@@ -65,7 +65,7 @@ type desk struct {
 
 // cloneArgs is struct clone_args of clone3(2).
 type cloneArgs struct {
-	flags, pidFD, childTID, parentTID, exitSignal, stack, stackSize, tls uint64
+	flags, pidFD, childTID, parentTID, exitSignal, stack, stackSize, tls uint64 //nolint:unused // the kernel reads them
 }
 
 // share has the process begin on a stack of its own, and with vm in the memory of the
