@@ -14,10 +14,10 @@ type network struct {
 	fd int
 	// counts is a socket within it by which the kernel is asked what was sent.
 	counts int
-	// sockets is its sockstat of proc(5), and open what that said when it was new:
+	// sockets is its sockstat of proc(5), and atFirst what that said when it was new:
 	// a socket in a ring or on its way to another may end after its process.
 	sockets int
-	open    string
+	atFirst string
 }
 
 // networks are those of a root's nursery. The zero value has none.
@@ -28,6 +28,9 @@ type networks struct {
 
 // maxIdle bounds the namespaces that are kept.
 const maxIdle = 32
+
+// threadsNetwork is the namespace of the thread that opens it: see namespaces(7).
+const threadsNetwork = "/proc/thread-self/ns/net"
 
 // take returns a namespace in which nothing was sent. False is for none, which there
 // may be another way to.
@@ -43,9 +46,8 @@ func (n *networks) take() (network, bool) {
 // add makes a namespace. This thread, which is the only one that has to do with others
 // and is not left until the process ends, is in it meanwhile.
 func (n *networks) add() (network, bool) {
-	const self = "/proc/thread-self/ns/net"
 	if n.own == 0 {
-		fd, err := syscall.Open(self, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+		fd, err := syscall.Open(threadsNetwork, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
 		if err != nil {
 			return network{}, false
 		}
@@ -98,7 +100,7 @@ func (o network) used() string {
 // opened opens the namespace of this thread, which is new, and raises its loopback
 // interface.
 func opened() (network, bool) {
-	fd, err := syscall.Open("/proc/thread-self/ns/net", syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	fd, err := syscall.Open(threadsNetwork, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
 	if err != nil {
 		return network{}, false
 	}
@@ -118,7 +120,7 @@ func opened() (network, bool) {
 		one.close()
 		return network{}, false
 	}
-	one.open = one.used()
+	one.atFirst = one.used()
 	return one, true
 }
 
@@ -146,7 +148,7 @@ const (
 // silent reports whether the kernel says that nothing was sent or received, not even
 // by the loopback interface, and that no socket is left.
 func (o network) silent() bool {
-	if o.open == "" || o.used() != o.open {
+	if o.atFirst == "" || o.used() != o.atFirst {
 		return false
 	}
 	question := make([]byte, syscall.NLMSG_HDRLEN+statsHeader)
