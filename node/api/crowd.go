@@ -19,7 +19,7 @@ const (
 	// maxRefusals bounds the connections that are told at once that there are too
 	// many; what comes beyond them is closed without a word.
 	maxRefusals = 64
-	// refusalTime bounds how long that may take.
+	// refusalTime bounds how long that may take, from the connection on.
 	refusalTime = 2 * time.Second
 )
 
@@ -104,6 +104,9 @@ func (c *crowd) refuse(conn *net.UnixConn, why string) {
 		defer func() { <-c.refusals }()
 		defer func() { _ = conn.Close() }() // it was not served
 		_ = conn.SetDeadline(time.Now().Add(refusalTime))
+		if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil {
+			return // a client takes an answer to nothing for an error of the connection
+		}
 		e := &Error{Kind: Unavailable, Message: why, Hint: "run fewer commands at once, or wait until some have ended"}
 		body, err := json.Marshal(e)
 		if err != nil {

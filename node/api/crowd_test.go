@@ -31,8 +31,8 @@ func dial(t *testing.T, home string) net.Conn {
 	return c
 }
 
-// Who has too many connections is told so at once, whatever it sends, and is served
-// when one of them has ended.
+// Who has too many connections is told so when it asks, whatever it sends, and is
+// served when one of them has ended.
 func TestConnectionsAreCounted(t *testing.T) {
 	for name, limits := range map[string][2]int{"you have 2 connections": {2, 9}, "the node has 2 connections": {9, 2}} {
 		home := t.TempDir()
@@ -61,6 +61,9 @@ func TestConnectionsAreCounted(t *testing.T) {
 			if !kindIs(err, api.Unavailable) || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "; run fewer") {
 				t.Errorf("%s: %v", name, err)
 			}
+		}
+		if early, err := io.ReadAll(dial(t, home)); err != nil || len(early) > 0 {
+			t.Errorf("who asks nothing is answered %q, %v", early, err)
 		}
 		_ = first.Close()
 		for c := client.New(home); ; { // the server hears of it in a moment
