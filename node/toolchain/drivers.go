@@ -27,9 +27,6 @@ func (g *gathering) spec(ctx context.Context, s parsed) error {
 			return fmt.Errorf("toolchain directory %s: %w", d, err)
 		}
 	}
-	if s.native {
-		g.text("processor", processor())
-	}
 	for _, d := range g.p.opts.Dirs {
 		if err := g.tree(d); err != nil {
 			return fmt.Errorf("toolchain directory %s: %w", d, err)

@@ -41,7 +41,7 @@ type Prober struct {
 	idle time.Duration // idleGrip
 
 	mu      sync.Mutex
-	entries map[Spec]*entry
+	entries map[Spec]*entry // of plain specs, as is all below the exported methods
 	hashes  map[string]fact // of files, by path
 	running map[Spec]*probe
 	// turn counts what the watch saw; 0 while nothing is watched.
@@ -95,13 +95,23 @@ func New(opts Options) *Prober {
 // seen nothing. ErrSpec says that s is malformed; other errors name the program
 // that is not there.
 func (p *Prober) Digest(ctx context.Context, s Spec) (string, error) {
+	plain, _ := s.plain()
+	r, err := p.record(ctx, plain)
+	if err != nil {
+		return "", fmt.Errorf("toolchain %s: %w", s.Spec, err)
+	}
+	return r.digest(s), nil
+}
+
+// record returns that of s, which it sees to hold.
+func (p *Prober) record(ctx context.Context, s Spec) (*record, error) {
 	for {
 		r := p.recent(s)
 		if r == nil {
 			r = p.unchanged(ctx, s)
 		}
 		if r != nil {
-			return r.Digest, nil
+			return r, nil
 		}
 		run, first := p.join(s)
 		if first {
@@ -110,16 +120,12 @@ func (p *Prober) Digest(ctx context.Context, s Spec) (string, error) {
 		select {
 		case <-run.done:
 		case <-ctx.Done():
-			return "", ctx.Err()
+			return nil, ctx.Err()
 		}
-		switch {
-		case run.err == nil:
-			return run.record.Digest, nil
-		case !first && errors.Is(run.err, context.Canceled):
-			// The caller who looked went away: this one looks itself.
-		default:
-			return "", fmt.Errorf("toolchain %s: %w", s.Spec, run.err)
+		if !first && errors.Is(run.err, context.Canceled) {
+			continue // the caller who looked went away: this one looks itself
 		}
+		return run.record, run.err
 	}
 }
 
@@ -127,10 +133,13 @@ func (p *Prober) Digest(ctx context.Context, s Spec) (string, error) {
 // and directories shows. A file that was changed in place, and is no program,
 // is noticed by Digest alone, unless Run watches.
 func (p *Prober) Fresh(s Spec, digest string) bool {
-	r := p.known(s)
-	if r == nil || r.Digest != digest {
-		return false
-	}
+	plain, _ := s.plain()
+	r := p.known(plain)
+	return r != nil && r.digest(s) == digest && p.stillFresh(plain, r)
+}
+
+// stillFresh is Fresh of what r is the record of.
+func (p *Prober) stillFresh(s Spec, r *record) bool {
 	now, reads := mountsRead()
 	if r.Mounts != now {
 		if !r.holds() {
@@ -158,9 +167,10 @@ const moment = 100 * time.Millisecond
 // each change since the look which Lately goes by. It may be a moment old, as long as
 // Run watches and has seen nothing since.
 func (p *Prober) Lately(ctx context.Context, s Spec, likely string) (string, error) {
+	plain, _ := s.plain()
 	p.mu.Lock()
-	e := p.entries[s]
-	ok := e != nil && e.record.Digest == likely && p.turn != 0 && e.turn == p.turn && time.Since(e.looked) < moment
+	e := p.entries[plain]
+	ok := e != nil && e.record.digest(s) == likely && p.turn != 0 && e.turn == p.turn && time.Since(e.looked) < moment
 	p.mu.Unlock()
 	if ok && e.record.Mounts == mounts() {
 		return likely, nil

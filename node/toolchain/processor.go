@@ -2,11 +2,20 @@ package toolchain
 
 import (
 	"bufio"
+	"fmt"
 	"os"
 	"runtime"
 	"strings"
 	"sync"
+
+	"github.com/buildnet/buildnet/store/digest"
 )
+
+// onProcessor is the digest of what has the digest plain, on a processor. It is none of a
+// plain spec: the text that those are of begins with another word, see gathering.
+func onProcessor(plain, processor string) string {
+	return digest.Of(digest.BLAKE3, fmt.Appendf(nil, "native %q %q", plain, processor)).String()
+}
 
 // processor returns what a compiler can find out about the processor: its
 // model and features. Where the system does not say, it is like no other.

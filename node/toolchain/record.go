@@ -5,7 +5,6 @@ import (
 	"encoding/gob"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -46,7 +45,7 @@ func (f *fact) holds() bool {
 	return now == f.Stat
 }
 
-// record is a digest and all that it is of.
+// record is a digest of a plain spec and all that it is of.
 type record struct {
 	Digest string
 	Facts  []fact
@@ -56,6 +55,15 @@ type record struct {
 	// programs are the facts that are always looked at: a host has ten thousand
 	// others, and each action asks more than once.
 	programs []*fact
+	native   string // the digest together with the processor
+}
+
+// digest is that of s, which differs from what r is of at most by the processor.
+func (r *record) digest(s Spec) string {
+	if _, ok := s.plain(); ok {
+		return r.native
+	}
+	return r.Digest
 }
 
 // index is called once, before others see the record.
@@ -65,6 +73,7 @@ func (r *record) index() {
 			r.programs = append(r.programs, f)
 		}
 	}
+	r.native = onProcessor(r.Digest, processor())
 }
 
 // holds reports whether every file is as it was.
@@ -96,14 +105,10 @@ func (r *record) settle(now time.Time) {
 }
 
 // recordVersion changes whenever a digest comes about in another way.
-const recordVersion = 3
+const recordVersion = 4
 
 func (p *Prober) recordKey(s Spec) []byte {
-	key := fmt.Appendf(nil, "toolchain/%d/%s\x00%s\x00%s\x00%q", recordVersion, s.Spec, s.Dirs, p.opts.Path, p.opts.Dirs)
-	if strings.Contains(s.Spec, native) {
-		key = append(key, processor()...) // no file says that it is another
-	}
-	return key
+	return fmt.Appendf(nil, "toolchain/%d/%s\x00%s\x00%s\x00%q", recordVersion, s.Spec, s.Dirs, p.opts.Path, p.opts.Dirs)
 }
 
 func (r *record) encode() ([]byte, error) {

@@ -52,17 +52,22 @@ func SpecOf(argv, tools, dirs []string) Spec {
 		s.Spec = kind + ":" + argv[0]
 	}
 	if slices.ContainsFunc(argv, forThisProcessor) {
-		kind, rest, named := strings.Cut(s.Spec, ":")
-		s.Spec = kind + native
-		if named {
-			s.Spec += ":" + rest
-		}
+		kind, _, _ := strings.Cut(s.Spec, ":")
+		s.Spec = kind + native + s.Spec[len(kind):]
 	}
 	return s
 }
 
 // native is the ending of kinds whose results depend on the processor.
 const native = "+native"
+
+// plain is s without what it says of the processor, which is in no file: all that is
+// known of a machine is of plain specs.
+func (s Spec) plain() (Spec, bool) {
+	kind, _, _ := strings.Cut(s.Spec, ":")
+	bare, ok := strings.CutSuffix(kind, native)
+	return Spec{Spec: bare + s.Spec[len(kind):], Dirs: s.Dirs}, ok
+}
 
 // forThisProcessor matches -march=native and its like of other compilers.
 func forThisProcessor(arg string) bool { return strings.HasSuffix(arg, "=native") }
@@ -89,12 +94,11 @@ func leavesDriver(arg string) bool {
 	return absolute.MatchString(arg)
 }
 
-// parsed is a spec that was checked: it may come from a peer.
+// parsed is a plain spec that was checked: it may come from a peer.
 type parsed struct {
-	kind   string
-	native bool
-	names  []string
-	dirs   []string
+	kind  string
+	names []string
+	dirs  []string
 }
 
 // Limits of a spec.
@@ -106,25 +110,26 @@ const (
 // name matches a program's name. A path is none: a peer could have any file run.
 var name = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.+-]*$`)
 
+// parse checks a plain spec. Its errors leave it to the caller to name it as it was asked for.
 func parse(s Spec) (parsed, error) {
 	var p parsed
-	kind, rest, _ := strings.Cut(s.Spec, ":")
-	p.kind, p.native = strings.CutSuffix(kind, native)
+	var rest string
+	p.kind, rest, _ = strings.Cut(s.Spec, ":")
 	switch p.kind {
 	case kindHost:
 	case kindCompile, kindLink:
 		if !driver.MatchString(rest) {
-			return p, fmt.Errorf("%w %q: no compiler driver", ErrSpec, s.Spec)
+			return p, fmt.Errorf("%w: %q is no compiler driver", ErrSpec, rest)
 		}
 		p.names = []string{rest}
 	case kindTools:
 		p.names = strings.Split(rest, ",")
 	default:
-		return p, fmt.Errorf("%w %q: want cc:NAME, link:NAME, tools:NAMES or host", ErrSpec, s.Spec)
+		return p, fmt.Errorf("%w: want cc:NAME, link:NAME, tools:NAMES or host", ErrSpec)
 	}
 	for _, n := range p.names {
 		if !name.MatchString(n) {
-			return p, fmt.Errorf("%w %q: tool %q: name a program by its name alone, and its directory under `toolchains`", ErrSpec, s.Spec, n)
+			return p, fmt.Errorf("%w: tool %q: name a program by its name alone, and its directory under `toolchains`", ErrSpec, n)
 		}
 	}
 	for d := range strings.SplitSeq(s.Dirs, ":") {

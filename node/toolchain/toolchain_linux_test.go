@@ -58,9 +58,10 @@ func TestSpecsThatNoNodeMakesAreRefused(t *testing.T) {
 		{}, {Spec: "cc"}, {Spec: "cc:sh"}, {Spec: "cc:/tmp/evil/gcc"}, {Spec: "link:../gcc"}, {Spec: "tools:"}, {Spec: "tools:a/b"},
 		{Spec: "tools:-x"}, {Spec: "everything"}, {Spec: "host", Dirs: "/"}, {Spec: "host", Dirs: "relative"}, {Spec: "host", Dirs: "/a/../b"},
 		{Spec: "tools:" + strings.Repeat("a,", 1000) + "a"},
+		{Spec: "+native"}, {Spec: "cc+native"}, {Spec: "cc+native:sh"}, {Spec: "host+native+native"}, {Spec: "tools+native:a/b"},
 	} {
-		if d, err := p.Digest(t.Context(), s); !errors.Is(err, ErrSpec) {
-			t.Errorf("Digest(%v) = %s, %v, want ErrSpec", s, d, err)
+		if d, err := p.Digest(t.Context(), s); !errors.Is(err, ErrSpec) || !strings.HasPrefix(err.Error(), "toolchain "+s.Spec+": ") {
+			t.Errorf("Digest(%v) = %s, %v, want ErrSpec that names it", s, d, err)
 		}
 	}
 }
@@ -287,6 +288,7 @@ func TestUnknownToolIsNamedWithWhatToDo(t *testing.T) {
 	b := newBench(t)
 	for spec, want := range map[Spec]string{
 		{Spec: "tools:no-such-tool"}:           "no-such-tool is not on this machine",
+		{Spec: "tools+native:no-such-tool"}:    "toolchain tools+native:no-such-tool: no-such-tool is not on this machine",
 		{Spec: "cc:clang"}:                     "clang is not on this machine",
 		{Spec: "host", Dirs: b.path("absent")}: "make it on this machine",
 	} {
