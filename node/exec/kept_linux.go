@@ -41,6 +41,9 @@ func tryLasting(dir string) (lasting, error) {
 	if err := os.Mkdir(at, 0o755); err != nil {
 		return lasting{}, err
 	}
+	if folds(at) { // what is known of a name says nothing of its other spellings
+		return lasting{}, nil
+	}
 	l := lasting{exact: true, size: look(at).size}
 	for i := range tries {
 		before := look(at)
@@ -78,16 +81,6 @@ func unordered(dir string) (bool, error) {
 	}
 	second, err := names(b)
 	return slices.Equal(first, second), err
-}
-
-// names are those in a directory, in the order in which it is read.
-func names(dir string) ([]string, error) {
-	f, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return f.Readdirnames(-1)
 }
 
 // sized reports whether a directory is as large as one that is empty.

@@ -244,7 +244,7 @@ func (l *layout) file(ctx context.Context, n *repb.FileNode, at site) error {
 	l.programs = l.programs || mode&0o111 != 0
 	f, err := create(p, mode)
 	if err != nil {
-		return err
+		return l.dir.collision(p, err)
 	}
 	err = l.fill(f, r, mode, d)
 	if errors.Is(err, store.ErrCorrupt) {
@@ -289,7 +289,7 @@ func (l *layout) link(n *repb.SymlinkNode, at site) error {
 		return err
 	}
 	if err := os.Symlink(n.GetTarget(), p); err != nil {
-		return err
+		return l.dir.collision(p, err)
 	}
 	if err := l.dir.give(p); err != nil {
 		return err
@@ -316,7 +316,7 @@ func (l *layout) parents(p string) error {
 		if made == "." {
 			continue
 		}
-		err := root.Mkdir(made, 0o755)
+		err := l.dir.collision(filepath.Join(l.dir.work(), made), root.Mkdir(made, 0o755))
 		if os.IsExist(err) {
 			continue
 		}

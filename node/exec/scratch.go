@@ -87,6 +87,8 @@ type scratchDir struct {
 	// settled says that all processes of the action are gone, and nobody else can
 	// have any of its directories open.
 	settled bool
+	// folds says that names which differ in case are one to its file system.
+	folds bool
 }
 
 // owned are the directories that the action sees.
@@ -137,7 +139,12 @@ func (s *scratchDirs) begin(level action.Isolation) (*scratchDir, error) {
 	if err := d.mkdir(d.path); err != nil {
 		return nil, err
 	}
-	return d, os.Mkdir(filepath.Join(d.path, "root"), 0o755)
+	root := filepath.Join(d.path, "root")
+	if err := os.Mkdir(root, 0o755); err != nil {
+		return nil, err
+	}
+	d.folds = folds(root)
+	return d, nil
 }
 
 // take returns a spare directory, or nil.
@@ -245,7 +252,7 @@ func (d *scratchDir) settle(size int64) error {
 
 func (d *scratchDir) mkdir(p string) error {
 	if err := os.Mkdir(p, 0o755); err != nil {
-		return err
+		return d.collision(p, err)
 	}
 	return d.give(p)
 }
