@@ -42,7 +42,7 @@ func (f fault) Error() string { return f.text }
 func faultf(format string, args ...any) error { return fault{fmt.Sprintf(format, args...)} }
 
 func (e *Executor) collect(ctx context.Context, j *job, dir *scratchDir, result *action.Result) error {
-	root, err := os.OpenRoot(dir.work())
+	root, err := os.OpenRoot(dir.work.path)
 	if err != nil {
 		return fmt.Errorf("collect outputs: %w", err)
 	}

@@ -1,6 +1,7 @@
 // Package exec runs one action in a sandbox: its inputs from the store, its
-// outputs into the store. How the sandbox is made is node/exec/child. Start
-// reading at Executor.Execute.
+// outputs into the store. How the sandbox is made is node/exec/child. What an action
+// has of the directories of those before it is said at keptTree. Start reading at
+// Executor.Execute.
 package exec
 
 import (
@@ -217,12 +218,12 @@ func (e *Executor) layOut(ctx context.Context, j *job, dir *scratchDir) (*ground
 	l := &layout{blobs: e.opts.Blobs, dir: dir, buffer: make([]byte, copyBuffer), skip: map[string]bool{}}
 	defer func() { dir.made += 1 + l.count + len(j.outputs) }()
 	if j.absolute {
-		if err := l.forget(); err != nil {
+		if err := dir.work.forget(); err != nil {
 			return nil, err
 		}
 		return e.ownPlaces(ctx, j, l)
 	}
-	if err := l.directory(ctx, j.root, dir.site(), 0); err != nil {
+	if err := l.directory(ctx, j.root, dir.work.site(), 0); err != nil {
 		return nil, err
 	}
 	return nil, l.finish(j.written())

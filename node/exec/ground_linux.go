@@ -441,7 +441,7 @@ func (p *planner) same(n *repb.FileNode, host string, now stamp) (bool, error) {
 }
 
 // laidAt is where an input with that place is in the scratch directory.
-func (p *planner) laidAt(at string) string { return filepath.Join(p.layout.dir.work(), at) }
+func (p *planner) laidAt(at string) string { return filepath.Join(p.layout.dir.work.path, at) }
 
 // lay lays out what s calls name.
 func (p *planner) lay(ctx context.Context, s *spot, name, at string) error {
@@ -471,7 +471,7 @@ func (p *planner) layDirectory(ctx context.Context, s *spot, at string) error {
 // mkdirs makes a directory and those above it, which no link of the inputs is
 // among.
 func (p *planner) mkdirs(at string) error {
-	made := p.layout.dir.work()
+	made := p.layout.dir.work.path
 	for name := range elements(at) {
 		made = filepath.Join(made, name)
 		if err := p.layout.dir.mkdir(made); err != nil && !os.IsExist(err) {

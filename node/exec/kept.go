@@ -1,9 +1,7 @@
 package exec
 
 import (
-	"errors"
 	"path/filepath"
-	"syscall"
 	"time"
 )
 
@@ -21,148 +19,139 @@ const (
 	maxKept = 1000
 )
 
-// known is a directory that is as the node left it, or else its stamp says that it
-// is not: whatever is done to a directory, or is made or removed in it, gives it
-// another time of change, which no process can set (see lasting). So one that has
-// its stamp when the action is gone can be had by the next: that it was read alone
-// leaves a trace otherwise, the time of access, which is set each time.
+// keptTree is one of the directories that an action sees, which the next may have
+// again with the directories in it: the places below it, as far as they are known.
+// It is of one scratch directory, and so of one action at a time.
 //
-// Files are never kept: when the time of one that is mapped and written to changes
-// is the kernel's choice. See mmap(2).
-type known struct {
-	stamp stamp
-	// used says that the action which is laid out wants it.
-	used bool
-	dirs map[string]*known
-	// others are the entries that are no known directories.
-	others map[string]bool
+// What is kept: directories, never files. When the time of a file that is mapped
+// and written to changes is the kernel's choice; see mmap(2).
+//
+// When it is trusted: while a directory has the stamp that it had when the node was
+// done with it. Whatever is done to a directory, or is made or removed in it, gives
+// it another time of change, which no process can set (see lasting). That it was
+// read alone leaves a trace otherwise, the time of access, which is set each time.
+// The stamp is looked at twice: by settle when all processes of its action are gone,
+// and by furnish and site.mkdir when the next action gets the directory.
+//
+// When it is dropped: a directory is removed with all that is in it by settle, if
+// its action changed it or it has grown; by furnish or site.mkdir, if somebody
+// changed it since; by site.free, if the next action has a file or link of that
+// name; by ready, if the next action did not ask for it. All of the tree is, once
+// forget was called: after its action.
+//
+//	furnish -> inputs: site.mkdir, site.free, mkdirs -> ready -> the action -> settle
+//	                                        \-> forget ---------> the action -> settle
+type keptTree struct {
+	path  string
+	mkdir func(path string) error // makes a directory of the action's
+	// root is nil where nothing is kept after the action.
+	root *keptDir
 }
 
-// note adds an entry that is not kept. k may be nil.
-func (k *known) note(name string) {
-	if k == nil {
-		return
-	}
-	if k.others == nil {
-		k.others = map[string]bool{}
-	}
-	k.others[name] = true
-}
-
-// add adds a directory that was made. k may be nil, then the answer is.
-func (k *known) add(name string) *known {
-	if k == nil {
-		return nil
-	}
-	if k.dirs == nil {
-		k.dirs = map[string]*known{}
-	}
-	sub := &known{used: true}
-	k.dirs[name] = sub
-	return sub
-}
-
-// reuse returns the directory called name, which is at p, or nil if none that is
-// as it was left. What else is there from an action before is removed.
-func (k *known) reuse(name, p string) (*known, error) {
-	if k == nil {
-		return nil, nil
-	}
-	sub := k.dirs[name]
-	if sub == nil || sub.used { // one that is used is an entry of that name
-		return nil, nil
-	}
-	if !sub.same(p) {
-		return nil, k.drop(name, p)
-	}
-	sub.used = true
-	return sub, nil
-}
-
-// vacate removes a directory that is there from an action before.
-func (k *known) vacate(name, p string) error {
-	if k == nil || k.dirs[name] == nil || k.dirs[name].used {
-		return nil
-	}
-	return k.drop(name, p)
-}
-
-func (k *known) drop(name, p string) error {
-	delete(k.dirs, name)
-	return removeAll(p)
-}
-
-// ready removes the directories below at that no action has asked for, and gives
-// the others the time of inputs. From now on nobody has to change anything there.
-func (k *known) ready(at string) error {
-	for name, sub := range k.dirs {
-		p := filepath.Join(at, name)
-		if !sub.used {
-			if err := k.drop(name, p); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := sub.ready(p); err != nil {
+// furnish makes the directory, where there is none that is as new. keep says that it
+// may be kept after its action.
+func (t *keptTree) furnish(keep bool) error {
+	if t.root != nil && !t.root.same(t.path) {
+		t.root = nil
+		if err := removeAll(t.path); err != nil {
 			return err
 		}
 	}
-	return k.mark(at, fixedTime)
-}
-
-// mark gives the directory a time, and remembers how it is.
-func (k *known) mark(at string, t time.Time) error {
-	if err := setTime(at, t); err != nil {
-		return err
+	if t.root == nil {
+		if err := t.mkdir(t.path); err != nil || !keep {
+			return err
+		}
+		t.root = &keptDir{}
 	}
-	k.stamp = look(at)
-	return nil
+	return t.root.mark(t.path, time.Now())
 }
 
-// same reports whether nobody has changed the directory.
-func (k *known) same(at string) bool {
-	now := look(at)
-	return now.isDir() && now == k.stamp
-}
+// site is where the inputs go.
+func (t *keptTree) site() site { return site{t.path, t.root} }
 
-// settle removes what is not kept of what is in a directory, and reports whether
-// that itself is: its action is gone. size is that of an empty directory, which one
-// on ext4 does not have any more once it had many entries.
-func (k *known) settle(at string, size int64) (kept bool, err error) {
-	if !k.same(at) || !k.stamp.sized(size) {
-		return false, nil
-	}
-	removed := len(k.others) > 0
-	for name := range k.others {
-		if err := unlink(filepath.Join(at, name)); err != nil {
+// mkdirs makes a directory and those above it, from the root, unless there is
+// something else than known directories on the way: then it makes nothing more, and
+// done is false.
+func (t *keptTree) mkdirs(dir string) (done bool, err error) {
+	at := t.site()
+	for name := range elements(dir) {
+		if name == "." {
+			continue
+		}
+		if at.kept == nil || at.kept.others[name] {
+			return false, nil
+		}
+		if sub := at.kept.dirs[name]; sub != nil && sub.used {
+			at = site{filepath.Join(at.path, name), sub}
+			continue
+		}
+		if at, err = at.mkdir(name, t.mkdir); err != nil {
 			return false, err
 		}
 	}
-	clear(k.others)
-	for name, sub := range k.dirs {
-		p := filepath.Join(at, name)
-		same, err := sub.settle(p, size)
-		if err != nil {
-			return false, err
-		}
-		if !same {
-			removed = true
-			if err := k.drop(name, p); err != nil {
-				return false, err
-			}
-		}
-	}
-	k.used = false
-	if removed {
-		k.stamp = look(at)
-	}
-	return true, nil
+	return at.kept != nil, nil
 }
 
-// unlink removes what is most often a file.
-func unlink(p string) error {
-	if err := syscall.Unlink(p); err == nil || errors.Is(err, syscall.ENOENT) {
+// ready ends what is made in the tree, and gives its directories the time of inputs.
+// From now on nobody has to change anything there.
+func (t *keptTree) ready() error {
+	if t.root == nil {
 		return nil
 	}
-	return removeAll(p)
+	return t.root.ready(t.path)
 }
+
+// forget has all of the tree removed after the action. What is there from one
+// before, and this one has not asked for, is removed at once.
+func (t *keptTree) forget() error {
+	defer func() { t.root = nil }()
+	return t.ready()
+}
+
+// settle removes what the action has left, but for directories that are as new: all
+// its processes are gone, and nobody else can have any of them open. empty is the
+// size of a directory without entries.
+func (t *keptTree) settle(empty int64) error {
+	if t.root != nil {
+		if kept, err := t.root.settle(t.path, empty); kept || err != nil {
+			return err
+		}
+	}
+	t.root = nil
+	return removeAll(t.path)
+}
+
+// site is a directory that inputs go into.
+type site struct {
+	path string
+	// kept is nil if the directory is removed after the action.
+	kept *keptDir
+}
+
+// mkdir makes a directory, if there is none from an action before. make fails where
+// something is already, which may be a link.
+func (at site) mkdir(name string, make func(path string) error) (sub site, err error) {
+	sub.path = filepath.Join(at.path, name)
+	if sub.kept, err = at.kept.reuse(name, sub.path); sub.kept != nil || err != nil {
+		return sub, err
+	}
+	if err := make(sub.path); err != nil {
+		return sub, err
+	}
+	sub.kept = at.kept.add(name)
+	return sub, nil
+}
+
+// free returns the path of a file or link that is to be made, where nothing of an
+// action before is any more.
+func (at site) free(name string) (string, error) {
+	p, err := entry(at.path, name)
+	if err == nil {
+		err = at.kept.vacate(name, p)
+	}
+	at.kept.note(name)
+	return p, err
+}
+
+// timed reports whether the directory gets its time by ready.
+func (at site) timed() bool { return at.kept != nil }

@@ -170,6 +170,10 @@ func TestNothingOfAnActionIsSeenByTheNext(t *testing.T) {
 		"moved":         "mv in/deep in/x; mkdir in/deep; mv other in/deep/er; mkdir other",
 		"exchanged":     "mv in/deep /tmp/x 2>/dev/null || cp -r in/deep /tmp/x; mv in x; mv other in; mv x other",
 		"links":         "rm -r in/deep; ln -s " + outside + " in/deep; ln -s " + outside + " other/x; rm -r other; ln -s in other; ln in/other in/y",
+		"left running":  "for d in /tmp ~ in in/deep other; do setsid /bin/sh -c 'while :; do : > '$d'/late; rm -f '$d'/late; done' >/dev/null 2>&1 & done; sleep .05",
+		"held open":     "for d in /tmp ~ in in/deep; do (cd $d; exec 9< .; exec setsid sleep 60) >/dev/null 2>&1 & done; exec 8< in",
+		"mounted":       "for d in /tmp ~ in other; do unshare -rm /bin/sh -c 'mount -t tmpfs x '$d' && : > '$d'/x' 2>/dev/null || : > $d/x; done",
+		"overlaid":      "mkdir /tmp/w; unshare -rm /bin/sh -c 'mount -t overlay x -o lowerdir=other,upperdir=in/deep,workdir=/tmp/w other && : > other/x' 2>/dev/null || true; rm -rf /tmp/w",
 		"gone":          "rm -r in other; mkdir in in/deep in/deep/er other",
 	}
 	for name, script := range scripts {

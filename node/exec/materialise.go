@@ -37,13 +37,6 @@ type layout struct {
 	said []saidDirectory
 }
 
-// site is a directory that inputs go into.
-type site struct {
-	path string
-	// known is nil if the directory is removed after the action.
-	known *known
-}
-
 type saidDirectory struct {
 	at string
 	properties
@@ -74,7 +67,7 @@ func (l *layout) finish(dirs []string) error {
 	if err := l.ready(); err != nil {
 		return fmt.Errorf("lay out directories: %w", err)
 	}
-	for _, d := range l.said { // which are not as they are known any more
+	for _, d := range l.said { // which are not as they are kept any more
 		if err := d.apply(d.at); err != nil {
 			return fmt.Errorf("lay out directories: %w", err)
 		}
@@ -87,71 +80,21 @@ func (l *layout) finish(dirs []string) error {
 
 // mkdirs makes a directory and those above it, from the root of the inputs.
 func (l *layout) mkdirs(dir string) error {
-	if known, err := l.straight(dir); known || err != nil {
+	if done, err := l.dir.work.mkdirs(dir); done || err != nil {
 		return err
 	}
-	if err := l.forget(); err != nil {
+	if err := l.dir.work.forget(); err != nil {
 		return err
 	}
 	return l.parents(path.Join(dir, "x"))
 }
 
-// straight does what mkdirs does, unless there is something else than known
-// directories on the way: then it makes nothing more.
-func (l *layout) straight(dir string) (done bool, err error) {
-	at := l.dir.site()
-	for name := range elements(dir) {
-		if name == "." {
-			continue
-		}
-		if at.known == nil || at.known.others[name] {
-			return false, nil
-		}
-		if sub := at.known.dirs[name]; sub != nil && sub.used {
-			at = site{filepath.Join(at.path, name), sub}
-			continue
-		}
-		if at, err = l.mkdir(at, name); err != nil {
-			return false, err
-		}
-	}
-	return at.known != nil, nil
-}
-
-// mkdir makes a directory, if there is none from an action before.
-func (l *layout) mkdir(at site, name string) (sub site, err error) {
-	sub.path = filepath.Join(at.path, name)
-	if sub.known, err = at.known.reuse(name, sub.path); sub.known != nil || err != nil {
-		return sub, err
-	}
-	// Mkdir and not MkdirAll: what is there already may be a link.
-	if err := l.dir.mkdir(sub.path); err != nil {
-		return sub, err
-	}
-	sub.known = at.known.add(name)
-	return sub, nil
-}
-
 // ready ends what is made in directories that may be kept.
 func (l *layout) ready() error {
 	if l.count > maxKept {
-		return l.forget()
+		return l.dir.work.forget()
 	}
-	if k := l.dir.own["work"]; k != nil {
-		return k.ready(l.dir.work())
-	}
-	return nil
-}
-
-// forget has all that is laid out removed after the action. What is there from one
-// before, and this one has not asked for, is removed at once.
-func (l *layout) forget() error {
-	k := l.dir.own["work"]
-	if k == nil {
-		return nil
-	}
-	delete(l.dir.own, "work")
-	return k.ready(l.dir.work())
+	return l.dir.work.ready()
 }
 
 // starts is held, for reading, while a child is started that is not one of
@@ -201,7 +144,7 @@ func (l *layout) directory(ctx context.Context, d digest.Digest, at site, depth 
 		return err
 	case p != (properties{}):
 		l.said = append(l.said, saidDirectory{at.path, p})
-	case at.known == nil: // others get their time when all is there
+	case !at.timed(): // others get their time when all is there
 		return setTime(at.path, fixedTime)
 	}
 	return nil
@@ -215,7 +158,7 @@ func (l *layout) below(ctx context.Context, n *repb.DirectoryNode, at site, dept
 	if err != nil {
 		return fmt.Errorf("%w: directory %s: %w", ErrMalformed, n.GetName(), err)
 	}
-	sub, err := l.mkdir(at, n.GetName())
+	sub, err := at.mkdir(n.GetName(), l.dir.mkdir)
 	if err != nil || l.skip[sub.path] {
 		return err
 	}
@@ -305,7 +248,7 @@ func (l *layout) link(n *repb.SymlinkNode, at site) error {
 // there are none. They may lead through links of the inputs, but not out. Below a
 // file nothing can be made, by the command neither.
 func (l *layout) parents(p string) error {
-	root, err := os.OpenRoot(l.dir.work())
+	root, err := os.OpenRoot(l.dir.work.path)
 	if err != nil {
 		return err
 	}
@@ -316,7 +259,7 @@ func (l *layout) parents(p string) error {
 		if made == "." {
 			continue
 		}
-		err := l.dir.collision(filepath.Join(l.dir.work(), made), root.Mkdir(made, 0o755))
+		err := l.dir.collision(filepath.Join(l.dir.work.path, made), root.Mkdir(made, 0o755))
 		if os.IsExist(err) {
 			continue
 		}
@@ -338,17 +281,6 @@ func (l *layout) parents(p string) error {
 		}
 	}
 	return nil
-}
-
-// free returns the path of an entry that is to be made, where nothing of an action
-// before is any more.
-func (at site) free(name string) (string, error) {
-	p, err := entry(at.path, name)
-	if err == nil {
-		err = at.known.vacate(name, p)
-	}
-	at.known.note(name)
-	return p, err
 }
 
 // entry returns the path of a directory's entry, whose name came from a peer.

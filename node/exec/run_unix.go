@@ -38,7 +38,7 @@ func (e *Executor) run(ctx context.Context, l launch, started func()) (outcome, 
 	bounded, cancel := context.WithTimeout(ctx, l.job.timeout)
 	defer cancel()
 	cmd := exec.CommandContext(bounded, l.job.argv[0], l.job.argv[1:]...)
-	cmd.Dir = filepath.Join(l.dir.work(), l.job.dir)
+	cmd.Dir = filepath.Join(l.dir.work.path, l.job.dir)
 	cmd.Env = relocated(l.job.env, l.dir)
 	out := l.sink(0)
 	cmd.Stdout, cmd.Stderr = out, out

@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"github.com/buildnet/buildnet/sched/action"
 	"github.com/buildnet/buildnet/store/digest"
@@ -82,8 +80,8 @@ type scratchDir struct {
 	id string
 	// made is about how many entries were made in it, for this action and others.
 	made int
-	// own are those of the three that may be kept for another action.
-	own map[string]*known
+	// work, tmp and home are directories that may be kept for another action.
+	work, tmp, home *keptTree
 	// settled says that all processes of the action are gone, and nobody else can
 	// have any of its directories open.
 	settled bool
@@ -91,13 +89,10 @@ type scratchDir struct {
 	folds bool
 }
 
-// owned are the directories that the action sees.
-var owned = []string{"work", "tmp", "home"}
-
 func (s *scratchDirs) make(level action.Isolation) (*scratchDir, error) {
 	d, err := s.begin(level)
 	if err == nil {
-		if err = d.furnish(s.keepable(level)); err != nil {
+		if err = d.furnish(s.keeping(level)); err != nil {
 			err = errors.Join(err, d.remove())
 		}
 	}
@@ -107,17 +102,16 @@ func (s *scratchDirs) make(level action.Isolation) (*scratchDir, error) {
 	return d, nil
 }
 
-// keepable are the directories that may be kept at a level: where no sandbox is,
-// processes may have outlived their action.
-func (s *scratchDirs) keepable(level action.Isolation) []string {
-	switch {
-	case level != action.Full || !s.lasting().exact:
-		return nil
-	case !s.lasting().unordered:
-		return []string{"tmp", "home"}
-	default:
-		return owned
+// keeping is what may be kept after an action.
+type keeping struct{ inputs, own bool }
+
+// keeping says what may be kept at a level: where no sandbox is, processes may have
+// outlived their action.
+func (s *scratchDirs) keeping(level action.Isolation) keeping {
+	if level != action.Full || !s.lasting().exact {
+		return keeping{}
 	}
+	return keeping{inputs: s.lasting().unordered, own: true}
 }
 
 // begin returns a scratch directory that may lack those that the action sees.
@@ -127,7 +121,7 @@ func (s *scratchDirs) begin(level action.Isolation) (*scratchDir, error) {
 		d.id = id
 		return d, nil
 	}
-	d := &scratchDir{id: id, owner: owner(level), own: map[string]*known{}}
+	d := &scratchDir{id: id, owner: owner(level)}
 	base := s.path
 	if level == action.Reduced && d.owner >= 0 {
 		var err error
@@ -135,7 +129,7 @@ func (s *scratchDirs) begin(level action.Isolation) (*scratchDir, error) {
 			return nil, err
 		}
 	}
-	d.path = filepath.Join(base, id)
+	d.at(filepath.Join(base, id))
 	if err := d.mkdir(d.path); err != nil {
 		return nil, err
 	}
@@ -197,53 +191,30 @@ func (s *scratchDirs) close() error {
 	return all
 }
 
+// at is where the directory will be.
+func (d *scratchDir) at(path string) {
+	d.path = path
+	tree := func(name string) *keptTree { return &keptTree{path: filepath.Join(path, name), mkdir: d.mkdir} }
+	d.work, d.tmp, d.home = tree("work"), tree("tmp"), tree("home")
+}
+
 // furnish makes the directories that the action sees, where there are none that
-// are as new. keepable are those that may be kept after it.
-func (d *scratchDir) furnish(keepable []string) error {
+// are as new.
+func (d *scratchDir) furnish(keep keeping) error {
 	d.settled = false
-	for _, name := range owned {
-		p := filepath.Join(d.path, name)
-		k := d.own[name]
-		if k != nil && !k.same(p) {
-			delete(d.own, name)
-			if err := removeAll(p); err != nil {
-				return err
-			}
-			k = nil
-		}
-		if k == nil {
-			if err := d.mkdir(p); err != nil {
-				return err
-			}
-			if !slices.Contains(keepable, name) {
-				continue
-			}
-			k = &known{}
-			d.own[name] = k
-		}
-		if err := k.mark(p, time.Now()); err != nil {
-			return err
-		}
+	if err := d.work.furnish(keep.inputs); err != nil {
+		return err
 	}
-	return nil
+	if err := d.tmp.furnish(keep.own); err != nil {
+		return err
+	}
+	return d.home.furnish(keep.own)
 }
 
 // settle removes what the action has left, except for directories that are as new.
-func (d *scratchDir) settle(size int64) error {
-	for _, name := range owned {
-		p := filepath.Join(d.path, name)
-		kept := false
-		if k := d.own[name]; k != nil {
-			var err error
-			if kept, err = k.settle(p, size); err != nil {
-				return err
-			}
-		}
-		if kept {
-			continue
-		}
-		delete(d.own, name)
-		if err := removeAll(p); err != nil {
+func (d *scratchDir) settle(empty int64) error {
+	for _, t := range []*keptTree{d.work, d.tmp, d.home} {
+		if err := t.settle(empty); err != nil {
 			return err
 		}
 	}
@@ -276,11 +247,6 @@ func (s *scratchDirs) reachable() (string, error) {
 	spread(p)
 	return p, os.Chmod(p, 0o711)
 }
-
-// site is where the inputs go.
-func (d *scratchDir) site() site { return site{d.work(), d.own["work"]} }
-
-func (d *scratchDir) work() string { return filepath.Join(d.path, "work") }
 
 // give gives a path to the user that the action runs as.
 func (d *scratchDir) give(p string) error {

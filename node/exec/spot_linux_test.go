@@ -168,7 +168,7 @@ func settle(t *testing.T, e *Executor, scratch *scratchDir, root digest.Digest, 
 		if m.Kind == child.Link {
 			continue
 		}
-		if !strings.HasPrefix(m.From, scratch.work()+"/") {
+		if !strings.HasPrefix(m.From, scratch.work.path+"/") {
 			t.Errorf("mount of %q", m.From)
 		}
 		target, err := filepath.EvalSymlinks(m.From)
@@ -177,7 +177,7 @@ func settle(t *testing.T, e *Executor, scratch *scratchDir, root digest.Digest, 
 		}
 		// What every action sees of the machine is never under a link.
 		for _, b := range ground.binds {
-			at := scratch.work()
+			at := scratch.work.path
 			for name := range elements(path.Dir(b)) {
 				at = filepath.Join(at, name)
 				if info, err := os.Lstat(at); err == nil && !info.IsDir() {
