@@ -1,21 +1,15 @@
 package toolchain
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"time"
 )
-
-// askTimeout bounds one question to a compiler driver.
-const askTimeout = 20 * time.Second
 
 // spec adds what a spec names, and everything in its directories.
 func (g *gathering) spec(ctx context.Context, s parsed) error {
@@ -72,7 +66,7 @@ func (g *gathering) compiler(ctx context.Context, driver string) error {
 	if err := g.file1(ctx, driver, "specs"); err != nil {
 		return err
 	}
-	for _, n := range []string{"cc1", "cc1plus", "as", "objcopy"} { // the last is for -gsplit-dwarf
+	for _, n := range compilePrograms {
 		if err := g.subprogram(ctx, driver, n); err != nil {
 			return err
 		}
@@ -133,6 +127,9 @@ func (g *gathering) linker(ctx context.Context, driver string) error {
 	}
 	return nil
 }
+
+// compilePrograms are what drivers run to compile. The last is for -gsplit-dwarf.
+var compilePrograms = []string{"cc1", "cc1plus", "as", "objcopy"}
 
 // linkPrograms are what drivers run to link: a linker, which may be any by
 // -fuse-ld, and what compiles at last, by a makefile.
@@ -361,32 +358,4 @@ func realPath(p string) string {
 		return target
 	}
 	return p
-}
-
-// ask runs a compiler driver as an action would see it, once for each question, and
-// returns all that it prints.
-func (g *gathering) ask(ctx context.Context, driver string, args ...string) (string, error) {
-	command := strings.Join(append([]string{driver}, args...), "\x00")
-	a, ok := g.answers[command]
-	if !ok {
-		a.text, a.err = g.run(ctx, driver, args)
-		g.answers[command] = a
-	}
-	return a.text, a.err
-}
-
-func (g *gathering) run(ctx context.Context, driver string, args []string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, driver, args...)
-	cmd.Env = []string{"PATH=" + g.p.opts.Path, "LC_ALL=C", "LANG=C", "TZ=UTC", "HOME=/"}
-	cmd.Dir = "/"
-	cmd.WaitDelay = time.Second
-	unprivileged(cmd)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("ask %s %s: %w", driver, strings.Join(args, " "), err)
-	}
-	return out.String(), nil
 }

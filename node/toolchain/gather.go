@@ -27,18 +27,11 @@ type gathering struct {
 	lines []string
 	facts map[string]fact
 	done  map[string]bool // programs, directories and drivers, against going round
-	// answers are those of drivers, by command: some are asked for in two places, and clang
-	// takes 40 ms to start.
-	answers map[string]answer
-}
-
-type answer struct {
-	text string
-	err  error
+	asks
 }
 
 func newGathering(ctx context.Context, p *Prober) *gathering {
-	return &gathering{ended: ctx.Err, p: p, facts: map[string]fact{}, done: map[string]bool{}, answers: map[string]answer{}}
+	return &gathering{ended: ctx.Err, p: p, facts: map[string]fact{}, done: map[string]bool{}, asks: newAsks(p.opts.Path)}
 }
 
 func (g *gathering) record() *record {

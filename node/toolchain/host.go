@@ -19,6 +19,7 @@ func (g *gathering) host(ctx context.Context) error {
 	if err := g.packages(); err != nil {
 		return err
 	}
+	found := g.drivers(ctx)
 	for d := range strings.SplitSeq(g.p.opts.Path, ":") {
 		if err := g.programsIn(d); err != nil {
 			return err
@@ -27,16 +28,37 @@ func (g *gathering) host(ctx context.Context) error {
 	if err := g.tree(filepath.Join(g.p.opts.System, "usr/local")); err != nil {
 		return err
 	}
+	for _, d := range found {
+		if d.err == nil {
+			d.err = g.linker(ctx, d.path)
+		}
+		if d.err != nil {
+			g.text("broken driver", d.name) // then it is no part of what works here
+		}
+	}
+	return nil
+}
+
+// hostDriver is a compiler driver that is there.
+type hostDriver struct {
+	name, path string
+	err        error // of the look at its program
+}
+
+// drivers adds the programs of those that are there, and has them asked.
+func (g *gathering) drivers(ctx context.Context) (found []hostDriver) {
 	for _, n := range drivers {
 		p, _, err := g.find(n, nil)
 		if err != nil {
 			continue
 		}
-		if err := g.linker(ctx, p); err != nil {
-			g.text("broken driver", n) // then it is no part of what works here
+		d := hostDriver{n, p, g.program(p)}
+		if d.err == nil {
+			g.askAhead(ctx, p)
 		}
+		found = append(found, d)
 	}
-	return nil
+	return found
 }
 
 func (g *gathering) programsIn(dir string) error {

@@ -283,9 +283,12 @@ func (p *Prober) compute(ctx context.Context, s Spec) (*record, error) {
 		p.keep(s, r, begin)
 		return r, nil
 	}
+	asking, end := context.WithCancel(ctx)
 	g := newGathering(ctx, p)
+	defer g.ahead.Wait()
+	defer end()
 	g.text("platform", runtime.GOOS+"/"+runtime.GOARCH)
-	if err := errors.Join(g.spec(ctx, what), ctx.Err()); err != nil {
+	if err := errors.Join(g.spec(asking, what), ctx.Err()); err != nil {
 		return nil, err // what was cut short names nothing
 	}
 	r := g.record()
