@@ -94,7 +94,7 @@ type turns struct {
 func newTurns(open bool) turns {
 	t := turns{pace: pace.Pace{Every: turnEvery, Burst: turnBurst}, timer: time.NewTimer(time.Hour)}
 	if open {
-		t.pace.Burst = openBurst
+		t.pace.Every, t.pace.Burst = openEvery, openBurst
 	}
 	t.timer.Stop()
 	return t

@@ -25,10 +25,12 @@ const maxPublishing = 256
 // comes between is done together. A few turns in a row follow at once, so that a
 // step that comes alone does not wait; what presses nobody always does. In an open
 // build a step comes alone more often, and all that is said of it presses: that it is
-// there, what action it is, that it is done, that the log is safe.
+// there, what action it is, that it is done, that the log is safe. It has its turns
+// openEvery, since each of them adds to what a step takes that comes after another.
 const (
 	turnEvery = 2 * time.Millisecond
 	turnBurst = 3
+	openEvery = 500 * time.Microsecond
 	openBurst = 8
 )
 

@@ -33,10 +33,11 @@ const (
 	// for others that a build is not held up by for so long, patience what one
 	// does that nobody waits for. An open build is held up by the former, because
 	// its user adds the next step when one is announced: there it waits only
-	// behind more than gatherBurst frames in a row.
-	gatherTime  = 5 * time.Millisecond
-	gatherBurst = 4
-	patience    = 20 * time.Millisecond
+	// behind more than openFrames in a row, and then for openGather.
+	gatherTime = 5 * time.Millisecond
+	openGather = time.Millisecond
+	openFrames = 4
+	patience   = 20 * time.Millisecond
 )
 
 var errSlow = errors.New("it does not read what it is sent")
@@ -75,7 +76,7 @@ func newLink(stream peer.Stream, r *bufio.Reader, p peer.ID, e envelope) *link {
 		wake: make(chan struct{}, 1),
 	}
 	if h, ok := e.msg.(steal.Hello); ok && h.Open {
-		l.pace = pace.Pace{Every: gatherTime, Burst: gatherBurst}
+		l.pace = pace.Pace{Every: openGather, Burst: openFrames}
 	}
 	return l
 }
@@ -121,7 +122,7 @@ func (l *link) gather(msg steal.Message) bool {
 	switch msg.(type) {
 	case steal.Append, steal.Ack, steal.Beat, steal.Secured:
 		if wait = gatherTime; l.pace.Every > 0 {
-			wait = min(l.pace.Rest(now), gatherTime)
+			wait = l.pace.Rest(now)
 		}
 	case steal.Started, steal.Confirm:
 		wait = patience

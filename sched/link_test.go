@@ -103,7 +103,7 @@ func TestWhatIsSaidOfAnOpenBuildWaitsBehindManyFramesAlone(t *testing.T) {
 		leader := newSigner(t, 2).id
 		l := newLink(nil, nil, leader, envelope{"b", steal.Epoch{Number: 1, Leader: leader}, steal.Hello{Open: true}})
 		begun := time.Now()
-		for i := range gatherBurst + 1 {
+		for i := range openFrames + 1 {
 			l.put(t, steal.Ack{Index: uint64(i) + 1})
 			<-l.wake
 			l.take()
@@ -115,8 +115,8 @@ func TestWhatIsSaidOfAnOpenBuildWaitsBehindManyFramesAlone(t *testing.T) {
 			begun = time.Now()
 			l.put(t, steal.Ack{Index: 9})
 			<-l.wake
-			if waited := time.Since(begun); waited != gatherTime {
-				t.Errorf("the next one waited %v, want %v", waited, gatherTime)
+			if waited := time.Since(begun); waited != openGather {
+				t.Errorf("the next one waited %v, want %v", waited, openGather)
 			}
 			l.take()
 		}

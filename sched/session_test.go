@@ -317,3 +317,36 @@ func TestAStepOfASessionHardlyWaits(t *testing.T) {
 		})
 	}
 }
+
+// Steps that run for a moment, one after the other, have used up the turns and frames that
+// wait for nothing: what is left of waiting is little.
+func TestShortStepsOfASessionHardlyWait(t *testing.T) {
+	const run, steps, most = 2 * time.Millisecond, 200, 3 * time.Millisecond
+	for _, n := range []int{1, 3, 5} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			inWorld(t, n, func(t *testing.T, w *world) {
+				w.runTime = run
+				m := w.at(0)
+				d := m.diary(m.flat(steps), 10)
+				x, done := m.open(t.Context(), d)
+				d.adds(x, 0, 10) // it is led then, and has standbys
+				<-d.reached
+				begun := time.Now()
+				for i := 10; i < steps; i++ {
+					d.mu.Lock()
+					d.goal, d.reached = i+1, make(chan struct{})
+					d.mu.Unlock()
+					d.adds(x, i, i+1)
+					<-d.reached
+				}
+				if waited := time.Since(begun)/(steps-10) - run; waited > most {
+					t.Errorf("a step waited %v beside its run", waited)
+				}
+				x.Close()
+				if err := <-done; err != nil {
+					t.Fatal(err)
+				}
+			})
+		})
+	}
+}
