@@ -95,10 +95,11 @@ func (r *record) fresh(w watch) bool {
 // another one yet.
 const racy = 50 * time.Millisecond
 
-// settle makes the facts of files that changed just now never hold.
-func (r *record) settle(now time.Time) {
+// settle makes the facts of what changed just before a look, or while it went on, never
+// hold: drivers may have said before what is looked at later.
+func (r *record) settle(began time.Time) {
 	for i := range r.Facts {
-		if f := &r.Facts[i]; now.Sub(time.Unix(0, f.Stat.CTime)) < racy && f.Hash != "" {
+		if f := &r.Facts[i]; began.Sub(time.Unix(0, f.Stat.CTime)) < racy {
 			f.Stat.CTime = -1
 		}
 	}

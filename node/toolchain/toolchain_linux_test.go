@@ -191,6 +191,7 @@ func TestWatchSparesTheLookAndNoticesWhatIsWrittenInPlace(t *testing.T) {
 	if err := os.RemoveAll(b.path("include/sub")); err != nil {
 		t.Fatal(err)
 	}
+	<-time.After(racy)
 	d = b.digest(s)
 	eventually(t, "it is watched again", func() bool { return b.least(s) == always })
 	b.write("include/sub/c.h", "", 0o644)
@@ -241,6 +242,28 @@ func TestDigestNoticesAtOnceWhatTheWatchSaw(t *testing.T) {
 	again, err := b.Digest(t.Context(), s) // no time has passed
 	if err != nil || again == d {
 		t.Errorf("digest %s, %v: that of before the change", again, err)
+	}
+}
+
+// Drivers are asked before all is looked at: what comes meanwhile may not be in what they
+// said.
+func TestADirectoryThatChangesDuringALookIsLookedAtAgain(t *testing.T) {
+	b := newBench(t)
+	began := time.Now()
+	b.write("include/later.h", "", 0o644)
+	st, _ := statOf(b.path("include"))
+	r := &record{Facts: []fact{{Path: b.path("include"), Stat: st}, {Path: b.path("absent")}}}
+	if !r.holds() {
+		t.Error("what is as it was does not hold")
+	}
+	r.settle(began)
+	if r.holds() {
+		t.Error("a directory that changed since the look began holds")
+	}
+	<-time.After(racy)
+	r.Facts[0].Stat = st
+	if r.settle(time.Now()); !r.holds() {
+		t.Error("one that changed before it does not")
 	}
 }
 
