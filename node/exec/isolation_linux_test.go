@@ -386,3 +386,33 @@ func TestRottenInputIsNotRunWith(t *testing.T) {
 		t.Errorf("Execute = %v, and the blob was looked at again %d times", err, bad.checked)
 	}
 }
+
+// A node whose user keeps files to himself shows actions what all others do.
+func TestModesOfDirectoriesAreNotThoseOfTheNodesUmask(t *testing.T) {
+	for name, c := range map[string]struct {
+		level action.Isolation
+		dirs  string
+	}{
+		"Full": {action.Full, ". .. in in/deep out out/deep / /tmp ~"}, "Reduced": {action.Reduced, ". in in/deep out out/deep ~"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := sh("stat -c %a "+c.dirs+"; : > out/deep/file", "out/deep/file")
+			w.inputs = map[string]string{"in/deep/file": "x"}
+			modes := func(umask int) string {
+				defer syscall.Umask(syscall.Umask(umask))
+				r := newRig(t, func(o *exec.Options) { o.Isolation = c.level })
+				if level, missing := r.Isolation(); level != c.level {
+					t.Skipf("not isolated so here: %s", missing)
+				}
+				first := r.stdout(r.must(w)) // directories that it had may be had again
+				if w.argv[3] += " "; r.stdout(r.must(w)) != first {
+					t.Errorf("they are others for the next action: %s", first)
+				}
+				return first
+			}
+			if ours, usual := modes(0o077), modes(0o022); ours != usual {
+				t.Errorf("of %s:\n%s\nwhere the umask is 022:\n%s", c.dirs, ours, usual)
+			}
+		})
+	}
+}

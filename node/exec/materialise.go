@@ -259,7 +259,7 @@ func (l *layout) parents(p string) error {
 		if made == "." {
 			continue
 		}
-		err := l.dir.collision(filepath.Join(l.dir.work.path, made), root.Mkdir(made, 0o755))
+		err := l.dir.collision(filepath.Join(l.dir.work.path, made), root.Mkdir(made, dirMode))
 		if os.IsExist(err) {
 			continue
 		}
@@ -268,6 +268,11 @@ func (l *layout) parents(p string) error {
 		}
 		if err != nil {
 			return err
+		}
+		if l.dir.narrow {
+			if err := root.Chmod(made, dirMode); err != nil {
+				return err
+			}
 		}
 		if l.dir.owner >= 0 {
 			if err := root.Lchown(made, l.dir.owner, l.dir.owner); err != nil {

@@ -87,7 +87,13 @@ type scratchDir struct {
 	settled bool
 	// folds says that names which differ in case are one to its file system.
 	folds bool
+	// narrow says that a new directory lacks permissions that it is to have, as by
+	// this process's umask: an action would see another mode than on other machines.
+	narrow bool
 }
+
+// dirMode is that of directories as actions see them.
+const dirMode = 0o755
 
 func (s *scratchDirs) make(level action.Isolation) (*scratchDir, error) {
 	d, err := s.begin(level)
@@ -133,11 +139,19 @@ func (s *scratchDirs) begin(level action.Isolation) (*scratchDir, error) {
 	if err := d.mkdir(d.path); err != nil {
 		return nil, err
 	}
+	made, err := os.Lstat(d.path)
+	if err != nil {
+		return nil, err
+	}
+	d.narrow = made.Mode().Perm() != dirMode
 	root := filepath.Join(d.path, "root")
-	if err := os.Mkdir(root, 0o755); err != nil {
+	if err := os.Mkdir(root, dirMode); err != nil {
 		return nil, err
 	}
 	d.folds = folds(root)
+	if err := d.widen(d.path, root); err != nil {
+		return nil, err
+	}
 	return d, nil
 }
 
@@ -222,10 +236,23 @@ func (d *scratchDir) settle(empty int64) error {
 }
 
 func (d *scratchDir) mkdir(p string) error {
-	if err := os.Mkdir(p, 0o755); err != nil {
+	if err := os.Mkdir(p, dirMode); err != nil {
 		return d.collision(p, err)
 	}
-	return d.give(p)
+	return errors.Join(d.widen(p), d.give(p))
+}
+
+// widen gives new directories the permissions that they lack.
+func (d *scratchDir) widen(made ...string) error {
+	if !d.narrow {
+		return nil
+	}
+	for _, p := range made {
+		if err := os.Chmod(p, dirMode); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // reachable returns a directory that an ordinary process of another user can
