@@ -165,3 +165,25 @@ func middle(p string) byte {
 	}
 	return b[0]
 }
+
+// Drivers are asked before all is looked at: what comes meanwhile may not be in what they
+// said.
+func TestADirectoryThatChangesDuringALookIsLookedAtAgain(t *testing.T) {
+	b := newBench(t)
+	began := time.Now()
+	b.write("include/later.h", "", 0o644)
+	st, _ := statOf(b.path("include"))
+	r := &record{Facts: []fact{{Path: b.path("include"), Stat: st}, {Path: b.path("absent")}}}
+	if !r.holds() {
+		t.Error("what is as it was does not hold")
+	}
+	r.settle(began)
+	if r.holds() {
+		t.Error("a directory that changed since the look began holds")
+	}
+	<-time.After(racy)
+	r.Facts[0].Stat = st
+	if r.settle(time.Now()); !r.holds() {
+		t.Error("one that changed before it does not")
+	}
+}
