@@ -122,7 +122,7 @@ func (l *link) gather(msg steal.Message) bool {
 	switch msg.(type) {
 	case steal.Append, steal.Ack, steal.Beat, steal.Secured:
 		if wait = gatherTime; l.pace.Every > 0 {
-			wait = l.pace.Rest(now)
+			wait = min(l.pace.Rest(now), openGather) // what presses has the pace behind by more
 		}
 	case steal.Started, steal.Confirm:
 		wait = patience

@@ -269,7 +269,7 @@ func (l *layout) parents(p string) error {
 		if err != nil {
 			return err
 		}
-		if l.dir.narrow {
+		if l.dir.odd {
 			if err := root.Chmod(made, dirMode); err != nil {
 				return err
 			}

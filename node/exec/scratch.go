@@ -87,9 +87,10 @@ type scratchDir struct {
 	settled bool
 	// folds says that names which differ in case are one to its file system.
 	folds bool
-	// narrow says that a new directory lacks permissions that it is to have, as by
-	// this process's umask: an action would see another mode than on other machines.
-	narrow bool
+	// odd says that a new directory has another mode than it is to have, as by this
+	// process's umask or a set-group-ID bit: an action would see one that it does not
+	// see on other machines.
+	odd bool
 }
 
 // dirMode is that of directories as actions see them.
@@ -139,20 +140,26 @@ func (s *scratchDirs) begin(level action.Isolation) (*scratchDir, error) {
 	if err := d.mkdir(d.path); err != nil {
 		return nil, err
 	}
-	made, err := os.Lstat(d.path)
-	if err != nil {
-		return nil, err
-	}
-	d.narrow = made.Mode().Perm() != dirMode
-	root := filepath.Join(d.path, "root")
-	if err := os.Mkdir(root, dirMode); err != nil {
-		return nil, err
-	}
-	d.folds = folds(root)
-	if err := d.widen(d.path, root); err != nil {
-		return nil, err
+	if err := d.found(); err != nil {
+		return nil, errors.Join(err, d.remove())
 	}
 	return d, nil
+}
+
+// found makes the root of the sandbox, and finds out by that how directories are made
+// here.
+func (d *scratchDir) found() error {
+	made, err := os.Lstat(d.path)
+	if err != nil {
+		return err
+	}
+	d.odd = made.Mode() != os.ModeDir|dirMode
+	root := filepath.Join(d.path, "root")
+	if err := os.Mkdir(root, dirMode); err != nil {
+		return err
+	}
+	d.folds = folds(root)
+	return d.even(d.path, root)
 }
 
 // take returns a spare directory, or nil.
@@ -239,12 +246,12 @@ func (d *scratchDir) mkdir(p string) error {
 	if err := os.Mkdir(p, dirMode); err != nil {
 		return d.collision(p, err)
 	}
-	return errors.Join(d.widen(p), d.give(p))
+	return errors.Join(d.even(p), d.give(p))
 }
 
-// widen gives new directories the permissions that they lack.
-func (d *scratchDir) widen(made ...string) error {
-	if !d.narrow {
+// even gives new directories the mode that they are to have.
+func (d *scratchDir) even(made ...string) error {
+	if !d.odd {
 		return nil
 	}
 	for _, p := range made {
