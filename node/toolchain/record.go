@@ -96,10 +96,15 @@ func (r *record) fresh(w watch) bool {
 const racy = 50 * time.Millisecond
 
 // settle makes the facts of what changed just before a look, or while it went on, never
-// hold: drivers may have said before what is looked at later.
+// hold: drivers may have said before what is looked at later. What has a time to come,
+// since the clock was wrong once, would do so for as long as that is: of it only files
+// that were read do not hold, a change of which might not show.
 func (r *record) settle(began time.Time) {
+	over := time.Now().Add(racy)
 	for i := range r.Facts {
-		if f := &r.Facts[i]; began.Sub(time.Unix(0, f.Stat.CTime)) < racy {
+		f := &r.Facts[i]
+		changed := time.Unix(0, f.Stat.CTime)
+		if began.Sub(changed) < racy && (f.Hash != "" || changed.Before(over)) {
 			f.Stat.CTime = -1
 		}
 	}

@@ -186,4 +186,9 @@ func TestADirectoryThatChangesDuringALookIsLookedAtAgain(t *testing.T) {
 	if r.settle(time.Now()); !r.holds() {
 		t.Error("one that changed before it does not")
 	}
+	r.Facts[0].Stat.CTime = time.Now().Add(time.Hour).UnixNano()
+	was := r.Facts[0]
+	if r.settle(time.Now()); r.Facts[0] != was {
+		t.Error("one that changed while the clock was wrong never will")
+	}
 }
