@@ -122,7 +122,7 @@ func (l *link) gather(msg steal.Message) bool {
 	switch msg.(type) {
 	case steal.Append, steal.Ack, steal.Beat, steal.Secured:
 		if wait = gatherTime; l.pace.Every > 0 {
-			wait = min(l.pace.Rest(now), openGather) // what presses has the pace behind by more
+			wait = min(l.pace.Rest(now), openGather) // frames of what presses count as well
 		}
 	case steal.Started, steal.Confirm:
 		wait = patience
