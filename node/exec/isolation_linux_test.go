@@ -387,7 +387,8 @@ func TestRottenInputIsNotRunWith(t *testing.T) {
 	}
 }
 
-// A node whose user keeps files to himself shows actions what all others do.
+// A node whose user keeps files to himself, or that is in a directory whose group all in
+// it has, shows actions what all others do.
 func TestModesOfDirectoriesAreNotThoseOfTheNodesUmask(t *testing.T) {
 	for name, c := range map[string]struct {
 		level action.Isolation
@@ -398,9 +399,13 @@ func TestModesOfDirectoriesAreNotThoseOfTheNodesUmask(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := sh("stat -c %a "+c.dirs+"; : > out/deep/file", "out/deep/file")
 			w.inputs = map[string]string{"in/deep/file": "x"}
-			modes := func(umask int) string {
+			modes := func(umask int, home os.FileMode) string {
 				defer syscall.Umask(syscall.Umask(umask))
-				r := newRig(t, func(o *exec.Options) { o.Isolation = c.level })
+				r := newRig(t, func(o *exec.Options) {
+					if o.Isolation = c.level; os.Chmod(o.Dir, home) != nil {
+						t.Fatal("no such mode of the home here")
+					}
+				})
 				if level, missing := r.Isolation(); level != c.level {
 					t.Skipf("not isolated so here: %s", missing)
 				}
@@ -410,8 +415,12 @@ func TestModesOfDirectoriesAreNotThoseOfTheNodesUmask(t *testing.T) {
 				}
 				return first
 			}
-			if ours, usual := modes(0o077), modes(0o022); ours != usual {
+			usual := modes(0o022, 0o755)
+			if ours := modes(0o077, 0o755); ours != usual {
 				t.Errorf("of %s:\n%s\nwhere the umask is 022:\n%s", c.dirs, ours, usual)
+			}
+			if ours := modes(0o022, 0o755|os.ModeSetgid); ours != usual {
+				t.Errorf("of %s:\n%s\nwhere no group is handed down:\n%s", c.dirs, ours, usual)
 			}
 		})
 	}
