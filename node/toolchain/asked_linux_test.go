@@ -51,6 +51,25 @@ exec `+b.path("bin/c++")+` "$@"
 `, 0o755)
 }
 
+// Others wait for its turn meanwhile.
+func TestADriverThatHangsIsAskedNoMore(t *testing.T) {
+	b := newBench(t)
+	b.write("asked", "", 0o666)
+	b.write("bin/clang", "#!/bin/sh\necho >>"+b.path("asked")+"\nexec /bin/sleep 600\n", 0o755)
+	a := newAsks(b.path("bin"))
+	a.limit = 500 * time.Millisecond
+	a.askAhead(t.Context(), b.path("bin/clang"))
+	a.ahead.Wait()
+	for _, args := range ownQuestions() {
+		if _, err := a.ask(t.Context(), b.path("bin/clang"), args...); err == nil {
+			t.Errorf("%q is answered", args)
+		}
+	}
+	if text, err := os.ReadFile(b.path("asked")); err != nil || len(text) > 1 {
+		t.Errorf("it was asked %d times: %v", len(text), err)
+	}
+}
+
 func TestDriversOfAHostAreAskedAtTheSameTime(t *testing.T) {
 	if runtime.GOMAXPROCS(0) < 2 {
 		t.Skip("one processor")

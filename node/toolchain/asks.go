@@ -3,6 +3,7 @@ package toolchain
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"runtime"
@@ -19,6 +20,7 @@ const askTimeout = 20 * time.Second
 // clang takes 40 ms to start.
 type asks struct {
 	path    string             // PATH of drivers
+	limit   time.Duration      // of one question
 	answers map[string]*answer // by command
 	turn    chan struct{}      // holds one for each that is asked ahead now
 	ahead   sync.WaitGroup     // those who ask ahead
@@ -31,7 +33,7 @@ type answer struct {
 }
 
 func newAsks(path string) asks {
-	return asks{path: path, answers: map[string]*answer{}, turn: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	return asks{path: path, limit: askTimeout, answers: map[string]*answer{}, turn: make(chan struct{}, runtime.GOMAXPROCS(0))}
 }
 
 // ask runs a compiler driver as an action would see it, once for each question, and
@@ -39,26 +41,40 @@ func newAsks(path string) asks {
 func (a *asks) ask(ctx context.Context, driver string, args ...string) (string, error) {
 	said, first := a.answer(driver, args)
 	if first {
-		said.run(ctx, a.path, driver, args)
+		a.run(ctx, said, driver, args)
 	}
 	<-said.known
 	return said.text, said.err
 }
 
+// question is one that is to be asked.
+type question struct {
+	args []string
+	said *answer
+}
+
 // askAhead has what a driver can say by itself be asked while other things are looked at,
 // until ctx ends. Its program has to be looked at before, so that no answer is that of
-// another.
+// another. One that does not answer in time is asked no more, and others wait no longer for
+// its turn.
 func (a *asks) askAhead(ctx context.Context, driver string) {
-	var todo []func()
+	var questions []question
 	for _, args := range ownQuestions() {
 		if said, first := a.answer(driver, args); first {
-			todo = append(todo, func() { said.run(ctx, a.path, driver, args) })
+			questions = append(questions, question{args, said})
 		}
 	}
 	a.ahead.Go(func() {
-		for _, run := range todo {
+		var hangs error
+		for _, q := range questions {
+			if hangs != nil {
+				q.said.is("", hangs)
+				continue
+			}
 			a.turn <- struct{}{}
-			run()
+			if a.run(ctx, q.said, driver, q.args) {
+				hangs = q.said.err
+			}
 			<-a.turn
 		}
 	})
@@ -89,20 +105,28 @@ func (a *asks) answer(driver string, args []string) (said *answer, first bool) {
 	return said, true
 }
 
-func (a *answer) run(ctx context.Context, path, driver string, args []string) {
-	defer close(a.known)
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+// is makes an answer known.
+func (a *answer) is(text string, err error) {
+	a.text, a.err = text, err
+	close(a.known)
+}
+
+// run asks, and reports whether the driver did not answer in time.
+func (a *asks) run(ctx context.Context, said *answer, driver string, args []string) (hangs bool) {
+	ctx, cancel := context.WithTimeout(ctx, a.limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, driver, args...)
-	cmd.Env = []string{"PATH=" + path, "LC_ALL=C", "LANG=C", "TZ=UTC", "HOME=/"}
+	cmd.Env = []string{"PATH=" + a.path, "LC_ALL=C", "LANG=C", "TZ=UTC", "HOME=/"}
 	cmd.Dir = "/"
 	cmd.WaitDelay = time.Second
 	unprivileged(cmd)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Run(); err != nil {
-		a.err = fmt.Errorf("ask %s %s: %w", driver, strings.Join(args, " "), err)
-		return
+		hangs = errors.Is(ctx.Err(), context.DeadlineExceeded)
+		said.is("", fmt.Errorf("ask %s %s: %w", driver, strings.Join(args, " "), err))
+		return hangs
 	}
-	a.text = out.String()
+	said.is(out.String(), nil)
+	return false
 }
