@@ -128,14 +128,14 @@ type site struct {
 	kept *keptDir
 }
 
-// mkdir makes a directory, if there is none from an action before. make fails where
+// mkdir makes a directory, if there is none from an action before. anew fails where
 // something is already, which may be a link.
-func (at site) mkdir(name string, make func(path string) error) (sub site, err error) {
+func (at site) mkdir(name string, anew func(path string) error) (sub site, err error) {
 	sub.path = filepath.Join(at.path, name)
 	if sub.kept, err = at.kept.reuse(name, sub.path); sub.kept != nil || err != nil {
 		return sub, err
 	}
-	if err := make(sub.path); err != nil {
+	if err := anew(sub.path); err != nil {
 		return sub, err
 	}
 	sub.kept = at.kept.add(name)
